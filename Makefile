@@ -1,0 +1,50 @@
+# make serve: the service on port 8000.  make test: every test.  make lint: ruff and mypy.  make lock: renew the pins.
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8000
+BIN := .venv/bin
+
+.PHONY: serve test lint format lock clean
+.DELETE_ON_ERROR:
+
+serve: .venv/serve
+	$(BIN)/uvicorn app.main:create_app --factory --host $(HOST) --port $(PORT)
+
+# The reports stay silent where the shares are reached, so that the last word is pytest's.
+test: .venv/test
+	$(BIN)/pytest --cov --cov-report=
+	@$(BIN)/coverage report --show-missing --include='app/*,bundle/*' --fail-under=100 > .coverage.report \
+	    || { cat .coverage.report; exit 1; }
+	@$(BIN)/coverage report --show-missing --include='training/*' --fail-under=90 > .coverage.report \
+	    || { cat .coverage.report; exit 1; }
+
+lint: .venv/test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: .venv/test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# One environment. The test requirements are a superset, of the same versions.
+.venv/serve .venv/training .venv/test: .venv/%: requirements/%.txt | .venv/bin/pip
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
+.venv/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lstm-serve needs Python 3.11 or newer, this is " \
+	    + sys.version + "; call make with PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv .venv
+
+lock:
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet uv==0.13.8
+	.venv-lock/bin/uv pip compile --quiet $(COMPILE) --upgrade --extra cpu --extra training --extra test -o requirements/test.txt
+	.venv-lock/bin/uv pip compile --quiet $(COMPILE) --extra cpu --extra training -c requirements/test.txt -o requirements/training.txt
+	.venv-lock/bin/uv pip compile --quiet $(COMPILE) --extra cpu -c requirements/test.txt -o requirements/serve.txt
+
+COMPILE := pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+
+clean:
+	rm -rf .venv .venv-lock .coverage .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,3 @@
+"""The service. Imports `bundle`, never `training`."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,194 @@
+"""Every error of the service, and the one place where errors become HTTP: RFC 9457 problem documents.
+
+A message says what came, what was expected and what to do.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from app.schemas import FieldProblem, Problem
+
+PROBLEM_TYPE = "application/problem+json"
+
+Location = tuple[str | int, ...]
+
+logger = logging.getLogger(__name__)
+
+
+class ServiceError(Exception):
+    """Root of the errors of this package."""
+
+
+class SettingsError(ServiceError):
+    """The environment has settings the service cannot run with."""
+
+
+class RequestError(ServiceError):
+    """Root of what a client is told; each kind has its HTTP status and its problem type."""
+
+    status: ClassVar[HTTPStatus]
+    kind: ClassVar[str]
+    headers: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, detail: str, errors: Sequence[FieldProblem] = ()) -> None:
+        """Take what to tell the client, and the fields it is about if it is about fields."""
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = list(errors)
+
+
+class BadRequestError(RequestError):
+    """The request is not one the server can read."""
+
+    status = HTTPStatus.BAD_REQUEST
+    kind = "bad-request"
+
+
+class NotFoundError(RequestError):
+    """There is nothing under this path."""
+
+    status = HTTPStatus.NOT_FOUND
+    kind = "not-found"
+
+
+class MethodNotAllowedError(RequestError):
+    """The path does not answer this method."""
+
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+    kind = "method-not-allowed"
+
+
+class InternalError(RequestError):
+    """The service failed; the reason is in its log, not in the answer."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    kind = "internal-error"
+
+
+class InvalidInputError(RequestError):
+    """Fields of the request cannot be answered."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    kind = "invalid-input"
+
+
+class UnsupportedMediaTypeError(RequestError):
+    """The body is not said to be JSON."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    kind = "unsupported-media-type"
+
+
+class BodyTooLargeError(RequestError):
+    """The body is larger than the service takes."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    kind = "body-too-large"
+
+
+class ModelNotFoundError(RequestError):
+    """No model of this name answers this task."""
+
+    status = HTTPStatus.NOT_FOUND
+    kind = "model-not-found"
+
+
+class NotReadyError(RequestError):
+    """Models are still being loaded and warmed up."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    kind = "not-ready"
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
+
+
+class ModelRefusedError(RequestError):
+    """The bundle is there, but is not one that can be served."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    kind = "model-refused"
+
+
+def invalid_input(problems: list[FieldProblem]) -> InvalidInputError:
+    """Return the error that tells all of these problems."""
+    return InvalidInputError(
+        "; ".join(f"{'.'.join(map(str, problem.loc))}: {problem.msg}" for problem in problems), problems
+    )
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Make every error of the app answer with a problem document."""
+    app.add_exception_handler(RequestError, _answer_request_error)
+    app.add_exception_handler(RequestValidationError, _answer_validation_error)
+    app.add_exception_handler(HTTPException, _answer_http_error)
+    app.add_exception_handler(Exception, _answer_unexpected_error)
+
+
+def make_problem(error: RequestError, path: str) -> Problem:
+    """Return the problem document of an error on a path."""
+    return Problem(
+        # A tag URI (RFC 4151), as it names the kind and does not point anywhere.
+        type=f"tag:lstm-serve,2026:{error.kind}",
+        title=error.status.phrase,
+        status=error.status,
+        detail=error.detail,
+        instance=path,
+        errors=error.errors or None,
+    )
+
+
+def make_response(error: RequestError, path: str) -> JSONResponse:
+    """Return the answer to a request that ended with an error."""
+    content = make_problem(error, path).model_dump(exclude_none=True)
+    return JSONResponse(content, error.status, dict(error.headers), PROBLEM_TYPE)
+
+
+async def _answer_request_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestError)
+    return make_response(error, request.url.path)
+
+
+async def _answer_validation_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    problems = [_describe(problem) for problem in error.errors()]
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip()
+    if any(problem.loc == ["body"] for problem in problems) and not media_type.endswith("json"):
+        came = f"the content-type is {media_type!r}" if media_type else "there is no content-type"
+        return make_response(
+            UnsupportedMediaTypeError(f"{came}; send JSON with the header content-type: application/json"),
+            request.url.path,
+        )
+    return make_response(invalid_input(problems), request.url.path)
+
+
+async def _answer_http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    path = request.url.path
+    known = {
+        HTTPStatus.NOT_FOUND: NotFoundError(f"there is no {path}; /docs shows what there is"),
+        HTTPStatus.METHOD_NOT_ALLOWED: MethodNotAllowedError(
+            f"{path} does not answer {request.method}; /docs shows what it does"
+        ),
+    }
+    response = make_response(known.get(HTTPStatus(error.status_code), BadRequestError(error.detail)), path)
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _answer_unexpected_error(request: Request, error: Exception) -> JSONResponse:
+    logger.error("unexpected error", exc_info=error)
+    detail = "the service failed on this request; its log has the reason under the answer's x-request-id"
+    return make_response(InternalError(detail), request.url.path)
+
+
+def _describe(problem: Mapping[str, Any]) -> FieldProblem:
+    """Return a validation error of FastAPI as it is sent; texts and numbers are echoed, lists and objects are not."""
+    value = problem.get("input")
+    echo = value if isinstance(value, (str, int, float)) else None
+    return FieldProblem(type=problem["type"], loc=list(problem["loc"]), msg=problem["msg"], input=echo)

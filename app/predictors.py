@@ -1,0 +1,127 @@
+"""From texts to answers, free of HTTP: codec, engine, answer. One class a task."""
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import Location, invalid_input
+from app.schemas import FieldProblem, NextLetterAnswer, RankedLetter, SentimentAnswer
+from app.settings import Settings
+from bundle.errors import LetterError
+from bundle.letters import LetterCodec
+from bundle.reviews import ReviewCodec
+from bundle.store import Bundle
+
+Run = Callable[[NDArray[np.generic]], NDArray[np.float32]]
+
+
+class NextLetterPredictor:
+    """Answers with one next-letter bundle."""
+
+    task: Literal["next-letter"] = "next-letter"
+
+    def __init__(self, bundle: Bundle, codec: LetterCodec, run: Run) -> None:
+        """Take what runs the network: padded inputs to probabilities, float32 [rows, letters]."""
+        self.bundle = bundle
+        self._codec = codec
+        self._run = run
+
+    def predict(self, sequences: Mapping[Location, str], top_k: int) -> list[NextLetterAnswer]:
+        """Answer sequences, each given under its place in the request.
+
+        Raises:
+            InvalidInputError: sequences that are not letters or are too long, all of them named.
+        """
+        codes, problems = [], []
+        for location, sequence in sequences.items():
+            try:
+                codes.append(self._codec.encode(sequence))
+            except LetterError as error:
+                problems.append(
+                    FieldProblem(type="letters", loc=list(location), msg=str(error), input=error.character or None)
+                )
+        if problems:
+            raise invalid_input(problems)
+        return [self._answer(row, top_k) for row in self._run(self._codec.pad(codes))]
+
+    def _answer(self, probabilities: NDArray[np.float32], top_k: int) -> NextLetterAnswer:
+        manifest = self.bundle.manifest
+        ranked = np.argsort(-probabilities, kind="stable")[:top_k]
+        top = [RankedLetter(letter=manifest.labels[k], probability=_round(probabilities[k])) for k in ranked]
+        return NextLetterAnswer(
+            next_letter=top[0].letter,
+            probability=top[0].probability,
+            top=top,
+            model=manifest.name,
+            version=manifest.version,
+        )
+
+
+class SentimentPredictor:
+    """Answers with one sentiment bundle."""
+
+    task: Literal["sentiment"] = "sentiment"
+
+    def __init__(self, bundle: Bundle, codec: ReviewCodec, run: Run) -> None:
+        """Take what runs the network: padded inputs to the probability of positive, float32 [rows, 1]."""
+        self.bundle = bundle
+        self._codec = codec
+        self._run = run
+
+    def predict(self, texts: Mapping[Location, str]) -> list[SentimentAnswer]:
+        """Answer texts, each given under its place in the request."""
+        reviews = [self._codec.encode(text) for text in texts.values()]
+        probabilities = self._run(self._codec.pad([review.ids for review in reviews]))
+        manifest = self.bundle.manifest
+        return [
+            SentimentAnswer(
+                sentiment="positive" if probability >= 0.5 else "negative",
+                probability_positive=_round(probability),
+                words_used=review.words_used,
+                words_cut=review.words_cut,
+                model=manifest.name,
+                version=manifest.version,
+            )
+            for review, (probability,) in zip(reviews, probabilities, strict=True)
+        ]
+
+
+Predictor = NextLetterPredictor | SentimentPredictor
+
+
+def locate(field: str, texts: str | list[str]) -> dict[Location, str]:
+    """Return the text or texts of a request's field under their place in the body."""
+    if isinstance(texts, str):
+        return {("body", field): texts}
+    return {("body", field, index): text for index, text in enumerate(texts)}
+
+
+def check_limits(texts: Mapping[Location, str], settings: Settings) -> None:
+    """Refuse a batch of too many texts, and texts that are too long.
+
+    Raises:
+        InvalidInputError: with every field that is past a limit.
+    """
+    if len(texts) > settings.max_batch:
+        _, field, *_ = next(iter(texts))
+        message = f"the batch has {len(texts)} items, the limit is {settings.max_batch}; send it in parts"
+        raise invalid_input([FieldProblem(type="batch_too_large", loc=["body", field], msg=message)])
+    limit = settings.max_text_characters
+    problems = [
+        FieldProblem(
+            type="text_too_long",
+            loc=list(location),
+            msg=f"the text has {len(text)} characters, the limit is {limit}; shorten it",
+        )
+        for location, text in texts.items()
+        if len(text) > limit
+    ]
+    if problems:
+        raise invalid_input(problems)
+
+
+def _round(probability: np.float32) -> float:
+    """Return the shortest decimal that is this float32: more digits would be noise."""
+    return float(str(probability))

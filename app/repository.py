@@ -1,0 +1,138 @@
+"""Which models are loaded and which one answers."""
+
+import logging
+import threading
+import time
+from typing import Any
+
+from app.errors import ModelNotFoundError, ModelRefusedError, NotReadyError
+from app.predictors import NextLetterPredictor, Predictor, SentimentPredictor
+from app.schemas import ModelSummary
+from bundle.errors import BundleError
+from bundle.letters import LetterCodec
+from bundle.manifest import Task
+from bundle.store import Bundle, Store
+
+logger = logging.getLogger(__name__)
+
+
+class Repository:
+    """The latest version of every bundle in a store, loaded and warm, or with the reason why not."""
+
+    def __init__(self, store: Store) -> None:
+        """Take the store; nothing is read before `load`."""
+        self._store = store
+        self._names: list[str] = []
+        self._predictors: dict[str, Predictor] = {}
+        self._refused: dict[str, str] = {}
+        self._loaded = False
+        self._stopped = threading.Event()
+
+    def load(self) -> None:
+        """Load every bundle; takes seconds a model, so it runs beside the service, which is not ready meanwhile."""
+        self._names = self._store.names()
+        for name in self._names:
+            if self._stopped.is_set():
+                return
+            started = time.monotonic()
+            try:
+                self._predictors[name] = _load(self._store.open(name))
+            except BundleError as error:
+                self._refuse(name, str(error))
+            except Exception:
+                # Whatever Keras, XLA or the disk make of a bundle, the others are served.
+                self._refuse(name, "its network cannot be loaded; the service's log has the reason", exc_info=True)
+            else:
+                manifest = self._predictors[name].bundle.manifest
+                seconds = round(time.monotonic() - started, 3)
+                logger.info("loaded", extra={"model": name, "version": manifest.version, "seconds": seconds})
+        self._loaded = True
+        if not self._names:
+            logger.error("there are no models in %s", self._store.root)
+
+    def stop(self) -> None:
+        """Load no further model."""
+        self._stopped.set()
+
+    def check_ready(self) -> None:
+        """Return if every model is loaded and warm, and there is one.
+
+        Raises:
+            NotReadyError: models are still being loaded, or there is none.
+            ModelRefusedError: a model cannot be served.
+        """
+        if not self._loaded:
+            raise NotReadyError(
+                f"{len(self._predictors)} of {len(self._names)} models are loaded; try again in a second"
+            )
+        if self._refused:
+            raise ModelRefusedError("; ".join(f"{name} is refused: {why}" for name, why in self._refused.items()))
+        if not self._predictors:
+            raise NotReadyError(f"there are no models in {self._store.root}; train one or mount some, then restart")
+
+    def next_letter(self, name: str | None) -> NextLetterPredictor:
+        """Return the next-letter model of a name, or the task's default; see `find`."""
+        predictor = self._find_for("next-letter", name)
+        assert isinstance(predictor, NextLetterPredictor)
+        return predictor
+
+    def sentiment(self, name: str | None) -> SentimentPredictor:
+        """Return the sentiment model of a name, or the task's default; see `find`."""
+        predictor = self._find_for("sentiment", name)
+        assert isinstance(predictor, SentimentPredictor)
+        return predictor
+
+    def find(self, name: str) -> Predictor:
+        """Return the model of a name.
+
+        Raises:
+            ModelNotFoundError: there is none.
+            NotReadyError: it is not loaded yet.
+            ModelRefusedError: its bundle cannot be served.
+        """
+        if name in self._predictors:
+            return self._predictors[name]
+        if name in self._refused:
+            raise ModelRefusedError(f"{name} is refused: {self._refused[name]}")
+        if not self._loaded:
+            raise NotReadyError(f"{name} is not loaded; try again in a second")
+        raise ModelNotFoundError(f"there is no model {name!r}; there are: {', '.join(self._names) or 'none'}")
+
+    def summaries(self) -> list[ModelSummary]:
+        """Return every model in the store, by name."""
+        return [self._summarise(name) for name in self._names]
+
+    def _find_for(self, task: Task, name: str | None) -> Predictor:
+        predictor = self.find(task if name is None else name)
+        if predictor.task != task:
+            others = [other for other, known in self._predictors.items() if known.task == task]
+            raise ModelNotFoundError(
+                f"the model {name!r} answers {predictor.task}, not {task}; "
+                f"models that do: {', '.join(others) or 'none'}"
+            )
+        return predictor
+
+    def _summarise(self, name: str) -> ModelSummary:
+        default = name in ("next-letter", "sentiment")
+        if name in self._refused:
+            return ModelSummary(name=name, status="refused", detail=self._refused[name], default=default)
+        if name not in self._predictors:
+            return ModelSummary(name=name, status="loading", default=default)
+        manifest = self._predictors[name].bundle.manifest
+        return ModelSummary(name=name, status="ready", task=manifest.task, version=manifest.version, default=default)
+
+    def _refuse(self, name: str, why: str, **log: Any) -> None:
+        self._refused[name] = why
+        logger.error("refused: %s", why, extra={"model": name}, **log)
+
+
+def _load(bundle: Bundle) -> Predictor:
+    """Load and warm one bundle."""
+    from app.engine import Engine  # imports TensorFlow, which takes seconds: health checks answer before
+
+    codec, labels = bundle.codec, bundle.manifest.labels
+    if isinstance(codec, LetterCodec):
+        engine = Engine(bundle.model_path, codec.pad([codec.encode("A")]), outputs=len(labels))
+        return NextLetterPredictor(bundle, codec, engine.run)
+    engine = Engine(bundle.model_path, codec.pad([codec.encode("").ids]), outputs=1)
+    return SentimentPredictor(bundle, codec, engine.run)

@@ -1,0 +1,67 @@
+"""One router a resource, without logic; here is what they share."""
+
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from app.errors import (
+    PROBLEM_TYPE,
+    BodyTooLargeError,
+    InternalError,
+    ModelNotFoundError,
+    ModelRefusedError,
+    NotReadyError,
+    RequestError,
+    UnsupportedMediaTypeError,
+    make_problem,
+)
+from app.repository import Repository
+from app.settings import Settings
+
+Responses = dict[int | str, dict[str, Any]]
+
+
+def _repository(request: Request) -> Repository:
+    repository: Repository = request.app.state.repository
+    return repository
+
+
+def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+RepositoryDependency = Annotated[Repository, Depends(_repository)]
+SettingsDependency = Annotated[Settings, Depends(_settings)]
+
+
+def describe_errors(path: str, *errors: RequestError) -> Responses:
+    """Return the OpenAPI responses of a path that ends with one of these errors."""
+    responses: Responses = {}
+    for error in errors:
+        response = responses.setdefault(
+            int(error.status),
+            {
+                "description": type(error).__doc__,
+                "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}},
+            },
+        )
+        example = make_problem(error, path).model_dump(exclude_none=True)
+        response["content"][PROBLEM_TYPE]["examples"][error.kind] = {"value": example}
+    return responses
+
+
+def describe_prediction_errors(path: str, *errors: RequestError) -> Responses:
+    """Return the OpenAPI responses of a path that asks a model: these errors and those that all such paths have."""
+    return describe_errors(
+        path,
+        ModelNotFoundError("there is no model 'sentimental'; there are: next-letter, sentiment"),
+        BodyTooLargeError("the body has 5242880 bytes, the limit is 4194304; send it in parts"),
+        UnsupportedMediaTypeError(
+            "the content-type is 'text/plain'; send JSON with the header content-type: application/json"
+        ),
+        *errors,
+        InternalError("the service failed on this request; its log has the reason under the answer's x-request-id"),
+        NotReadyError("sentiment is not loaded; try again in a second"),
+        ModelRefusedError("sentiment is refused: models/sentiment/1/model.keras cannot be read; restore it"),
+    )

@@ -1,0 +1,30 @@
+"""`GET /livez` and `GET /readyz`."""
+
+from fastapi import APIRouter
+
+from app.errors import ModelRefusedError, NotReadyError
+from app.routes import RepositoryDependency, describe_errors
+from app.schemas import Status
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/livez", summary="Is the process alive?")
+async def live() -> Status:
+    """Answer as soon as the process does; restart it when it does not."""
+    return Status(status="alive")
+
+
+@router.get(
+    "/readyz",
+    summary="Can it answer?",
+    responses=describe_errors(
+        "/readyz",
+        NotReadyError("2 of 4 models are loaded; try again in a second"),
+        ModelRefusedError("sentiment is refused: models/sentiment/1/model.keras cannot be read; restore it"),
+    ),
+)
+async def ready(repository: RepositoryDependency) -> Status:
+    """Answer once every model is loaded and warm; send traffic only then."""
+    repository.check_ready()
+    return Status(status="ready")

@@ -1,0 +1,30 @@
+"""`GET /models` and `GET /models/{name}`."""
+
+from fastapi import APIRouter
+
+from app.errors import ModelNotFoundError, ModelRefusedError, NotReadyError
+from app.routes import RepositoryDependency, describe_errors
+from app.schemas import ModelDetails, ModelList
+
+router = APIRouter(tags=["models"])
+
+
+@router.get("/models", summary="List the models")
+def list_models(repository: RepositoryDependency) -> ModelList:
+    """Answer which models there are, and whether they are ready."""
+    return ModelList(models=repository.summaries())
+
+
+@router.get(
+    "/models/{name}",
+    summary="Describe a model",
+    responses=describe_errors(
+        "/models/sentimental",
+        ModelNotFoundError("there is no model 'sentimental'; there are: next-letter, sentiment"),
+        NotReadyError("sentimental is not loaded; try again in a second"),
+        ModelRefusedError("sentimental is refused: models/sentimental/1/model.keras cannot be read; restore it"),
+    ),
+)
+def describe_model(name: str, repository: RepositoryDependency) -> ModelDetails:
+    """Answer what the manifest of a model says: recipe, preprocessing, metrics, data and versions."""
+    return ModelDetails.model_validate(repository.find(name).bundle.manifest, from_attributes=True)

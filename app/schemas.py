@@ -1,0 +1,203 @@
+"""What goes in and out over HTTP."""
+
+import math
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+
+from bundle.letters import ALPHABET
+from bundle.manifest import Dataset, Preprocessing, Task
+
+ECHO_CHARACTERS = 80  # of a wrong value, in the answer
+
+ModelName = Annotated[
+    str | None,
+    Field(max_length=63, description="A model of this task that `GET /models` lists; by default the task's own."),
+]
+TopK = Annotated[int, Field(strict=True, ge=1, le=len(ALPHABET), description="How many letters to rank.")]
+Sequence = Annotated[str, Field(description="Letters A-Z or a-z, at most as many as the model reads.")]
+Text = Annotated[str, Field(description="An English film review, of any length up to the service's limit.")]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NextLetterRequest(_Request):
+    """One sequence to continue."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"sequence": "XYZ", "top_k": 3}]})
+
+    sequence: Sequence
+    top_k: TopK = 3
+    model: ModelName = None
+
+
+class NextLetterBatchRequest(_Request):
+    """Several sequences to continue."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"sequences": ["ABC", "xyz"], "top_k": 1}]})
+
+    sequences: Annotated[list[Sequence], Field(min_length=1)]
+    top_k: TopK = 3
+    model: ModelName = None
+
+
+class SentimentRequest(_Request):
+    """One review to judge."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "A tender, wonderful film."}]})
+
+    text: Text
+    model: ModelName = None
+
+
+class SentimentBatchRequest(_Request):
+    """Several reviews to judge."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"texts": ["A tender, wonderful film.", "Two hours I will never get back."]}]}
+    )
+
+    texts: Annotated[list[Text], Field(min_length=1)]
+    model: ModelName = None
+
+
+class RankedLetter(BaseModel):
+    """A letter and the probability that it comes next."""
+
+    letter: str
+    probability: Probability
+
+
+class NextLetterAnswer(BaseModel):
+    """The letter that comes next, and the likeliest `top_k`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "next_letter": "A",
+                    "probability": 0.9991,
+                    "top": [
+                        {"letter": "A", "probability": 0.9991},
+                        {"letter": "Z", "probability": 0.0007},
+                        {"letter": "B", "probability": 0.0002},
+                    ],
+                    "model": "next-letter",
+                    "version": 1,
+                }
+            ]
+        }
+    )
+
+    next_letter: str
+    probability: Probability
+    top: list[RankedLetter]
+    model: str
+    version: int
+
+
+class NextLetterBatchAnswer(BaseModel):
+    """The answers, in the order of the sequences."""
+
+    answers: list[NextLetterAnswer]
+
+
+class SentimentAnswer(BaseModel):
+    """The judgement of one review, and how much of it the model read."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "sentiment": "positive",
+                    "probability_positive": 0.9862,
+                    "words_used": 4,
+                    "words_cut": 0,
+                    "model": "sentiment",
+                    "version": 1,
+                }
+            ]
+        }
+    )
+
+    sentiment: Literal["negative", "positive"]
+    probability_positive: Probability
+    words_used: int = Field(description="Words the model read, unknown ones included; 0 for a text without words.")
+    words_cut: int = Field(description="Words at the start of the text that it did not, as it reads no more at once.")
+    model: str
+    version: int
+
+
+class SentimentBatchAnswer(BaseModel):
+    """The answers, in the order of the texts."""
+
+    answers: list[SentimentAnswer]
+
+
+class ModelSummary(BaseModel):
+    """A model and whether it answers."""
+
+    name: str
+    status: Literal["loading", "ready", "refused"]
+    detail: str | None = Field(default=None, description="Why the model was refused.")
+    task: Task | None = Field(default=None, description="Known once the model is ready.")
+    version: int | None = None
+    default: bool = Field(description="Whether it answers requests that name no model.")
+
+
+class ModelList(BaseModel):
+    """The models of this service."""
+
+    models: list[ModelSummary]
+
+
+class ModelDetails(BaseModel):
+    """What the manifest of a model that is ready says."""
+
+    name: str
+    task: Task
+    version: int
+    created: datetime
+    labels: list[str]
+    metrics: dict[str, float]
+    preprocessing: Preprocessing
+    recipe: dict[str, JsonValue]
+    dataset: Dataset
+    frameworks: dict[str, str]
+
+
+class Status(BaseModel):
+    """The answer of a health check that succeeds."""
+
+    status: Literal["alive", "ready"]
+
+
+def _make_sendable(value: object) -> object:
+    """Return what JSON in UTF-8 can carry of a value: neither lone surrogates nor NaN, and no text at length."""
+    if isinstance(value, str):
+        return value[:ECHO_CHARACTERS].encode("utf-8", "backslashreplace").decode()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+class FieldProblem(BaseModel):
+    """What is wrong with one field, in the shape FastAPI gives validation errors; `input` is what came."""
+
+    type: str
+    loc: list[str | int]
+    msg: str
+    input: Annotated[str | int | float | bool | None, BeforeValidator(_make_sendable)] = None
+
+
+class Problem(BaseModel):
+    """A problem document (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: list[FieldProblem] | None = None

@@ -1,0 +1,81 @@
+"""The letter codec: text to the padded, normalised input of a next-letter network, and back."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from bundle.errors import LetterError
+
+ALPHABET: Literal["ABCDEFGHIJKLMNOPQRSTUVWXYZ"] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+class LetterCodec(BaseModel):
+    """Codes letters as numbers in [0, 1]; this is the `preprocessing` section of a next-letter manifest.
+
+    Letter number k of the alphabet (A = 0) becomes `(k + first_code) / divisor`. With `first_code` 0, the
+    published coding of the reference recipe, `A` looks like padding; with 1 no letter does.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["letters"] = "letters"
+    alphabet: Literal["ABCDEFGHIJKLMNOPQRSTUVWXYZ"] = ALPHABET
+    length: int = Field(ge=1, le=1000, description="Time steps of the network; shorter sequences are padded.")
+    first_code: Literal[0, 1] = Field(description="Code of the letter A.")
+    divisor: Literal[26] = 26
+    padding_value: Literal[0] = 0
+    padding_side: Literal["left"] = "left"
+
+    def encode(self, sequence: str) -> NDArray[np.float32]:
+        """Return the normalised codes of a sequence, not padded.
+
+        Args:
+            sequence: 1 to `length` letters A-Z or a-z.
+
+        Returns:
+            float32 [letters], each in [0, 1].
+
+        Raises:
+            LetterError: anything else, with the position and the character that is wrong.
+        """
+        if not sequence:
+            raise LetterError(f"the sequence is empty; send 1 to {self.length} letters A-Z", position=0, character="")
+        for position, character in enumerate(sequence):
+            # ASCII first: str.isalpha and str.upper know letters far beyond A-Z ("ß".upper() is "SS").
+            if not (character.isascii() and character.isalpha()):
+                raise LetterError(
+                    f"{_describe(character)} at position {position} (the first is 0) is not a letter; "
+                    "send letters A-Z or a-z only",
+                    position,
+                    character,
+                )
+        if len(sequence) > self.length:
+            raise LetterError(
+                f"the sequence has {len(sequence)} letters, this model reads at most {self.length}; "
+                f"{sequence[self.length]!r} at position {self.length} (the first is 0) is one too many: "
+                f"send the last {self.length}",
+                position=self.length,
+                character=sequence[self.length],
+            )
+        codes = np.frombuffer(sequence.upper().encode("ascii"), np.uint8) - ord("A") + self.first_code
+        return codes.astype(np.float32) / np.float32(self.divisor)
+
+    def decode(self, codes: NDArray[np.float32]) -> str:
+        """Return the letters of unpadded, normalised codes, float32 [letters]: the inverse of `encode`."""
+        numbers = np.rint(codes * self.divisor).astype(int) - self.first_code
+        return "".join(self.alphabet[number] for number in numbers)
+
+    def pad(self, sequences: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Pad coded sequences on the left to the network's input, float32 [sequences, length, 1]."""
+        padded = np.full((len(sequences), self.length, 1), self.padding_value, np.float32)
+        for row, codes in zip(padded, sequences, strict=True):
+            row[self.length - len(codes) :, 0] = codes
+        return padded
+
+
+def _describe(character: str) -> str:
+    """Name a character so that it can be recognised even where it cannot be displayed."""
+    return f"{character!r} (U+{ord(character):04X})"

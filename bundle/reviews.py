@@ -1,0 +1,150 @@
+"""The review tokenisers: text to the padded word ids of a sentiment network."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from bundle.errors import ManifestError
+
+# The characters that keras.preprocessing.text replaced by spaces; the apostrophe is not among them.
+KERAS_FILTERS: Literal['!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'] = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
+
+# A tag, whatever its name: `<br />`, `</i>`. "a < b" and "<3" are none, as no letter follows the bracket.
+MARKUP: Literal["</?[a-z][^<>]*>"] = "</?[a-z][^<>]*>"
+
+# In this order: ratings ("7/10"), words with inner apostrophes ("don't"), "!" and "?" one by one, an
+# ellipsis of any length, and the smileys :) :( ;) with or without a nose.
+WORDS: Literal[r"\d+/\d+|[^\W_]+(?:'[^\W_]+)*|[!?]|\.\.+|[:;]-?[()]"] = (
+    r"\d+/\d+|[^\W_]+(?:'[^\W_]+)*|[!?]|\.\.+|[:;]-?[()]"
+)
+
+
+class KerasTokeniser(BaseModel):
+    """The word splitting behind `keras.datasets.imdb`: lower case, filter characters to spaces, split at spaces.
+
+    Markup is not removed, because that coding did not: `<br />` leaves the word `br`, its seventh most frequent.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["keras"] = "keras"
+    filters: Literal['!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'] = KERAS_FILTERS
+    markup: Literal["kept"] = "kept"
+
+    def split(self, text: str) -> list[str]:
+        """Return the words of a text, in order."""
+        # Split at the space alone: other white space ("\r") stays inside words, as it did there.
+        return [word for word in text.lower().translate(_FILTERS_TO_SPACES).split(" ") if word]
+
+
+class WordTokeniser(BaseModel):
+    """The project's own word splitting: keeps what carries sentiment and the Keras coding drops.
+
+    Lower case; markup becomes a space; ratings, "!", "?", ellipses and smileys are tokens of their own.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["words"] = "words"
+    pattern: Literal[r"\d+/\d+|[^\W_]+(?:'[^\W_]+)*|[!?]|\.\.+|[:;]-?[()]"] = WORDS
+    markup: Literal["</?[a-z][^<>]*>"] = MARKUP
+
+    def split(self, text: str) -> list[str]:
+        """Return the words and marks of a text, in order."""
+        straight = text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+        return _WORDS.findall(_MARKUP.sub(" ", straight))
+
+
+_FILTERS_TO_SPACES = str.maketrans(dict.fromkeys(KERAS_FILTERS, " "))
+_MARKUP = re.compile(MARKUP)
+_WORDS = re.compile(WORDS)
+
+Tokeniser = Annotated[KerasTokeniser | WordTokeniser, Field(discriminator="kind")]
+
+
+class ReviewPreprocessing(BaseModel):
+    """The `preprocessing` section of a sentiment manifest: the Keras integer coding with its constants.
+
+    Words are ranked by frequency from 1 and the id of a word is its rank + 3; 0 is padding, 1 the start of a
+    review, 2 a word outside the vocabulary, 3 is not used. Source: `keras.datasets.imdb`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["reviews"] = "reviews"
+    tokeniser: Tokeniser
+    vocabulary_file: Literal["vocabulary.txt"] = "vocabulary.txt"
+    vocabulary_size: int = Field(ge=5, description="Number of ids, the four reserved ones included.")
+    length: int = Field(ge=1, le=10_000, description="Time steps of the network, in ids.")
+    padding_id: Literal[0] = 0
+    start_id: Literal[1] = 1
+    unknown_id: Literal[2] = 2
+    rank_offset: Literal[3] = 3
+    padding_side: Literal["left"] = "left"
+    truncation_side: Literal["left"] = "left"
+
+    @property
+    def words_in_vocabulary(self) -> int:
+        """Number of words that have an id of their own."""
+        return self.vocabulary_size - self.rank_offset - 1
+
+
+@dataclass(frozen=True)
+class EncodedReview:
+    """The ids of one review, int32 [at most `length`], and how much of the text they hold."""
+
+    ids: NDArray[np.int32]
+    words_used: int
+    words_cut: int
+
+
+class ReviewCodec:
+    """Codes reviews with one vocabulary."""
+
+    def __init__(self, preprocessing: ReviewPreprocessing, vocabulary: Sequence[str]) -> None:
+        """Take the words by falling frequency, rank 1 first.
+
+        Raises:
+            ManifestError: the vocabulary has a repeated word, or not as many words as `preprocessing` says.
+        """
+        self.preprocessing = preprocessing
+        self.vocabulary = tuple(vocabulary)
+        first_id = preprocessing.rank_offset + 1
+        self._ids = {word: word_id for word_id, word in enumerate(self.vocabulary, first_id)}
+        if len(self.vocabulary) != preprocessing.words_in_vocabulary or len(self._ids) != len(self.vocabulary):
+            raise ManifestError(
+                f"the vocabulary has {len(self.vocabulary)} words, {len(self._ids)} of them distinct; "
+                f"vocabulary_size {preprocessing.vocabulary_size} needs "
+                f"{preprocessing.words_in_vocabulary} distinct words: publish the bundle again"
+            )
+
+    def encode(self, text: str) -> EncodedReview:
+        """Return the ids of a review: the start id and the words, cut on the left to `length` ids."""
+        constants = self.preprocessing
+        words = constants.tokeniser.split(text)
+        used = words[-constants.length :]
+        start = [constants.start_id] if len(words) < constants.length else []
+        ids = start + [self._ids.get(word, constants.unknown_id) for word in used]
+        return EncodedReview(np.array(ids, np.int32), len(used), len(words) - len(used))
+
+    def pad(self, reviews: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:
+        """Pad reviews on the left to the network's input, int32 [reviews, length]."""
+        length = self.preprocessing.length
+        padded = np.full((len(reviews), length), self.preprocessing.padding_id, np.int32)
+        for row, ids in zip(padded, reviews, strict=True):
+            row[length - len(ids) :] = ids
+        return padded
+
+
+def rank_words(tokeniser: KerasTokeniser | WordTokeniser, texts: Iterable[str]) -> list[str]:
+    """Return the words of the texts by falling frequency, the ones seen first before others as frequent."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(tokeniser.split(text))
+    return [word for word, _ in counts.most_common()]

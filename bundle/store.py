@@ -1,0 +1,168 @@
+"""Where bundles lie: `<root>/<name>/<version>/`, written beside and renamed, verified before use."""
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bundle.errors import BundleNotFoundError, ChecksumError, ManifestError, VersionExistsError
+from bundle.letters import LetterCodec
+from bundle.manifest import MANIFEST_FILE, Description, Manifest
+from bundle.reviews import ReviewCodec
+
+MODEL_FILE = "model.keras"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """One verified bundle: its folder, its manifest and the codec that feeds its network."""
+
+    folder: Path
+    manifest: Manifest
+    codec: LetterCodec | ReviewCodec
+
+    @property
+    def model_path(self) -> Path:
+        """The Keras model's file."""
+        return self.folder / MODEL_FILE
+
+
+def open_bundle(folder: Path) -> Bundle:
+    """Open the bundle in a folder, every file checked against its manifest.
+
+    Raises:
+        ManifestError: the manifest is missing, cannot be used, or does not fit the other files.
+        ChecksumError: a file is missing or is not the one that was published.
+    """
+    manifest = Manifest.read(folder)
+    for name, expected in manifest.files.items():
+        try:
+            found = hash_file(folder / name)
+        except OSError as error:
+            raise ChecksumError(f"{folder / name} cannot be read ({error}); restore it") from error
+        if found != expected:
+            raise ChecksumError(
+                f"{folder / name} has SHA-256 {found}, its manifest says {expected}; "
+                "restore the file or train the bundle again"
+            )
+    preprocessing = manifest.preprocessing
+    if isinstance(preprocessing, LetterCodec):
+        required = {MODEL_FILE}
+    else:
+        required = {MODEL_FILE, preprocessing.vocabulary_file}
+    if missing := required - manifest.files.keys():
+        raise ManifestError(f"{folder / MANIFEST_FILE} does not list {sorted(missing)}; train the bundle again")
+    if isinstance(preprocessing, LetterCodec):
+        return Bundle(folder, manifest, preprocessing)
+    words = read_vocabulary(folder / preprocessing.vocabulary_file)
+    return Bundle(folder, manifest, ReviewCodec(preprocessing, words))
+
+
+class Store:
+    """The bundles under one root folder."""
+
+    def __init__(self, root: Path) -> None:
+        """Take the root folder; it is made by the first publication."""
+        self.root = root
+
+    def names(self) -> list[str]:
+        """Return the names that have at least one published version, sorted."""
+        if not self.root.is_dir():
+            return []
+        return sorted(folder.name for folder in self.root.iterdir() if self.versions(folder.name))
+
+    def versions(self, name: str) -> list[int]:
+        """Return the published versions of a name, rising."""
+        folder = self.root / name
+        if not folder.is_dir():
+            return []
+        numbers = (entry.name for entry in folder.iterdir() if entry.is_dir())
+        return sorted(int(number) for number in numbers if number.isdecimal() and number[0] != "0")
+
+    def open(self, name: str, version: int | None = None) -> Bundle:
+        """Open one version of a name, by default its latest.
+
+        Raises:
+            BundleNotFoundError: the store does not have it.
+            ManifestError, ChecksumError: see `open_bundle`; also if the bundle is another than its folder says.
+        """
+        versions = self.versions(name)
+        if not versions or (version is not None and version not in versions):
+            wanted = name if version is None else f"{name} version {version}"
+            have = f"its versions are {versions}" if versions else f"the names are {self.names()}"
+            raise BundleNotFoundError(f"there is no bundle {wanted} in {self.root}; {have}")
+        bundle = open_bundle(self.root / name / str(version or versions[-1]))
+        manifest = bundle.manifest
+        if bundle.folder != self.root / manifest.name / str(manifest.version):
+            raise ManifestError(
+                f"{bundle.folder} holds {manifest.name} version {manifest.version}; "
+                f"move it to {self.root / manifest.name / str(manifest.version)}"
+            )
+        return bundle
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Path]:
+        """Give a folder to write a bundle into; whatever is not published when the block ends is removed."""
+        # Not tempfile.mkdtemp: its mode 0700 would stay with the published folder.
+        folder = self.root / name / f".staged-{uuid.uuid4().hex}"
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def publish(self, staged: Path, description: Description, version: int | None = None) -> Bundle:
+        """Publish a staged folder in one rename, by default as the next version of its name.
+
+        Raises:
+            VersionExistsError: the version is there already, also when somebody else was faster.
+        """
+        files = {path.name: hash_file(path) for path in sorted(staged.iterdir()) if path.name != MANIFEST_FILE}
+        while True:
+            number = version or max(self.versions(description.name), default=0) + 1
+            Manifest.seal(description, number, files).write(staged)
+            for path in (*staged.iterdir(), staged):
+                _flush(path)
+            target = self.root / description.name / str(number)
+            try:
+                os.rename(staged, target)  # fails where the target is there, as it is never empty
+            except OSError as error:
+                if not target.exists():
+                    raise
+                if version is not None:
+                    raise VersionExistsError(
+                        f"{target} is published already and is never written over; choose another version"
+                    ) from error
+            else:
+                _flush(target.parent)
+                return open_bundle(target)
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_vocabulary(path: Path) -> list[str]:
+    """Return the words of a vocabulary file: UTF-8, one a line, rank 1 first."""
+    # Not splitlines: a word may hold one of the line ends that only Unicode knows.
+    return path.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
+
+
+def write_vocabulary(path: Path, words: Sequence[str]) -> None:
+    """Write a vocabulary file."""
+    path.write_bytes("".join(f"{word}\n" for word in words).encode("utf-8"))
+
+
+def _flush(path: Path) -> None:
+    """Make a file or folder durable, so that a power cut cannot publish an empty one."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,13 @@
+"""Every error of the package. A message says what came, what was expected and what to do."""
+
+
+class TrainingError(Exception):
+    """Root of the errors of this package."""
+
+
+class RecipeError(TrainingError):
+    """There is no such recipe, no such field, or the field cannot have this value."""
+
+
+class DataError(TrainingError):
+    """The dataset cannot be had, or is not laid out as expected."""

@@ -1,0 +1,50 @@
+"""How good a saved network is."""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from training.fit import Examples
+
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Labels, int [examples], probabilities, float64 [examples, classes], and the metrics they give."""
+
+    labels: NDArray[np.int32]
+    probabilities: NDArray[np.float64]
+    metrics: dict[str, float]
+
+
+def evaluate(network: keras.Model, examples: Examples) -> Evaluation:
+    """Run a network over all examples.
+
+    The metrics are `accuracy`, `loss` (mean negative log likelihood, in nats) and, of two classes, `auc`
+    (area under the ROC curve).
+    """
+    outputs = network.predict(examples.inputs, batch_size=BATCH).astype(np.float64)
+    probabilities = np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
+    labels = examples.labels
+    # As Keras does it: a probability of exactly 0 would make the loss of all infinite.
+    likelihood = np.maximum(probabilities[np.arange(len(labels)), labels], keras.config.epsilon())
+    metrics = {
+        "accuracy": float(np.mean(probabilities.argmax(axis=1) == labels)),
+        "loss": float(-np.log(likelihood).mean()),
+    }
+    if probabilities.shape[1] == 2:
+        false_positives, true_positives = roc_curve(labels, probabilities[:, 1])
+        metrics["auc"] = float(np.trapezoid(true_positives, false_positives))
+    return Evaluation(labels, probabilities, metrics)
+
+
+def roc_curve(labels: NDArray[np.int32], scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    """Return the rates of false and of true positives by falling threshold, float64 [thresholds], from 0 to 1."""
+    order = np.argsort(-scores, kind="stable")
+    ends_of_ties = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
+    positives = np.cumsum(labels[order])[ends_of_ties]
+    negatives = ends_of_ties + 1 - positives
+    return np.append(0, negatives) / negatives[-1], np.append(0, positives) / positives[-1]

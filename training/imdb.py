@@ -1,0 +1,143 @@
+"""The Large Movie Review Dataset: download, checksum, reading and splitting.
+
+Source: Maas et al. 2011, "Learning Word Vectors for Sentiment Analysis".
+"""
+
+import hashlib
+import os
+import tarfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from training.errors import DataError
+
+ARCHIVE = "aclImdb_v1.tar.gz"
+ARCHIVE_URL = f"https://ai.stanford.edu/~amaas/data/sentiment/{ARCHIVE}"
+ARCHIVE_SHA256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"
+
+NAME = "Large Movie Review Dataset v1.0"
+LABELS = ("negative", "positive")
+
+_LABEL_OF_FOLDER = {"neg": 0, "pos": 1}
+
+
+@dataclass(frozen=True, order=True)
+class Review:
+    """One labelled review; `number` and `stars` (1 to 10) are those of its file, label 1 is positive."""
+
+    label: int
+    number: int
+    stars: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Imdb:
+    """The labelled reviews, sorted by label and number, and the SHA-256 of all of them."""
+
+    train: tuple[Review, ...]
+    test: tuple[Review, ...]
+    sha256: str
+
+
+def load(source: Path | None) -> Imdb:
+    """Read the dataset from its archive or from the folder unpacked from it; by default, download it.
+
+    Raises:
+        DataError: it cannot be had, or is not laid out as `train|test/pos|neg/<number>_<stars>.txt`.
+    """
+    source = source or download()
+    if source.is_dir():
+        files = _read_folder(source)
+    elif source.is_file():
+        files = _read_archive(source)
+    else:
+        raise DataError(f"there is no {source}; --data takes {ARCHIVE} or the folder unpacked from it")
+    splits: dict[str, list[Review]] = {"train": [], "test": []}
+    digests = []
+    for path, content in files:
+        split, folder, name = path.parts
+        number, _, stars = path.stem.partition("_")
+        if not (number.isdecimal() and stars.isdecimal()):
+            raise DataError(f"{name} in {source} is not named <number>_<stars>.txt, as reviews are")
+        try:
+            text = content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path} in {source} is not UTF-8 ({error}); get the dataset again") from error
+        splits[split].append(Review(_LABEL_OF_FOLDER[folder], int(number), int(stars), text))
+        digests.append(f"{path} {hashlib.sha256(content).hexdigest()}\n")
+    for split, reviews in splits.items():
+        if {review.label for review in reviews} != {0, 1}:
+            raise DataError(
+                f"{source} has no reviews in {split}/pos or in {split}/neg; "
+                f"--data takes {ARCHIVE} or the folder unpacked from it"
+            )
+    digest = hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()
+    return Imdb(tuple(sorted(splits["train"])), tuple(sorted(splits["test"])), digest)
+
+
+def download(url: str = ARCHIVE_URL, sha256: str = ARCHIVE_SHA256) -> Path:
+    """Return the archive in the user's cache, downloaded and checked the first time.
+
+    Raises:
+        DataError: it cannot be reached, or is not the archive expected.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lstm-serve"
+    try:
+        return Path(keras.utils.get_file(ARCHIVE, url, file_hash=sha256, cache_dir=cache, cache_subdir=""))
+    except Exception as error:  # get_file raises Exception itself
+        raise DataError(
+            f"{url} cannot be downloaded to {cache} ({error}); "
+            f"get it on a machine with network access and pass it as --data {ARCHIVE}"
+        ) from error
+
+
+def hold_out(
+    reviews: tuple[Review, ...], share: float, way: Literal["random", "last"], seed: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the indices of the reviews to train on and of those held out, either in random order.
+
+    With `last` the highest file numbers of either label are held out: reviews of one film have neighbouring
+    numbers, so none of it is on both sides.
+    """
+    order = np.random.default_rng(seed).permutation(len(reviews))
+    if way == "random":
+        kept = len(reviews) - round(share * len(reviews))
+        return order[:kept], order[kept:]
+    held_out = np.zeros(len(reviews), bool)
+    for label in set(_LABEL_OF_FOLDER.values()):
+        members = [index for index, review in enumerate(reviews) if review.label == label]
+        members.sort(key=lambda index: reviews[index].number)
+        held_out[members[len(members) - round(share * len(members)) :]] = True
+    return order[~held_out[order]], order[held_out[order]]
+
+
+def _read_folder(folder: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
+    for split in ("train", "test"):
+        for label in _LABEL_OF_FOLDER:
+            for path in (folder / split / label).glob("*.txt"):
+                yield PurePosixPath(split, label, path.name), path.read_bytes()
+
+
+def _read_archive(archive: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
+    try:
+        with tarfile.open(archive, "r:gz") as members:
+            for member in members:
+                path = PurePosixPath(*PurePosixPath(member.name).parts[-3:])
+                file = members.extractfile(member)
+                if file and len(path.parts) == 3 and _is_labelled_review(path):
+                    yield path, file.read()
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise DataError(f"{archive} cannot be read as a tar.gz archive ({error}); get it again") from error
+
+
+def _is_labelled_review(path: PurePosixPath) -> bool:
+    split, folder, _ = path.parts
+    return split in ("train", "test") and folder in _LABEL_OF_FOLDER and path.suffix == ".txt"
