@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from training.recipes import TrainingSettings
@@ -24,12 +23,6 @@ class Examples:
         return Examples(self.inputs[indices], self.labels[indices])
 
 
-def fix_seed(seed: int) -> None:
-    """Make everything random from here on follow from one seed, and every operation deterministic."""
-    keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
-
-
 def fit(
     network: keras.Model, settings: TrainingSettings, training: Examples, held_out: Examples | None = None
 ) -> History:
@@ -40,7 +33,8 @@ def fit(
         optimizer=_make_optimiser(settings, len(training.labels)),
         loss="binary_crossentropy" if network.output_shape[-1] == 1 else "sparse_categorical_crossentropy",
         metrics=["accuracy"],
-        jit_compile=settings.xla,
+        # A step compiled by XLA is also deterministic, which the separate operations of TensorFlow are not.
+        jit_compile=True,
         steps_per_execution=settings.steps_per_call,
     )
     callbacks: list[keras.callbacks.Callback] = []

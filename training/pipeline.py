@@ -17,7 +17,7 @@ from bundle.reviews import KerasTokeniser, ReviewCodec, ReviewPreprocessing, Wor
 from bundle.store import MODEL_FILE, Bundle, Store, read_vocabulary, write_vocabulary
 from training import alphabet, imdb, networks, report
 from training.evaluate import Evaluation, evaluate
-from training.fit import Examples, History, fit, fix_seed
+from training.fit import Examples, History, fit
 from training.recipes import LetterSettings, Recipe, ReviewSettings
 
 KERAS_WORDS = Path(__file__).parent / "keras_words.txt"
@@ -42,7 +42,7 @@ def train(recipe: Recipe, store: Store, source: Path | None, console: Console) -
         DataError: see `imdb.load`.
     """
     started = time.monotonic()
-    fix_seed(recipe.settings.seed)
+    keras.utils.set_random_seed(recipe.settings.seed)
     settings = recipe.settings
     trained = (
         _train_letters(settings) if isinstance(settings, LetterSettings) else _train_reviews(settings, source, console)

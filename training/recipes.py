@@ -36,7 +36,6 @@ class TrainingSettings(BaseModel):
     steps_per_call: int = Field(
         default=1, ge=1, description="Steps run without returning to Python: changes the speed, not the weights."
     )
-    xla: bool = Field(default=True, description="Compile the training step with XLA.")
     seed: int = Field(default=7, ge=0, lt=2**32, description="Of the data's order, the first weights and the dropout.")
 
 
