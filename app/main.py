@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
@@ -61,20 +62,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for resource in (next_letter, sentiment, models, health):
         app.include_router(resource.router)
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
-    app.openapi = lambda: _describe(app)  # type: ignore[method-assign]  # the way FastAPI documents
+    app.openapi = cache(lambda: _describe(app))  # type: ignore[method-assign]  # the way FastAPI documents
     return app
 
 
 def _describe(app: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI document, with the schema that the errors of the routes refer to."""
-    if app.openapi_schema is None:
-        app.openapi_schema = get_openapi(
-            title=app.title,
-            version=app.version,
-            description=app.description,
-            license_info=app.license_info,
-            routes=app.routes,
-        )
-        schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        app.openapi_schema["components"]["schemas"] |= schema.pop("$defs") | {"Problem": schema}
-    return app.openapi_schema
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        license_info=app.license_info,
+        routes=app.routes,
+    )
+    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    document["components"]["schemas"] |= schema.pop("$defs") | {"Problem": schema}
+    return document

@@ -25,7 +25,7 @@ class Repository:
         self._names: list[str] = []
         self._predictors: dict[str, Predictor] = {}
         self._refused: dict[str, str] = {}
-        self._loaded = False
+        self._loaded = threading.Event()
         self._stopped = threading.Event()
 
     def load(self) -> None:
@@ -46,9 +46,13 @@ class Repository:
                 manifest = self._predictors[name].bundle.manifest
                 seconds = round(time.monotonic() - started, 3)
                 logger.info("loaded", extra={"model": name, "version": manifest.version, "seconds": seconds})
-        self._loaded = True
         if not self._names:
             logger.error("there are no models in %s", self._store.root)
+        self._loaded.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until every bundle is loaded or refused, and return whether that was within the time."""
+        return self._loaded.wait(seconds)
 
     def stop(self) -> None:
         """Load no further model."""
@@ -61,7 +65,7 @@ class Repository:
             NotReadyError: models are still being loaded, or there is none.
             ModelRefusedError: a model cannot be served.
         """
-        if not self._loaded:
+        if not self._loaded.is_set():
             raise NotReadyError(
                 f"{len(self._predictors)} of {len(self._names)} models are loaded; try again in a second"
             )
@@ -94,7 +98,7 @@ class Repository:
             return self._predictors[name]
         if name in self._refused:
             raise ModelRefusedError(f"{name} is refused: {self._refused[name]}")
-        if not self._loaded:
+        if not self._loaded.is_set():
             raise NotReadyError(f"{name} is not loaded; try again in a second")
         raise ModelNotFoundError(f"there is no model {name!r}; there are: {', '.join(self._names) or 'none'}")
 

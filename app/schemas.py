@@ -9,11 +9,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 from bundle.letters import ALPHABET
 from bundle.manifest import Dataset, Preprocessing, Task
 
+NAME_CHARACTERS = 63
 ECHO_CHARACTERS = 80  # of a wrong value, in the answer
 
 ModelName = Annotated[
     str | None,
-    Field(max_length=63, description="A model of this task that `GET /models` lists; by default the task's own."),
+    Field(
+        max_length=NAME_CHARACTERS,
+        description="A model of this task that `GET /models` lists; by default the task's own.",
+    ),
 ]
 TopK = Annotated[int, Field(strict=True, ge=1, le=len(ALPHABET), description="How many letters to rank.")]
 Sequence = Annotated[str, Field(description="Letters A-Z or a-z, at most as many as the model reads.")]

@@ -34,6 +34,7 @@ class KerasTokeniser(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["keras"] = "keras"
+    lower_case: Literal[True] = True
     filters: Literal['!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'] = KERAS_FILTERS
     markup: Literal["kept"] = "kept"
 
@@ -46,18 +47,20 @@ class KerasTokeniser(BaseModel):
 class WordTokeniser(BaseModel):
     """The project's own word splitting: keeps what carries sentiment and the Keras coding drops.
 
-    Lower case; markup becomes a space; ratings, "!", "?", ellipses and smileys are tokens of their own.
+    Lower case; markup becomes a space; the typographic apostrophe becomes the straight one; ratings, "!", "?", ellipses and smileys are tokens of their own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["words"] = "words"
+    lower_case: Literal[True] = True
+    apostrophe: Literal["\N{RIGHT SINGLE QUOTATION MARK}"] = "\N{RIGHT SINGLE QUOTATION MARK}"
     pattern: Literal[r"\d+/\d+|[^\W_]+(?:'[^\W_]+)*|[!?]|\.\.+|[:;]-?[()]"] = WORDS
     markup: Literal["</?[a-z][^<>]*>"] = MARKUP
 
     def split(self, text: str) -> list[str]:
         """Return the words and marks of a text, in order."""
-        straight = text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+        straight = text.lower().replace(self.apostrophe, "'")
         return _WORDS.findall(_MARKUP.sub(" ", straight))
 
 

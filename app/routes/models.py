@@ -1,10 +1,12 @@
 """`GET /models` and `GET /models/{name}`."""
 
-from fastapi import APIRouter
+from typing import Annotated
 
-from app.errors import ModelNotFoundError, ModelRefusedError, NotReadyError
+from fastapi import APIRouter, Path
+
+from app.errors import ModelNotFoundError, ModelRefusedError, NotReadyError, invalid_input
 from app.routes import RepositoryDependency, describe_errors
-from app.schemas import ModelDetails, ModelList
+from app.schemas import NAME_CHARACTERS, FieldProblem, ModelDetails, ModelList
 
 router = APIRouter(tags=["models"])
 
@@ -21,10 +23,21 @@ def list_models(repository: RepositoryDependency) -> ModelList:
     responses=describe_errors(
         "/models/sentimental",
         ModelNotFoundError("there is no model 'sentimental'; there are: next-letter, sentiment"),
+        invalid_input(
+            [
+                FieldProblem(
+                    type="string_too_long",
+                    loc=["path", "name"],
+                    msg=f"String should have at most {NAME_CHARACTERS} characters",
+                )
+            ]
+        ),
         NotReadyError("sentimental is not loaded; try again in a second"),
         ModelRefusedError("sentimental is refused: models/sentimental/1/model.keras cannot be read; restore it"),
     ),
 )
-def describe_model(name: str, repository: RepositoryDependency) -> ModelDetails:
+def describe_model(
+    name: Annotated[str, Path(max_length=NAME_CHARACTERS)], repository: RepositoryDependency
+) -> ModelDetails:
     """Answer what the manifest of a model says: recipe, preprocessing, metrics, data and versions."""
     return ModelDetails.model_validate(repository.find(name).bundle.manifest, from_attributes=True)

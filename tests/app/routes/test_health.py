@@ -1,0 +1,56 @@
+import os
+import shutil
+from pathlib import Path
+
+from app.settings import Settings
+from bundle.store import Store
+from tests.app.conftest import serve
+
+
+def test_not_ready_until_the_last_model_is_loaded(small_store: Store, empty_models: Path) -> None:
+    shutil.copytree(small_store.root / "imdb-500", empty_models / "imdb-500")
+    shutil.copytree(small_store.root / "next-letter", empty_models / "next-letter")
+    manifest = empty_models / "next-letter" / "1" / "manifest.json"
+    contents = manifest.read_bytes()
+    manifest.unlink()
+    os.mkfifo(manifest)  # whoever reads it waits until somebody writes
+    with serve(Settings(models=empty_models), loaded=False) as client:
+        assert client.get("/livez").status_code == 200
+        waiting = client.get("/readyz")
+        assert waiting.status_code == 503
+        assert waiting.headers["retry-after"] == "1"
+        assert waiting.json()["type"].endswith("not-ready")
+        assert client.post("/next-letter", json={"sequence": "A"}).status_code == 503
+        manifest.write_bytes(contents)
+        while client.get("/readyz").status_code == 503:
+            pass
+        assert client.get("/readyz").json() == {"status": "ready"}
+        assert client.post("/next-letter", json={"sequence": "A"}).status_code == 200
+
+
+def test_never_ready_without_a_model(empty_models: Path) -> None:
+    with serve(Settings(models=empty_models)) as client:
+        response = client.get("/readyz")
+        assert response.status_code == 503
+        assert "there are no models" in response.json()["detail"]
+        assert client.get("/livez").json() == {"status": "alive"}
+        assert client.get("/models").json() == {"models": []}
+        assert client.post("/sentiment", json={"text": "good"}).status_code == 404
+
+
+def test_never_ready_with_a_refused_model_while_the_others_answer(small_store: Store, empty_models: Path) -> None:
+    shutil.copytree(small_store.root / "next-letter", empty_models / "next-letter")
+    shutil.copytree(small_store.root / "sentiment", empty_models / "sentiment")
+    with (empty_models / "sentiment" / "1" / "vocabulary.txt").open("a") as vocabulary:
+        vocabulary.write("forged\n")
+    with serve(Settings(models=empty_models)) as client:
+        response = client.get("/readyz")
+        assert response.status_code == 503
+        assert response.json()["type"].endswith("model-refused")
+        assert "sentiment is refused" in response.json()["detail"]
+        assert "vocabulary.txt has SHA-256" in response.json()["detail"]
+        assert client.post("/next-letter", json={"sequence": "A"}).status_code == 200
+        assert client.post("/sentiment", json={"text": "good"}).status_code == 503
+        assert client.get("/models/sentiment").status_code == 503
+        statuses = {model["name"]: model["status"] for model in client.get("/models").json()["models"]}
+        assert statuses == {"next-letter": "ready", "sentiment": "refused"}

@@ -1,0 +1,42 @@
+import json
+import logging
+
+import httpx
+import pytest
+
+from app import logs
+from app.logs import JsonFormatter
+
+
+def test_a_record_becomes_one_json_object() -> None:
+    record = logging.makeLogRecord(
+        {"name": "app", "levelname": "INFO", "msg": "loaded %s", "args": ("x",), "version": 3}
+    )
+    fields = json.loads(JsonFormatter().format(record))
+    assert fields.pop("time").endswith("+00:00")
+    assert fields == {"level": "INFO", "logger": "app", "message": "loaded x", "version": 3}
+
+
+def test_an_exception_is_one_line_too() -> None:
+    try:
+        raise ValueError("line\nbreak")
+    except ValueError as error:
+        record = logging.makeLogRecord({"msg": "failed", "exc_info": (ValueError, error, error.__traceback__)})
+    line = JsonFormatter().format(record)
+    assert "\n" not in line
+    assert "ValueError: line" in json.loads(line)["traceback"]
+
+
+def test_a_request_is_logged_with_its_id_and_without_its_text(
+    client: httpx.Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure("INFO")  # to the standard error of this test
+    answer = client.post("/sentiment", json={"text": "confidential"})
+    client.get("/livez")  # the line of a request is written before the next on its connection is read
+    output = capsys.readouterr().err
+    lines = [json.loads(line) for line in output.splitlines()]
+    (line,) = (line for line in lines if line.get("path") == "/sentiment")
+    assert line["request_id"] == answer.headers["x-request-id"]
+    assert (line["method"], line["status"]) == ("POST", 200)
+    assert line["milliseconds"] > 0
+    assert "confidential" not in output

@@ -1,0 +1,90 @@
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import TypeAdapter
+
+from app import schemas
+from app.main import create_app
+from app.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def openapi(client: httpx.Client) -> dict[str, Any]:
+    document: dict[str, Any] = client.get("/openapi.json").json()
+    return document
+
+
+def operations(openapi: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [(path, method, what) for path, methods in openapi["paths"].items() for method, what in methods.items()]
+
+
+def test_the_root_leads_to_the_documentation(client: httpx.Client) -> None:
+    assert client.get("/").headers["location"] == "/docs"
+
+
+def test_every_request_example_is_answered(client: httpx.Client, openapi: dict[str, Any]) -> None:
+    asked = 0
+    for path, method, operation in operations(openapi):
+        if method == "post":
+            reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+            for example in openapi["components"]["schemas"][reference.rpartition("/")[2]]["examples"]:
+                assert client.post(path, json=example).status_code == 200
+                asked += 1
+    assert asked == 4
+
+
+def test_every_answer_example_is_valid(openapi: dict[str, Any]) -> None:
+    checked = 0
+    for name, schema in openapi["components"]["schemas"].items():
+        for example in schema.get("examples", []):
+            TypeAdapter(getattr(schemas, name)).validate_python(example)
+            checked += 1
+    assert checked >= 6
+
+
+def test_every_documented_error_has_a_valid_example(openapi: dict[str, Any]) -> None:
+    documented = set()
+    for path, _, operation in operations(openapi):
+        for status, response in operation["responses"].items():
+            if status != "200":
+                ((media_type, content),) = response["content"].items()
+                assert media_type == "application/problem+json"
+                for kind, example in content["examples"].items():
+                    problem = schemas.Problem.model_validate(example["value"])
+                    assert problem.type.endswith(f":{kind}") and problem.status == int(status)
+                    assert problem.instance.split("/")[1] == path.split("/")[1]
+                    documented.add(kind)
+    assert documented == {
+        "body-too-large",
+        "internal-error",
+        "invalid-input",
+        "model-not-found",
+        "model-refused",
+        "not-ready",
+        "unsupported-media-type",
+    }
+
+
+def test_every_reference_of_the_document_leads_somewhere(openapi: dict[str, Any]) -> None:
+    text = json.dumps(openapi)
+    for part in text.split('"$ref": "#/components/schemas/')[1:]:
+        assert part.partition('"')[0] in openapi["components"]["schemas"]
+
+
+def test_an_unexpected_error_is_answered_without_its_reason() -> None:
+    app: FastAPI = create_app(Settings())
+    app.add_api_route("/fail", lambda: 1 / 0)
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.get("/fail")
+
+    response = asyncio.run(ask())
+    assert response.status_code == 500
+    assert response.json()["type"].endswith("internal-error")
+    assert "ZeroDivisionError" not in response.text and "division" not in response.text

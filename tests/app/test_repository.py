@@ -1,0 +1,116 @@
+import json
+import logging
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from app.errors import ModelNotFoundError, ModelRefusedError, NotReadyError
+from app.repository import Repository
+from bundle.manifest import Description, Manifest
+from bundle.store import Store
+
+
+@pytest.fixture
+def store(small_store: Store, empty_models: Path) -> Store:
+    """A store of its own with one model."""
+    shutil.copytree(small_store.root / "next-letter", empty_models / "next-letter")
+    return Store(empty_models)
+
+
+def republish(store: Store, name: str) -> Path:
+    """Publish the latest version of a name once more."""
+    latest = store.open(name)
+    with store.stage(name) as staged:
+        for file in latest.manifest.files:
+            shutil.copy(latest.folder / file, staged)
+        fields = {field: getattr(latest.manifest, field) for field in Description.model_fields}
+        return store.publish(staged, Description(**fields)).folder
+
+
+def test_the_latest_version_answers(store: Store) -> None:
+    republish(store, "next-letter")
+    repository = Repository(store)
+    repository.load()
+    assert repository.next_letter(None).bundle.manifest.version == 2
+
+
+def test_before_loading_nothing_is_ready(store: Store) -> None:
+    repository = Repository(store)
+    with pytest.raises(NotReadyError):
+        repository.check_ready()
+    with pytest.raises(NotReadyError):
+        repository.find("next-letter")
+    assert not repository.wait(0)
+
+
+def test_a_stopped_repository_loads_no_further_model(store: Store) -> None:
+    repository = Repository(store)
+    repository.stop()
+    repository.load()
+    assert [(model.name, model.status) for model in repository.summaries()] == [("next-letter", "loading")]
+
+
+def test_a_model_that_is_being_loaded_is_listed_so(store: Store) -> None:
+    manifest = store.root / "next-letter" / "1" / "manifest.json"
+    contents = manifest.read_bytes()
+    manifest.unlink()
+    os.mkfifo(manifest)  # whoever reads it waits until somebody writes
+    repository = Repository(store)
+    thread = threading.Thread(target=repository.load)
+    thread.start()
+    with manifest.open("wb") as pipe:  # returns once the repository reads
+        assert [model.status for model in repository.summaries()] == ["loading"]
+        pipe.write(contents)
+    thread.join()
+    assert [model.status for model in repository.summaries()] == ["ready"]
+
+
+def test_a_network_that_keras_cannot_load_is_refused(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    folder = republish(store, "next-letter")
+    (folder / "model.keras").write_bytes(b"not a network")
+    manifest = Manifest.read(folder)
+    fields = {field: getattr(manifest, field) for field in Description.model_fields}
+    with store.stage("next-letter") as staged:
+        for file in manifest.files:
+            shutil.copy(folder / file, staged)
+        store.publish(staged, Description(**fields))
+    repository = Repository(store)
+    logging.getLogger("app").propagate = True
+    repository.load()
+    with pytest.raises(ModelRefusedError, match="its network cannot be loaded"):
+        repository.find("next-letter")
+    with pytest.raises(ModelRefusedError):
+        repository.check_ready()
+    assert "model.keras" in caplog.text
+
+
+def test_a_network_that_does_not_fit_its_manifest_is_refused(store: Store, small_store: Store) -> None:
+    latest = store.open("next-letter")
+    other = small_store.open("alphabet-variable-length")
+    with store.stage("next-letter") as staged:
+        shutil.copy(other.model_path, staged)
+        fields = {field: getattr(latest.manifest, field) for field in Description.model_fields}
+        store.publish(staged, Description(**fields))
+    repository = Repository(store)
+    repository.load()
+    with pytest.raises(ModelRefusedError, match=r"maps \(None, 5, 1\)"):
+        repository.next_letter(None)
+
+
+def test_a_task_without_its_default_model_says_so(store: Store) -> None:
+    repository = Repository(store)
+    repository.load()
+    with pytest.raises(ModelNotFoundError, match="there is no model 'sentiment'; there are: next-letter"):
+        repository.sentiment(None)
+
+
+def test_loading_is_logged_with_name_and_version(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    from app import logs
+
+    logs.configure("INFO")
+    Repository(store).load()
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
+    assert [(line["model"], line["version"]) for line in lines if line["message"] == "loaded"] == [("next-letter", 1)]
