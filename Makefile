@@ -1,14 +1,17 @@
-# make serve: the service on port 8000.  make test: every test.  make lint: ruff and mypy.  make lock: renew the pins.
+# make serve: the service on port 8000.  make training: what training needs.  make test: every test.
+# make lint: ruff and mypy.  make format: ruff, in place.  make lock: renew the pins.
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
 BIN := .venv/bin
 
-.PHONY: serve test lint format lock clean
+.PHONY: serve training test lint format lock clean
 .DELETE_ON_ERROR:
 
 serve: .venv/serve
 	$(BIN)/uvicorn app.main:create_app --factory --host $(HOST) --port $(PORT)
+
+training: .venv/training
 
 # The reports stay silent where the shares are reached, so that the last word is pytest's.
 test: .venv/test
@@ -37,14 +40,14 @@ format: .venv/test
 	    + sys.version + "; call make with PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv .venv
 
+COMPILE := pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+
 lock:
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet uv==0.13.8
 	.venv-lock/bin/uv pip compile --quiet $(COMPILE) --upgrade --extra cpu --extra training --extra test -o requirements/test.txt
 	.venv-lock/bin/uv pip compile --quiet $(COMPILE) --extra cpu --extra training -c requirements/test.txt -o requirements/training.txt
 	.venv-lock/bin/uv pip compile --quiet $(COMPILE) --extra cpu -c requirements/test.txt -o requirements/serve.txt
-
-COMPILE := pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 clean:
 	rm -rf .venv .venv-lock .coverage .mypy_cache .pytest_cache .ruff_cache

@@ -36,14 +36,10 @@ class Engine:
                 f"{model_path} maps {found[0]} to {found[1]}, its manifest says {expected[0]} to {expected[1]}; "
                 "train the bundle again"
             )
-        # The network is kept: the compiled functions only hold its variables weakly.
-        self._network = network
+        self._network = network  # the compiled functions hold its variables only weakly
+        function = tf.function(lambda inputs: network(inputs, training=False), jit_compile=True)
         self._compiled = {
-            size: tf.function(
-                lambda inputs: network(inputs, training=False),
-                input_signature=[tf.TensorSpec((size, *example.shape[1:]), example.dtype)],
-                jit_compile=True,
-            )
+            size: function.get_concrete_function(tf.TensorSpec((size, *example.shape[1:]), example.dtype))
             for size in BATCH_SIZES
         }
         for size in BATCH_SIZES:
@@ -57,5 +53,5 @@ class Engine:
     def _run_part(self, inputs: NDArray[np.generic]) -> NDArray[np.float32]:
         size = next(size for size in BATCH_SIZES if size >= len(inputs))
         filled = inputs[np.minimum(np.arange(size), len(inputs) - 1)]
-        outputs: NDArray[np.float32] = self._compiled[size](filled).numpy()
+        outputs: NDArray[np.float32] = self._compiled[size](tf.constant(filled)).numpy()
         return outputs[: len(inputs)]

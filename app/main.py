@@ -61,7 +61,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     install_handlers(app)
     for resource in (next_letter, sentiment, models, health):
         app.include_router(resource.router)
-    app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
+    app.add_api_route("/", lambda: RedirectResponse("docs"), include_in_schema=False)
     app.openapi = cache(lambda: _describe(app))  # type: ignore[method-assign]  # the way FastAPI documents
     return app
 

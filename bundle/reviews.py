@@ -47,7 +47,8 @@ class KerasTokeniser(BaseModel):
 class WordTokeniser(BaseModel):
     """The project's own word splitting: keeps what carries sentiment and the Keras coding drops.
 
-    Lower case; markup becomes a space; the typographic apostrophe becomes the straight one; ratings, "!", "?", ellipses and smileys are tokens of their own.
+    Lower case; markup becomes a space; the typographic apostrophe becomes the straight one; ratings, "!", "?",
+    ellipses and smileys are tokens of their own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,6 +68,8 @@ class WordTokeniser(BaseModel):
 _FILTERS_TO_SPACES = str.maketrans(dict.fromkeys(KERAS_FILTERS, " "))
 _MARKUP = re.compile(MARKUP)
 _WORDS = re.compile(WORDS)
+
+RESERVED_IDS = 4  # padding, start, unknown word, and one that the Keras coding leaves out
 
 Tokeniser = Annotated[KerasTokeniser | WordTokeniser, Field(discriminator="kind")]
 
@@ -92,11 +95,6 @@ class ReviewPreprocessing(BaseModel):
     padding_side: Literal["left"] = "left"
     truncation_side: Literal["left"] = "left"
 
-    @property
-    def words_in_vocabulary(self) -> int:
-        """Number of words that have an id of their own."""
-        return self.vocabulary_size - self.rank_offset - 1
-
 
 @dataclass(frozen=True)
 class EncodedReview:
@@ -118,13 +116,13 @@ class ReviewCodec:
         """
         self.preprocessing = preprocessing
         self.vocabulary = tuple(vocabulary)
-        first_id = preprocessing.rank_offset + 1
-        self._ids = {word: word_id for word_id, word in enumerate(self.vocabulary, first_id)}
-        if len(self.vocabulary) != preprocessing.words_in_vocabulary or len(self._ids) != len(self.vocabulary):
+        self._ids = {word: rank + preprocessing.rank_offset for rank, word in enumerate(self.vocabulary, 1)}
+        expected = preprocessing.vocabulary_size - RESERVED_IDS
+        if len(self.vocabulary) != expected or len(self._ids) != expected:
             raise ManifestError(
                 f"the vocabulary has {len(self.vocabulary)} words, {len(self._ids)} of them distinct; "
                 f"vocabulary_size {preprocessing.vocabulary_size} needs "
-                f"{preprocessing.words_in_vocabulary} distinct words: publish the bundle again"
+                f"{expected} distinct words: train the bundle again"
             )
 
     def encode(self, text: str) -> EncodedReview:

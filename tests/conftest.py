@@ -1,23 +1,34 @@
-"""What several packages' tests stand on: a small dataset, and a store of small bundles trained on it."""
+"""What several packages' tests stand on: a small dataset, small bundles trained on it, and a real server of them."""
 
 import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
+import uvicorn
 from rich.console import Console
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # before TensorFlow is imported
 
+from app.main import create_app
+from app.settings import Settings
 from bundle.store import Store
 from training import recipes
 from training.pipeline import train
+
+# Generous: only a broken service takes so long, and then the test fails.
+SECONDS = 120
 
 GOOD = ("wonderful", "tender", "great", "moving", "brilliant")
 BAD = ("awful", "boring", "poor", "dreadful", "lazy")
 
 
 def write_reviews(folder: Path, per_label: int = 12) -> Path:
-    """Write a dataset in the layout of the original: the words of a review tell its label."""
+    """Write a dataset in the layout of the original: the words of a review tell its label, where it has one."""
     for split in ("train", "test"):
         for label, stars, words in (("pos", 9, GOOD), ("neg", 2, BAD)):
             place = folder / split / label
@@ -25,6 +36,11 @@ def write_reviews(folder: Path, per_label: int = 12) -> Path:
             for number in range(per_label):
                 text = f"A {words[number % 5]} film.<br /><br />I call it {words[(number + 1) % 5]}!"
                 (place / f"{number}_{stars}.txt").write_text(text, encoding="utf-8")
+    unlabelled = folder / "train" / "unsup"
+    unlabelled.mkdir()
+    for number in range(per_label):
+        text = f"A {(GOOD + BAD)[number % 10]} film, I call it {(GOOD + BAD)[(number + 1) % 10]}."
+        (unlabelled / f"{number}_0.txt").write_text(text, encoding="utf-8")
     return folder
 
 
@@ -48,3 +64,43 @@ def small_store(tmp_path_factory: pytest.TempPathFactory, reviews: Path) -> Stor
         recipe = recipes.find(name).with_settings(assignments)
         train(recipe, store, reviews, Console(quiet=True))
     return store
+
+
+@contextmanager
+def serve(settings: Settings, loaded: bool = True) -> Iterator[httpx.Client]:
+    """Serve the app on a free port, by default until all models are loaded before the client is given."""
+    app = create_app(settings)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5))
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # connections queue until the server accepts them
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            with httpx.Client(base_url=address, timeout=SECONDS) as client:
+                client.get("/livez")
+                assert not loaded or app.state.repository.wait(SECONDS)
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join(SECONDS)
+
+
+@pytest.fixture(scope="session")
+def settings(small_store: Store) -> Settings:
+    """Settings with limits that a test can pass quickly."""
+    return Settings(models=small_store.root, max_body_bytes=20_000, max_text_characters=5_000, max_batch=40)
+
+
+@pytest.fixture(scope="session")
+def client(settings: Settings) -> Iterator[httpx.Client]:
+    """A client of a service that is ready."""
+    with serve(settings) as ready:
+        yield ready
+
+
+@pytest.fixture
+def empty_models(tmp_path: Path) -> Path:
+    """A folder for bundles without any."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    return folder

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -34,15 +35,18 @@ console = Console()
 @application.command("list")
 def list_recipes(models: ModelsOption = Path("models")) -> None:
     """List the recipes, with the accuracy their source gives and that of the latest bundle here."""
-    table = Table("recipe", "task", "what it learns", "source", "published", "here")
+    table = Table(box=SIMPLE)
+    for column in ("recipe", "published", "here"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("what it learns, and where it comes from")
     store = Store(models)
     with _clear_errors():
         for recipe in recipes.RECIPES.values():
             published = recipe.published.get("accuracy")
-            here = None
-            if store.versions(recipe.name):
-                here = store.open(recipe.name).manifest.metrics["accuracy"]
-            table.add_row(recipe.name, recipe.task, recipe.summary, recipe.source, _percent(published), _percent(here))
+            here = store.open(recipe.name).manifest.metrics["accuracy"] if store.versions(recipe.name) else None
+            table.add_row(
+                recipe.name, _percent(published), _percent(here), f"{recipe.task}: {recipe.summary} ({recipe.source})"
+            )
     console.print(table)
 
 
@@ -109,10 +113,12 @@ def _clear_errors() -> Iterator[None]:
     try:
         yield
     except (TrainingError, BundleError) as error:
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False)
+        Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
     except OSError as error:
-        Console(stderr=True).print(f"error: {error}; nothing was published", style="red", markup=False)
+        Console(stderr=True).print(
+            f"error: {error}; nothing was published", style="red", markup=False, highlight=False, soft_wrap=True
+        )
         raise typer.Exit(1) from error
     except KeyboardInterrupt as error:
         Console(stderr=True).print("stopped; nothing was published", style="red")

@@ -28,7 +28,7 @@ def evaluate(network: keras.Model, examples: Examples) -> Evaluation:
     """
     outputs = network.predict(examples.inputs, batch_size=BATCH).astype(np.float64)
     probabilities = np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
-    labels = examples.labels
+    labels = examples.labels.astype(np.int32)
     # As Keras does it: a probability of exactly 0 would make the loss of all infinite.
     likelihood = np.maximum(probabilities[np.arange(len(labels)), labels], keras.config.epsilon())
     metrics = {

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
+from keras import ops
 from numpy.typing import NDArray
 
 from training.recipes import TrainingSettings
@@ -13,26 +14,36 @@ History = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs of a network and the class of each: int32 [examples], 0 or 1 where there is one output."""
+    """Inputs of a network and the class of each, or in training of two classes the probability of the second.
+
+    Labels are int32 or float32 [examples].
+    """
 
     inputs: NDArray[np.float32] | NDArray[np.int32]
-    labels: NDArray[np.int32]
+    labels: NDArray[np.int32] | NDArray[np.float32]
 
     def take(self, indices: NDArray[np.intp]) -> "Examples":
         """Return the examples at these indices, in their order."""
         return Examples(self.inputs[indices], self.labels[indices])
+
+    def join(self, others: "Examples") -> "Examples":
+        """Return these examples and then the others."""
+        return Examples(
+            np.concatenate([self.inputs, others.inputs]), np.concatenate([self.labels, others.labels], dtype=np.float32)
+        )
 
 
 def fit(
     network: keras.Model, settings: TrainingSettings, training: Examples, held_out: Examples | None = None
 ) -> History:
     """Train a network in place and return loss and accuracy by epoch, `val_` before those of the held-out part."""
+    two_classes = network.output_shape[-1] == 1
     # A second model of the same layers is compiled, so that the network is saved without its optimiser.
     model = keras.Model(network.inputs, network.outputs)
     model.compile(
         optimizer=_make_optimiser(settings, len(training.labels)),
-        loss="binary_crossentropy" if network.output_shape[-1] == 1 else "sparse_categorical_crossentropy",
-        metrics=["accuracy"],
+        loss="binary_crossentropy" if two_classes else "sparse_categorical_crossentropy",
+        metrics=[keras.metrics.MeanMetricWrapper(_agree, "accuracy") if two_classes else "accuracy"],
         # A step compiled by XLA is also deterministic, which the separate operations of TensorFlow are not.
         jit_compile=True,
         steps_per_execution=settings.steps_per_call,
@@ -41,8 +52,6 @@ def fit(
     if settings.patience is not None:
         watched = "loss" if held_out is None else "val_loss"
         callbacks.append(keras.callbacks.EarlyStopping(watched, patience=settings.patience, restore_best_weights=True))
-    if settings.weight_average is not None and held_out is not None:
-        callbacks.append(keras.callbacks.SwapEMAWeights())  # the held-out part sees the weights that are saved
     history = model.fit(
         training.inputs,
         training.labels,
@@ -60,7 +69,11 @@ def _make_optimiser(settings: TrainingSettings, examples: int) -> keras.optimize
     kind = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}[settings.optimiser]
     return kind(
         keras.optimizers.schedules.CosineDecay(rate, steps) if settings.schedule == "cosine" else rate,
+        weight_decay=settings.weight_decay,
         global_clipnorm=settings.clip_norm,
-        use_ema=settings.weight_average is not None,
-        ema_momentum=settings.weight_average or 0.0,
     )
+
+
+def _agree(labels: keras.KerasTensor, probabilities: keras.KerasTensor) -> keras.KerasTensor:
+    """Return whether label and answer fall on the same side; that of Keras takes no label between 0 and 1."""
+    return ops.equal(ops.cast(labels, probabilities.dtype) > 0.5, probabilities > 0.5)

@@ -26,6 +26,8 @@ NAME = "Large Movie Review Dataset v1.0"
 LABELS = ("negative", "positive")
 
 _LABEL_OF_FOLDER = {"neg": 0, "pos": 1}
+_UNLABELLED = "unsup"
+_FOLDERS = [*((split, folder) for split in ("train", "test") for folder in _LABEL_OF_FOLDER), ("train", _UNLABELLED)]
 
 
 @dataclass(frozen=True, order=True)
@@ -40,10 +42,11 @@ class Review:
 
 @dataclass(frozen=True)
 class Imdb:
-    """The labelled reviews, sorted by label and number, and the SHA-256 of all of them."""
+    """The labelled reviews, sorted by label and number, the unlabelled ones by number, and the SHA-256 of them all."""
 
     train: tuple[Review, ...]
     test: tuple[Review, ...]
+    unlabelled: tuple[str, ...]
     sha256: str
 
 
@@ -51,7 +54,7 @@ def load(source: Path | None) -> Imdb:
     """Read the dataset from its archive or from the folder unpacked from it; by default, download it.
 
     Raises:
-        DataError: it cannot be had, or is not laid out as `train|test/pos|neg/<number>_<stars>.txt`.
+        DataError: it cannot be had, or is not laid out as `train|test/pos|neg|unsup/<number>_<stars>.txt`.
     """
     source = source or download()
     if source.is_dir():
@@ -61,6 +64,7 @@ def load(source: Path | None) -> Imdb:
     else:
         raise DataError(f"there is no {source}; --data takes {ARCHIVE} or the folder unpacked from it")
     splits: dict[str, list[Review]] = {"train": [], "test": []}
+    unlabelled: list[tuple[int, str]] = []
     digests = []
     for path, content in files:
         split, folder, name = path.parts
@@ -71,7 +75,10 @@ def load(source: Path | None) -> Imdb:
             text = content.decode("utf-8")
         except UnicodeDecodeError as error:
             raise DataError(f"{path} in {source} is not UTF-8 ({error}); get the dataset again") from error
-        splits[split].append(Review(_LABEL_OF_FOLDER[folder], int(number), int(stars), text))
+        if folder == _UNLABELLED:
+            unlabelled.append((int(number), text))
+        else:
+            splits[split].append(Review(_LABEL_OF_FOLDER[folder], int(number), int(stars), text))
         digests.append(f"{path} {hashlib.sha256(content).hexdigest()}\n")
     for split, reviews in splits.items():
         if {review.label for review in reviews} != {0, 1}:
@@ -80,7 +87,8 @@ def load(source: Path | None) -> Imdb:
                 f"--data takes {ARCHIVE} or the folder unpacked from it"
             )
     digest = hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()
-    return Imdb(tuple(sorted(splits["train"])), tuple(sorted(splits["test"])), digest)
+    texts = tuple(text for _, text in sorted(unlabelled))
+    return Imdb(tuple(sorted(splits["train"])), tuple(sorted(splits["test"])), texts, digest)
 
 
 def download(url: str = ARCHIVE_URL, sha256: str = ARCHIVE_SHA256) -> Path:
@@ -91,6 +99,7 @@ def download(url: str = ARCHIVE_URL, sha256: str = ARCHIVE_SHA256) -> Path:
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lstm-serve"
     try:
+        cache.mkdir(parents=True, exist_ok=True)  # get_file falls back to /tmp without a word where it is missing
         return Path(keras.utils.get_file(ARCHIVE, url, file_hash=sha256, cache_dir=cache, cache_subdir=""))
     except Exception as error:  # get_file raises Exception itself
         raise DataError(
@@ -120,10 +129,9 @@ def hold_out(
 
 
 def _read_folder(folder: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
-    for split in ("train", "test"):
-        for label in _LABEL_OF_FOLDER:
-            for path in (folder / split / label).glob("*.txt"):
-                yield PurePosixPath(split, label, path.name), path.read_bytes()
+    for place in _FOLDERS:
+        for path in folder.joinpath(*place).glob("*.txt"):
+            yield PurePosixPath(*place, path.name), path.read_bytes()
 
 
 def _read_archive(archive: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
@@ -132,12 +140,7 @@ def _read_archive(archive: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
             for member in members:
                 path = PurePosixPath(*PurePosixPath(member.name).parts[-3:])
                 file = members.extractfile(member)
-                if file and len(path.parts) == 3 and _is_labelled_review(path):
+                if file and path.parts[:2] in _FOLDERS and path.suffix == ".txt":
                     yield path, file.read()
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise DataError(f"{archive} cannot be read as a tar.gz archive ({error}); get it again") from error
-
-
-def _is_labelled_review(path: PurePosixPath) -> bool:
-    split, folder, _ = path.parts
-    return split in ("train", "test") and folder in _LABEL_OF_FOLDER and path.suffix == ".txt"

@@ -8,14 +8,15 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
 from bundle.letters import ALPHABET, LetterCodec
 from bundle.manifest import Dataset, Description
-from bundle.reviews import KerasTokeniser, ReviewCodec, ReviewPreprocessing, WordTokeniser, rank_words
+from bundle.reviews import RESERVED_IDS, KerasTokeniser, ReviewCodec, ReviewPreprocessing, WordTokeniser, rank_words
 from bundle.store import MODEL_FILE, Bundle, Store, read_vocabulary, write_vocabulary
-from training import alphabet, imdb, networks, report
+from training import alphabet, imdb, networks, ngrams, report
 from training.evaluate import Evaluation, evaluate
 from training.fit import Examples, History, fit
 from training.recipes import LetterSettings, Recipe, ReviewSettings
@@ -40,15 +41,17 @@ def train(recipe: Recipe, store: Store, source: Path | None, console: Console) -
 
     Raises:
         DataError: see `imdb.load`.
+        OSError: the store cannot be written, which shows before the training.
     """
-    started = time.monotonic()
     keras.utils.set_random_seed(recipe.settings.seed)
     settings = recipe.settings
-    trained = (
-        _train_letters(settings) if isinstance(settings, LetterSettings) else _train_reviews(settings, source, console)
-    )
-    seconds = time.monotonic() - started
     with store.stage(recipe.name) as folder:
+        started = time.monotonic()
+        if isinstance(settings, LetterSettings):
+            trained = _train_letters(settings)
+        else:
+            trained = _train_reviews(settings, source, console)
+        seconds = time.monotonic() - started
         trained.network.save(folder / MODEL_FILE)
         evaluation = evaluate(keras.saving.load_model(folder / MODEL_FILE), trained.test)
         description = _describe(recipe, trained, evaluation)
@@ -73,7 +76,7 @@ def evaluate_bundle(bundle: Bundle, source: Path | None, console: Console) -> tu
         examples, sha256 = _code_patterns(codec, patterns), alphabet.hash_patterns(patterns)
     else:
         data = _load_reviews(source, console)
-        examples, sha256 = _code_reviews(codec, data.test, "Coding the test reviews"), data.sha256
+        examples, sha256 = _code_reviews(codec, data.test, "Coding the test reviews", console), data.sha256
     return evaluate(keras.saving.load_model(bundle.model_path), examples), sha256
 
 
@@ -94,19 +97,29 @@ def _train_letters(settings: LetterSettings) -> Trained:
 
 def _train_reviews(settings: ReviewSettings, source: Path | None, console: Console) -> Trained:
     data = _load_reviews(source, console)
-    codec = _make_review_codec(settings, data.train)
-    training = _code_reviews(codec, data.train, "Coding the training reviews")
+    texts = [review.text for review in data.train]
+    unlabelled = list(data.unlabelled) if settings.unlabelled == "soft-labelled" else []
+    codec = _make_review_codec(settings, texts + unlabelled, console)
+    labelled = _code_reviews(codec, data.train, "Coding the training reviews", console)
     kept, held_out = imdb.hold_out(data.train, settings.validation_share, settings.validation, settings.seed)
+    training = labelled.take(kept)
+    if unlabelled:
+        split = codec.preprocessing.tokeniser.split
+        with console.status("Labelling the unlabelled reviews"):
+            soft = ngrams.soft_label(split, [texts[k] for k in kept], training.labels, unlabelled, settings.seed)
+        training = training.join(
+            Examples(_code_texts(codec, unlabelled, "Coding the unlabelled reviews", console), soft)
+        )
     network = networks.build_review_network(settings, codec.preprocessing)
     fitted = network
     if settings.word_dropout:
         unknown = codec.preprocessing.unknown_id
         fitted = networks.add_word_dropout(network, settings.word_dropout, unknown, settings.seed)
-    history = fit(fitted, settings, training.take(kept), training.take(held_out) if len(held_out) else None)
+    history = fit(fitted, settings, training, labelled.take(held_out) if len(held_out) else None)
     dataset = Dataset(
-        name=imdb.NAME, sha256=data.sha256, training_examples=len(data.train), test_examples=len(data.test)
+        name=imdb.NAME, sha256=data.sha256, training_examples=len(training.labels), test_examples=len(data.test)
     )
-    test = _code_reviews(codec, data.test, "Coding the test reviews")
+    test = _code_reviews(codec, data.test, "Coding the test reviews", console)
     return Trained(network, codec, imdb.LABELS, history, test, dataset)
 
 
@@ -115,16 +128,15 @@ def _load_reviews(source: Path | None, console: Console) -> imdb.Imdb:
         return imdb.load(source)
 
 
-def _make_review_codec(settings: ReviewSettings, reviews: tuple[imdb.Review, ...]) -> ReviewCodec:
+def _make_review_codec(settings: ReviewSettings, texts: list[str], console: Console) -> ReviewCodec:
     tokeniser = KerasTokeniser() if settings.tokeniser == "keras" else WordTokeniser()
     if settings.ranks == "keras":
         ranked = read_vocabulary(KERAS_WORDS)
     else:
-        ranked = rank_words(tokeniser, track((review.text for review in reviews), "Ranking words", len(reviews)))
-    reserved = ReviewPreprocessing(tokeniser=tokeniser, vocabulary_size=5, length=1).rank_offset + 1
-    words = ranked[: settings.vocabulary_size - reserved]
+        ranked = rank_words(tokeniser, track(texts, "Ranking words", console=console))
+    words = ranked[: settings.vocabulary_size - RESERVED_IDS]
     preprocessing = ReviewPreprocessing(
-        tokeniser=tokeniser, vocabulary_size=len(words) + reserved, length=settings.length
+        tokeniser=tokeniser, vocabulary_size=len(words) + RESERVED_IDS, length=settings.length
     )
     return ReviewCodec(preprocessing, words)
 
@@ -134,9 +146,13 @@ def _code_patterns(codec: LetterCodec, patterns: list[alphabet.Pattern]) -> Exam
     return Examples(inputs, np.array([ALPHABET.index(pattern.target) for pattern in patterns], np.int32))
 
 
-def _code_reviews(codec: ReviewCodec, reviews: tuple[imdb.Review, ...], what: str) -> Examples:
-    inputs = codec.pad([codec.encode(review.text).ids for review in track(reviews, what)])
+def _code_reviews(codec: ReviewCodec, reviews: tuple[imdb.Review, ...], what: str, console: Console) -> Examples:
+    inputs = _code_texts(codec, [review.text for review in reviews], what, console)
     return Examples(inputs, np.array([review.label for review in reviews], np.int32))
+
+
+def _code_texts(codec: ReviewCodec, texts: list[str], what: str, console: Console) -> NDArray[np.int32]:
+    return codec.pad([codec.encode(text).ids for text in track(texts, what, console=console)])
 
 
 def _describe(recipe: Recipe, trained: Trained, evaluation: Evaluation) -> Description:

@@ -8,9 +8,10 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from bundle.reviews import RESERVED_IDS
 from training.errors import RecipeError
 
-KERAS_RANKS = 9_996  # words in keras_words.txt; with the four reserved ids the usual 10,000
+KERAS_RANKS = 9_996  # words in keras_words.txt; with the reserved ids the usual 10,000
 
 
 class TrainingSettings(BaseModel):
@@ -20,14 +21,14 @@ class TrainingSettings(BaseModel):
 
     units: int = Field(ge=1, le=4096, description="Units of the LSTM, per direction.")
     optimiser: Literal["adam", "rmsprop"] = "adam"
+    weight_decay: float | None = Field(
+        default=None, gt=0, description="Share of every weight taken off per step, times the learning rate."
+    )
     learning_rate: float = Field(default=1e-3, gt=0, description="At the first step.")
     schedule: Literal["constant", "cosine"] = Field(
         default="constant", description="Of the learning rate; cosine falls to zero at the last step."
     )
     clip_norm: float | None = Field(default=None, gt=0, description="Gradients are scaled to at most this L2 norm.")
-    weight_average: float | None = Field(
-        default=None, gt=0, lt=1, description="Decay per step of the weights' moving average, which is what is saved."
-    )
     batch_size: int = Field(ge=1)
     epochs: int = Field(ge=1)
     patience: int | None = Field(
@@ -72,6 +73,10 @@ class ReviewSettings(TrainingSettings):
     vocabulary_size: int = Field(ge=5, description="Number of word ids, the four reserved ones included.")
     length: int = Field(ge=1, le=10_000, description="Words read of a review; of longer ones the last.")
     embedding: int = Field(ge=1, le=4096, description="Size of a word's vector.")
+    unlabelled: Literal["ignored", "soft-labelled"] = Field(
+        default="ignored",
+        description="Also train on the unlabelled reviews, with the probabilities that an n-gram model gives them.",
+    )
     bidirectional: bool = False
     pooling: Literal["last", "mean-max"] = Field(
         default="last", description="What the classifier sees: the last state, or mean and maximum over the words."
@@ -89,9 +94,9 @@ class ReviewSettings(TrainingSettings):
 
     @model_validator(mode="after")
     def _keras_ranks_reach(self) -> Self:
-        if self.ranks == "keras" and (self.vocabulary_size > KERAS_RANKS + 4 or self.tokeniser != "keras"):
+        if self.ranks == "keras" and (self.vocabulary_size > KERAS_RANKS + RESERVED_IDS or self.tokeniser != "keras"):
             raise ValueError(
-                f"ranks=keras needs tokeniser=keras and a vocabulary_size of at most {KERAS_RANKS + 4}; "
+                f"ranks=keras needs tokeniser=keras and a vocabulary_size of at most {KERAS_RANKS + RESERVED_IDS}; "
                 "choose ranks=counted"
             )
         return self
@@ -208,11 +213,12 @@ _RECIPES = (
     ),
     Recipe(
         name="sentiment",
-        summary="words and marks of up to 400 through a bidirectional LSTM, mean and maximum pooled",
+        summary="400 words and marks, bidirectional LSTM, pooled; also learns from the unlabelled reviews",
         source="this project",
         published={},
         settings=ReviewSettings(
             tokeniser="words",
+            unlabelled="soft-labelled",
             vocabulary_size=20_000,
             length=400,
             embedding=64,
@@ -221,16 +227,16 @@ _RECIPES = (
             pooling="mean-max",
             mask_padding=True,
             word_dropout=0.1,
-            embedding_dropout=0.5,
+            embedding_dropout=0.3,
             output_dropout=0.5,
-            learning_rate=2e-3,
+            learning_rate=3e-3,
             schedule="cosine",
+            weight_decay=0.05,
             clip_norm=1.0,
-            weight_average=0.998,
             batch_size=64,
-            epochs=4,
+            epochs=2,
             validation="last",
-            validation_share=0.15,
+            validation_share=0.05,
         ),
     ),
     Recipe(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from app.settings import Settings
 from bundle.store import Store
-from tests.app.conftest import serve
+from tests.conftest import serve
 
 
 def test_not_ready_until_the_last_model_is_loaded(small_store: Store, empty_models: Path) -> None:

@@ -1,0 +1,200 @@
+import json
+import re
+from datetime import UTC, datetime
+from functools import reduce
+from operator import getitem
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from bundle.errors import ManifestError
+from bundle.letters import LetterCodec
+from bundle.manifest import MANIFEST_FILE, Description, Manifest
+from bundle.reviews import KerasTokeniser, ReviewPreprocessing
+from tests.bundle.samples import LETTERS, REVIEWS
+
+FILES = {"model.keras": "c" * 64, "README.md": "d" * 64}
+REMOVED = object()
+
+KERAS = REVIEWS.model_copy(
+    update={"preprocessing": ReviewPreprocessing(tokeniser=KerasTokeniser(), vocabulary_size=7, length=6)}
+)
+
+
+def write(folder: Path, description: Description) -> Manifest:
+    manifest = Manifest.seal(description, version=3, files=FILES)
+    manifest.write(folder)
+    return manifest
+
+
+def edit(folder: Path, field: str, value: object) -> None:
+    """Set a field, given as in `dataset.sha256`, in the file of a manifest; REMOVED takes it away."""
+    path = folder / MANIFEST_FILE
+    fields = json.loads(path.read_text(encoding="utf-8"))
+    *parents, last = field.split(".")
+    section = reduce(getitem, parents, fields)
+    section[last] = value
+    if value is REMOVED:
+        del section[last]
+    path.write_text(json.dumps(fields), encoding="utf-8")
+
+
+@pytest.mark.parametrize("description", [LETTERS, REVIEWS, KERAS])
+def test_what_was_written_is_read(tmp_path: Path, description: Description) -> None:
+    written = write(tmp_path, description)
+    read = Manifest.read(tmp_path)
+    assert read == written
+    assert Description.model_validate(read.model_dump(include=set(Description.model_fields))) == description
+    assert (read.manifest_version, read.version, read.files) == (1, 3, FILES)
+    assert abs((datetime.now(UTC) - read.created).total_seconds()) < 600
+
+
+def test_the_layout_and_order_of_the_file_do_not_matter(tmp_path: Path) -> None:
+    written = write(tmp_path, LETTERS)
+    path = tmp_path / MANIFEST_FILE
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=7, sort_keys=True))
+    assert Manifest.read(tmp_path) == written
+
+
+def test_odd_characters_survive(tmp_path: Path) -> None:
+    odd = LETTERS.model_copy(update={"recipe": {"note": 'é\u2028"\\\N{GRINNING FACE}'}})
+    written = write(tmp_path, odd)
+    assert Manifest.read(tmp_path) == written
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "cannot be read"),
+        (b"weights", "cannot be read"),
+        (b'{"manifest_version": 1', "cannot be read"),
+        (b"\xff\xfe\x00", "cannot be read"),
+        (b"[" * 100_000, "cannot be read"),
+        (b"[1]", "manifest version None, this release reads 1"),
+        (b"1", "manifest version None, this release reads 1"),
+        (b"{}", "manifest version None, this release reads 1"),
+    ],
+    ids=["empty", "text", "cut", "bytes", "deep", "list", "number", "object"],
+)
+def test_what_is_no_manifest_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / MANIFEST_FILE).write_bytes(content)
+    with pytest.raises(ManifestError, match=f"{re.escape(str(tmp_path / MANIFEST_FILE))}.* {message}"):
+        Manifest.read(tmp_path)
+
+
+def test_a_missing_manifest_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="cannot be read .*No such file"):
+        Manifest.read(tmp_path)
+
+
+@pytest.mark.parametrize("version", [2, 0, "1", None])
+def test_a_manifest_of_another_version_is_refused(tmp_path: Path, version: object) -> None:
+    write(tmp_path, LETTERS)
+    edit(tmp_path, "manifest_version", version)
+    with pytest.raises(ManifestError, match=f"manifest version {version!r}, this release reads 1"):
+        Manifest.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("description", "field", "value", "problem"),
+    [
+        (LETTERS, "colour", "red", "colour: Extra inputs"),
+        (LETTERS, "dataset.licence", "free", "dataset.licence: Extra inputs"),
+        (LETTERS, "preprocessing.step", 1, "preprocessing.letters.step: Extra inputs"),
+        (LETTERS, "labels", REMOVED, "labels: Field required"),
+        (LETTERS, "checksum", REMOVED, "checksum: Field required"),
+        (LETTERS, "preprocessing.kind", REMOVED, "preprocessing: Unable to extract tag"),
+        (LETTERS, "preprocessing.kind", "numbers", "preprocessing: Input tag 'numbers'"),
+        (LETTERS, "preprocessing.divisor", 25, "divisor: Input should be 26"),
+        (LETTERS, "preprocessing.padding_value", 1, "padding_value: Input should be 0"),
+        (LETTERS, "preprocessing.padding_side", "right", "padding_side: Input should be 'left'"),
+        (LETTERS, "preprocessing.alphabet", "ABC", "alphabet: Input should be 'ABC"),
+        (LETTERS, "preprocessing.first_code", 2, "first_code: Input should be 0 or 1"),
+        (LETTERS, "preprocessing.length", 0, "length: Input should be greater"),
+        (
+            LETTERS,
+            "preprocessing",
+            REVIEWS.preprocessing.model_dump(),
+            "'reviews' is not that of the task 'next",
+        ),
+        (REVIEWS, "preprocessing", LETTERS.preprocessing.model_dump(), "'letters' is not that of the task 'sentiment'"),
+        (KERAS, "preprocessing.tokeniser.filters", "!", "tokeniser.keras.filters: Input should be"),
+        (KERAS, "preprocessing.tokeniser.markup", "removed", "tokeniser.keras.markup: Input should be"),
+        (KERAS, "preprocessing.tokeniser.lower_case", False, "tokeniser.keras.lower_case: Input should be True"),
+        (REVIEWS, "preprocessing.tokeniser.lower_case", False, "tokeniser.words.lower_case: Input should be True"),
+        (REVIEWS, "preprocessing.tokeniser.apostrophe", "'", "tokeniser.words.apostrophe: Input should be"),
+        (REVIEWS, "preprocessing.tokeniser.pattern", "[a-z]+", "tokeniser.words.pattern: Input should be"),
+        (REVIEWS, "preprocessing.tokeniser.kind", "keras", "tokeniser.keras.pattern: Extra inputs"),
+        (REVIEWS, "preprocessing.unknown_id", 3, "unknown_id: Input should be 2"),
+        (REVIEWS, "preprocessing.truncation_side", "right", "truncation_side: Input should be 'left'"),
+        (REVIEWS, "preprocessing.vocabulary_file", "../words", "vocabulary_file: Input should be 'vocabulary.txt'"),
+        (LETTERS, "files", {"../model.keras": "c" * 64}, "files.../model.keras"),
+        (LETTERS, "files", {"a/b": "c" * 64}, "files.a/b"),
+        (LETTERS, "files", {"a\\b": "c" * 64}, "files.a\\b"),
+        (LETTERS, "files", {".hidden": "c" * 64}, "files..hidden"),
+        (LETTERS, "files", {"name\n": "c" * 64}, "files.name\n"),
+        (LETTERS, "files", {"model.keras": "C" * 64}, "files.model.keras: String should match"),
+        (LETTERS, "name", "../letters", "name: String should match"),
+        (LETTERS, "task", "next-word", "task: Input should be"),
+        (LETTERS, "version", 0, "version: Input should be greater"),
+        (LETTERS, "created", "yesterday", "created: Input should be a valid datetime"),
+        (LETTERS, "metrics.accuracy", "high", "metrics.accuracy: Input should be a valid number"),
+    ],
+)
+def test_a_manifest_that_cannot_be_served_is_refused_and_the_field_named(
+    tmp_path: Path, description: Description, field: str, value: object, problem: str
+) -> None:
+    write(tmp_path, description)
+    edit(tmp_path, field, value)
+    with pytest.raises(ManifestError, match=f"does not describe a bundle .*{re.escape(problem)}"):
+        Manifest.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("metrics.accuracy", 0.99),
+        ("metrics.loss", REMOVED),
+        ("preprocessing.first_code", 0),
+        ("preprocessing.length", 6),
+        ("files", {"model.keras": "e" * 64}),
+        ("files", {}),
+        ("recipe.settings.seed", 8),
+        ("dataset.sha256", "f" * 64),
+        ("frameworks.keras", "2.0"),
+        ("labels", ["A"]),
+        ("name", "digits"),
+        ("version", 4),
+        ("created", "2020-01-01T00:00:00Z"),
+        ("checksum", "0" * 64),
+    ],
+)
+def test_an_edited_manifest_is_refused(tmp_path: Path, field: str, value: object) -> None:
+    write(tmp_path, LETTERS)
+    edit(tmp_path, field, value)
+    with pytest.raises(ManifestError, match=f"{re.escape(str(tmp_path / MANIFEST_FILE))} was edited: its checksum"):
+        Manifest.read(tmp_path)
+
+
+def test_the_checksum_covers_everything_but_itself(tmp_path: Path) -> None:
+    manifest = write(tmp_path, LETTERS)
+    assert manifest.checksum == Manifest.read(tmp_path).checksum
+    others = [
+        Manifest.seal(LETTERS, version=4, files=FILES),
+        Manifest.seal(LETTERS, version=3, files={}),
+        Manifest.seal(LETTERS.model_copy(update={"metrics": {}}), version=3, files=FILES),
+    ]
+    assert len({manifest.checksum, *(other.checksum for other in others)}) == 4
+
+
+def test_a_description_needs_the_preprocessing_of_its_task() -> None:
+    codec = LetterCodec(length=5, first_code=1)
+    with pytest.raises(ValidationError, match="'letters' is not that of the task 'sentiment'"):
+        Description(**{**REVIEWS.model_dump(), "preprocessing": codec})
+
+
+@pytest.mark.parametrize("name", ["", "Upper", "-dash", "a/b", "..", "a" * 64, "new\n"])
+def test_a_name_that_is_no_folder_of_its_own_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="name"):
+        Description(**{**LETTERS.model_dump(), "name": name})

@@ -1,0 +1,173 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import training
+from bundle.errors import ManifestError
+from bundle.reviews import KerasTokeniser, ReviewCodec, ReviewPreprocessing, WordTokeniser, rank_words
+from bundle.store import read_vocabulary
+
+VOCABULARY = ("the", "film", "good", "!")
+
+ANY_TEXT = st.text(st.characters())  # surrogates included
+SNIPPETS = ("<", "</", "<3", "<br />", "<i", ">", "7/10", "!", "...", ":-)", "'", " ", "\ud800", "the", "Film")
+PIECES = st.lists(st.sampled_from(SNIPPETS)).map("".join)
+BRACKETS = st.integers(0, 300).map("<".__mul__)
+
+
+def make_codec(length: int = 5, tokeniser: KerasTokeniser | WordTokeniser | None = None) -> ReviewCodec:
+    preprocessing = ReviewPreprocessing(tokeniser=tokeniser or WordTokeniser(), vocabulary_size=8, length=length)
+    return ReviewCodec(preprocessing, VOCABULARY)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("This film was JUST brilliant", ["this", "film", "was", "just", "brilliant"]),
+        ("well-made, isn't it?", ["well", "made", "isn't", "it"]),
+        ('!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n', []),
+        ("'quoted'", ["'quoted'"]),
+        ("Bad.<br /><br />Really", ["bad", "br", "br", "really"]),
+        ("one\r two\r\nthree", ["one\r", "two\r", "three"]),
+        ("a\xa0b\u2028c", ["a\xa0b\u2028c"]),
+        ("tab\tand\nline", ["tab", "and", "line"]),
+        ("7/10 ...", ["7", "10"]),
+        ("ÉTÉ ΣΑΣ", ["été", "σας"]),
+        ("", []),
+        ("   ", []),
+    ],
+)
+def test_keras_words_are_what_remains_between_the_filtered_characters(text: str, words: list[str]) -> None:
+    assert KerasTokeniser().split(text) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("A GREAT film", ["a", "great", "film"]),
+        ("Bad.<br /><br />Really", ["bad", "really"]),
+        ("<i>so</i> <A HREF='x'>it</A> goes", ["so", "it", "goes"]),
+        ("a < b and c > d", ["a", "b", "and", "c", "d"]),
+        ("I <3 it", ["i", "3", "it"]),
+        ("an <unclosed tag", ["an", "unclosed", "tag"]),
+        ("7/10, or 10 / 10", ["7/10", "or", "10", "10"]),
+        ("What?! No!!", ["what", "?", "!", "no", "!", "!"]),
+        ("Well... and ..... or .", ["well", "...", "and", ".....", "or"]),
+        (":) :-) :( :-( ;) ;-) ;(", [":)", ":-)", ":(", ":-(", ";)", ";-)", ";("]),
+        ("don't rock'n'roll 'quoted'", ["don't", "rock'n'roll", "quoted"]),
+        ("don’t", ["don't"]),
+        ("snake_case", ["snake", "case"]),
+        ("café 99", ["café", "99"]),
+        ("", []),
+        (" -- \r\n", []),
+    ],
+)
+def test_words_and_marks_that_carry_sentiment_are_kept(text: str, words: list[str]) -> None:
+    assert WordTokeniser().split(text) == words
+
+
+@pytest.mark.parametrize("tokeniser", [KerasTokeniser(), WordTokeniser()])
+def test_long_runs_of_opening_brackets_do_not_take_long(tokeniser: KerasTokeniser | WordTokeniser) -> None:
+    assert tokeniser.split("<a" * 200_000) == ["a"] * 200_000
+
+
+def test_the_published_ids_of_a_published_review() -> None:
+    words = read_vocabulary(Path(training.__file__).parent / "keras_words.txt")
+    preprocessing = ReviewPreprocessing(tokeniser=KerasTokeniser(), vocabulary_size=len(words) + 4, length=500)
+    codec = ReviewCodec(preprocessing, words)
+    encoded = codec.encode("this film was just brilliant casting location scenery story direction")
+    assert encoded.ids.tolist() == [1, 14, 22, 16, 43, 530, 973, 1622, 1385, 65, 458]
+    assert encoded.ids.dtype == np.int32
+    assert len(words) == 9996
+    assert codec.encode(f"{words[0]} {words[-1]}").ids.tolist() == [1, 4, 9999]
+    assert codec.encode("br").ids.tolist() == [1, 10]
+
+
+def test_a_smaller_vocabulary_makes_the_words_behind_its_end_unknown() -> None:
+    words = read_vocabulary(Path(training.__file__).parent / "keras_words.txt")[:530]
+    codec = ReviewCodec(ReviewPreprocessing(tokeniser=KerasTokeniser(), vocabulary_size=534, length=20), words)
+    assert codec.encode(f"{words[529]} casting").ids.tolist() == [1, 533, 2]
+
+
+def test_words_have_the_ids_of_their_ranks_and_others_are_unknown() -> None:
+    encoded = make_codec(length=9).encode("The good film! Terrific")
+    assert encoded.ids.tolist() == [1, 4, 6, 5, 7, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "ids", "used", "cut"),
+    [
+        ("", [1], 0, 0),
+        ("the film good", [1, 4, 5, 6], 3, 0),
+        ("the film good !", [1, 4, 5, 6, 7], 4, 0),
+        ("the film good ! x", [4, 5, 6, 7, 2], 5, 0),
+        ("x the film good ! x", [4, 5, 6, 7, 2], 5, 1),
+        ("x x x x the film good ! !", [4, 5, 6, 7, 7], 5, 4),
+    ],
+)
+def test_the_last_words_are_kept_and_the_start_only_where_nothing_is_cut(
+    text: str, ids: list[int], used: int, cut: int
+) -> None:
+    encoded = make_codec(length=5).encode(text)
+    assert encoded.ids.tolist() == ids
+    assert (encoded.words_used, encoded.words_cut) == (used, cut)
+
+
+def test_one_time_step_reads_the_last_word() -> None:
+    codec = make_codec(length=1)
+    assert codec.encode("").ids.tolist() == [1]
+    assert codec.encode("good film").ids.tolist() == [5]
+
+
+def test_padding_goes_to_the_left() -> None:
+    codec = make_codec(length=5)
+    padded = codec.pad([codec.encode(text).ids for text in ("", "good film", "the film good ! x")])
+    assert padded.dtype == np.int32
+    assert padded.tolist() == [[0, 0, 0, 0, 1], [0, 0, 1, 6, 5], [4, 5, 6, 7, 2]]
+
+
+def test_no_reviews_pad_to_an_empty_batch() -> None:
+    assert make_codec(length=5).pad([]).shape == (0, 5)
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "message"),
+    [
+        (("the", "film", "good"), "has 3 words, 3 of them distinct; vocabulary_size 8 needs 4 distinct words"),
+        ((*VOCABULARY, "bad"), "has 5 words, 5 of them distinct"),
+        (("the", "film", "good", "film"), "has 4 words, 3 of them distinct"),
+        ((), "has 0 words"),
+    ],
+)
+def test_a_vocabulary_that_does_not_fit_is_refused(vocabulary: tuple[str, ...], message: str) -> None:
+    preprocessing = make_codec().preprocessing
+    with pytest.raises(ManifestError, match=message):
+        ReviewCodec(preprocessing, vocabulary)
+
+
+def test_words_are_ranked_by_frequency_and_then_by_first_sight() -> None:
+    texts = ["b c a", "c d", "C e b"]
+    assert rank_words(KerasTokeniser(), texts) == ["c", "b", "a", "d", "e"]
+    assert rank_words(KerasTokeniser(), []) == []
+
+
+def test_words_are_ranked_as_the_tokeniser_splits_them() -> None:
+    assert rank_words(WordTokeniser(), ["good! <br />good!", "!"]) == ["!", "good"]
+
+
+@given(
+    text=ANY_TEXT | PIECES | BRACKETS,
+    length=st.integers(1, 12),
+    tokeniser=st.sampled_from([KerasTokeniser(), WordTokeniser()]),
+)
+@settings(deadline=None)
+def test_any_text_has_ids_of_the_vocabulary(text: str, length: int, tokeniser: KerasTokeniser | WordTokeniser) -> None:
+    codec = make_codec(length, tokeniser)
+    encoded = codec.encode(text)
+    assert 1 <= len(encoded.ids) <= length
+    assert all(0 < word_id < codec.preprocessing.vocabulary_size for word_id in encoded.ids)
+    assert encoded.words_used + encoded.words_cut == len(tokeniser.split(text))
+    assert codec.pad([encoded.ids]).shape == (1, length)

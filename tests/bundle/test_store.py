@@ -1,0 +1,320 @@
+import hashlib
+import os
+import shutil
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from bundle.errors import BundleNotFoundError, ChecksumError, ManifestError, VersionExistsError
+from bundle.letters import LetterCodec
+from bundle.manifest import MANIFEST_FILE, Description, Manifest
+from bundle.reviews import ReviewCodec
+from bundle.store import MODEL_FILE, Store, hash_file, open_bundle, read_vocabulary, write_vocabulary
+from tests.bundle.samples import LETTERS, REVIEWS, WORDS, publish
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "models")
+
+
+@pytest.fixture
+def usual_mask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def reseal(folder: Path, without: str) -> None:
+    """Write a valid manifest that does not list one of the files."""
+    manifest = Manifest.read(folder)
+    description = Description(**manifest.model_dump(include=set(Description.model_fields)))
+    files = {name: sha256 for name, sha256 in manifest.files.items() if name != without}
+    Manifest.seal(description, manifest.version, files).write(folder)
+
+
+def test_versions_count_from_one(store: Store) -> None:
+    published = [publish(store, LETTERS) for _ in range(3)]
+    assert [bundle.manifest.version for bundle in published] == [1, 2, 3]
+    assert [bundle.folder for bundle in published] == [store.root / "letters" / str(n) for n in (1, 2, 3)]
+    assert store.versions("letters") == [1, 2, 3]
+
+
+def test_versions_are_numbers_not_texts(store: Store) -> None:
+    for version in (10, 9):
+        publish(store, LETTERS, version)
+    assert publish(store, LETTERS).manifest.version == 11
+    assert store.versions("letters") == [9, 10, 11]
+    assert store.open("letters").manifest.version == 11
+
+
+def test_a_published_bundle_holds_what_was_staged(store: Store) -> None:
+    bundle = publish(store, LETTERS, weights=b"abc")
+    assert bundle.codec == LETTERS.preprocessing
+    assert bundle.model_path.read_bytes() == b"abc"
+    assert bundle.manifest.files == {MODEL_FILE: hashlib.sha256(b"abc").hexdigest()}
+    assert bundle == store.open("letters") == open_bundle(bundle.folder)
+
+
+def test_a_bundle_of_reviews_comes_with_the_codec_of_its_vocabulary(store: Store) -> None:
+    codec = publish(store, REVIEWS).codec
+    assert isinstance(codec, ReviewCodec)
+    assert codec.vocabulary == WORDS
+    assert codec.encode("bad film").ids.tolist() == [1, 5, 6]
+
+
+def test_names_are_those_with_a_published_version(store: Store) -> None:
+    assert store.names() == []
+    assert store.versions("letters") == []
+    publish(store, REVIEWS)
+    publish(store, LETTERS)
+    (store.root / "empty").mkdir()
+    (store.root / "file").write_text("")
+    assert store.names() == ["letters", "reviews"]
+
+
+@pytest.mark.parametrize("name", ["0", "01", "-1", "1.5", "two", ".staged-1", "1 ", "٣", "²"])
+def test_a_folder_that_publish_would_not_make_is_no_version(store: Store, name: str) -> None:
+    publish(store, LETTERS)
+    (store.root / "letters" / name).mkdir()
+    assert store.versions("letters") == [1]
+
+
+def test_a_file_is_no_version(store: Store) -> None:
+    publish(store, LETTERS)
+    (store.root / "letters" / "2").write_text("")
+    assert store.versions("letters") == [1]
+
+
+def test_a_published_version_is_never_written_over(store: Store) -> None:
+    publish(store, LETTERS, weights=b"first")
+    with pytest.raises(VersionExistsError, match="letters/1 is published already"):
+        publish(store, LETTERS, version=1, weights=b"second")
+    assert store.open("letters", 1).model_path.read_bytes() == b"first"
+    assert [path.name for path in (store.root / "letters").iterdir()] == ["1"]
+
+
+@pytest.mark.parametrize("version", [-1, 0])
+def test_versions_below_one_are_refused(store: Store, version: int) -> None:
+    with pytest.raises(ValidationError, match="version"):
+        publish(store, LETTERS, version)
+    assert store.names() == []
+
+
+def test_an_older_version_can_be_opened(store: Store) -> None:
+    publish(store, LETTERS, weights=b"first")
+    publish(store, LETTERS, weights=b"second")
+    assert store.open("letters", 1).model_path.read_bytes() == b"first"
+    assert store.open("letters").model_path.read_bytes() == b"second"
+
+
+def test_a_missing_bundle_is_refused_and_the_others_named(store: Store) -> None:
+    with pytest.raises(BundleNotFoundError, match=r"no bundle letters in .*models; the names are \[\]"):
+        store.open("letters")
+    publish(store, REVIEWS)
+    with pytest.raises(BundleNotFoundError, match=r"no bundle letters in .*models; the names are \['reviews'\]"):
+        store.open("letters")
+
+
+@pytest.mark.parametrize("version", [0, 2, 4, -1])
+def test_a_missing_version_is_refused_and_the_others_named(store: Store, version: int) -> None:
+    for published in (1, 3):
+        publish(store, LETTERS, published)
+    with pytest.raises(BundleNotFoundError, match=rf"letters version {version} in .*; its versions are \[1, 3\]"):
+        store.open("letters", version)
+
+
+def test_a_staged_folder_is_invisible(store: Store) -> None:
+    with store.stage("letters") as folder:
+        (folder / MODEL_FILE).write_bytes(b"weights")
+        Manifest.seal(LETTERS, 1, {MODEL_FILE: hash_file(folder / MODEL_FILE)}).write(folder)
+        assert store.names() == []
+        assert store.versions("letters") == []
+        with pytest.raises(BundleNotFoundError):
+            store.open("letters")
+
+
+@pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt])
+def test_a_staged_folder_is_removed_when_the_block_ends(store: Store, error: type[BaseException] | None) -> None:
+    def stop() -> None:
+        with store.stage("letters") as folder:
+            (folder / "nested").mkdir()
+            (folder / "nested" / MODEL_FILE).write_bytes(b"weights")
+            if error:
+                raise error
+
+    if error:
+        with pytest.raises(error):
+            stop()
+    else:
+        stop()
+    assert list((store.root / "letters").iterdir()) == []
+
+
+def test_staged_folders_of_one_name_do_not_meet(store: Store) -> None:
+    with store.stage("letters") as first, store.stage("letters") as second:
+        assert first != second
+
+
+@pytest.mark.usefixtures("usual_mask")
+def test_others_can_read_what_is_published(store: Store) -> None:
+    folder = publish(store, LETTERS).folder
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o644}
+
+
+def test_a_bundle_without_its_network_is_not_published(store: Store) -> None:
+    with pytest.raises(ManifestError, match=r"does not list \['model.keras'\]"), store.stage("letters") as folder:
+        store.publish(folder, LETTERS)
+    assert store.names() == []
+
+
+def test_a_bundle_with_another_vocabulary_is_not_published(store: Store) -> None:
+    with pytest.raises(ManifestError, match="the vocabulary has 1 words"), store.stage("reviews") as folder:
+        (folder / MODEL_FILE).write_bytes(b"weights")
+        write_vocabulary(folder / "vocabulary.txt", WORDS[:1])
+        store.publish(folder, REVIEWS)
+    assert store.names() == []
+
+
+def test_a_rename_that_fails_for_another_reason_is_not_tried_again(store: Store) -> None:
+    with store.stage("elsewhere") as folder, pytest.raises(FileNotFoundError):
+        store.publish(folder, LETTERS)  # there is no folder of this name to publish into
+    assert store.names() == []
+
+
+def test_a_staged_folder_that_vanished_is_an_error(store: Store) -> None:
+    with store.stage("letters") as folder:
+        shutil.rmtree(folder)
+        with pytest.raises(FileNotFoundError):
+            store.publish(folder, LETTERS)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: path.write_bytes(b"Weights"), "has SHA-256 [0-9a-f]{64}, its manifest says [0-9a-f]{64}"),
+        (lambda path: path.write_bytes(b"weight"), "has SHA-256"),
+        (lambda path: path.write_bytes(b""), "has SHA-256"),
+        (lambda path: path.unlink(), "cannot be read .*No such file"),
+        (lambda path: (path.unlink(), path.mkdir()), "cannot be read .*Is a directory"),
+    ],
+    ids=["tampered", "truncated", "emptied", "missing", "folder"],
+)
+@pytest.mark.parametrize("name", [MODEL_FILE, "vocabulary.txt"])
+def test_a_damaged_file_is_refused(store: Store, name: str, damage: Callable[[Path], object], message: str) -> None:
+    bundle = publish(store, REVIEWS)
+    damage(bundle.folder / name)
+    with pytest.raises(ChecksumError, match=f"reviews/1/{name} {message}"):
+        store.open("reviews")
+
+
+def test_a_file_that_nobody_published_does_no_harm(store: Store) -> None:
+    bundle = publish(store, LETTERS)
+    (bundle.folder / "notes.txt").write_text("mine")
+    assert store.open("letters") == bundle
+
+
+@pytest.mark.parametrize("to", ["letters/2", "digits/1"])
+def test_a_bundle_in_the_folder_of_another_is_refused(store: Store, to: str) -> None:
+    folder = publish(store, LETTERS).folder
+    (store.root / to).parent.mkdir(exist_ok=True)
+    folder.rename(store.root / to)
+    name = to.partition("/")[0]
+    with pytest.raises(ManifestError, match=f"{to} holds letters version 1; move it to .*/letters/1"):
+        store.open(name)
+
+
+@pytest.mark.parametrize(
+    ("description", "name"), [(LETTERS, MODEL_FILE), (REVIEWS, MODEL_FILE), (REVIEWS, "vocabulary.txt")]
+)
+def test_a_manifest_that_does_not_list_what_its_task_needs_is_refused(
+    store: Store, description: Description, name: str
+) -> None:
+    folder = publish(store, description).folder
+    reseal(folder, without=name)
+    with pytest.raises(ManifestError, match=rf"{MANIFEST_FILE} does not list \['{name}'\]"):
+        open_bundle(folder)
+
+
+def test_a_bundle_can_be_opened_wherever_it_lies(store: Store, tmp_path: Path) -> None:
+    bundle = publish(store, LETTERS)
+    copy = open_bundle(Path(shutil.copytree(bundle.folder, tmp_path / "copy")))
+    assert copy.manifest == bundle.manifest
+    assert isinstance(copy.codec, LetterCodec)
+
+
+def test_threads_publish_distinct_complete_versions(store: Store) -> None:
+    workers = 8
+    barrier = threading.Barrier(workers)
+
+    def publish_some(worker: int) -> dict[int, bytes]:
+        barrier.wait()
+        mine = [b"%d %d" % (worker, count) for count in range(3)]
+        return {publish(store, LETTERS, weights=weights).manifest.version: weights for weights in mine}
+
+    with ThreadPoolExecutor(workers) as pool:
+        results = list(pool.map(publish_some, range(workers)))
+    published = {version: weights for result in results for version, weights in result.items()}
+    assert sorted(published) == list(range(1, workers * 3 + 1)) == store.versions("letters")
+    for version, weights in published.items():
+        assert store.open("letters", version).model_path.read_bytes() == weights
+
+
+def test_one_of_many_threads_publishes_a_given_version(store: Store) -> None:
+    workers = 8
+    barrier = threading.Barrier(workers)
+
+    def publish_one(worker: int) -> bytes | None:
+        barrier.wait()
+        try:
+            return publish(store, LETTERS, 5, b"%d" % worker).model_path.read_bytes()
+        except VersionExistsError:
+            return None
+
+    with ThreadPoolExecutor(workers) as pool:
+        winners = [weights for weights in pool.map(publish_one, range(workers)) if weights is not None]
+    assert winners == [store.open("letters", 5).model_path.read_bytes()]
+    assert [path.name for path in (store.root / "letters").iterdir()] == ["5"]
+
+
+def test_a_reader_never_sees_half_a_bundle_of_other_processes(store: Store) -> None:
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        running = [pool.submit(publish, store, description) for description in [LETTERS, REVIEWS] * 20]
+        seen = 0
+        while not all(future.done() for future in running):
+            for name in store.names():
+                for version in store.versions(name):
+                    assert store.open(name, version).manifest.version == version
+                    seen += 1
+        versions = [future.result().manifest.version for future in running]
+    assert seen
+    assert sorted(versions) == sorted([*range(1, 21), *range(1, 21)])
+    assert store.versions("letters") == store.versions("reviews") == list(range(1, 21))
+
+
+def test_the_hash_of_a_file_is_its_sha256(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"abc")
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert hash_file(tmp_path / "file") == expected
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["the", "film"],
+        ["one"],
+        ["in\rside", "end\r", "\r", "\x85", "a\u2028b", "a\x0bb", "\x1c", " ", "naïve", "\N{GRINNING FACE}", "\ufeff"],
+    ],
+)
+def test_a_vocabulary_file_keeps_every_word(tmp_path: Path, words: list[str]) -> None:
+    path = tmp_path / "vocabulary.txt"
+    write_vocabulary(path, words)
+    assert read_vocabulary(path) == words
+    assert path.read_bytes().decode().count("\n") == len(words)

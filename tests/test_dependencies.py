@@ -1,0 +1,85 @@
+"""The dependency rule: `bundle <- training`, `bundle <- app`, and the two never meet."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FORBIDDEN = {
+    "bundle": {"app", "training", "tensorflow", "keras", "fastapi", "starlette"},
+    "training": {"app", "fastapi", "starlette"},
+    "app": {"training", "matplotlib", "typer", "rich"},
+}
+
+
+def imports(path: Path) -> set[str]:
+    """Return the top-level packages that a module imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {name.name.partition(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            found.add((node.module or "").partition(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_a_package_imports_nothing_it_must_not(package: str) -> None:
+    modules = list((ROOT / package).rglob("*.py"))
+    assert modules
+    for module in modules:
+        assert not imports(module) & FORBIDDEN[package], module
+
+
+def test_bundle_brings_in_neither_tensorflow_nor_fastapi_indirectly() -> None:
+    code = "import bundle.store, sys; print({'tensorflow', 'keras', 'fastapi'} & sys.modules.keys())"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"
+
+
+def test_the_app_answers_health_checks_before_tensorflow_is_imported() -> None:
+    code = "import app.main, sys; print({'tensorflow', 'keras'} & sys.modules.keys())"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"
+
+
+def pins(lock: str) -> dict[str, set[str]]:
+    """Return the pinned versions by requirement, each of which must have hashes."""
+    versions: dict[str, set[str]] = {}
+    text = (ROOT / "requirements" / f"{lock}.txt").read_text(encoding="utf-8")
+    for entry in re.split(r"\n(?=\S)", text.strip()):
+        match = re.match(r"([a-z0-9-]+)==(\S+)", entry)
+        assert match, f"not a pin: {entry}"
+        assert entry.count("--hash=sha256:") >= 1, f"no hash: {entry}"
+        versions.setdefault(match[1], set()).add(match[2])
+    return versions
+
+
+def test_the_locks_pin_the_same_versions_with_hashes() -> None:
+    serve, training, test = pins("serve"), pins("training"), pins("test")
+    assert serve.items() <= training.items() <= test.items()
+
+
+@pytest.mark.parametrize("lock", ["serve", "training", "test"])
+def test_a_lock_names_no_index(lock: str) -> None:
+    text = (ROOT / "requirements" / f"{lock}.txt").read_text(encoding="utf-8")
+    assert not re.search(r"https?:|--index|--extra-index|--find-links|-i ", text)
+
+
+def test_every_declared_dependency_is_in_its_lock() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    for lock, groups in {
+        "serve": [project["dependencies"], extras["cpu"]],
+        "training": [extras["training"]],
+        "test": [extras["test"]],
+    }.items():
+        for requirement in (requirement for group in groups for requirement in group):
+            name = re.match(r"[A-Za-z0-9-]+", requirement)
+            assert name and name[0] in pins(lock)

@@ -1,0 +1,87 @@
+"""The committed bundles: whole, as good as they have to be, and what the README says they are."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.engine import Engine
+from bundle.letters import ALPHABET, LetterCodec
+from bundle.reviews import ReviewCodec
+from bundle.store import Bundle, Store, read_vocabulary
+from training import recipes
+from training.alphabet import all_runs
+from training.pipeline import KERAS_WORDS
+
+ROOT = Path(__file__).parent.parent
+STORE = Store(ROOT / "models")
+MEGABYTES = 16
+
+
+def engine_of(bundle: Bundle) -> Engine:
+    codec = bundle.codec
+    if isinstance(codec, LetterCodec):
+        return Engine(bundle.model_path, codec.pad([codec.encode("A")]), outputs=26)
+    return Engine(bundle.model_path, codec.pad([codec.encode("").ids]), outputs=1)
+
+
+def test_there_is_a_bundle_of_every_recipe() -> None:
+    assert set(STORE.names()) == set(recipes.RECIPES)
+
+
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_a_bundle_is_whole_small_and_of_its_recipe(name: str) -> None:
+    bundle = STORE.open(name)
+    manifest = bundle.manifest
+    assert manifest.recipe == json.loads(
+        json.dumps({"name": name, "settings": recipes.find(name).settings.model_dump()})
+    )
+    assert sum(file.stat().st_size for file in bundle.folder.iterdir()) < MEGABYTES * 1024 * 1024
+    assert {"README.md", "learning-curve.png"} <= manifest.files.keys()
+    if manifest.task == "sentiment":
+        assert {"confusion-matrix.png", "roc-curve.png", "vocabulary.txt"} <= manifest.files.keys()
+
+
+def test_next_letter_answers_every_run_of_1_to_26_letters() -> None:
+    bundle = STORE.open("next-letter")
+    assert isinstance(bundle.codec, LetterCodec)
+    runs = list(all_runs(26))
+    assert len(runs) == 26 * 26
+    outputs = engine_of(bundle).run(bundle.codec.pad([bundle.codec.encode(run.sequence) for run in runs]))
+    assert [ALPHABET[k] for k in outputs.argmax(axis=1)] == [run.target for run in runs]
+
+
+def test_imdb_500_codes_words_as_keras_does() -> None:
+    codec = STORE.open("imdb-500").codec
+    assert isinstance(codec, ReviewCodec)
+    assert list(codec.vocabulary) == read_vocabulary(KERAS_WORDS)
+    review = codec.encode("This film was just brilliant: casting, location, scenery, story, direction")
+    assert review.ids.tolist() == [1, 14, 22, 16, 43, 530, 973, 1622, 1385, 65, 458]
+
+
+@pytest.mark.parametrize(("name", "least"), [("sentiment", 0.88), ("imdb-500", 0.85)])
+def test_sentiment_was_measured_on_the_whole_test_set(name: str, least: float) -> None:
+    manifest = STORE.open(name).manifest
+    assert manifest.dataset.test_examples == 25_000
+    assert manifest.metrics["accuracy"] >= least
+
+
+@pytest.mark.parametrize("name", ["sentiment", "imdb-500"])
+def test_plain_reviews_are_judged_rightly(name: str) -> None:
+    bundle = STORE.open(name)
+    codec = bundle.codec
+    assert isinstance(codec, ReviewCodec)
+    texts = [
+        "A tender, wonderful film. One of the best I have seen, brilliantly acted and deeply moving.",
+        "What a waste of time: a boring plot, awful acting and the worst dialogue. Terrible.",
+    ]
+    outputs = engine_of(bundle).run(codec.pad([codec.encode(text).ids for text in texts]))
+    np.testing.assert_array_equal(outputs[:, 0] > 0.5, [True, False])
+
+
+def test_the_readme_gives_the_figures_of_the_bundles() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in STORE.names():
+        (row,) = (line for line in readme.splitlines() if line.startswith(f"| `{name}`"))
+        assert f" {STORE.open(name).manifest.metrics['accuracy']:.2%} ".replace("%", " %") in row

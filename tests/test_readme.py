@@ -1,0 +1,94 @@
+"""Every command of the README is run, and every answer it shows is the one that comes."""
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import tarfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```sh\n(.*?)```\n(?:\n```json\n(.*?)```)?", README, re.DOTALL)
+ASKED = [(command.strip(), answer) for command, answer in BLOCKS if command.startswith("curl")]
+TYPED = [line for command, _ in BLOCKS if not command.startswith("curl") for line in command.splitlines()]
+
+# What a test adds to a command, so that it is over soon.
+SHORTER = {"train next-letter": " --set epochs=1", "train sentiment": " --set epochs=1 --set units=4"}
+NOT_RUN_AGAIN = {"make test"}  # it is what runs this
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """The port of `make serve`, once the service is ready."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        free: int = listener.getsockname()[1]
+    service = subprocess.Popen(["make", "serve", f"PORT={free}"], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_until_ready(service, free)
+        yield free
+    finally:
+        # Make hands the signal on to what it runs.
+        service.terminate()
+        service.communicate(timeout=60)
+
+
+def wait_until_ready(service: subprocess.Popen[str], port: int) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and service.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://localhost:{port}/readyz"):
+                return
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.1)
+    service.kill()
+    pytest.fail(f"make serve did not become ready: {service.communicate()[1]}")
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory, reviews: Path) -> Path:
+    """A checkout to write in: the code linked, the models copied, and a small archive of reviews."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in (".venv", "Makefile", "requirements", "app", "bundle", "training", "pyproject.toml"):
+        (folder / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "models", folder / "models")
+    with tarfile.open(folder / "aclImdb_v1.tar.gz", "w:gz") as archive:
+        archive.add(reviews, "aclImdb")
+    return folder
+
+
+def round_numbers(answer: object) -> object:
+    """Return an answer with its probabilities to four digits: the last ones differ from machine to machine."""
+    if isinstance(answer, dict):
+        return {key: round_numbers(value) for key, value in answer.items()}
+    if isinstance(answer, list):
+        return [round_numbers(value) for value in answer]
+    return round(answer, 3) if isinstance(answer, float) else answer
+
+
+def test_the_readme_has_commands_and_questions() -> None:
+    assert {"make serve", "make test"} <= set(TYPED)
+    assert len(ASKED) >= 4
+
+
+@pytest.mark.parametrize(("command", "answer"), ASKED, ids=[command.split()[2] for command, _ in ASKED])
+def test_a_question_gets_the_answer_shown(port: int, command: str, answer: str) -> None:
+    command = command.replace("localhost:8000", f"localhost:{port}")
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert round_numbers(json.loads(result.stdout)) == round_numbers(json.loads(answer))
+
+
+@pytest.mark.parametrize("command", [line for line in TYPED if line not in NOT_RUN_AGAIN | {"make serve"}])
+def test_a_command_works(checkout: Path, command: str) -> None:
+    for part, more in SHORTER.items():
+        if part in command:
+            command += more
+    result = subprocess.run(["bash", "-c", command], cwd=checkout, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr

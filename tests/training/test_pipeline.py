@@ -1,0 +1,163 @@
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.typing import NDArray
+from rich.console import Console
+
+import training
+from bundle.letters import ALPHABET
+from bundle.reviews import RESERVED_IDS, KerasTokeniser, ReviewCodec, WordTokeniser, rank_words
+from bundle.store import Bundle, Store, read_vocabulary
+from training import alphabet, imdb, pipeline, recipes
+from training.errors import DataError
+from training.recipes import RECIPES, LetterSettings, Recipe, ReviewSettings
+
+QUIET = Console(quiet=True)
+EVERY_NAME = pytest.mark.parametrize("name", RECIPES)
+LETTER_NAMES = ["next-letter", "alphabet-variable-length"]
+REVIEW_NAMES = ["sentiment", "imdb-500"]
+
+
+def get_recipe(bundle: Bundle) -> Recipe:
+    """Return the recipe that a bundle was made with, as its manifest has it."""
+    recipe = recipes.find(bundle.manifest.name)
+    return replace(recipe, settings=type(recipe.settings).model_validate(bundle.manifest.recipe["settings"]))
+
+
+def get_weights(bundle: Bundle) -> list[NDArray[np.float32]]:
+    weights: list[NDArray[np.float32]] = keras.saving.load_model(bundle.model_path).get_weights()
+    return weights
+
+
+def same(first: list[NDArray[np.float32]], second: list[NDArray[np.float32]]) -> bool:
+    return all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+@EVERY_NAME
+def test_a_bundle_holds_all_that_belongs_to_it(small_store: Store, name: str) -> None:
+    expected = {"model.keras", "manifest.json", "README.md", "learning-curve.png"}
+    if name in REVIEW_NAMES:
+        expected |= {"vocabulary.txt", "confusion-matrix.png", "roc-curve.png"}
+    bundle = small_store.open(name)
+    assert {path.name for path in bundle.folder.iterdir()} == expected
+    assert set(bundle.manifest.files) == expected - {"manifest.json"}
+    assert [path.name for path in bundle.folder.parent.iterdir()] == ["1"]
+
+
+@EVERY_NAME
+def test_the_manifest_says_how_the_bundle_was_made(small_store: Store, name: str) -> None:
+    manifest = small_store.open(name).manifest
+    assert manifest.name == manifest.recipe["name"] == name
+    assert manifest.task == RECIPES[name].task
+    assert manifest.recipe["settings"] == get_recipe(small_store.open(name)).settings.model_dump()
+    assert manifest.frameworks["tensorflow"] == tf.__version__
+    assert manifest.frameworks["keras"] == keras.__version__
+    assert manifest.frameworks["numpy"] == np.__version__
+    assert manifest.frameworks["python"].startswith("3.")
+    assert set(manifest.metrics) == {"accuracy", "loss"} | ({"auc"} if name in REVIEW_NAMES else set())
+    assert 0 <= manifest.metrics["accuracy"] <= 1
+
+
+@pytest.mark.parametrize("name", LETTER_NAMES)
+def test_a_letter_bundle_is_described_by_its_patterns(small_store: Store, name: str) -> None:
+    manifest = small_store.open(name).manifest
+    settings = get_recipe(small_store.open(name)).settings
+    assert isinstance(settings, LetterSettings)
+    patterns = alphabet.make_patterns(settings)
+    copies = alphabet.copy_short_runs(patterns, settings.short_run_copies)
+    assert manifest.dataset.sha256 == alphabet.hash_patterns(patterns)
+    assert (manifest.dataset.training_examples, manifest.dataset.test_examples) == (len(copies), len(patterns))
+    assert manifest.dataset.name == f"alphabet patterns ({settings.patterns})"
+    assert "".join(manifest.labels) == ALPHABET
+    expected = {"length": settings.length, "first_code": settings.first_code}
+    assert manifest.preprocessing.model_dump(include={"length", "first_code"}) == expected
+
+
+@pytest.mark.parametrize("name", REVIEW_NAMES)
+def test_a_review_bundle_is_described_by_its_dataset(small_store: Store, reviews: Path, name: str) -> None:
+    manifest = small_store.open(name).manifest
+    settings = get_recipe(small_store.open(name)).settings
+    assert isinstance(settings, ReviewSettings)
+    data = imdb.load(reviews)
+    kept, _ = imdb.hold_out(data.train, settings.validation_share, settings.validation, settings.seed)
+    unlabelled = len(data.unlabelled) if settings.unlabelled == "soft-labelled" else 0
+    assert manifest.dataset.sha256 == data.sha256
+    assert manifest.dataset.training_examples == len(kept) + unlabelled
+    assert manifest.dataset.test_examples == 24
+    assert manifest.dataset.name == imdb.NAME
+    assert manifest.labels == ("negative", "positive")
+    assert manifest.preprocessing.length == settings.length
+
+
+def test_counted_ranks_are_those_of_what_was_trained_on(small_store: Store, reviews: Path) -> None:
+    codec = small_store.open("sentiment").codec
+    assert isinstance(codec, ReviewCodec)
+    assert codec.preprocessing.tokeniser == WordTokeniser()
+    data = imdb.load(reviews)
+    assert list(codec.vocabulary) == rank_words(
+        WordTokeniser(), [*(review.text for review in data.train), *data.unlabelled]
+    )
+    assert codec.preprocessing.vocabulary_size == len(codec.vocabulary) + RESERVED_IDS
+
+
+def test_keras_ranks_are_those_that_come_with_the_package(small_store: Store) -> None:
+    codec = small_store.open("imdb-500").codec
+    assert isinstance(codec, ReviewCodec)
+    assert codec.preprocessing.tokeniser == KerasTokeniser()
+    assert list(codec.vocabulary) == read_vocabulary(Path(training.__file__).parent / "keras_words.txt")
+    assert codec.preprocessing.vocabulary_size == 10_000
+
+
+@EVERY_NAME
+def test_the_network_is_saved_without_its_optimiser(small_store: Store, name: str) -> None:
+    path = small_store.open(name).model_path
+    assert not keras.saving.load_model(path).compiled
+    with zipfile.ZipFile(path) as parts:
+        assert b"optimizer" not in parts.read("model.weights.h5")
+
+
+@EVERY_NAME
+def test_evaluation_gives_the_figures_of_the_manifest(small_store: Store, reviews: Path, name: str) -> None:
+    bundle = small_store.open(name)
+    evaluation, sha256 = pipeline.evaluate_bundle(bundle, reviews, QUIET)
+    assert evaluation.metrics == pytest.approx(bundle.manifest.metrics, abs=5e-5)
+    assert len(evaluation.labels) == bundle.manifest.dataset.test_examples
+    assert sha256 == bundle.manifest.dataset.sha256
+
+
+@pytest.mark.parametrize("name", ["alphabet-variable-length", "sentiment"])
+def test_the_recipe_in_the_manifest_makes_the_same_weights_again(
+    small_store: Store, reviews: Path, tmp_path: Path, name: str
+) -> None:
+    bundle = small_store.open(name)
+    again = pipeline.train(get_recipe(bundle), Store(tmp_path), reviews, QUIET)
+    assert same(get_weights(again), get_weights(bundle))
+    assert again.manifest.metrics == bundle.manifest.metrics
+
+
+def test_another_seed_makes_other_weights(small_store: Store, tmp_path: Path) -> None:
+    bundle = small_store.open("alphabet-variable-length")
+    other = pipeline.train(get_recipe(bundle).with_settings(["seed=8"]), Store(tmp_path), None, QUIET)
+    assert not same(get_weights(other), get_weights(bundle))
+    assert other.manifest.dataset.sha256 != bundle.manifest.dataset.sha256
+
+
+def test_a_small_vocabulary_and_nothing_held_out(tmp_path: Path, reviews: Path) -> None:
+    changes = ["ranks=counted", "vocabulary_size=8", "length=4", "units=2", "embedding=2", "epochs=1"]
+    recipe = recipes.find("imdb-500").with_settings([*changes, "validation_share=0"])
+    bundle = pipeline.train(recipe, Store(tmp_path), reviews, QUIET)
+    assert isinstance(bundle.codec, ReviewCodec)
+    assert bundle.codec.preprocessing.vocabulary_size == 8
+    assert bundle.codec.vocabulary == ("br", "a", "film", "i")
+    assert keras.saving.load_model(bundle.model_path).get_weights()[0].shape == (8, 2)
+
+
+def test_a_training_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no"):
+        pipeline.train(recipes.find("sentiment"), Store(tmp_path / "models"), tmp_path / "nothing", QUIET)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() or path.name.startswith(".staged")]

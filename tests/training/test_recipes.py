@@ -1,0 +1,128 @@
+import json
+from pathlib import Path
+
+import pytest
+
+import training
+from bundle.store import read_vocabulary
+from training import recipes
+from training.errors import RecipeError
+from training.recipes import KERAS_RANKS, RECIPES, LetterSettings
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_settings_survive_the_manifest(name: str) -> None:
+    settings = RECIPES[name].settings
+    written = json.dumps(settings.model_dump())
+    assert type(settings).model_validate(json.loads(written)) == settings
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_found_by_its_name_and_says_its_task(name: str) -> None:
+    recipe = recipes.find(name)
+    assert recipe.name == name
+    assert recipe.task == ("next-letter" if isinstance(recipe.settings, LetterSettings) else "sentiment")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_no_assignments_change_nothing(name: str) -> None:
+    assert recipes.find(name).with_settings([]) == recipes.find(name)
+
+
+def test_an_unknown_recipe_is_refused_with_a_suggestion() -> None:
+    with pytest.raises(RecipeError, match="no recipe 'sentimnt'; did you mean 'sentiment'. There are: next-letter, "):
+        recipes.find("sentimnt")
+    with pytest.raises(RecipeError, match="no recipe 'x'; There are: .*imdb-500$"):
+        recipes.find("x")
+
+
+@pytest.mark.parametrize(
+    ("name", "assignment", "field", "value"),
+    [
+        ("next-letter", "units=3", "units", 3),
+        ("next-letter", "learning_rate=0.5", "learning_rate", 0.5),
+        ("next-letter", "learning_rate=1e-4", "learning_rate", 1e-4),
+        ("next-letter", "learning_rate=2", "learning_rate", 2.0),
+        ("next-letter", "mask_padding=false", "mask_padding", False),
+        ("alphabet-variable-length", "mask_padding=true", "mask_padding", True),
+        ("sentiment", "clip_norm=null", "clip_norm", None),
+        ("sentiment", "word_dropout=0.5", "word_dropout", 0.5),
+        ("sentiment", "patience=3", "patience", 3),
+        ("sentiment", "validation=random", "validation", "random"),
+        ("next-letter", 'patterns="random"', "patterns", "random"),
+        ("next-letter", "seed=4294967295", "seed", 2**32 - 1),
+    ],
+)
+def test_values_are_read_from_text(name: str, assignment: str, field: str, value: object) -> None:
+    recipe = recipes.find(name)
+    changed = recipe.with_settings([assignment])
+    assert changed.settings.model_dump() == recipe.settings.model_dump() | {field: value}
+    assert type(getattr(changed.settings, field)) is type(value)
+    assert (changed.name, changed.source, changed.published) == (recipe.name, recipe.source, recipe.published)
+
+
+def test_the_last_assignment_of_a_field_counts() -> None:
+    assert recipes.find("next-letter").with_settings(["units=3", "seed=1", "units=4"]).settings.units == 4
+
+
+def test_the_named_recipe_itself_stays_as_it_is() -> None:
+    before = recipes.find("next-letter").settings.units
+    recipes.find("next-letter").with_settings(["units=3"])
+    assert recipes.find("next-letter").settings.units == before
+
+
+@pytest.mark.parametrize(
+    ("name", "assignments", "message"),
+    [
+        ("next-letter", ["units"], "'units' is not an assignment; write key=value"),
+        ("next-letter", [""], "'' is not an assignment"),
+        ("next-letter", ["=3"], "next-letter has no field ''; There are: units"),
+        ("next-letter", ["unit=3"], "no field 'unit'; did you mean 'units'. There are: units, optimiser"),
+        ("next-letter", ["embedding=3"], "no field 'embedding'"),
+        ("next-letter", ["units=0"], "units: Input should be greater than or equal to 1, not 0"),
+        ("next-letter", ["units=many"], "units: Input should be a valid integer.*, not 'many'"),
+        ("next-letter", ["units="], "units: .*, not ''"),
+        ("next-letter", ["units=[3]"], "units: .*, not .3."),
+        ("next-letter", ["units=1.5"], "units: .*, not 1.5"),
+        ("next-letter", ["units=null"], "units: .*, not None"),
+        ("next-letter", ["learning_rate=NaN"], "learning_rate: .*, not nan"),
+        ("next-letter", ["learning_rate=Infinity"], "learning_rate: .*, not inf"),
+        ("next-letter", ["units=" + "9" * 5000], "units: "),
+        ("next-letter", ["seed=-1"], "seed: .*, not -1"),
+        ("next-letter", ["seed=4294967296"], "seed: Input should be less than 4294967296"),
+        ("next-letter", ["optimiser=sgd"], "optimiser: Input should be 'adam' or 'rmsprop', not 'sgd'"),
+        ("next-letter", ["first_code=2"], "first_code: Input should be 0 or 1, not 2"),
+        ("next-letter", ["units=0", "epochs=0"], "units: .*; epochs: "),
+        ("sentiment", ["word_dropout=1"], "word_dropout: Input should be less than 1, not 1"),
+        ("sentiment", ["validation_share=1"], "validation_share: Input should be less than 1, not 1"),
+        ("sentiment", ["vocabulary_size=4"], "vocabulary_size: Input should be greater than or equal to 5, not 4"),
+        ("sentiment", ["ranks=keras"], "settings: .*ranks=keras needs tokeniser=keras.*choose ranks=counted$"),
+        ("imdb-500", ["tokeniser=words"], "settings: .*ranks=keras needs tokeniser=keras"),
+        ("imdb-500", ["vocabulary_size=10001"], "settings: .*vocabulary_size of at most 10000"),
+        ("imdb-500", ["pooling=mean-max"], "settings: .*needs mask_padding=true$"),
+        ("sentiment", ["mask_padding=false"], "settings: .*pooling=mean-max pools over the words"),
+    ],
+)
+def test_settings_that_cannot_be_trained_are_refused(name: str, assignments: list[str], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        recipes.find(name).with_settings(assignments)
+
+
+@pytest.mark.parametrize(
+    ("name", "assignments"),
+    [
+        ("imdb-500", ["vocabulary_size=10000"]),
+        ("imdb-500", ["vocabulary_size=10001", "ranks=counted"]),
+        ("imdb-500", ["tokeniser=words", "ranks=counted"]),
+        ("imdb-500", ["pooling=mean-max", "mask_padding=true"]),
+        ("sentiment", ["mask_padding=false", "pooling=last"]),
+    ],
+)
+def test_settings_that_fit_together_are_taken_in_any_order(name: str, assignments: list[str]) -> None:
+    recipe = recipes.find(name)
+    assert recipe.with_settings(assignments) == recipe.with_settings(assignments[::-1])
+
+
+def test_the_keras_ranks_are_as_many_as_stated() -> None:
+    words = read_vocabulary(Path(training.__file__).parent / "keras_words.txt")
+    assert len(words) == len(set(words)) == KERAS_RANKS

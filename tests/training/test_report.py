@@ -1,0 +1,99 @@
+import re
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bundle.store import Store
+from tests.bundle.samples import LETTERS, REVIEWS
+from training import recipes, report
+from training.evaluate import Evaluation
+from training.recipes import RECIPES
+
+EVALUATION = Evaluation(
+    np.array([0, 0, 1, 1, 1], np.int32),
+    np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.7, 0.3], [0.5, 0.5]]),
+    {"accuracy": 0.4, "loss": 0.8, "auc": 0.5},
+)
+HISTORY = {"loss": [3.0, 2.0, 1.5], "accuracy": [0.1, 0.4, 0.6]}
+HELD_OUT = {"val_loss": [3.1, 2.5, 2.6], "val_accuracy": [0.1, 0.3, 0.2]}
+
+
+def check_image(path: Path) -> None:
+    content = path.read_bytes()
+    assert content.startswith(b"\x89PNG\r\n\x1a\n")
+    assert len(content) > 5000
+    assert all(300 < side < 2000 for side in struct.unpack(">II", content[16:24]))
+
+
+@pytest.mark.parametrize(
+    "history", [HISTORY, HISTORY | HELD_OUT, {name: values * 10 for name, values in HISTORY.items()}]
+)
+def test_the_learning_curve_is_an_image(tmp_path: Path, history: dict[str, list[float]]) -> None:
+    report.plot_learning_curve(history, tmp_path / "plot.png")
+    check_image(tmp_path / "plot.png")
+
+
+def test_the_learning_curve_shows_the_held_out_part(tmp_path: Path) -> None:
+    report.plot_learning_curve(HISTORY, tmp_path / "without.png")
+    report.plot_learning_curve(HISTORY | HELD_OUT, tmp_path / "with.png")
+    assert (tmp_path / "without.png").read_bytes() != (tmp_path / "with.png").read_bytes()
+
+
+def test_the_confusion_matrix_is_an_image(tmp_path: Path) -> None:
+    report.plot_confusion_matrix(EVALUATION, ("negative", "positive"), tmp_path / "plot.png")
+    check_image(tmp_path / "plot.png")
+
+
+def test_the_roc_curve_is_an_image(tmp_path: Path) -> None:
+    report.plot_roc_curve(EVALUATION, tmp_path / "plot.png")
+    check_image(tmp_path / "plot.png")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_card_holds_every_setting_figure_and_checksum(small_store: Store, name: str) -> None:
+    bundle = small_store.open(name)
+    manifest = bundle.manifest
+    card = (bundle.folder / report.CARD).read_text(encoding="utf-8")
+    settings = manifest.recipe["settings"]
+    assert isinstance(settings, dict)
+    for setting, value in settings.items():
+        assert f"| `{setting}` | {'-' if value is None else value} |" in card
+    for metric, measured in manifest.metrics.items():
+        published = RECIPES[name].published.get(metric)
+        assert f"| {metric} | {measured:.4f} | {'-' if published is None else f'{published:.4f}'} |" in card
+    for framework, version in manifest.frameworks.items():
+        assert f"{framework} {version}" in card
+    assert manifest.dataset.sha256 in card
+    assert RECIPES[name].source in card
+    assert f"python -m training train {name}" in card
+    assert f"python -m training evaluate models/{name}/" in card
+    images = re.findall(r"\]\((.*?)\)", card)
+    assert sorted(images) == sorted(path.name for path in bundle.folder.glob("*.png"))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_tables_of_the_card_are_tables(small_store: Store, name: str) -> None:
+    card = (small_store.open(name).folder / report.CARD).read_text(encoding="utf-8")
+    rows = [line for line in card.splitlines() if line.startswith("|")]
+    assert len(rows) > 10
+    assert {row.count("|") for row in rows} == {4}
+
+
+@pytest.mark.parametrize(("seconds", "duration"), [(0.4, "0 s"), (119, "119 s"), (120, "2.0 min"), (5400, "90.0 min")])
+def test_the_card_says_how_long_the_training_took(tmp_path: Path, seconds: float, duration: str) -> None:
+    report.write_card(tmp_path, recipes.find("next-letter"), LETTERS, parameters=1234567, seconds=seconds)
+    card = (tmp_path / report.CARD).read_text(encoding="utf-8")
+    assert f"1,234,567 parameters, trained in {duration}." in card
+
+
+def test_the_card_says_what_the_figures_were_measured_on_and_what_the_model_is_for(tmp_path: Path) -> None:
+    cards = []
+    for name, description in (("next-letter", LETTERS), ("sentiment", REVIEWS)):
+        report.write_card(tmp_path, recipes.find(name), description, parameters=1, seconds=1)
+        cards.append(" ".join((tmp_path / report.CARD).read_text(encoding="utf-8").split()))
+    assert "On 26 examples (the patterns it was trained on)" in cards[0]
+    assert "of at most 5;" in cards[0]
+    assert "On 24 examples (never trained on)" in cards[1]
+    assert "the last 6 are read" in cards[1]
