@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is imported
+# Read when TensorFlow and Keras are imported; the backend whatever the user's Keras is set to.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["KERAS_BACKEND"] = "tensorflow"
 
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
@@ -27,7 +29,7 @@ class Engine:
         """Load a model and compile it for inputs of the dtype and shape of the example, [1, ...].
 
         Raises:
-            ManifestError: the network reads another shape, or has another number of outputs.
+            ManifestError: the network reads another shape, has another number of outputs, or gives no numbers.
         """
         network = keras.saving.load_model(model_path, compile=False)
         found, expected = (network.input_shape, network.output_shape), ((None, *example.shape[1:]), (None, outputs))
@@ -43,7 +45,8 @@ class Engine:
             for size in BATCH_SIZES
         }
         for size in BATCH_SIZES:
-            self.run(np.repeat(example, size, axis=0))
+            if not np.isfinite(self.run(np.repeat(example, size, axis=0))).all():
+                raise ManifestError(f"{model_path} answers with NaN or infinity; train the bundle again")
 
     def run(self, inputs: NDArray[np.generic]) -> NDArray[np.float32]:
         """Return the network's outputs, float32 [rows, outputs], for inputs of any number of rows."""

@@ -3,7 +3,6 @@
 A message says what came, what was expected and what to do.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -16,10 +15,10 @@ from starlette.exceptions import HTTPException
 from app.schemas import FieldProblem, Problem
 
 PROBLEM_TYPE = "application/problem+json"
+INTERNAL_ERROR = "the service failed on this request; its log has the reason under the answer's x-request-id"
+LISTED_ERRORS = 10  # of one request: a body of a few megabytes can hold hundreds of thousands
 
 Location = tuple[str | int, ...]
-
-logger = logging.getLogger(__name__)
 
 
 class ServiceError(Exception):
@@ -42,13 +41,6 @@ class RequestError(ServiceError):
         super().__init__(detail)
         self.detail = detail
         self.errors = list(errors)
-
-
-class BadRequestError(RequestError):
-    """The request is not one the server can read."""
-
-    status = HTTPStatus.BAD_REQUEST
-    kind = "bad-request"
 
 
 class NotFoundError(RequestError):
@@ -123,11 +115,10 @@ def invalid_input(problems: list[FieldProblem]) -> InvalidInputError:
 
 
 def install_handlers(app: FastAPI) -> None:
-    """Make every error of the app answer with a problem document."""
+    """Make every expected error answer with a problem document; `RequestLog` answers the unexpected ones."""
     app.add_exception_handler(RequestError, _answer_request_error)
     app.add_exception_handler(RequestValidationError, _answer_validation_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
-    app.add_exception_handler(Exception, _answer_unexpected_error)
 
 
 def make_problem(error: RequestError, path: str) -> Problem:
@@ -156,7 +147,10 @@ async def _answer_request_error(request: Request, error: Exception) -> JSONRespo
 
 async def _answer_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    problems = [_describe(problem) for problem in error.errors()]
+    found = error.errors()
+    problems = [_describe(problem) for problem in found[:LISTED_ERRORS]]
+    if more := len(found) - len(problems):
+        problems.append(FieldProblem(type="more", loc=["body"], msg=f"{more} more errors are not listed"))
     media_type = request.headers.get("content-type", "").partition(";")[0].strip()
     if any(problem.loc == ["body"] for problem in problems) and not media_type.endswith("json"):
         came = f"the content-type is {media_type!r}" if media_type else "there is no content-type"
@@ -170,21 +164,19 @@ async def _answer_validation_error(request: Request, error: Exception) -> JSONRe
 async def _answer_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     path = request.url.path
-    known = {
+    known: dict[int, RequestError] = {
         HTTPStatus.NOT_FOUND: NotFoundError(f"there is no {path}; /docs shows what there is"),
         HTTPStatus.METHOD_NOT_ALLOWED: MethodNotAllowedError(
             f"{path} does not answer {request.method}; /docs shows what it does"
         ),
+        # What FastAPI makes of a body that json.loads fails on with anything but a JSONDecodeError.
+        HTTPStatus.BAD_REQUEST: invalid_input(
+            [FieldProblem(type="json_invalid", loc=["body"], msg="the body is not JSON in UTF-8; send a JSON object")]
+        ),
     }
-    response = make_response(known.get(HTTPStatus(error.status_code), BadRequestError(error.detail)), path)
+    response = make_response(known[error.status_code], path)
     response.headers.update(error.headers or {})
     return response
-
-
-async def _answer_unexpected_error(request: Request, error: Exception) -> JSONResponse:
-    logger.error("unexpected error", exc_info=error)
-    detail = "the service failed on this request; its log has the reason under the answer's x-request-id"
-    return make_response(InternalError(detail), request.url.path)
 
 
 def _describe(problem: Mapping[str, Any]) -> FieldProblem:

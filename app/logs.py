@@ -1,17 +1,29 @@
-"""Structured logs: one JSON object a line, with the request's id; never the user's text."""
+"""Structured logs: one JSON object a line, with the request's id and its model; never the user's text."""
 
 import json
 import logging
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
-request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
+
+_fields_of_request: ContextVar[dict[str, object] | None] = ContextVar("fields_of_request", default=None)
+
+
+def begin_request(request_id: str) -> None:
+    """Start the fields that every line of this request has."""
+    _fields_of_request.set({"request_id": request_id})
+
+
+def annotate_request(**fields: object) -> None:
+    """Add fields to the lines of this request from here on, also from the thread that answers it."""
+    known = _fields_of_request.get()
+    if known is not None:
+        known.update(fields)
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as JSON: time, level, logger, message, request id, and the record's `extra` fields."""
+    """Formats a record as JSON: time, level, logger, message, the request's fields, the record's `extra` fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line."""
@@ -20,12 +32,12 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
-            "request_id": request_id.get(),
+            **(_fields_of_request.get() or {}),
             **{name: value for name, value in record.__dict__.items() if name not in _STANDARD},
         }
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
-        return json.dumps({name: value for name, value in fields.items() if value is not None}, default=str)
+        return json.dumps(fields, default=str)
 
 
 def configure(level: str) -> None:

@@ -7,8 +7,8 @@ import uuid
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import BodyTooLargeError, make_response
-from app.logs import request_id
+from app.errors import INTERNAL_ERROR, BodyTooLargeError, InternalError, make_response
+from app.logs import begin_request
 
 REQUEST_ID_HEADER = "x-request-id"
 # A client is still sending when its body passes the limit, and one that is not listened to sees a reset connection
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class RequestLog:
-    """Gives every request an id, which its answer carries, and writes one line when it is over."""
+    """Gives every request an id, which its answer carries, and a line in the log; answers unexpected errors."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap an app."""
@@ -31,22 +31,27 @@ class RequestLog:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        identifier = uuid.uuid4().hex
-        request_id.set(identifier)
-        status = 500
+        request_id = uuid.uuid4().hex
+        begin_request(request_id)
+        status: int | None = None
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = identifier
+                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
             await send(message)
 
         try:
             await self._app(scope, receive, send_with_id)
+        except Exception:
+            logger.exception("unexpected error")
+            if status is not None:
+                raise  # the answer has begun: only the server can break it off
+            await make_response(InternalError(INTERNAL_ERROR), scope["path"])(scope, receive, send_with_id)
         finally:
             logger.info(
-                "answered",
+                "answered" if status else "the client left before an answer",
                 extra={
                     "method": scope["method"],
                     "path": scope["path"],

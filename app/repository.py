@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from app.errors import ModelNotFoundError, ModelRefusedError, NotReadyError
+from app.logs import annotate_request
 from app.predictors import NextLetterPredictor, Predictor, SentimentPredictor
 from app.schemas import ModelSummary
 from bundle.errors import BundleError
@@ -23,6 +24,7 @@ class Repository:
         """Take the store; nothing is read before `load`."""
         self._store = store
         self._names: list[str] = []
+        self._unreadable = ""
         self._predictors: dict[str, Predictor] = {}
         self._refused: dict[str, str] = {}
         self._loaded = threading.Event()
@@ -30,7 +32,10 @@ class Repository:
 
     def load(self) -> None:
         """Load every bundle; takes seconds a model, so it runs beside the service, which is not ready meanwhile."""
-        self._names = self._store.names()
+        try:
+            self._names = self._store.names()
+        except OSError as error:
+            self._unreadable = f" ({error})"
         for name in self._names:
             if self._stopped.is_set():
                 return
@@ -47,7 +52,7 @@ class Repository:
                 seconds = round(time.monotonic() - started, 3)
                 logger.info("loaded", extra={"model": name, "version": manifest.version, "seconds": seconds})
         if not self._names:
-            logger.error("there are no models in %s", self._store.root)
+            logger.error(self._no_models())
         self._loaded.set()
 
     def wait(self, seconds: float) -> bool:
@@ -72,7 +77,7 @@ class Repository:
         if self._refused:
             raise ModelRefusedError("; ".join(f"{name} is refused: {why}" for name, why in self._refused.items()))
         if not self._predictors:
-            raise NotReadyError(f"there are no models in {self._store.root}; train one or mount some, then restart")
+            raise NotReadyError(self._no_models())
 
     def next_letter(self, name: str | None) -> NextLetterPredictor:
         """Return the next-letter model of a name, or the task's default; see `find`."""
@@ -98,7 +103,7 @@ class Repository:
             return self._predictors[name]
         if name in self._refused:
             raise ModelRefusedError(f"{name} is refused: {self._refused[name]}")
-        if not self._loaded.is_set():
+        if not self._loaded.is_set() and (name in self._names or not self._names):
             raise NotReadyError(f"{name} is not loaded; try again in a second")
         raise ModelNotFoundError(f"there is no model {name!r}; there are: {', '.join(self._names) or 'none'}")
 
@@ -107,9 +112,11 @@ class Repository:
         return [self._summarise(name) for name in self._names]
 
     def _find_for(self, task: Task, name: str | None) -> Predictor:
-        predictor = self.find(task if name is None else name)
+        name = name or task  # the default model of a task has its name
+        predictor = self.find(name)
+        annotate_request(model=name, version=predictor.bundle.manifest.version)
         if predictor.task != task:
-            others = [other for other, known in self._predictors.items() if known.task == task]
+            others = [other for other, known in list(self._predictors.items()) if known.task == task]
             raise ModelNotFoundError(
                 f"the model {name!r} answers {predictor.task}, not {task}; "
                 f"models that do: {', '.join(others) or 'none'}"
@@ -117,13 +124,21 @@ class Repository:
         return predictor
 
     def _summarise(self, name: str) -> ModelSummary:
-        default = name in ("next-letter", "sentiment")
         if name in self._refused:
-            return ModelSummary(name=name, status="refused", detail=self._refused[name], default=default)
+            return ModelSummary(name=name, status="refused", detail=self._refused[name])
         if name not in self._predictors:
-            return ModelSummary(name=name, status="loading", default=default)
+            return ModelSummary(name=name, status="loading")
         manifest = self._predictors[name].bundle.manifest
-        return ModelSummary(name=name, status="ready", task=manifest.task, version=manifest.version, default=default)
+        return ModelSummary(
+            name=name,
+            status="ready",
+            task=manifest.task,
+            version=manifest.version,
+            default=name == manifest.task,
+        )
+
+    def _no_models(self) -> str:
+        return f"there are no models in {self._store.root.resolve()}{self._unreadable}; train or mount some and restart"
 
     def _refuse(self, name: str, why: str, **log: Any) -> None:
         self._refused[name] = why

@@ -4,9 +4,10 @@ import math
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, JsonValue
+from pydantic.config import JsonDict
 
-from bundle.letters import ALPHABET
+from bundle.letters import ALPHABET, LetterCodec
 from bundle.manifest import Dataset, Preprocessing, Task
 
 NAME_CHARACTERS = 63
@@ -25,6 +26,31 @@ Text = Annotated[str, Field(description="An English film review, of any length u
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
+_NEXT_LETTER: JsonDict = {
+    "next_letter": "A",
+    "probability": 0.9991,
+    "top": [
+        {"letter": "A", "probability": 0.9991},
+        {"letter": "Z", "probability": 0.0007},
+        {"letter": "B", "probability": 0.0002},
+    ],
+    "model": "next-letter",
+    "version": 1,
+}
+_SENTIMENT: JsonDict = {
+    "sentiment": "positive",
+    "probability_positive": 0.9862,
+    "words_used": 4,
+    "words_cut": 0,
+    "model": "sentiment",
+    "version": 1,
+}
+
+
+def _with_example(example: JsonDict) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [example]})
+
+
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -32,7 +58,7 @@ class _Request(BaseModel):
 class NextLetterRequest(_Request):
     """One sequence to continue."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"sequence": "XYZ", "top_k": 3}]})
+    model_config = _with_example({"sequence": "XYZ", "top_k": 3})
 
     sequence: Sequence
     top_k: TopK = 3
@@ -42,9 +68,9 @@ class NextLetterRequest(_Request):
 class NextLetterBatchRequest(_Request):
     """Several sequences to continue."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"sequences": ["ABC", "xyz"], "top_k": 1}]})
+    model_config = _with_example({"sequences": ["ABC", "xyz"], "top_k": 1})
 
-    sequences: Annotated[list[Sequence], Field(min_length=1)]
+    sequences: Annotated[list[Sequence], Field(min_length=1), FailFast()]
     top_k: TopK = 3
     model: ModelName = None
 
@@ -52,7 +78,7 @@ class NextLetterBatchRequest(_Request):
 class SentimentRequest(_Request):
     """One review to judge."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "A tender, wonderful film."}]})
+    model_config = _with_example({"text": "A tender, wonderful film."})
 
     text: Text
     model: ModelName = None
@@ -61,11 +87,9 @@ class SentimentRequest(_Request):
 class SentimentBatchRequest(_Request):
     """Several reviews to judge."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"texts": ["A tender, wonderful film.", "Two hours I will never get back."]}]}
-    )
+    model_config = _with_example({"texts": ["A tender, wonderful film.", "Two hours I will never get back."]})
 
-    texts: Annotated[list[Text], Field(min_length=1)]
+    texts: Annotated[list[Text], Field(min_length=1), FailFast()]
     model: ModelName = None
 
 
@@ -79,23 +103,7 @@ class RankedLetter(BaseModel):
 class NextLetterAnswer(BaseModel):
     """The letter that comes next, and the likeliest `top_k`."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "next_letter": "A",
-                    "probability": 0.9991,
-                    "top": [
-                        {"letter": "A", "probability": 0.9991},
-                        {"letter": "Z", "probability": 0.0007},
-                        {"letter": "B", "probability": 0.0002},
-                    ],
-                    "model": "next-letter",
-                    "version": 1,
-                }
-            ]
-        }
-    )
+    model_config = _with_example(_NEXT_LETTER)
 
     next_letter: str
     probability: Probability
@@ -107,26 +115,15 @@ class NextLetterAnswer(BaseModel):
 class NextLetterBatchAnswer(BaseModel):
     """The answers, in the order of the sequences."""
 
+    model_config = _with_example({"answers": [_NEXT_LETTER]})
+
     answers: list[NextLetterAnswer]
 
 
 class SentimentAnswer(BaseModel):
     """The judgement of one review, and how much of it the model read."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "sentiment": "positive",
-                    "probability_positive": 0.9862,
-                    "words_used": 4,
-                    "words_cut": 0,
-                    "model": "sentiment",
-                    "version": 1,
-                }
-            ]
-        }
-    )
+    model_config = _with_example(_SENTIMENT)
 
     sentiment: Literal["negative", "positive"]
     probability_positive: Probability
@@ -139,6 +136,8 @@ class SentimentAnswer(BaseModel):
 class SentimentBatchAnswer(BaseModel):
     """The answers, in the order of the texts."""
 
+    model_config = _with_example({"answers": [_SENTIMENT]})
+
     answers: list[SentimentAnswer]
 
 
@@ -150,17 +149,46 @@ class ModelSummary(BaseModel):
     detail: str | None = Field(default=None, description="Why the model was refused.")
     task: Task | None = Field(default=None, description="Known once the model is ready.")
     version: int | None = None
-    default: bool = Field(description="Whether it answers requests that name no model.")
+    default: bool = Field(default=False, description="Whether it answers requests that name no model.")
 
 
 class ModelList(BaseModel):
     """The models of this service."""
+
+    model_config = _with_example(
+        {
+            "models": [
+                {"name": "sentiment", "status": "ready", "task": "sentiment", "version": 1, "default": True},
+                {"name": "my-sentiment", "status": "loading"},
+            ]
+        }
+    )
 
     models: list[ModelSummary]
 
 
 class ModelDetails(BaseModel):
     """What the manifest of a model that is ready says."""
+
+    model_config = _with_example(
+        {
+            "name": "next-letter",
+            "task": "next-letter",
+            "version": 1,
+            "created": "2026-11-20T12:00:00Z",
+            "labels": list(ALPHABET),
+            "metrics": {"accuracy": 1.0, "loss": 0.0008},
+            "preprocessing": LetterCodec(length=26, first_code=1).model_dump(),
+            "recipe": {"name": "next-letter", "settings": {"units": 64, "seed": 7}},
+            "dataset": {
+                "name": "alphabet patterns (all)",
+                "sha256": "ef71045161fb49d891f5405b5014ba994a092efc74cfac2b76f34d0409d5733c",
+                "training_examples": 2366,
+                "test_examples": 676,
+            },
+            "frameworks": {"python": "3.11.7", "tensorflow": "2.21.0", "keras": "3.15.1"},
+        }
+    )
 
     name: str
     task: Task
@@ -176,6 +204,8 @@ class ModelDetails(BaseModel):
 
 class Status(BaseModel):
     """The answer of a health check that succeeds."""
+
+    model_config = _with_example({"status": "ready"})
 
     status: Literal["alive", "ready"]
 

@@ -64,9 +64,19 @@ class LetterCodec(BaseModel):
         return codes.astype(np.float32) / np.float32(self.divisor)
 
     def decode(self, codes: NDArray[np.float32]) -> str:
-        """Return the letters of unpadded, normalised codes, float32 [letters]: the inverse of `encode`."""
-        numbers = np.rint(codes * self.divisor).astype(int) - self.first_code
-        return "".join(self.alphabet[number] for number in numbers)
+        """Return the letters of normalised codes, float32 [letters] or [letters, 1]: the inverse of `encode`.
+
+        Padding is dropped where it can be told from letters, which is with `first_code` 1.
+
+        Raises:
+            LetterError: a code is that of no letter.
+        """
+        numbers = np.rint(codes.ravel() * self.divisor).astype(int) - self.first_code
+        letters = numbers[np.argmax(numbers >= 0) :] if self.first_code and numbers.any() else numbers
+        for position, number in enumerate(letters):
+            if not 0 <= number < len(self.alphabet):
+                raise LetterError(f"the code at position {position} is that of no letter", position, "")
+        return "".join(self.alphabet[number] for number in letters)
 
     def pad(self, sequences: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Pad coded sequences on the left to the network's input, float32 [sequences, length, 1]."""

@@ -2,24 +2,39 @@
 
 import hashlib
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    JsonValue,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from bundle.errors import ManifestError
-from bundle.letters import LetterCodec
+from bundle.letters import ALPHABET, LetterCodec
 from bundle.reviews import ReviewPreprocessing
 
 MANIFEST_FILE = "manifest.json"
 MANIFEST_VERSION: Literal[1] = 1
 
 Task = Literal["next-letter", "sentiment"]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
+
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")]
 Preprocessing = Annotated[LetterCodec | ReviewPreprocessing, Field(discriminator="kind")]
+
+# Classes by network output; of the two of sentiment the one output is the probability of the second.
+LABELS: dict[Task, tuple[str, ...]] = {"next-letter": tuple(ALPHABET), "sentiment": ("negative", "positive")}
 
 _PREPROCESSING_OF_TASK = {"next-letter": LetterCodec, "sentiment": ReviewPreprocessing}
 
@@ -44,15 +59,17 @@ class Description(BaseModel):
     task: Task
     recipe: dict[str, JsonValue] = Field(description="Every hyperparameter of the training run, the seed included.")
     preprocessing: Preprocessing
-    labels: tuple[str, ...] = Field(description="Classes by network output; the last one where there is one output.")
-    metrics: dict[str, float]
+    labels: tuple[str, ...] = Field(description="Classes by network output: see `LABELS`.")
+    metrics: dict[str, FiniteFloat]
     dataset: Dataset
     frameworks: dict[str, str] = Field(description="Version of everything that made the weights.")
 
     @model_validator(mode="after")
-    def _preprocessing_fits_task(self) -> Self:
+    def _preprocessing_and_labels_fit_task(self) -> Self:
         if not isinstance(self.preprocessing, _PREPROCESSING_OF_TASK[self.task]):
             raise ValueError(f"preprocessing {self.preprocessing.kind!r} is not that of the task {self.task!r}")
+        if self.labels != LABELS[self.task]:
+            raise ValueError(f"labels {self.labels} are not those of the task {self.task!r}, {LABELS[self.task]}")
         return self
 
 
@@ -70,7 +87,7 @@ class Manifest(Description):
         """Make the manifest of one version, its files given as name -> SHA-256."""
         fields = description.model_dump() | {"version": version, "created": datetime.now(UTC), "files": files}
         unsealed = cls(**fields, checksum="0" * 64)
-        return unsealed.model_copy(update={"checksum": unsealed._digest()})
+        return unsealed.model_copy(update={"checksum": _digest(unsealed.model_dump(mode="json"))})
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -82,7 +99,7 @@ class Manifest(Description):
         path = folder / MANIFEST_FILE
         try:
             fields = json.loads(path.read_bytes())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise ManifestError(f"{path} cannot be read ({error}); publish the bundle again") from error
         found = fields.get("manifest_version") if isinstance(fields, dict) else None
         if found != MANIFEST_VERSION:
@@ -98,10 +115,10 @@ class Manifest(Description):
                 f"{path} does not describe a bundle this release can serve ({problems}); "
                 "train the bundle again or use the release that wrote it"
             ) from error
-        if manifest.checksum != manifest._digest():
+        if manifest.checksum != _digest(fields):
             raise ManifestError(
                 f"{path} was edited: its checksum field is {manifest.checksum}, its contents give "
-                f"{manifest._digest()}; restore it or train the bundle again"
+                f"{_digest(fields)}; restore it or train the bundle again"
             )
         return manifest
 
@@ -110,8 +127,19 @@ class Manifest(Description):
         text = json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False)
         (folder / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
 
-    def _digest(self) -> str:
-        """Return the SHA-256 of everything but the checksum, in one canonical JSON form."""
-        fields = self.model_dump(mode="json", exclude={"checksum"})
-        canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()
+
+def check_name(name: str) -> str:
+    """Return the name of a bundle if it is one.
+
+    Raises:
+        ManifestError: it is not.
+    """
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise ManifestError(f"{name!r} cannot name a bundle; use up to 63 of a-z, 0-9 and -, as in my-sentiment-2")
+    return name
+
+
+def _digest(fields: dict[str, JsonValue]) -> str:
+    """Return the SHA-256 of a manifest's JSON, its checksum left out, in one canonical form."""
+    content = {name: value for name, value in fields.items() if name != "checksum"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

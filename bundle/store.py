@@ -6,7 +6,7 @@ import shutil
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bundle.errors import BundleNotFoundError, ChecksumError, ManifestError, VersionExistsError
@@ -81,7 +81,7 @@ class Store:
         if not folder.is_dir():
             return []
         numbers = (entry.name for entry in folder.iterdir() if entry.is_dir())
-        return sorted(int(number) for number in numbers if number.isdecimal() and number[0] != "0")
+        return sorted(int(number) for number in numbers if number.isascii() and number.isdecimal() and number[0] != "0")
 
     def open(self, name: str, version: int | None = None) -> Bundle:
         """Open one version of a name, by default its latest.
@@ -95,7 +95,7 @@ class Store:
             wanted = name if version is None else f"{name} version {version}"
             have = f"its versions are {versions}" if versions else f"the names are {self.names()}"
             raise BundleNotFoundError(f"there is no bundle {wanted} in {self.root}; {have}")
-        bundle = open_bundle(self.root / name / str(version or versions[-1]))
+        bundle = open_bundle(self.root / name / str(versions[-1] if version is None else version))
         manifest = bundle.manifest
         if bundle.folder != self.root / manifest.name / str(manifest.version):
             raise ManifestError(
@@ -120,18 +120,20 @@ class Store:
 
         Raises:
             VersionExistsError: the version is there already, also when somebody else was faster.
+            ManifestError: the description does not fit the staged files.
         """
         files = {path.name: hash_file(path) for path in sorted(staged.iterdir()) if path.name != MANIFEST_FILE}
         while True:
-            number = version or max(self.versions(description.name), default=0) + 1
+            number = max(self.versions(description.name), default=0) + 1 if version is None else version
             Manifest.seal(description, number, files).write(staged)
+            bundle = open_bundle(staged)
             for path in (*staged.iterdir(), staged):
                 _flush(path)
             target = self.root / description.name / str(number)
             try:
                 os.rename(staged, target)  # fails where the target is there, as it is never empty
             except OSError as error:
-                if not target.exists():
+                if number not in self.versions(description.name):
                     raise
                 if version is not None:
                     raise VersionExistsError(
@@ -139,7 +141,7 @@ class Store:
                     ) from error
             else:
                 _flush(target.parent)
-                return open_bundle(target)
+                return replace(bundle, folder=target)
 
 
 def hash_file(path: Path) -> str:
@@ -149,9 +151,16 @@ def hash_file(path: Path) -> str:
 
 
 def read_vocabulary(path: Path) -> list[str]:
-    """Return the words of a vocabulary file: UTF-8, one a line, rank 1 first."""
+    """Return the words of a vocabulary file: UTF-8, one a line, rank 1 first.
+
+    Raises:
+        ManifestError: it is not UTF-8.
+    """
     # Not splitlines: a word may hold one of the line ends that only Unicode knows.
-    return path.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
+    try:
+        return path.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{path} is not UTF-8 ({error}); train the bundle again") from error
 
 
 def write_vocabulary(path: Path, words: Sequence[str]) -> None:

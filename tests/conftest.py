@@ -62,7 +62,7 @@ def small_store(tmp_path_factory: pytest.TempPathFactory, reviews: Path) -> Stor
     }
     for name, assignments in small.items():
         recipe = recipes.find(name).with_settings(assignments)
-        train(recipe, store, reviews, Console(quiet=True))
+        train(recipe, name, store, reviews, Console(quiet=True))
     return store
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bundle.errors import BundleError
+from bundle.manifest import check_name
 from bundle.store import Store, open_bundle
 from training import recipes
 from training.errors import TrainingError
@@ -58,15 +59,16 @@ def train(
     ] = None,
     data: DataOption = None,
     models: ModelsOption = Path("models"),
+    name: Annotated[str | None, typer.Option(help="The bundle's name.  [default: the recipe's]")] = None,
     seed: Annotated[int | None, typer.Option(help="The same as --set seed=SEED.")] = None,
 ) -> None:
     """Train a recipe and publish the model as the next version of its bundle."""
-    with _clear_errors():
+    with _clear_errors("; nothing was published"):
         seeds = [] if seed is None else [f"seed={seed}"]
         chosen = recipes.find(recipe).with_settings([*(assignments or []), *seeds])
-        bundle = _pipeline().train(chosen, Store(models), data, console)
+        bundle = _pipeline().train(chosen, check_name(name or recipe), Store(models), data, console)
     _print_metrics(bundle.manifest.metrics)
-    console.print(f"Published {bundle.folder}")
+    console.print(f"Published {bundle.folder}", markup=False, highlight=False, soft_wrap=True)
 
 
 @application.command()
@@ -83,24 +85,31 @@ def evaluate(
     console.print(f"{len(evaluation.labels):,} examples")
     if sha256 != bundle.manifest.dataset.sha256:
         console.print("These are not the data of the manifest, so the figures may differ from it.")
-    elif any(f"{evaluation.metrics[name]:.4f}" != f"{recorded[name]:.4f}" for name in recorded):
+    elif _format(evaluation.metrics) != _format(recorded):
         console.print("The same data give other figures than the manifest records.", style="red")
         raise typer.Exit(1)
+    else:
+        console.print("The figures are those of the manifest.")
 
 
 def _pipeline() -> ModuleType:
     """Import TensorFlow, which takes seconds, only once the command is known to make sense."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user's Keras is set to
     from training import pipeline
 
     return pipeline
 
 
 def _print_metrics(found: dict[str, float], recorded: dict[str, float] | None = None) -> None:
-    table = Table("metric", "measured", *(["manifest"] if recorded else []))
-    for name, value in found.items():
-        table.add_row(name, f"{value:.4f}", *([f"{recorded[name]:.4f}"] if recorded else []))
+    table = Table("metric", "measured", *([] if recorded is None else ["manifest"]))
+    for name, value in _format(found).items():
+        table.add_row(name, value, *([] if recorded is None else [_format(recorded).get(name, "-")]))
     console.print(table)
+
+
+def _format(metrics: dict[str, float]) -> dict[str, str]:
+    return {name: f"{value:.4f}" for name, value in metrics.items()}
 
 
 def _percent(share: float | None) -> str:
@@ -108,21 +117,25 @@ def _percent(share: float | None) -> str:
 
 
 @contextmanager
-def _clear_errors() -> Iterator[None]:
+def _clear_errors(consequence: str = "") -> Iterator[None]:
     """Turn what can go wrong in use into one sentence and exit status 1, an interruption into 130."""
     try:
         yield
     except (TrainingError, BundleError) as error:
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        _complain(f"error: {error}")
         raise typer.Exit(1) from error
     except OSError as error:
-        Console(stderr=True).print(
-            f"error: {error}; nothing was published", style="red", markup=False, highlight=False, soft_wrap=True
-        )
+        _complain(f"error: {error}{consequence}")
         raise typer.Exit(1) from error
-    except KeyboardInterrupt as error:
-        Console(stderr=True).print("stopped; nothing was published", style="red")
-        raise typer.Exit(130) from error
+    except KeyboardInterrupt:
+        _complain(f"stopped{consequence}")
+        # Not by an exception: the threads of TensorFlow are in the middle of a step, and the interpreter that is
+        # taken down under them sometimes crashes.
+        os._exit(130)
+
+
+def _complain(message: str) -> None:
+    Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -9,5 +9,9 @@ class RecipeError(TrainingError):
     """There is no such recipe, no such field, or the field cannot have this value."""
 
 
+class DivergedError(TrainingError):
+    """The training ended with weights that give no numbers."""
+
+
 class DataError(TrainingError):
     """The dataset cannot be had, or is not laid out as expected."""

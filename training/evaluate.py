@@ -13,9 +13,10 @@ BATCH = 256
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Labels, int [examples], probabilities, float64 [examples, classes], and the metrics they give."""
+    """Labels and answers, int [examples], probabilities, float64 [examples, classes], and the metrics they give."""
 
     labels: NDArray[np.int32]
+    answers: NDArray[np.int_]
     probabilities: NDArray[np.float64]
     metrics: dict[str, float]
 
@@ -29,16 +30,19 @@ def evaluate(network: keras.Model, examples: Examples) -> Evaluation:
     outputs = network.predict(examples.inputs, batch_size=BATCH).astype(np.float64)
     probabilities = np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
     labels = examples.labels.astype(np.int32)
+    two_classes = probabilities.shape[1] == 2
+    # As the service does it: a probability of exactly one half is positive.
+    answers = (probabilities[:, 1] >= 0.5).astype(int) if two_classes else probabilities.argmax(axis=1)
     # As Keras does it: a probability of exactly 0 would make the loss of all infinite.
     likelihood = np.maximum(probabilities[np.arange(len(labels)), labels], keras.config.epsilon())
     metrics = {
-        "accuracy": float(np.mean(probabilities.argmax(axis=1) == labels)),
+        "accuracy": float(np.mean(answers == labels)),
         "loss": float(-np.log(likelihood).mean()),
     }
-    if probabilities.shape[1] == 2:
+    if two_classes:
         false_positives, true_positives = roc_curve(labels, probabilities[:, 1])
         metrics["auc"] = float(np.trapezoid(true_positives, false_positives))
-    return Evaluation(labels, probabilities, metrics)
+    return Evaluation(labels, answers, probabilities, metrics)
 
 
 def roc_curve(labels: NDArray[np.int32], scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:

@@ -23,7 +23,6 @@ ARCHIVE_URL = f"https://ai.stanford.edu/~amaas/data/sentiment/{ARCHIVE}"
 ARCHIVE_SHA256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"
 
 NAME = "Large Movie Review Dataset v1.0"
-LABELS = ("negative", "positive")
 
 _LABEL_OF_FOLDER = {"neg": 0, "pos": 1}
 _UNLABELLED = "unsup"
@@ -62,7 +61,10 @@ def load(source: Path | None) -> Imdb:
     elif source.is_file():
         files = _read_archive(source)
     else:
-        raise DataError(f"there is no {source}; --data takes {ARCHIVE} or the folder unpacked from it")
+        raise DataError(
+            f"there is no {source}; --data takes {ARCHIVE} or the folder unpacked from it, "
+            f"and without --data {ARCHIVE_URL} is downloaded"
+        )
     splits: dict[str, list[Review]] = {"train": [], "test": []}
     unlabelled: list[tuple[int, str]] = []
     digests = []
@@ -114,7 +116,7 @@ def hold_out(
     """Return the indices of the reviews to train on and of those held out, either in random order.
 
     With `last` the highest file numbers of either label are held out: reviews of one film have neighbouring
-    numbers, so none of it is on both sides.
+    numbers, so hardly any film is on both sides.
     """
     order = np.random.default_rng(seed).permutation(len(reviews))
     if way == "random":
@@ -139,8 +141,12 @@ def _read_archive(archive: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
         with tarfile.open(archive, "r:gz") as members:
             for member in members:
                 path = PurePosixPath(*PurePosixPath(member.name).parts[-3:])
-                file = members.extractfile(member)
-                if file and path.parts[:2] in _FOLDERS and path.suffix == ".txt":
+                if member.isfile() and path.parts[:2] in _FOLDERS and path.suffix == ".txt":
+                    file = members.extractfile(member)
+                    assert file is not None  # as it is a file
                     yield path, file.read()
+            # The checksum of gzip stands behind the end of the archive, where nothing else would read.
+            while members.fileobj and members.fileobj.read(1024 * 1024):
+                pass
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise DataError(f"{archive} cannot be read as a tar.gz archive ({error}); get it again") from error

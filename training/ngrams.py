@@ -10,33 +10,40 @@ from numpy.typing import NDArray
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
-LONGEST = 3  # words in an n-gram
-FEWEST_REVIEWS = 2  # that an n-gram has to be in
+from training.errors import DataError
+from training.recipes import ReviewSettings
 
 
 def soft_label(
+    settings: ReviewSettings,
     split: Callable[[str], list[str]],
     labelled: Sequence[str],
     labels: NDArray[np.int32] | NDArray[np.float32],
     unlabelled: Sequence[str],
-    seed: int,
 ) -> NDArray[np.float32]:
-    """Return the probability of label 1 for unlabelled texts, float32 [unlabelled], learnt from labelled ones."""
+    """Return the probability of label 1 for unlabelled texts, float32 [unlabelled], learnt from labelled ones.
+
+    Raises:
+        DataError: the labelled texts are too few to have an n-gram in common.
+    """
     vectoriser = CountVectorizer(
         tokenizer=split,
         token_pattern=None,
         lowercase=False,
-        ngram_range=(1, LONGEST),
-        min_df=FEWEST_REVIEWS,
+        ngram_range=(1, settings.teacher_ngram),
+        min_df=settings.teacher_reviews,
         binary=True,
         dtype=np.float32,
     )
-    counts = vectoriser.fit_transform(labelled)
+    try:
+        counts = vectoriser.fit_transform(labelled)
+    except ValueError as error:
+        raise DataError(f"{len(labelled)} training reviews are too few to learn labels from ({error})") from error
     # One more review of either label than there is, so that no logarithm is of zero.
     of_label = [1 + np.asarray(counts[labels == label].sum(axis=0)).ravel() for label in (0, 1)]
     ratios = np.log((of_label[1] / of_label[1].sum()) / (of_label[0] / of_label[0].sum()))
     # The dual is the small problem here: far fewer reviews than n-grams.
-    classifier = LogisticRegression(solver="liblinear", dual=True, random_state=seed)
+    classifier = LogisticRegression(C=settings.teacher_c, solver="liblinear", dual=True, random_state=settings.seed)
     classifier.fit(counts.multiply(ratios).tocsr(), labels)
     weighted = vectoriser.transform(unlabelled).multiply(ratios).tocsr()
     probabilities: NDArray[np.float32] = classifier.predict_proba(weighted)[:, 1].astype(np.float32)

@@ -7,16 +7,20 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import sklearn
 import tensorflow as tf
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
 from bundle.letters import ALPHABET, LetterCodec
-from bundle.manifest import Dataset, Description
+from bundle.manifest import LABELS, Dataset, Description
 from bundle.reviews import RESERVED_IDS, KerasTokeniser, ReviewCodec, ReviewPreprocessing, WordTokeniser, rank_words
 from bundle.store import MODEL_FILE, Bundle, Store, read_vocabulary, write_vocabulary
 from training import alphabet, imdb, networks, ngrams, report
+from training.errors import DataError, DivergedError, RecipeError
 from training.evaluate import Evaluation, evaluate
 from training.fit import Examples, History, fit
 from training.recipes import LetterSettings, Recipe, ReviewSettings
@@ -36,16 +40,17 @@ class Trained:
     dataset: Dataset
 
 
-def train(recipe: Recipe, store: Store, source: Path | None, console: Console) -> Bundle:
-    """Train a recipe and publish the bundle; until the last moment nothing is written that a reader could see.
+def train(recipe: Recipe, name: str, store: Store, source: Path | None, console: Console) -> Bundle:
+    """Train a recipe and publish it under a name; until the last moment nothing is written that a reader could see.
 
     Raises:
+        DivergedError: the network learnt no numbers.
         DataError: see `imdb.load`.
         OSError: the store cannot be written, which shows before the training.
     """
     keras.utils.set_random_seed(recipe.settings.seed)
     settings = recipe.settings
-    with store.stage(recipe.name) as folder:
+    with store.stage(name) as folder:
         started = time.monotonic()
         if isinstance(settings, LetterSettings):
             trained = _train_letters(settings)
@@ -54,7 +59,9 @@ def train(recipe: Recipe, store: Store, source: Path | None, console: Console) -
         seconds = time.monotonic() - started
         trained.network.save(folder / MODEL_FILE)
         evaluation = evaluate(keras.saving.load_model(folder / MODEL_FILE), trained.test)
-        description = _describe(recipe, trained, evaluation)
+        if not np.isfinite(evaluation.probabilities).all():
+            raise DivergedError("the training diverged; try a lower learning_rate or set clip_norm")
+        description = _describe(recipe, name, trained, evaluation)
         if isinstance(trained.codec, ReviewCodec):
             write_vocabulary(folder / trained.codec.preprocessing.vocabulary_file, trained.codec.vocabulary)
             report.plot_confusion_matrix(evaluation, trained.labels, folder / report.CONFUSION_MATRIX)
@@ -69,10 +76,18 @@ def evaluate_bundle(bundle: Bundle, source: Path | None, console: Console) -> tu
 
     Raises:
         DataError: see `imdb.load`.
+        RecipeError: the recipe is not one of this release.
     """
     codec = bundle.codec
     if isinstance(codec, LetterCodec):
-        patterns = alphabet.make_patterns(LetterSettings.model_validate(bundle.manifest.recipe["settings"]))
+        try:
+            settings = LetterSettings.model_validate(bundle.manifest.recipe.get("settings"))
+        except ValidationError as error:
+            raise RecipeError(
+                f"{bundle.folder} has a recipe of another release ({error.error_count()} fields do not fit); "
+                "evaluate it with the release that trained it"
+            ) from error
+        patterns = alphabet.make_patterns(settings)
         examples, sha256 = _code_patterns(codec, patterns), alphabet.hash_patterns(patterns)
     else:
         data = _load_reviews(source, console)
@@ -92,13 +107,15 @@ def _train_letters(settings: LetterSettings) -> Trained:
         training_examples=len(training),
         test_examples=len(patterns),
     )
-    return Trained(network, codec, tuple(ALPHABET), history, _code_patterns(codec, patterns), dataset)
+    return Trained(network, codec, LABELS["next-letter"], history, _code_patterns(codec, patterns), dataset)
 
 
 def _train_reviews(settings: ReviewSettings, source: Path | None, console: Console) -> Trained:
     data = _load_reviews(source, console)
     texts = [review.text for review in data.train]
     unlabelled = list(data.unlabelled) if settings.unlabelled == "soft-labelled" else []
+    if settings.unlabelled == "soft-labelled" and not unlabelled:
+        raise DataError("the dataset has no train/unsup/*.txt; get the whole, or train with --set unlabelled=ignored")
     codec = _make_review_codec(settings, texts + unlabelled, console)
     labelled = _code_reviews(codec, data.train, "Coding the training reviews", console)
     kept, held_out = imdb.hold_out(data.train, settings.validation_share, settings.validation, settings.seed)
@@ -106,7 +123,7 @@ def _train_reviews(settings: ReviewSettings, source: Path | None, console: Conso
     if unlabelled:
         split = codec.preprocessing.tokeniser.split
         with console.status("Labelling the unlabelled reviews"):
-            soft = ngrams.soft_label(split, [texts[k] for k in kept], training.labels, unlabelled, settings.seed)
+            soft = ngrams.soft_label(settings, split, [texts[k] for k in kept], training.labels, unlabelled)
         training = training.join(
             Examples(_code_texts(codec, unlabelled, "Coding the unlabelled reviews", console), soft)
         )
@@ -120,11 +137,11 @@ def _train_reviews(settings: ReviewSettings, source: Path | None, console: Conso
         name=imdb.NAME, sha256=data.sha256, training_examples=len(training.labels), test_examples=len(data.test)
     )
     test = _code_reviews(codec, data.test, "Coding the test reviews", console)
-    return Trained(network, codec, imdb.LABELS, history, test, dataset)
+    return Trained(network, codec, LABELS["sentiment"], history, test, dataset)
 
 
 def _load_reviews(source: Path | None, console: Console) -> imdb.Imdb:
-    with console.status(f"Reading {source or imdb.ARCHIVE}"):
+    with console.status(escape(f"Reading {source or imdb.ARCHIVE}")):
         return imdb.load(source)
 
 
@@ -155,10 +172,10 @@ def _code_texts(codec: ReviewCodec, texts: list[str], what: str, console: Consol
     return codec.pad([codec.encode(text).ids for text in track(texts, what, console=console)])
 
 
-def _describe(recipe: Recipe, trained: Trained, evaluation: Evaluation) -> Description:
+def _describe(recipe: Recipe, name: str, trained: Trained, evaluation: Evaluation) -> Description:
     codec = trained.codec
     return Description(
-        name=recipe.name,
+        name=name,
         task=recipe.task,
         recipe={"name": recipe.name, "settings": recipe.settings.model_dump()},
         preprocessing=codec if isinstance(codec, LetterCodec) else codec.preprocessing,
@@ -170,5 +187,6 @@ def _describe(recipe: Recipe, trained: Trained, evaluation: Evaluation) -> Descr
             "tensorflow": tf.__version__,
             "keras": keras.__version__,
             "numpy": np.__version__,
+            "scikit-learn": sklearn.__version__,
         },
     )

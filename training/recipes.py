@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from bundle.reviews import RESERVED_IDS
 from training.errors import RecipeError
@@ -17,10 +17,10 @@ KERAS_RANKS = 9_996  # words in keras_words.txt; with the reserved ids the usual
 class TrainingSettings(BaseModel):
     """What every recipe has to choose; the defaults are those of Keras."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     units: int = Field(ge=1, le=4096, description="Units of the LSTM, per direction.")
-    optimiser: Literal["adam", "rmsprop"] = "adam"
+    optimiser: Literal["adam", "rmsprop"] = Field(default="adam", description="As Keras has it.")
     weight_decay: float | None = Field(
         default=None, gt=0, description="Share of every weight taken off per step, times the learning rate."
     )
@@ -29,8 +29,8 @@ class TrainingSettings(BaseModel):
         default="constant", description="Of the learning rate; cosine falls to zero at the last step."
     )
     clip_norm: float | None = Field(default=None, gt=0, description="Gradients are scaled to at most this L2 norm.")
-    batch_size: int = Field(ge=1)
-    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1, description="Examples a step.")
+    epochs: int = Field(ge=1, description="Passes over the training data.")
     patience: int | None = Field(
         default=None, ge=1, description="Stop after this many epochs without a better loss, and restore the best."
     )
@@ -60,15 +60,23 @@ class LetterSettings(TrainingSettings):
         default=0, ge=0, le=4096, description="Units of a tanh layer that spreads a letter's number out; 0 for none."
     )
 
+    @model_validator(mode="after")
+    def _a_is_not_masked(self) -> Self:
+        if self.mask_padding and self.first_code == 0:
+            raise ValueError("with first_code=0 the letter A is coded as padding, so mask_padding=true would skip it")
+        return self
+
 
 class ReviewSettings(TrainingSettings):
     """Embedding, LSTM, pooling over time, then one sigmoid."""
 
-    tokeniser: Literal["keras", "words"]
+    tokeniser: Literal["keras", "words"] = Field(
+        description="Words as `keras.datasets.imdb` has them, or with the marks that carry sentiment."
+    )
     ranks: Literal["counted", "keras"] = Field(
         default="counted",
-        description="Word ranks: counted on the training reviews, or those of `keras.datasets.imdb`, which differ "
-        "from the counted ones only in the order of words that are equally frequent.",
+        description="Word ranks: counted on the reviews that are trained on, or those of `keras.datasets.imdb`, which "
+        "differ from those counted on the labelled ones only in the order of words that are equally frequent.",
     )
     vocabulary_size: int = Field(ge=5, description="Number of word ids, the four reserved ones included.")
     length: int = Field(ge=1, le=10_000, description="Words read of a review; of longer ones the last.")
@@ -77,7 +85,10 @@ class ReviewSettings(TrainingSettings):
         default="ignored",
         description="Also train on the unlabelled reviews, with the probabilities that an n-gram model gives them.",
     )
-    bidirectional: bool = False
+    teacher_ngram: int = Field(default=3, ge=1, le=5, description="Words in the longest n-gram of that model.")
+    teacher_reviews: int = Field(default=2, ge=1, description="Fewest reviews an n-gram of that model has to be in.")
+    teacher_c: float = Field(default=1.0, gt=0, description="Inverse of that model's L2 regularisation.")
+    bidirectional: bool = Field(default=False, description="A second LSTM reads the review backwards.")
     pooling: Literal["last", "mean-max"] = Field(
         default="last", description="What the classifier sees: the last state, or mean and maximum over the words."
     )
@@ -149,6 +160,11 @@ class Recipe:
             raise RecipeError(f"{self.name} cannot be trained so; {'; '.join(problems)}") from error
         return replace(self, settings=settings)
 
+    def changes(self) -> dict[str, JsonValue]:
+        """Return the settings that are not those of the named recipe."""
+        original = find(self.name).settings.model_dump()
+        return {name: value for name, value in self.settings.model_dump().items() if value != original[name]}
+
 
 def find(name: str) -> Recipe:
     """Return the recipe of a name.
@@ -165,7 +181,7 @@ def _parse(text: str) -> object:
     """Read a value as JSON where it is (`3`, `true`, `null`), else as the text it is."""
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -191,7 +207,7 @@ _RECIPES = (
             schedule="cosine",
             batch_size=64,
             epochs=60,
-            steps_per_call=37,
+            steps_per_call=37,  # an epoch
         ),
     ),
     Recipe(

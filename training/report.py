@@ -1,5 +1,6 @@
 """What a training run leaves for people: the model card and its plots."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def plot_learning_curve(history: History, path: Path) -> None:
 def plot_confusion_matrix(evaluation: Evaluation, labels: Sequence[str], path: Path) -> None:
     """Plot how often each true class was given each class."""
     counts = np.zeros((len(labels), len(labels)), int)
-    np.add.at(counts, (evaluation.labels, evaluation.probabilities.argmax(axis=1)), 1)
+    np.add.at(counts, (evaluation.labels, evaluation.answers), 1)
     figure = Figure(figsize=(4.2, 3.8), layout="constrained")
     axes = figure.subplots()
     axes.imshow(counts, cmap="Blues", vmin=0)
@@ -66,8 +67,7 @@ def plot_roc_curve(evaluation: Evaluation, path: Path) -> None:
     axes = figure.subplots()
     axes.plot(*roc_curve(evaluation.labels, scores), label=f"area {evaluation.metrics['auc']:.4f}")
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="chance")
-    positive = scores >= 0.5
-    rates = [positive[evaluation.labels == label].mean() for label in (0, 1)]
+    rates = [evaluation.answers[evaluation.labels == label].mean() for label in (0, 1)]
     axes.plot(*rates, marker="o", linestyle="", label="threshold 0.5")
     axes.set(xlabel="negative reviews called positive", ylabel="positive reviews called positive")
     axes.grid(alpha=0.3)
@@ -117,7 +117,7 @@ Check them with `python -m training evaluate models/{description.name}/<version>
 
 ## Recipe
 
-`python -m training train {recipe.name}` with these settings makes the bundle again:
+`{_command(recipe)}` makes the bundle again, with these settings:
 
 | setting | value | meaning |
 |---|---|---|
@@ -129,8 +129,15 @@ Made with {", ".join(f"{name} {version}" for name, version in description.framew
     )
 
 
+def _command(recipe: Recipe) -> str:
+    changed = (f" --set {name}={json.dumps(value)}" for name, value in recipe.changes().items())
+    return f"python -m training train {recipe.name}{''.join(changed)}"
+
+
 def _published(recipe: Recipe, metric: str) -> str:
-    return f"{recipe.published[metric]:.4f}" if metric in recipe.published else "-"
+    """Return the figure of the source, which is one for its own settings."""
+    known = metric in recipe.published and not recipe.changes().keys() - {"seed"}
+    return f"{recipe.published[metric]:.4f}" if known else "-"
 
 
 def _tested_on(description: Description) -> str:

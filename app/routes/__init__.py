@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 
 from app.errors import (
+    INTERNAL_ERROR,
     PROBLEM_TYPE,
     BodyTooLargeError,
     InternalError,
@@ -61,7 +62,7 @@ def describe_prediction_errors(path: str, *errors: RequestError) -> Responses:
             "the content-type is 'text/plain'; send JSON with the header content-type: application/json"
         ),
         *errors,
-        InternalError("the service failed on this request; its log has the reason under the answer's x-request-id"),
+        InternalError(INTERNAL_ERROR),
         NotReadyError("sentiment is not loaded; try again in a second"),
         ModelRefusedError("sentiment is refused: models/sentiment/1/model.keras cannot be read; restore it"),
     )

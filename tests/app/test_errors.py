@@ -54,9 +54,8 @@ def test_a_wrong_field_is_named(client: httpx.Client, path: str, body: object, l
     "body", [b"", b"{", b"\xff\xfe", b'{"text": "a"}}', b"[" * 10_000, b'{"text": ' + b"9" * 5000 + b"}"]
 )
 def test_what_is_not_json_is_refused(client: httpx.Client, body: bytes) -> None:
-    response = client.post("/sentiment", content=body, headers=JSON)
-    kind = {400: "bad-request", 422: "invalid-input"}[response.status_code]
-    assert_problem(response, response.status_code, kind)
+    problem = assert_problem(client.post("/sentiment", content=body, headers=JSON), 422, "invalid-input")
+    assert problem["errors"][0]["loc"][0] == "body"
 
 
 @pytest.mark.parametrize("body", [b'{"text": NaN}', b'{"text": 1e999}', b'{"\\ud800": "\\ud800"}', b'{"text": {}}'])
@@ -68,6 +67,17 @@ def test_a_letter_that_utf_8_cannot_carry_back_is_refused(client: httpx.Client) 
     response = client.post("/next-letter", content=rb'{"sequence": "A\ud800"}', headers=JSON)
     problem = assert_problem(response, 422, "invalid-input")
     assert problem["errors"][0]["input"] == "\\ud800"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"texts": [1] * 5000}, {"texts": ["good"], **{f"field{k}": k for k in range(1000)}}, {"texts": [[]] * 5000}],
+)
+def test_a_request_with_thousands_of_errors_gets_a_short_answer(client: httpx.Client, body: dict[str, object]) -> None:
+    response = client.post("/sentiment/batch", json=body)
+    problem = assert_problem(response, 422, "invalid-input")
+    assert len(problem["errors"]) <= 11
+    assert len(response.content) < 5000
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", None])

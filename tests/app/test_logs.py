@@ -38,5 +38,6 @@ def test_a_request_is_logged_with_its_id_and_without_its_text(
     (line,) = (line for line in lines if line.get("path") == "/sentiment")
     assert line["request_id"] == answer.headers["x-request-id"]
     assert (line["method"], line["status"]) == ("POST", 200)
+    assert (line["model"], line["version"]) == ("sentiment", 1)
     assert line["milliseconds"] > 0
     assert "confidential" not in output

@@ -5,6 +5,8 @@ import shutil
 import threading
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
 
 from app.errors import ModelNotFoundError, ModelRefusedError, NotReadyError
@@ -18,6 +20,13 @@ def store(small_store: Store, empty_models: Path) -> Store:
     """A store of its own with one model."""
     shutil.copytree(small_store.root / "next-letter", empty_models / "next-letter")
     return Store(empty_models)
+
+
+class UnreadableStore(Store):
+    """A store as the operating system makes it for a user without the right to read, which root always has."""
+
+    def names(self) -> list[str]:
+        raise PermissionError(13, "Permission denied", str(self.root))
 
 
 def republish(store: Store, name: str) -> Path:
@@ -68,7 +77,9 @@ def test_a_model_that_is_being_loaded_is_listed_so(store: Store) -> None:
     assert [model.status for model in repository.summaries()] == ["ready"]
 
 
-def test_a_network_that_keras_cannot_load_is_refused(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_network_that_keras_cannot_load_is_refused(
+    store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = republish(store, "next-letter")
     (folder / "model.keras").write_bytes(b"not a network")
     manifest = Manifest.read(folder)
@@ -78,7 +89,7 @@ def test_a_network_that_keras_cannot_load_is_refused(store: Store, caplog: pytes
             shutil.copy(folder / file, staged)
         store.publish(staged, Description(**fields))
     repository = Repository(store)
-    logging.getLogger("app").propagate = True
+    monkeypatch.setattr(logging.getLogger("app"), "propagate", True)
     repository.load()
     with pytest.raises(ModelRefusedError, match="its network cannot be loaded"):
         repository.find("next-letter")
@@ -98,6 +109,44 @@ def test_a_network_that_does_not_fit_its_manifest_is_refused(store: Store, small
     repository.load()
     with pytest.raises(ModelRefusedError, match=r"maps \(None, 5, 1\)"):
         repository.next_letter(None)
+
+
+def test_a_network_that_answers_nan_is_refused(store: Store) -> None:
+    latest = store.open("next-letter")
+    network = keras.saving.load_model(latest.model_path)
+    network.set_weights([np.full_like(weights, np.nan) for weights in network.get_weights()])
+    with store.stage("next-letter") as staged:
+        network.save(staged / "model.keras")
+        fields = {field: getattr(latest.manifest, field) for field in Description.model_fields}
+        store.publish(staged, Description(**fields))
+    repository = Repository(store)
+    repository.load()
+    with pytest.raises(ModelRefusedError, match="answers with NaN"):
+        repository.next_letter(None)
+
+
+def test_a_folder_that_cannot_be_read_is_no_models_with_the_reason(store: Store) -> None:
+    repository = Repository(UnreadableStore(store.root))
+    repository.load()
+    with pytest.raises(NotReadyError, match="there are no models in .*models .*Permission denied.*; train or mount"):
+        repository.check_ready()
+
+
+def test_an_unknown_name_is_not_found_while_others_are_loaded(store: Store) -> None:
+    manifest = store.root / "next-letter" / "1" / "manifest.json"
+    contents = manifest.read_bytes()
+    manifest.unlink()
+    os.mkfifo(manifest)
+    repository = Repository(store)
+    thread = threading.Thread(target=repository.load)
+    thread.start()
+    with manifest.open("wb") as pipe:
+        with pytest.raises(ModelNotFoundError):
+            repository.find("next-lettre")
+        with pytest.raises(NotReadyError):
+            repository.find("next-letter")
+        pipe.write(contents)
+    thread.join()
 
 
 def test_a_task_without_its_default_model_says_so(store: Store) -> None:

@@ -56,6 +56,45 @@ def test_decode_is_the_inverse_of_encode(sequence: str, first_code: Literal[0, 1
     assert codec.decode(codec.encode(sequence)) == sequence.upper()
 
 
+@given(sequence=st.text(ALPHABET + ALPHABET.lower(), min_size=1, max_size=30))
+@settings(deadline=None)
+def test_decode_drops_the_padding_where_no_letter_looks_like_it(sequence: str) -> None:
+    codec = LetterCodec(length=30, first_code=1)
+    padded = codec.pad([codec.encode(sequence)])
+    assert codec.decode(padded[0]) == codec.decode(padded[0, :, 0]) == sequence.upper()
+
+
+def test_decode_keeps_what_may_be_padding_or_the_letter_a() -> None:
+    codec = LetterCodec(length=5, first_code=0)
+    assert codec.decode(codec.pad([codec.encode("BC")])[0]) == "AAABC"
+
+
+def test_no_codes_are_no_letters(codec: LetterCodec) -> None:
+    assert codec.decode(np.zeros(0, np.float32)) == ""
+
+
+@pytest.mark.parametrize(
+    ("first_code", "numbers", "position"),
+    [
+        (1, [1, 27], 1),
+        (1, [1, 0, 2], 1),
+        (1, [1, 2, -1], 2),
+        (1, [100], 0),
+        (1, [0, 0, 0], 0),
+        (0, [26], 0),
+        (0, [0, 25, -1], 2),
+        (0, [-1, 0], 0),
+    ],
+)
+def test_a_code_of_no_letter_is_refused_where_it_stands(
+    first_code: Literal[0, 1], numbers: list[int], position: int
+) -> None:
+    codes = np.array(numbers, np.float32) / np.float32(26)
+    with pytest.raises(LetterError, match=f"the code at position {position} is that of no letter") as caught:
+        LetterCodec(length=5, first_code=first_code).decode(codes)
+    assert (caught.value.position, caught.value.character) == (position, "")
+
+
 @pytest.mark.parametrize(
     ("sequence", "position", "character", "named"),
     [

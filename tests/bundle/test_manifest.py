@@ -1,5 +1,7 @@
+import hashlib
 import json
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import reduce
 from operator import getitem
@@ -9,8 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from bundle.errors import ManifestError
-from bundle.letters import LetterCodec
-from bundle.manifest import MANIFEST_FILE, Description, Manifest
+from bundle.letters import ALPHABET, LetterCodec
+from bundle.manifest import LABELS, MANIFEST_FILE, Description, Manifest, Task, check_name
 from bundle.reviews import KerasTokeniser, ReviewPreprocessing
 from tests.bundle.samples import LETTERS, REVIEWS
 
@@ -140,6 +142,10 @@ def test_a_manifest_of_another_version_is_refused(tmp_path: Path, version: objec
         (LETTERS, "version", 0, "version: Input should be greater"),
         (LETTERS, "created", "yesterday", "created: Input should be a valid datetime"),
         (LETTERS, "metrics.accuracy", "high", "metrics.accuracy: Input should be a valid number"),
+        (LETTERS, "metrics.loss", float("nan"), "metrics.loss: Input should be a finite number"),
+        (LETTERS, "metrics.loss", float("inf"), "metrics.loss: Input should be a finite number"),
+        (LETTERS, "labels", ["A"], "labels ('A',) are not those of the task 'next-letter'"),
+        (REVIEWS, "labels", ["positive", "negative"], "labels ('positive', 'negative') are not those of the task"),
     ],
 )
 def test_a_manifest_that_cannot_be_served_is_refused_and_the_field_named(
@@ -163,7 +169,6 @@ def test_a_manifest_that_cannot_be_served_is_refused_and_the_field_named(
         ("recipe.settings.seed", 8),
         ("dataset.sha256", "f" * 64),
         ("frameworks.keras", "2.0"),
-        ("labels", ["A"]),
         ("name", "digits"),
         ("version", 4),
         ("created", "2020-01-01T00:00:00Z"),
@@ -175,6 +180,38 @@ def test_an_edited_manifest_is_refused(tmp_path: Path, field: str, value: object
     edit(tmp_path, field, value)
     with pytest.raises(ManifestError, match=f"{re.escape(str(tmp_path / MANIFEST_FILE))} was edited: its checksum"):
         Manifest.read(tmp_path)
+
+
+# Each is equal to what was written once it is read into the field's type.
+@pytest.mark.parametrize(
+    ("written", "edited"),
+    [
+        ('"version": 3', '"version": "3"'),
+        ('"version": 3', '"version": 3.0'),
+        ('"manifest_version": 1', '"manifest_version": 1.0'),
+        ('"divisor": 26', '"divisor": 26.0'),
+        ('"training_examples": 26', '"training_examples": 26.0'),
+        ('"accuracy": 0.75', '"accuracy": "0.75"'),
+    ],
+)
+def test_a_value_written_otherwise_is_an_edit(tmp_path: Path, written: str, edited: str) -> None:
+    write(tmp_path, LETTERS)
+    path = tmp_path / MANIFEST_FILE
+    text = path.read_text(encoding="utf-8")
+    assert text.count(written) == 1
+    path.write_text(text.replace(written, edited), encoding="utf-8")
+    with pytest.raises(ManifestError, match=f"{re.escape(str(path))} was edited: its checksum"):
+        Manifest.read(tmp_path)
+
+
+@pytest.mark.parametrize("description", [LETTERS, REVIEWS, KERAS])
+def test_the_checksum_is_that_of_the_json_in_the_file(tmp_path: Path, description: Description) -> None:
+    manifest = write(tmp_path, description)
+    fields = json.loads((tmp_path / MANIFEST_FILE).read_bytes())
+    assert fields.pop("checksum") == manifest.checksum
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    assert hashlib.sha256(canonical.encode()).hexdigest() == manifest.checksum
+    assert Manifest.read(tmp_path).checksum == manifest.checksum
 
 
 def test_the_checksum_covers_everything_but_itself(tmp_path: Path) -> None:
@@ -194,7 +231,49 @@ def test_a_description_needs_the_preprocessing_of_its_task() -> None:
         Description(**{**REVIEWS.model_dump(), "preprocessing": codec})
 
 
-@pytest.mark.parametrize("name", ["", "Upper", "-dash", "a/b", "..", "a" * 64, "new\n"])
+@pytest.mark.parametrize(
+    ("description", "labels"),
+    [
+        (LETTERS, ()),
+        (LETTERS, ALPHABET[:-1]),
+        (LETTERS, ALPHABET.lower()),
+        (LETTERS, ALPHABET[::-1]),
+        (LETTERS, ("negative", "positive")),
+        (REVIEWS, ("positive",)),
+        (REVIEWS, ("positive", "negative")),
+        (REVIEWS, ("negative", "neutral", "positive")),
+    ],
+)
+def test_a_description_needs_the_labels_of_its_task(description: Description, labels: Sequence[str]) -> None:
+    with pytest.raises(ValidationError, match=f"are not those of the task '{description.task}'"):
+        Description(**{**description.model_dump(), "labels": tuple(labels)})
+
+
+@pytest.mark.parametrize(
+    ("task", "labels"), [("next-letter", tuple(ALPHABET)), ("sentiment", ("negative", "positive"))]
+)
+def test_labels_stand_in_the_order_of_the_outputs(task: Task, labels: tuple[str, ...]) -> None:
+    assert LABELS[task] == labels
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_metric_that_is_no_number_is_refused(value: float) -> None:
+    with pytest.raises(ValidationError, match="finite number"):
+        Description(**{**LETTERS.model_dump(), "metrics": {"accuracy": value}})
+
+
+NO_NAMES = ["", "Upper", "-dash", "a/b", "..", ".", "a" * 64, "new\n", "two words", "dot.ted", "é"]
+NAMES = ["a", "0", "my-sentiment-2", "a" * 63]
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
 def test_a_name_that_is_no_folder_of_its_own_is_refused(name: str) -> None:
     with pytest.raises(ValidationError, match="name"):
         Description(**{**LETTERS.model_dump(), "name": name})
+    with pytest.raises(ManifestError, match=f"^{re.escape(repr(name))} cannot name a bundle; use up to 63 of a-z"):
+        check_name(name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_of_small_letters_digits_and_dashes_is_taken(name: str) -> None:
+    assert check_name(name) == Description(**{**LETTERS.model_dump(), "name": name}).name == name

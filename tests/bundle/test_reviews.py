@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ import training
 from bundle.errors import ManifestError
 from bundle.reviews import KerasTokeniser, ReviewCodec, ReviewPreprocessing, WordTokeniser, rank_words
 from bundle.store import read_vocabulary
+
+KERAS_WORDS = Path(training.__file__).parent / "keras_words.txt"
+WORD_INDEX = Path(training.__file__).parents[2] / "shared" / "data" / "imdb_word_index.json"
 
 VOCABULARY = ("the", "film", "good", "!")
 
@@ -70,12 +74,12 @@ def test_words_and_marks_that_carry_sentiment_are_kept(text: str, words: list[st
 
 
 @pytest.mark.parametrize("tokeniser", [KerasTokeniser(), WordTokeniser()])
-def test_long_runs_of_opening_brackets_do_not_take_long(tokeniser: KerasTokeniser | WordTokeniser) -> None:
+def test_opening_brackets_that_nothing_closes_are_no_tags(tokeniser: KerasTokeniser | WordTokeniser) -> None:
     assert tokeniser.split("<a" * 200_000) == ["a"] * 200_000
 
 
 def test_the_published_ids_of_a_published_review() -> None:
-    words = read_vocabulary(Path(training.__file__).parent / "keras_words.txt")
+    words = read_vocabulary(KERAS_WORDS)
     preprocessing = ReviewPreprocessing(tokeniser=KerasTokeniser(), vocabulary_size=len(words) + 4, length=500)
     codec = ReviewCodec(preprocessing, words)
     encoded = codec.encode("this film was just brilliant casting location scenery story direction")
@@ -86,8 +90,16 @@ def test_the_published_ids_of_a_published_review() -> None:
     assert codec.encode("br").ids.tolist() == [1, 10]
 
 
+@pytest.mark.skipif(not WORD_INDEX.is_file(), reason=f"there is no {WORD_INDEX}, which comes with Keras, not with us")
+def test_the_keras_words_are_those_of_the_published_index_by_rank() -> None:
+    words = read_vocabulary(KERAS_WORDS)
+    ranks = json.loads(WORD_INDEX.read_text(encoding="utf-8"))
+    by_rank = {rank: word for word, rank in ranks.items()}
+    assert words == [by_rank[rank] for rank in range(1, len(words) + 1)]
+
+
 def test_a_smaller_vocabulary_makes_the_words_behind_its_end_unknown() -> None:
-    words = read_vocabulary(Path(training.__file__).parent / "keras_words.txt")[:530]
+    words = read_vocabulary(KERAS_WORDS)[:530]
     codec = ReviewCodec(ReviewPreprocessing(tokeniser=KerasTokeniser(), vocabulary_size=534, length=20), words)
     assert codec.encode(f"{words[529]} casting").ids.tolist() == [1, 533, 2]
 

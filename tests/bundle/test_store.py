@@ -15,7 +15,7 @@ from bundle.errors import BundleNotFoundError, ChecksumError, ManifestError, Ver
 from bundle.letters import LetterCodec
 from bundle.manifest import MANIFEST_FILE, Description, Manifest
 from bundle.reviews import ReviewCodec
-from bundle.store import MODEL_FILE, Store, hash_file, open_bundle, read_vocabulary, write_vocabulary
+from bundle.store import MODEL_FILE, Bundle, Store, hash_file, open_bundle, read_vocabulary, write_vocabulary
 from tests.bundle.samples import LETTERS, REVIEWS, WORDS, publish
 
 
@@ -172,7 +172,7 @@ def test_others_can_read_what_is_published(store: Store) -> None:
 def test_a_bundle_without_its_network_is_not_published(store: Store) -> None:
     with pytest.raises(ManifestError, match=r"does not list \['model.keras'\]"), store.stage("letters") as folder:
         store.publish(folder, LETTERS)
-    assert store.names() == []
+    assert list((store.root / "letters").iterdir()) == []
 
 
 def test_a_bundle_with_another_vocabulary_is_not_published(store: Store) -> None:
@@ -180,13 +180,54 @@ def test_a_bundle_with_another_vocabulary_is_not_published(store: Store) -> None
         (folder / MODEL_FILE).write_bytes(b"weights")
         write_vocabulary(folder / "vocabulary.txt", WORDS[:1])
         store.publish(folder, REVIEWS)
-    assert store.names() == []
+    assert list((store.root / "reviews").iterdir()) == []
+
+
+def test_a_bundle_whose_vocabulary_is_no_text_is_not_published(store: Store) -> None:
+    with pytest.raises(ManifestError, match="vocabulary.txt is not UTF-8 "), store.stage("reviews") as folder:
+        (folder / MODEL_FILE).write_bytes(b"weights")
+        (folder / "vocabulary.txt").write_bytes("café\n".encode("latin-1"))
+        store.publish(folder, REVIEWS)
+    assert list((store.root / "reviews").iterdir()) == []
+
+
+def test_a_bundle_that_cannot_be_published_does_no_harm_to_those_that_are(store: Store) -> None:
+    published = publish(store, REVIEWS)
+    with pytest.raises(ManifestError), store.stage("reviews") as folder:
+        store.publish(folder, REVIEWS)
+    assert store.open("reviews").manifest == published.manifest
+    assert store.versions("reviews") == [1]
 
 
 def test_a_rename_that_fails_for_another_reason_is_not_tried_again(store: Store) -> None:
-    with store.stage("elsewhere") as folder, pytest.raises(FileNotFoundError):
-        store.publish(folder, LETTERS)  # there is no folder of this name to publish into
+    with store.stage("elsewhere") as folder:
+        (folder / MODEL_FILE).write_bytes(b"weights")
+        with pytest.raises(FileNotFoundError):
+            store.publish(folder, LETTERS)  # there is no folder of this name to publish into
     assert store.names() == []
+
+
+@pytest.mark.parametrize("version", [None, 1])
+def test_a_file_in_the_place_of_a_version_is_an_error_and_stays(store: Store, version: int | None) -> None:
+    (store.root / "letters").mkdir(parents=True)
+    (store.root / "letters" / "1").write_text("mine")
+    with pytest.raises(NotADirectoryError):
+        publish(store, LETTERS, version)
+    assert (store.root / "letters" / "1").read_text() == "mine"
+    assert [path.name for path in (store.root / "letters").iterdir()] == ["1"]
+
+
+def test_the_slower_of_two_gets_the_next_version(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def open_late(folder: Path) -> Bundle:
+        monkeypatch.undo()
+        publish(store, LETTERS, weights=b"faster")
+        return open_bundle(folder)
+
+    monkeypatch.setattr("bundle.store.open_bundle", open_late)
+    slower = publish(store, LETTERS, weights=b"slower")
+    assert (slower.folder.name, slower.manifest.version) == ("2", 2)
+    assert store.open("letters", 2) == slower
+    assert [store.open("letters", version).model_path.read_bytes() for version in (1, 2)] == [b"faster", b"slower"]
 
 
 def test_a_staged_folder_that_vanished_is_an_error(store: Store) -> None:
@@ -318,3 +359,11 @@ def test_a_vocabulary_file_keeps_every_word(tmp_path: Path, words: list[str]) ->
     write_vocabulary(path, words)
     assert read_vocabulary(path) == words
     assert path.read_bytes().decode().count("\n") == len(words)
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"good\ncaf\xe9\n", b"\xed\xa0\x80\n"])
+def test_a_vocabulary_file_that_is_no_text_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "vocabulary.txt"
+    path.write_bytes(content)
+    with pytest.raises(ManifestError, match=f"{path} is not UTF-8 .*; train the bundle again"):
+        read_vocabulary(path)

@@ -13,8 +13,9 @@ from training.recipes import RECIPES
 
 EVALUATION = Evaluation(
     np.array([0, 0, 1, 1, 1], np.int32),
+    np.array([0, 1, 1, 0, 1]),
     np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.7, 0.3], [0.5, 0.5]]),
-    {"accuracy": 0.4, "loss": 0.8, "auc": 0.5},
+    {"accuracy": 0.6, "loss": 0.8, "auc": 0.5},
 )
 HISTORY = {"loss": [3.0, 2.0, 1.5], "accuracy": [0.1, 0.4, 0.6]}
 HELD_OUT = {"val_loss": [3.1, 2.5, 2.6], "val_accuracy": [0.1, 0.3, 0.2]}

@@ -22,8 +22,8 @@ def test_not_ready_until_the_last_model_is_loaded(small_store: Store, empty_mode
         assert waiting.json()["type"].endswith("not-ready")
         assert client.post("/next-letter", json={"sequence": "A"}).status_code == 503
         manifest.write_bytes(contents)
-        while client.get("/readyz").status_code == 503:
-            pass
+        while (waiting := client.get("/readyz")).status_code == 503:
+            assert waiting.json()["type"].endswith("not-ready")
         assert client.get("/readyz").json() == {"status": "ready"}
         assert client.post("/next-letter", json={"sequence": "A"}).status_code == 200
 

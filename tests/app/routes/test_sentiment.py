@@ -1,7 +1,7 @@
 import httpx
 import keras
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bundle.reviews import ReviewCodec
@@ -56,6 +56,7 @@ def test_a_text_with_a_lone_surrogate_is_answered(client: httpx.Client) -> None:
     assert response.json()["words_used"] == 1
 
 
+@settings(deadline=None)
 @given(text=st.text(), model=st.none() | st.text())
 def test_no_text_makes_the_service_fail(client: httpx.Client, text: str, model: str | None) -> None:
     request = {"text": text, "model": model}
