@@ -36,8 +36,8 @@ format: .venv/test
 	touch $@
 
 .venv/bin/pip:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lstm-serve needs Python 3.11 or newer, this is " \
-	    + sys.version + "; call make with PYTHON=/path/to/python3.11")'
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "lstm-serve needs Python 3.11 to " \
+	    "3.13, this is " + sys.version + "; call make with PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv .venv
 
 COMPILE := pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate

@@ -21,11 +21,12 @@ def test_metrics_of_one_output() -> None:
     labels = np.array([1, 0, 1, 0, 0], np.int32)
     evaluation = evaluate(make_echo(1), Examples(outputs, labels))
     assert evaluation.labels.tolist() == [1, 0, 1, 0, 0]
+    assert evaluation.answers.tolist() == [1, 0, 0, 1, 1]
     assert evaluation.probabilities.dtype == np.float64
     np.testing.assert_allclose(evaluation.probabilities, np.hstack([1 - outputs, outputs]))
     assert evaluation.metrics == pytest.approx(
         {
-            "accuracy": 3 / 5,
+            "accuracy": 2 / 5,  # 0.4, 0.6 and 0.5 are answered wrong
             "loss": -np.log([0.9, 0.8, 0.4, 0.4, 0.5]).mean(),
             "auc": 4 / 6,
         }
@@ -36,7 +37,16 @@ def test_metrics_of_many_outputs() -> None:
     outputs = np.array([[0.7, 0.2, 0.1], [0.1, 0.2, 0.7], [0.3, 0.4, 0.3], [0.5, 0.3, 0.2]], np.float32)
     evaluation = evaluate(make_echo(3), Examples(outputs, np.array([0, 2, 1, 1], np.int32)))
     np.testing.assert_array_equal(evaluation.probabilities, outputs)
+    assert evaluation.answers.tolist() == [0, 2, 1, 0]
     assert evaluation.metrics == pytest.approx({"accuracy": 3 / 4, "loss": -np.log([0.7, 0.7, 0.4, 0.3]).mean()})
+
+
+def test_one_half_is_positive_and_all_below_is_not() -> None:
+    half = np.float32(0.5)
+    outputs = np.array([[np.nextafter(half, np.float32(0))], [half], [np.nextafter(half, np.float32(1))]], np.float32)
+    evaluation = evaluate(make_echo(1), Examples(outputs, np.array([0, 1, 1], np.int32)))
+    assert evaluation.answers.tolist() == [0, 1, 1]
+    assert evaluation.metrics["accuracy"] == 1
 
 
 def test_a_certain_mistake_has_a_finite_loss() -> None:

@@ -139,7 +139,10 @@ def test_a_review_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_source_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=f"there is no {tmp_path / 'nothing'}; --data takes {ARCHIVE} or the folder"):
+    with pytest.raises(
+        DataError,
+        match=f"there is no {tmp_path / 'nothing'}; --data takes {ARCHIVE} or the folder .*, and without --data ",
+    ):
         imdb.load(tmp_path / "nothing")
 
 
@@ -165,6 +168,21 @@ def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
     path.write_bytes(stored.replace(b"wonderful", b"wonderfux"))
     with pytest.raises(DataError, match="cannot be read as a tar.gz archive"):
         imdb.load(path)
+
+
+@pytest.mark.parametrize("place", [-1, -8])
+def test_an_archive_whose_own_checksum_is_wrong_is_refused(archive: Path, place: int) -> None:
+    content = bytearray(archive.read_bytes())
+    content[place] ^= 1
+    archive.write_bytes(content)
+    with pytest.raises(DataError, match="cannot be read as a tar.gz archive"):
+        imdb.load(archive)
+
+
+def test_an_archive_without_its_last_byte_is_refused(archive: Path) -> None:
+    archive.write_bytes(archive.read_bytes()[:-1])
+    with pytest.raises(DataError, match="cannot be read as a tar.gz archive"):
+        imdb.load(archive)
 
 
 def test_a_link_in_an_archive_is_ignored(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -131,6 +131,44 @@ def test_train_refuses_what_makes_no_sense(tmp_path: Path, arguments: list[str],
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.parametrize("name", ["Letters", "../letters", "a/b", "-x", "a" * 64, "two words"])
+def test_train_refuses_a_bad_name_before_it_reads_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def load(source: Path | None) -> NoReturn:
+        raise AssertionError(f"{source} was read")
+
+    monkeypatch.setattr("training.imdb.load", load)
+    result = run("train", "sentiment", f"--name={name}", "--models", tmp_path / "models")
+    check_error(result, f"{re.escape(repr(name))} cannot name a bundle; use up to 63 of a-z")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_train_publishes_under_another_name(tmp_path: Path) -> None:
+    result = run("train", "next-letter", *QUICK_OPTIONS, "--name", "my-letters", "--models", tmp_path)
+    assert result.exit_code == 0
+    store = Store(tmp_path)
+    assert store.names() == ["my-letters"]
+    manifest = store.open("my-letters").manifest
+    assert (manifest.name, manifest.recipe["name"]) == ("my-letters", "next-letter")
+    assert f"Published {tmp_path / 'my-letters' / '1'}\n" in result.stdout
+    assert run("evaluate", tmp_path / "my-letters" / "1").exit_code == 0
+
+
+def test_train_says_that_a_training_diverged(tmp_path: Path) -> None:
+    changes = [part for change in ("epochs=3", "batch_size=26", "learning_rate=1e38") for part in ("--set", change)]
+    result = run("train", "next-letter", *QUICK_OPTIONS, *changes, "--models", tmp_path)
+    check_error(result, "the training diverged; try a lower learning_rate")
+    assert leftovers(tmp_path) == []
+
+
+def test_train_refuses_soft_labels_without_unlabelled_reviews(tmp_path: Path, reviews: Path) -> None:
+    data = shutil.copytree(reviews, tmp_path / "data", ignore=shutil.ignore_patterns("unsup"))
+    result = run("train", "sentiment", "--data", data, "--models", tmp_path / "models")
+    check_error(result, "has no train/unsup/.*--set unlabelled=ignored")
+    assert leftovers(tmp_path / "models") == []
+
+
 def test_train_refuses_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     result = run("train", "next-letter", *QUICK_OPTIONS, "--models", tmp_path / "file" / "models")
@@ -138,7 +176,11 @@ def test_train_refuses_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_an_interruption_is_no_error(tmp_path: Path, reviews: Path) -> None:
+def test_an_interruption_is_no_error(tmp_path: Path, reviews: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def leave(status: int) -> NoReturn:  # os._exit would end the tests as well
+        raise SystemExit(status)
+
+    monkeypatch.setattr(os, "_exit", leave)
     data = Path(shutil.copytree(reviews, tmp_path / "data"))
     pipe = data / "train" / "neg" / "999_1.txt"
     os.mkfifo(pipe)
@@ -170,7 +212,7 @@ def test_evaluate_finds_the_figures_of_the_manifest(small_store: Store, reviews:
     assert f"{bundle.manifest.dataset.test_examples} examples" in result.stdout
     for metric, value in bundle.manifest.metrics.items():
         assert re.search(rf"{metric} +. {value:.4f} +. {value:.4f}", result.stdout)
-    assert "figures" not in result.stdout
+    assert "The figures are those of the manifest." in one_line(result.stdout)
 
 
 def test_evaluate_fails_where_the_manifest_says_other_figures(small_store: Store, tmp_path: Path) -> None:
@@ -180,13 +222,30 @@ def test_evaluate_fails_where_the_manifest_says_other_figures(small_store: Store
     result = run("evaluate", folder)
     assert result.exit_code == 1
     assert "The same data give other figures than the manifest records." in one_line(result.stdout)
+    assert "The figures are those" not in one_line(result.stdout)
+
+
+@pytest.mark.parametrize("change", ["missing", "more"])
+def test_evaluate_fails_where_the_manifest_says_more_or_fewer_figures(
+    small_store: Store, tmp_path: Path, change: str
+) -> None:
+    folder = copy(small_store.open("alphabet-variable-length"), tmp_path / "copy")
+    metrics = Manifest.read(folder).metrics
+    reseal(folder, metrics={"missing": {"loss": metrics["loss"]}, "more": metrics | {"f1": 0.5}}[change])
+    result = run("evaluate", folder)
+    assert result.exit_code == 1
+    assert "The same data give other figures" in one_line(result.stdout)
+    if change == "missing":
+        assert re.search(r"accuracy +. [0-9.]+ +. - ", result.stdout)
 
 
 def test_evaluate_takes_figures_that_agree_in_four_digits(small_store: Store, tmp_path: Path) -> None:
     folder = copy(small_store.open("alphabet-variable-length"), tmp_path / "copy")
     metrics = Manifest.read(folder).metrics
     reseal(folder, metrics=metrics | {"loss": float(f"{metrics['loss']:.4f}")})
-    assert run("evaluate", folder).exit_code == 0
+    result = run("evaluate", folder)
+    assert result.exit_code == 0
+    assert "The figures are those of the manifest." in one_line(result.stdout)
 
 
 def test_evaluate_says_so_where_the_data_are_others(small_store: Store, tmp_path: Path) -> None:
@@ -195,6 +254,7 @@ def test_evaluate_says_so_where_the_data_are_others(small_store: Store, tmp_path
     assert result.exit_code == 0
     assert "6 examples" in result.stdout
     assert "These are not the data of the manifest" in one_line(result.stdout)
+    assert "The figures are those" not in one_line(result.stdout)
 
 
 def test_evaluate_changes_nothing(small_store: Store, tmp_path: Path, reviews: Path) -> None:
@@ -215,6 +275,16 @@ def test_evaluate_refuses_an_edited_manifest(small_store: Store, tmp_path: Path)
     check_error(run("evaluate", folder), "was edited")
 
 
+def test_evaluate_says_nothing_of_publication_where_a_file_cannot_be_read(
+    small_store: Store, tmp_path: Path, reviews: Path
+) -> None:
+    data = Path(shutil.copytree(reviews, tmp_path / "data"))
+    (data / "test" / "pos" / "999_9.txt").mkdir()
+    result = run("evaluate", small_store.open("sentiment").folder, "--data", data)
+    check_error(result, "Is a directory: .*999_9.txt'")
+    assert "published" not in result.stderr
+
+
 def test_evaluate_refuses_missing_data(small_store: Store, tmp_path: Path) -> None:
     result = run("evaluate", small_store.open("sentiment").folder, "--data", tmp_path / "none")
     check_error(result, "there is no .*none; --data takes")
@@ -227,7 +297,7 @@ def test_evaluate_refuses_a_recipe_that_this_release_does_not_know(
     folder = copy(small_store.open("next-letter"), tmp_path / "copy")
     reseal(folder, recipe=recipe)
     assert open_bundle(folder)
-    check_error(run("evaluate", folder), "")
+    check_error(run("evaluate", folder), "copy has a recipe of another release .*release that trained it")
 
 
 def test_a_command_of_the_shell_ends_with_one_line(tmp_path: Path) -> None:

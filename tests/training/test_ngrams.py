@@ -1,15 +1,22 @@
 import numpy as np
 import pytest
 
+from training.errors import DataError
 from training.ngrams import soft_label
+from training.recipes import ReviewSettings
 
 GOOD = ["a good film", "good and good again", "really good film", "very good"]
 BAD = ["a bad film", "bad and bad again", "really bad film", "very bad"]
 LABELS = np.array([1, 1, 1, 1, 0, 0, 0, 0], np.int32)
 
 
-def label(unlabelled: list[str], seed: int = 1) -> list[float]:
-    probabilities = soft_label(str.split, GOOD + BAD, LABELS, unlabelled, seed)
+def make_settings(**changes: object) -> ReviewSettings:
+    sizes = {"vocabulary_size": 5, "length": 1, "embedding": 1, "units": 1, "batch_size": 1, "epochs": 1}
+    return ReviewSettings.model_validate({"tokeniser": "words", "seed": 1, **sizes, **changes})
+
+
+def label(unlabelled: list[str], **changes: object) -> list[float]:
+    probabilities = soft_label(make_settings(**changes), str.split, GOOD + BAD, LABELS, unlabelled)
     assert probabilities.dtype == np.float32
     assert probabilities.shape == (len(unlabelled),)
     return [float(probability) for probability in probabilities]
@@ -24,20 +31,51 @@ def test_texts_are_labelled_by_their_words() -> None:
 
 def test_words_in_a_row_count() -> None:
     labelled = ["not good", "not good", "good not", "good not"]
-    probabilities = soft_label(str.split, labelled, np.array([0, 0, 1, 1], np.int32), ["not good", "good not"], 1)
+    labels = np.array([0, 0, 1, 1], np.int32)
+    probabilities = soft_label(make_settings(), str.split, labelled, labels, ["not good", "good not"])
     assert probabilities[0] < 0.4 < 0.6 < probabilities[1]
 
 
-def test_a_word_of_one_review_does_not_count() -> None:
+def test_the_longest_n_gram_is_set() -> None:
+    labelled = ["a b c", "a b c", "b c a b", "b c a b"]  # only "a b c" tells them apart from "c a b"
+    labels = np.array([1, 1, 0, 0], np.int32)
+
+    def find(longest: int) -> list[float]:
+        settings = make_settings(teacher_ngram=longest)
+        return [float(one) for one in soft_label(settings, str.split, labelled, labels, ["a b x b c", "a b c"])]
+
+    apart, together = find(2)
+    assert apart == together
+    apart, together = find(3)
+    assert apart < together
+
+
+@pytest.mark.parametrize(("reviews", "counts"), [(1, True), (2, False)])
+def test_a_word_of_fewer_reviews_than_set_does_not_count(reviews: int, counts: bool) -> None:
     labelled = ["good once", "good", "bad", "bad"]
-    once, unknown = soft_label(str.split, labelled, np.array([1, 1, 0, 0], np.int32), ["once", "unknown"], 1)
-    assert once == unknown
+    labels = np.array([1, 1, 0, 0], np.int32)
+    settings = make_settings(teacher_reviews=reviews)
+    once, unknown = soft_label(settings, str.split, labelled, labels, ["once", "unknown"])
+    assert (once > unknown) == counts
+    assert (once == unknown) != counts
+
+
+def test_less_regularisation_makes_surer_labels() -> None:
+    wary, usual, sure = (label(["so good"], teacher_c=c)[0] for c in (0.1, 1.0, 10.0))
+    assert 0.5 < wary < usual < sure < 1
+
+
+@pytest.mark.parametrize("labelled", [[], ["good"], ["good", "bad"], ["", ""]], ids=str)
+def test_texts_that_have_nothing_in_common_are_too_few(labelled: list[str]) -> None:
+    labels = np.array([1, 0][: len(labelled)], np.int32)
+    with pytest.raises(DataError, match=f"^{len(labelled)} training reviews are too few to learn labels from"):
+        soft_label(make_settings(), str.split, labelled, labels, ["good"])
 
 
 def test_texts_are_split_as_the_caller_says() -> None:
     labelled = ["GOOD-film", "GOOD-story", "bad-film", "bad-story"]
     labels = np.array([1, 1, 0, 0], np.int32)
-    good, other = soft_label(lambda text: text.split("-"), labelled, labels, ["GOOD-x", "good-x"], 1)
+    good, other = soft_label(make_settings(), lambda text: text.split("-"), labelled, labels, ["GOOD-x", "good-x"])
     assert good > 0.6
     assert other == pytest.approx(0.5, abs=0.01)
 
@@ -53,7 +91,7 @@ def test_the_probabilities_are_those_of_a_logistic_regression_on_weighted_words(
     for _ in range(20_000):  # the weights and the intercept are kept small alike
         weights -= 0.01 * (weights + features.T @ (1 / (1 + np.exp(-features @ weights)) - labels))
     expected = 1 / (1 + np.exp(-np.array([[ratios[0], 0, 1], [0, ratios[1], 1], [*ratios, 1]]) @ weights))
-    found = soft_label(str.split, labelled, labels.astype(np.int32), ["x", "y", "y x"], 1)
+    found = soft_label(make_settings(teacher_ngram=1), str.split, labelled, labels.astype(np.int32), ["x", "y", "y x"])
     np.testing.assert_allclose(found, expected, atol=2e-3)
 
 

@@ -1,3 +1,4 @@
+import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -5,8 +6,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import sklearn
 import tensorflow as tf
 from numpy.typing import NDArray
+from pydantic import JsonValue
 from rich.console import Console
 
 import training
@@ -14,18 +17,24 @@ from bundle.letters import ALPHABET
 from bundle.reviews import RESERVED_IDS, KerasTokeniser, ReviewCodec, WordTokeniser, rank_words
 from bundle.store import Bundle, Store, read_vocabulary
 from training import alphabet, imdb, pipeline, recipes
-from training.errors import DataError
+from training.errors import DataError, DivergedError, RecipeError
 from training.recipes import RECIPES, LetterSettings, Recipe, ReviewSettings
 
 QUIET = Console(quiet=True)
 EVERY_NAME = pytest.mark.parametrize("name", RECIPES)
 LETTER_NAMES = ["next-letter", "alphabet-variable-length"]
 REVIEW_NAMES = ["sentiment", "imdb-500"]
+SMALL = ["units=2", "features=0", "length=2", "epochs=1", "short_run_copies=1", "batch_size=26", "steps_per_call=1"]
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Return the files and the staged folders under a folder of bundles."""
+    return [path for path in folder.rglob("*") if path.is_file() or path.name.startswith(".staged")]
 
 
 def get_recipe(bundle: Bundle) -> Recipe:
     """Return the recipe that a bundle was made with, as its manifest has it."""
-    recipe = recipes.find(bundle.manifest.name)
+    recipe = recipes.find(str(bundle.manifest.recipe["name"]))
     return replace(recipe, settings=type(recipe.settings).model_validate(bundle.manifest.recipe["settings"]))
 
 
@@ -58,6 +67,7 @@ def test_the_manifest_says_how_the_bundle_was_made(small_store: Store, name: str
     assert manifest.frameworks["tensorflow"] == tf.__version__
     assert manifest.frameworks["keras"] == keras.__version__
     assert manifest.frameworks["numpy"] == np.__version__
+    assert manifest.frameworks["scikit-learn"] == sklearn.__version__
     assert manifest.frameworks["python"].startswith("3.")
     assert set(manifest.metrics) == {"accuracy", "loss"} | ({"auc"} if name in REVIEW_NAMES else set())
     assert 0 <= manifest.metrics["accuracy"] <= 1
@@ -135,14 +145,15 @@ def test_the_recipe_in_the_manifest_makes_the_same_weights_again(
     small_store: Store, reviews: Path, tmp_path: Path, name: str
 ) -> None:
     bundle = small_store.open(name)
-    again = pipeline.train(get_recipe(bundle), Store(tmp_path), reviews, QUIET)
+    again = pipeline.train(get_recipe(bundle), name, Store(tmp_path), reviews, QUIET)
     assert same(get_weights(again), get_weights(bundle))
     assert again.manifest.metrics == bundle.manifest.metrics
 
 
 def test_another_seed_makes_other_weights(small_store: Store, tmp_path: Path) -> None:
     bundle = small_store.open("alphabet-variable-length")
-    other = pipeline.train(get_recipe(bundle).with_settings(["seed=8"]), Store(tmp_path), None, QUIET)
+    recipe = get_recipe(bundle).with_settings(["seed=8"])
+    other = pipeline.train(recipe, recipe.name, Store(tmp_path), None, QUIET)
     assert not same(get_weights(other), get_weights(bundle))
     assert other.manifest.dataset.sha256 != bundle.manifest.dataset.sha256
 
@@ -150,7 +161,7 @@ def test_another_seed_makes_other_weights(small_store: Store, tmp_path: Path) ->
 def test_a_small_vocabulary_and_nothing_held_out(tmp_path: Path, reviews: Path) -> None:
     changes = ["ranks=counted", "vocabulary_size=8", "length=4", "units=2", "embedding=2", "epochs=1"]
     recipe = recipes.find("imdb-500").with_settings([*changes, "validation_share=0"])
-    bundle = pipeline.train(recipe, Store(tmp_path), reviews, QUIET)
+    bundle = pipeline.train(recipe, recipe.name, Store(tmp_path), reviews, QUIET)
     assert isinstance(bundle.codec, ReviewCodec)
     assert bundle.codec.preprocessing.vocabulary_size == 8
     assert bundle.codec.vocabulary == ("br", "a", "film", "i")
@@ -159,5 +170,58 @@ def test_a_small_vocabulary_and_nothing_held_out(tmp_path: Path, reviews: Path) 
 
 def test_a_training_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no"):
-        pipeline.train(recipes.find("sentiment"), Store(tmp_path / "models"), tmp_path / "nothing", QUIET)
-    assert not [path for path in tmp_path.rglob("*") if path.is_file() or path.name.startswith(".staged")]
+        pipeline.train(recipes.find("sentiment"), "sentiment", Store(tmp_path / "models"), tmp_path / "nothing", QUIET)
+    assert leftovers(tmp_path) == []
+
+
+def test_a_bundle_can_have_another_name_than_its_recipe(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    recipe = recipes.find("next-letter").with_settings(SMALL)
+    bundle = pipeline.train(recipe, "my-letters", store, None, QUIET)
+    assert store.names() == ["my-letters"]
+    assert bundle == store.open("my-letters")
+    assert (bundle.manifest.name, bundle.manifest.recipe["name"]) == ("my-letters", "next-letter")
+    assert get_recipe(bundle) == recipe
+    card = (bundle.folder / "README.md").read_text(encoding="utf-8")
+    assert card.startswith("# my-letters\n")
+    assert "python -m training evaluate models/my-letters/" in card
+    evaluation, _ = pipeline.evaluate_bundle(bundle, None, QUIET)
+    assert evaluation.metrics == pytest.approx(bundle.manifest.metrics, abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("next-letter", [*SMALL, "epochs=3", "learning_rate=1e38"]),
+        ("imdb-500", ["length=4", "units=2", "embedding=2", "epochs=2", "batch_size=4", "learning_rate=1e38"]),
+    ],
+)
+def test_a_training_that_diverges_publishes_nothing(
+    tmp_path: Path, reviews: Path, name: str, changes: list[str]
+) -> None:
+    recipe = recipes.find(name).with_settings(changes)
+    with pytest.raises(DivergedError, match="the training diverged; try a lower learning_rate or set clip_norm"):
+        pipeline.train(recipe, name, Store(tmp_path / "models"), reviews, QUIET)
+    assert leftovers(tmp_path) == []
+
+
+def test_soft_labels_need_unlabelled_reviews(tmp_path: Path, reviews: Path) -> None:
+    data = Path(shutil.copytree(reviews, tmp_path / "data", ignore=shutil.ignore_patterns("unsup")))
+    changes = ["units=2", "embedding=2", "epochs=1", "length=4", "batch_size=8"]
+    recipe = recipes.find("sentiment").with_settings(changes)
+    store = Store(tmp_path / "models")
+    with pytest.raises(DataError, match="has no train/unsup/.*or train with --set unlabelled=ignored"):
+        pipeline.train(recipe, recipe.name, store, data, QUIET)
+    assert leftovers(store.root) == []
+    bundle = pipeline.train(recipe.with_settings(["unlabelled=ignored"]), recipe.name, store, data, QUIET)
+    assert bundle.manifest.dataset.training_examples == 22  # two of the 24 are held out
+
+
+@pytest.mark.parametrize("recipe", [{}, {"settings": None}, {"settings": {"nodes": 3}}], ids=str)
+def test_a_recipe_of_another_release_is_not_evaluated(small_store: Store, recipe: dict[str, JsonValue]) -> None:
+    bundle = small_store.open("next-letter")
+    other = replace(bundle, manifest=bundle.manifest.model_copy(update={"recipe": recipe}))
+    with pytest.raises(
+        RecipeError, match=r"next-letter/1 has a recipe of another release \([0-9]+ fields do not fit\)"
+    ):
+        pipeline.evaluate_bundle(other, None, QUIET)

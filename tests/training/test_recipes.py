@@ -44,7 +44,11 @@ def test_an_unknown_recipe_is_refused_with_a_suggestion() -> None:
         ("next-letter", "learning_rate=1e-4", "learning_rate", 1e-4),
         ("next-letter", "learning_rate=2", "learning_rate", 2.0),
         ("next-letter", "mask_padding=false", "mask_padding", False),
-        ("alphabet-variable-length", "mask_padding=true", "mask_padding", True),
+        ("alphabet-variable-length", "first_code=1", "first_code", 1),
+        ("imdb-500", "mask_padding=true", "mask_padding", True),
+        ("sentiment", "teacher_ngram=2", "teacher_ngram", 2),
+        ("sentiment", "teacher_reviews=1", "teacher_reviews", 1),
+        ("sentiment", "teacher_c=2", "teacher_c", 2.0),
         ("sentiment", "clip_norm=null", "clip_norm", None),
         ("sentiment", "word_dropout=0.5", "word_dropout", 0.5),
         ("sentiment", "patience=3", "patience", 3),
@@ -88,6 +92,14 @@ def test_the_named_recipe_itself_stays_as_it_is() -> None:
         ("next-letter", ["learning_rate=NaN"], "learning_rate: .*, not nan"),
         ("next-letter", ["learning_rate=Infinity"], "learning_rate: .*, not inf"),
         ("next-letter", ["units=" + "9" * 5000], "units: "),
+        ("next-letter", ["units=" + "[" * 100_000], "units: "),
+        ("next-letter", ["clip_norm=Infinity"], "clip_norm: .*, not inf"),
+        ("next-letter", ["first_code=0"], "settings: .*with first_code=0 the letter A is coded as padding"),
+        ("alphabet-variable-length", ["mask_padding=true"], "settings: .*so mask_padding=true would skip it$"),
+        ("sentiment", ["teacher_ngram=0"], "teacher_ngram: Input should be greater than or equal to 1, not 0"),
+        ("sentiment", ["teacher_ngram=6"], "teacher_ngram: Input should be less than or equal to 5, not 6"),
+        ("sentiment", ["teacher_reviews=0"], "teacher_reviews: .*, not 0"),
+        ("sentiment", ["teacher_c=0"], "teacher_c: Input should be greater than 0, not 0"),
         ("next-letter", ["seed=-1"], "seed: .*, not -1"),
         ("next-letter", ["seed=4294967296"], "seed: Input should be less than 4294967296"),
         ("next-letter", ["optimiser=sgd"], "optimiser: Input should be 'adam' or 'rmsprop', not 'sgd'"),
@@ -116,11 +128,30 @@ def test_settings_that_cannot_be_trained_are_refused(name: str, assignments: lis
         ("imdb-500", ["tokeniser=words", "ranks=counted"]),
         ("imdb-500", ["pooling=mean-max", "mask_padding=true"]),
         ("sentiment", ["mask_padding=false", "pooling=last"]),
+        ("next-letter", ["first_code=0", "mask_padding=false"]),
+        ("alphabet-variable-length", ["first_code=1", "mask_padding=true"]),
     ],
 )
 def test_settings_that_fit_together_are_taken_in_any_order(name: str, assignments: list[str]) -> None:
     recipe = recipes.find(name)
     assert recipe.with_settings(assignments) == recipe.with_settings(assignments[::-1])
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_named_recipe_has_no_changes(name: str) -> None:
+    assert recipes.find(name).changes() == {}
+
+
+def test_changes_are_the_settings_that_are_not_those_of_the_named_recipe() -> None:
+    recipe = recipes.find("sentiment")
+    changed = recipe.with_settings(["epochs=9", "epochs=2", "clip_norm=null", "validation=random", "seed=1"])
+    assert changed.changes() == {"clip_norm": None, "validation": "random", "seed": 1}
+    assert recipe.with_settings(["units=64", "learning_rate=0.003"]).changes() == {}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_setting_is_explained(name: str) -> None:
+    assert all(field.description for field in type(RECIPES[name].settings).model_fields.values())
 
 
 def test_the_keras_ranks_are_as_many_as_stated() -> None:
