@@ -71,12 +71,13 @@ class LetterCodec(BaseModel):
         Raises:
             LetterError: a code is that of no letter.
         """
-        numbers = np.rint(codes.ravel() * self.divisor).astype(int) - self.first_code
-        letters = numbers[np.argmax(numbers >= 0) :] if self.first_code and numbers.any() else numbers
-        for position, number in enumerate(letters):
-            if not 0 <= number < len(self.alphabet):
+        numbers = np.rint(codes.ravel() * self.divisor)
+        start = int(np.argmax(numbers != self.padding_value)) if self.first_code and numbers.size else 0
+        letters = [int(number) - self.first_code for number in np.nan_to_num(numbers[start:], nan=-1)]
+        for position, letter in enumerate(letters, start):
+            if not 0 <= letter < len(self.alphabet):
                 raise LetterError(f"the code at position {position} is that of no letter", position, "")
-        return "".join(self.alphabet[number] for number in letters)
+        return "".join(self.alphabet[letter] for letter in letters)
 
     def pad(self, sequences: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Pad coded sequences on the left to the network's input, float32 [sequences, length, 1]."""

@@ -66,7 +66,8 @@ def train(
     with _clear_errors("; nothing was published"):
         seeds = [] if seed is None else [f"seed={seed}"]
         chosen = recipes.find(recipe).with_settings([*(assignments or []), *seeds])
-        bundle = _pipeline().train(chosen, check_name(name or recipe), Store(models), data, console)
+        published_as = check_name(recipe if name is None else name)
+        bundle = _pipeline().train(chosen, published_as, Store(models), data, console)
     _print_metrics(bundle.manifest.metrics)
     console.print(f"Published {bundle.folder}", markup=False, highlight=False, soft_wrap=True)
 

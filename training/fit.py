@@ -77,4 +77,4 @@ def _make_optimiser(settings: TrainingSettings, examples: int) -> keras.optimize
 def _agree(labels: keras.KerasTensor, probabilities: keras.KerasTensor) -> keras.KerasTensor:
     """Return whether label and answer fall on the same side; that of Keras takes no label between 0 and 1."""
     truths = ops.reshape(ops.cast(labels, probabilities.dtype), ops.shape(probabilities))
-    return ops.equal(truths > 0.5, probabilities > 0.5)
+    return ops.equal(truths >= 0.5, probabilities >= 0.5)

@@ -24,8 +24,10 @@ def soft_label(
     """Return the probability of label 1 for unlabelled texts, float32 [unlabelled], learnt from labelled ones.
 
     Raises:
-        DataError: the labelled texts are too few to have an n-gram in common.
+        DataError: the labelled texts are all of one label, or too few to have an n-gram in common.
     """
+    if len(np.unique(labels)) < 2:
+        raise DataError(f"{len(labelled)} training reviews are all of one label; hold out fewer of them")
     vectoriser = CountVectorizer(
         tokenizer=split,
         token_pattern=None,

@@ -117,7 +117,7 @@ Check them with `python -m training evaluate models/{description.name}/<version>
 
 ## Recipe
 
-`{_command(recipe)}` makes the bundle again, with these settings:
+`{_command(recipe, description.name)}` makes the bundle again, with these settings:
 
 | setting | value | meaning |
 |---|---|---|
@@ -129,9 +129,10 @@ Made with {", ".join(f"{name} {version}" for name, version in description.framew
     )
 
 
-def _command(recipe: Recipe) -> str:
-    changed = (f" --set {name}={json.dumps(value)}" for name, value in recipe.changes().items())
-    return f"python -m training train {recipe.name}{''.join(changed)}"
+def _command(recipe: Recipe, name: str) -> str:
+    changed = (f" --set {key}={json.dumps(value)}" for key, value in recipe.changes().items())
+    renamed = "" if name == recipe.name else f" --name {name}"
+    return f"python -m training train {recipe.name}{''.join(changed)}{renamed}"
 
 
 def _published(recipe: Recipe, metric: str) -> str:

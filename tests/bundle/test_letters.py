@@ -143,3 +143,12 @@ def test_any_text_either_encodes_or_is_refused_with_its_culprit(text: str) -> No
     else:
         assert len(codes) == len(text) <= 8
         assert ((codes > 0) & (codes <= 1)).all()
+
+
+@pytest.mark.parametrize(
+    ("codes", "position"), [([-6, 1], 0), ([0, 27], 1), ([1, np.nan], 1), ([0, 0], 0), ([1, 0, 2], 1)]
+)
+def test_codes_of_no_letter_are_refused_where_they_stand(codes: list[float], position: int) -> None:
+    with pytest.raises(LetterError) as refused:
+        LetterCodec(length=5, first_code=1).decode(np.array(codes, np.float32) / np.float32(26))
+    assert refused.value.position == position

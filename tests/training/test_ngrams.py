@@ -65,7 +65,14 @@ def test_less_regularisation_makes_surer_labels() -> None:
     assert 0.5 < wary < usual < sure < 1
 
 
-@pytest.mark.parametrize("labelled", [[], ["good"], ["good", "bad"], ["", ""]], ids=str)
+@pytest.mark.parametrize("labelled", [[], ["good"], ["good", "fine"]], ids=str)
+def test_texts_of_one_label_teach_nothing(labelled: list[str]) -> None:
+    labels = np.ones(len(labelled), np.int32)
+    with pytest.raises(DataError, match=f"^{len(labelled)} training reviews are all of one label"):
+        soft_label(make_settings(), str.split, labelled, labels, ["good"])
+
+
+@pytest.mark.parametrize("labelled", [["good", "bad"], ["", ""]], ids=str)
 def test_texts_that_have_nothing_in_common_are_too_few(labelled: list[str]) -> None:
     labels = np.array([1, 0][: len(labelled)], np.int32)
     with pytest.raises(DataError, match=f"^{len(labelled)} training reviews are too few to learn labels from"):

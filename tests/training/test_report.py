@@ -76,7 +76,7 @@ def test_the_card_holds_every_setting_figure_and_checksum(small_store: Store, na
 
 def write_card(folder: Path, name: str, assignments: list[str]) -> str:
     """Return the card of a recipe with these settings and made-up figures."""
-    description = {"next-letter": LETTERS, "sentiment": REVIEWS}[RECIPES[name].task]
+    description = {"next-letter": LETTERS, "sentiment": REVIEWS}[RECIPES[name].task].model_copy(update={"name": name})
     report.write_card(folder, recipes.find(name).with_settings(assignments), description, parameters=1, seconds=1)
     return (folder / report.CARD).read_text(encoding="utf-8")
 
@@ -110,6 +110,13 @@ def test_the_command_of_the_card_has_the_settings_that_were_changed(
 ) -> None:
     card = write_card(tmp_path, "next-letter", assignments)
     assert f"`python -m training train next-letter{options}` makes the bundle again" in card
+
+
+def test_the_command_of_the_card_gives_the_bundle_its_name(tmp_path: Path) -> None:
+    description = LETTERS.model_copy(update={"name": "mine"})
+    report.write_card(tmp_path, recipes.find("next-letter"), description, parameters=1, seconds=1)
+    card = (tmp_path / report.CARD).read_text(encoding="utf-8")
+    assert "`python -m training train next-letter --name mine` makes the bundle again" in card
 
 
 @pytest.mark.parametrize(
