@@ -15,7 +15,8 @@ from bundle.errors import ManifestError
 # The characters that keras.preprocessing.text replaced by spaces; the apostrophe is not among them.
 KERAS_FILTERS: Literal['!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'] = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
 
-# A tag, whatever its name: `<br />`, `</i>`. "a < b" and "<3" are none, as no letter follows the bracket.
+# A tag, whatever its name: `<br />`, `</i>`. "a < b" and "<3" are none, as no letter follows the bracket; "a<b" is one
+# up to the next ">", if there is one before the next "<".
 MARKUP: Literal["</?[a-z][^<>]*>"] = "</?[a-z][^<>]*>"
 
 # In this order: ratings ("7/10"), words with inner apostrophes ("don't"), "!" and "?" one by one, an

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -78,6 +79,18 @@ def test_plain_reviews_are_judged_rightly(name: str) -> None:
     ]
     outputs = engine_of(bundle).run(codec.pad([codec.encode(text).ids for text in texts]))
     np.testing.assert_array_equal(outputs[:, 0] > 0.5, [True, False])
+
+
+@pytest.mark.parametrize("name", ["sentiment", "imdb-500"])
+def test_short_whole_and_cut_reviews_get_the_answers_of_keras(name: str) -> None:
+    bundle = STORE.open(name)
+    codec = bundle.codec
+    assert isinstance(codec, ReviewCodec)
+    words = "a film that is moving and then not so good but the acting was great".split()
+    texts = [" ".join(words[k % len(words)] for k in range(count)) for count in (0, 1, 15, 200, 399, 400, 500, 900)]
+    inputs = codec.pad([codec.encode(text).ids for text in texts])
+    expected = keras.saving.load_model(bundle.model_path).predict(inputs, verbose=0)
+    np.testing.assert_allclose(engine_of(bundle).run(inputs), expected, atol=1e-6)
 
 
 def test_the_readme_gives_the_figures_of_the_bundles() -> None:

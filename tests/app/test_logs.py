@@ -2,10 +2,9 @@ import json
 import logging
 
 import httpx
-import pytest
 
-from app import logs
 from app.logs import JsonFormatter
+from tests.app.conftest import ReadLog
 
 
 def test_a_record_becomes_one_json_object() -> None:
@@ -27,17 +26,13 @@ def test_an_exception_is_one_line_too() -> None:
     assert "ValueError: line" in json.loads(line)["traceback"]
 
 
-def test_a_request_is_logged_with_its_id_and_without_its_text(
-    client: httpx.Client, capsys: pytest.CaptureFixture[str]
-) -> None:
-    logs.configure("INFO")  # to the standard error of this test
+def test_a_request_is_logged_with_its_id_and_without_its_text(client: httpx.Client, read_log: ReadLog) -> None:
     answer = client.post("/sentiment", json={"text": "confidential"})
     client.get("/livez")  # the line of a request is written before the next on its connection is read
-    output = capsys.readouterr().err
-    lines = [json.loads(line) for line in output.splitlines()]
+    lines = read_log()
     (line,) = (line for line in lines if line.get("path") == "/sentiment")
     assert line["request_id"] == answer.headers["x-request-id"]
     assert (line["method"], line["status"]) == ("POST", 200)
     assert (line["model"], line["version"]) == ("sentiment", 1)
     assert line["milliseconds"] > 0
-    assert "confidential" not in output
+    assert "confidential" not in str(lines)

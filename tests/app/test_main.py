@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from app import schemas
 from app.main import create_app
 from app.settings import Settings
+from tests.app.conftest import ReadLog
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_every_reference_of_the_document_leads_somewhere(openapi: dict[str, Any]
         assert part.partition('"')[0] in openapi["components"]["schemas"]
 
 
-def test_an_unexpected_error_is_answered_without_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unexpected_error_is_answered_without_its_reason(read_log: ReadLog) -> None:
     app: FastAPI = create_app(Settings())
     app.add_api_route("/fail", lambda: 1 / 0)
 
@@ -90,13 +91,12 @@ def test_an_unexpected_error_is_answered_without_its_reason(capsys: pytest.Captu
     assert response.status_code == 500
     assert response.json()["type"].endswith("internal-error")
     assert "ZeroDivisionError" not in response.text and "division" not in response.text
-    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    (failure,) = (line for line in lines if "traceback" in line)
+    (failure,) = (line for line in read_log() if "traceback" in line)
     assert "ZeroDivisionError" in failure["traceback"]
     assert failure["request_id"] == response.headers["x-request-id"]
 
 
-def test_an_error_after_the_answer_began_is_logged_and_left_to_the_server(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_after_the_answer_began_is_logged_and_left_to_the_server(read_log: ReadLog) -> None:
     def fail() -> Iterator[bytes]:
         yield b"begun"
         raise ValueError("half way")
@@ -110,4 +110,4 @@ def test_an_error_after_the_answer_began_is_logged_and_left_to_the_server(capsys
 
     with pytest.raises(ValueError, match="half way"):
         asyncio.run(ask())
-    assert "half way" in capsys.readouterr().err
+    assert any("half way" in line.get("traceback", "") for line in read_log())

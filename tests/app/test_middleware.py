@@ -1,13 +1,12 @@
-import json
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
-import pytest
 
-from app import logs
 from app.middleware import DRAINED_LIMITS
 from app.settings import Settings
+from tests.app.conftest import ReadLog
 
 
 def chunks(size: int, count: int) -> Iterator[bytes]:
@@ -42,18 +41,16 @@ def test_a_body_without_end_is_given_up_on(client: httpx.Client, settings: Setti
     assert b"or more" in answer
 
 
-def test_a_client_that_leaves_half_way_does_no_harm(client: httpx.Client, capsys: pytest.CaptureFixture[str]) -> None:
-    logs.configure("INFO")  # to the standard error of this test
+def test_a_client_that_leaves_half_way_does_no_harm(client: httpx.Client, read_log: ReadLog) -> None:
     host, port = client.base_url.host, client.base_url.port
     assert port is not None
     with socket.create_connection((host, port)) as connection:
         connection.sendall(b"POST /sentiment HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf")
-    output = ""
-    while "left" not in output:
+    left: list[dict[str, Any]] = []
+    while not left:
         assert client.post("/sentiment", json={"text": "good"}).status_code == 200
-        output += capsys.readouterr().err
-    (line,) = (json.loads(line) for line in output.splitlines() if "left" in line)
-    assert line["status"] is None
+        left = [line for line in read_log() if "left" in line["message"]]
+    assert [line["status"] for line in left] == [None]
 
 
 def test_every_answer_carries_its_own_request_id(client: httpx.Client) -> None:

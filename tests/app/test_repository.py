@@ -1,4 +1,3 @@
-import json
 import logging
 import os
 import shutil
@@ -13,6 +12,7 @@ from app.errors import ModelNotFoundError, ModelRefusedError, NotReadyError
 from app.repository import Repository
 from bundle.manifest import Description, Manifest
 from bundle.store import Store
+from tests.app.conftest import ReadLog
 
 
 @pytest.fixture
@@ -156,10 +156,7 @@ def test_a_task_without_its_default_model_says_so(store: Store) -> None:
         repository.sentiment(None)
 
 
-def test_loading_is_logged_with_name_and_version(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    from app import logs
-
-    logs.configure("INFO")
+def test_loading_is_logged_with_name_and_version(store: Store, read_log: ReadLog) -> None:
     Repository(store).load()
-    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
-    assert [(line["model"], line["version"]) for line in lines if line["message"] == "loaded"] == [("next-letter", 1)]
+    lines = [line for line in read_log() if line["message"] == "loaded"]
+    assert [(line["model"], line["version"]) for line in lines] == [("next-letter", 1)]
