@@ -1,12 +1,11 @@
 import socket
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 
 from app.middleware import DRAINED_LIMITS
 from app.settings import Settings
-from tests.app.conftest import ReadLog
+from tests.app.conftest import Log
 
 
 def chunks(size: int, count: int) -> Iterator[bytes]:
@@ -41,16 +40,13 @@ def test_a_body_without_end_is_given_up_on(client: httpx.Client, settings: Setti
     assert b"or more" in answer
 
 
-def test_a_client_that_leaves_half_way_does_no_harm(client: httpx.Client, read_log: ReadLog) -> None:
+def test_a_client_that_leaves_half_way_does_no_harm(client: httpx.Client, log: Log) -> None:
     host, port = client.base_url.host, client.base_url.port
     assert port is not None
     with socket.create_connection((host, port)) as connection:
         connection.sendall(b"POST /sentiment HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf")
-    left: list[dict[str, Any]] = []
-    while not left:
-        assert client.post("/sentiment", json={"text": "good"}).status_code == 200
-        left = [line for line in read_log() if "left" in line["message"]]
-    assert [line["status"] for line in left] == [None]
+    assert log.wait_for(message="the client left before an answer")["status"] is None
+    assert client.post("/sentiment", json={"text": "good"}).status_code == 200
 
 
 def test_every_answer_carries_its_own_request_id(client: httpx.Client) -> None:

@@ -12,7 +12,7 @@ from app.errors import ModelNotFoundError, ModelRefusedError, NotReadyError
 from app.repository import Repository
 from bundle.manifest import Description, Manifest
 from bundle.store import Store
-from tests.app.conftest import ReadLog
+from tests.app.conftest import Log
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_a_task_without_its_default_model_says_so(store: Store) -> None:
         repository.sentiment(None)
 
 
-def test_loading_is_logged_with_name_and_version(store: Store, read_log: ReadLog) -> None:
+def test_loading_is_logged_with_name_and_version(store: Store, log: Log) -> None:
     Repository(store).load()
-    lines = [line for line in read_log() if line["message"] == "loaded"]
-    assert [(line["model"], line["version"]) for line in lines] == [("next-letter", 1)]
+    line = log.wait_for(message="loaded")
+    assert (line["model"], line["version"]) == ("next-letter", 1)
