@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from bundle.reviews import KerasTokeniser, ReviewCodec, ReviewPreprocessing, Wor
 from bundle.store import read_vocabulary
 
 KERAS_WORDS = Path(training.__file__).parent / "keras_words.txt"
-WORD_INDEX = Path(training.__file__).parents[2] / "shared" / "data" / "imdb_word_index.json"
+WORD_INDEX = os.environ.get("KERAS_WORD_INDEX")  # what keras.datasets.imdb.get_word_index() downloads
 
 VOCABULARY = ("the", "film", "good", "!")
 
@@ -90,10 +91,11 @@ def test_the_published_ids_of_a_published_review() -> None:
     assert codec.encode("br").ids.tolist() == [1, 10]
 
 
-@pytest.mark.skipif(not WORD_INDEX.is_file(), reason=f"there is no {WORD_INDEX}, which comes with Keras, not with us")
+@pytest.mark.skipif(WORD_INDEX is None, reason="KERAS_WORD_INDEX does not name the file of the word index")
 def test_the_keras_words_are_those_of_the_published_index_by_rank() -> None:
+    assert WORD_INDEX
     words = read_vocabulary(KERAS_WORDS)
-    ranks = json.loads(WORD_INDEX.read_text(encoding="utf-8"))
+    ranks = json.loads(Path(WORD_INDEX).read_text(encoding="utf-8"))
     by_rank = {rank: word for word, rank in ranks.items()}
     assert words == [by_rank[rank] for rank in range(1, len(words) + 1)]
 
