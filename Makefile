@@ -16,10 +16,10 @@ training: .venv/training
 # The reports stay silent where the shares are reached, so that the last word is pytest's.
 test: .venv/test
 	$(BIN)/pytest --cov --cov-report=
-	@$(BIN)/coverage report --show-missing --include='app/*,bundle/*' --fail-under=100 > .coverage.report \
-	    || { cat .coverage.report; exit 1; }
-	@$(BIN)/coverage report --show-missing --include='training/*' --fail-under=90 > .coverage.report \
-	    || { cat .coverage.report; exit 1; }
+	@$(BIN)/coverage report --show-missing --include='app/*,bundle/*' --fail-under=100 > coverage.txt \
+	    || { cat coverage.txt; exit 1; }
+	@$(BIN)/coverage report --show-missing --include='training/*' --fail-under=90 > coverage.txt \
+	    || { cat coverage.txt; exit 1; }
 
 lint: .venv/test
 	$(BIN)/ruff format --check .
@@ -50,4 +50,4 @@ lock:
 	.venv-lock/bin/uv pip compile --quiet $(COMPILE) --extra cpu -c requirements/test.txt -o requirements/serve.txt
 
 clean:
-	rm -rf .venv .venv-lock .coverage .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-lock .coverage coverage.txt .mypy_cache .pytest_cache .ruff_cache
