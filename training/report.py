@@ -23,7 +23,8 @@ The network continues a run of consecutive letters: `ABC` gives `D`. It answers 
 case, of at most {length}; for letters that are no run within what it was trained on its answer means nothing.""",
     "sentiment": """\
 The network tells whether an English film review is positive or negative. Reviews of 5 and 6 stars of 10 are not
-in its data, so it has never seen a lukewarm one; texts other than film reviews are outside what was measured.
+among the labelled ones, so it was never told nor asked what a lukewarm one is; texts other than film reviews are
+outside what was measured.
 Of a review longer than {length} words and marks, the last {length} are read.""",
 }
 
