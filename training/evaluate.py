@@ -28,9 +28,9 @@ def evaluate(network: keras.Model, examples: Examples) -> Evaluation:
     (area under the ROC curve).
     """
     outputs = network.predict(examples.inputs, batch_size=BATCH).astype(np.float64)
-    probabilities = np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
+    two_classes = outputs.shape[1] == 1
+    probabilities = np.hstack([1 - outputs, outputs]) if two_classes else outputs
     labels = examples.labels.astype(np.int32)
-    two_classes = probabilities.shape[1] == 2
     # As the service does it: a probability of exactly one half is positive.
     answers = (probabilities[:, 1] >= 0.5).astype(int) if two_classes else probabilities.argmax(axis=1)
     # As Keras does it: a probability of exactly 0 would make the loss of all infinite.

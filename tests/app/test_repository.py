@@ -10,7 +10,7 @@ import pytest
 
 from app.errors import ModelNotFoundError, ModelRefusedError, NotReadyError
 from app.repository import Repository
-from bundle.manifest import Description, Manifest
+from bundle.manifest import Description
 from bundle.store import Store
 from tests.app.conftest import Log
 
@@ -31,11 +31,15 @@ class UnreadableStore(Store):
 
 def republish(store: Store, name: str) -> Path:
     """Publish the latest version of a name once more."""
-    latest = store.open(name)
+    return publish(store, name, store.open(name).model_path)
+
+
+def publish(store: Store, name: str, network: Path) -> Path:
+    """Publish a network, right or wrong, with what the latest version of a name says of its own."""
+    latest = store.open(name).manifest
     with store.stage(name) as staged:
-        for file in latest.manifest.files:
-            shutil.copy(latest.folder / file, staged)
-        fields = {field: getattr(latest.manifest, field) for field in Description.model_fields}
+        shutil.copy(network, staged / "model.keras")
+        fields = {field: getattr(latest, field) for field in Description.model_fields}
         return store.publish(staged, Description(**fields)).folder
 
 
@@ -78,16 +82,11 @@ def test_a_model_that_is_being_loaded_is_listed_so(store: Store) -> None:
 
 
 def test_a_network_that_keras_cannot_load_is_refused(
-    store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = republish(store, "next-letter")
-    (folder / "model.keras").write_bytes(b"not a network")
-    manifest = Manifest.read(folder)
-    fields = {field: getattr(manifest, field) for field in Description.model_fields}
-    with store.stage("next-letter") as staged:
-        for file in manifest.files:
-            shutil.copy(folder / file, staged)
-        store.publish(staged, Description(**fields))
+    broken = tmp_path / "broken"
+    broken.write_bytes(b"not a network")
+    publish(store, "next-letter", broken)
     repository = Repository(store)
     monkeypatch.setattr(logging.getLogger("app"), "propagate", True)
     repository.load()
@@ -99,26 +98,18 @@ def test_a_network_that_keras_cannot_load_is_refused(
 
 
 def test_a_network_that_does_not_fit_its_manifest_is_refused(store: Store, small_store: Store) -> None:
-    latest = store.open("next-letter")
-    other = small_store.open("alphabet-variable-length")
-    with store.stage("next-letter") as staged:
-        shutil.copy(other.model_path, staged)
-        fields = {field: getattr(latest.manifest, field) for field in Description.model_fields}
-        store.publish(staged, Description(**fields))
+    publish(store, "next-letter", small_store.open("alphabet-variable-length").model_path)
     repository = Repository(store)
     repository.load()
     with pytest.raises(ModelRefusedError, match=r"maps \(None, 5, 1\)"):
         repository.next_letter(None)
 
 
-def test_a_network_that_answers_nan_is_refused(store: Store) -> None:
-    latest = store.open("next-letter")
-    network = keras.saving.load_model(latest.model_path)
+def test_a_network_that_answers_nan_is_refused(store: Store, tmp_path: Path) -> None:
+    network = keras.saving.load_model(store.open("next-letter").model_path)
     network.set_weights([np.full_like(weights, np.nan) for weights in network.get_weights()])
-    with store.stage("next-letter") as staged:
-        network.save(staged / "model.keras")
-        fields = {field: getattr(latest.manifest, field) for field in Description.model_fields}
-        store.publish(staged, Description(**fields))
+    network.save(tmp_path / "nan.keras")
+    publish(store, "next-letter", tmp_path / "nan.keras")
     repository = Repository(store)
     repository.load()
     with pytest.raises(ModelRefusedError, match="answers with NaN"):
