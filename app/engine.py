@@ -1,60 +1,117 @@
 """One loaded model, compiled: network inputs to probabilities."""
 
-import os
+import logging
+from collections.abc import Callable
+from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
-# Read when TensorFlow and Keras are imported; the backend whatever the user's Keras is set to.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ["KERAS_BACKEND"] = "tensorflow"
+from app.recurrence import rewrite
+from bundle.errors import ManifestError
+from bundle.letters import ALPHABET, LetterCodec
+from bundle.store import Bundle
 
-import keras  # noqa: E402
-import tensorflow as tf  # noqa: E402
+logger = logging.getLogger(__name__)
 
-from bundle.errors import ManifestError  # noqa: E402
-
-# XLA compiles once for each shape, so a batch is filled up to one of these by repeating its last row.
-BATCH_SIZES = (1, 8, 32)
+# XLA compiles once for each shape. The length needs no shapes of its own, as the network starts at the first step that
+# is not padding; a batch is filled up to one of these by repeating its last row.
+BATCH_SIZES = (1, 4, 16)
+TOLERANCE = 1e-5  # between the answers for one row in two batches
 
 
 class Engine:
     """A Keras model compiled by XLA for a fixed set of batch sizes, all of them compiled when it is made.
 
-    `model.predict` is not used: in a service it leaks (keras-team/keras#13118) and costs a hundred times as much.
+    What a batch costs follows its longest row, not the length the network was trained for; the answers are those of
+    the whole length. `model.predict` is not used: in a service it leaks (keras-team/keras#13118) and costs a hundred
+    times as much.
     """
 
-    def __init__(self, model_path: Path, example: NDArray[np.generic], outputs: int) -> None:
-        """Load a model and compile it for inputs of the dtype and shape of the example, [1, ...].
+    batch_sizes = BATCH_SIZES
+
+    def __init__(
+        self,
+        model_path: Path,
+        padding: NDArray[np.generic],
+        example: NDArray[np.generic],
+        outputs: int,
+        threads: int = 1,
+    ) -> None:
+        """Load a model and compile it.
+
+        Args:
+            model_path: a `.keras` file.
+            padding: the input of a row that is nothing but padding, [1, steps, ...], of the dtype of all inputs.
+            example: the input of a row without padding, of the same shape and dtype.
+            outputs: how many numbers the network gives for a row.
+            threads: processor cores that a batch may use; the same for all engines of a process.
 
         Raises:
             ManifestError: the network reads another shape, has another number of outputs, or gives no numbers.
         """
+        if tf.config.threading.get_intra_op_parallelism_threads() != threads:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
         network = keras.saving.load_model(model_path, compile=False)
-        found, expected = (network.input_shape, network.output_shape), ((None, *example.shape[1:]), (None, outputs))
+        found, expected = (network.input_shape, network.output_shape), ((None, *padding.shape[1:]), (None, outputs))
         if found != expected:
             raise ManifestError(
                 f"{model_path} maps {found[0]} to {found[1]}, its manifest says {expected[0]} to {expected[1]}; "
                 "train the bundle again"
             )
-        self._network = network  # the compiled functions hold its variables only weakly
-        function = tf.function(lambda inputs: network(inputs, training=False), jit_compile=True)
-        self._compiled = {
-            size: function.get_concrete_function(tf.TensorSpec((size, *example.shape[1:]), example.dtype))
-            for size in BATCH_SIZES
-        }
-        for size in BATCH_SIZES:
-            if not np.isfinite(self.run(np.repeat(example, size, axis=0))).all():
-                raise ManifestError(f"{model_path} answers with NaN or infinity; train the bundle again")
+        self._compile(rewrite(network, padding), example)
+        short = padding.copy()
+        short[:, -1] = example[:, -1]
+        alone, beside = self.run(short), self.run(np.concatenate([short, example]))
+        if not np.isfinite(beside).all():
+            raise ManifestError(f"{model_path} answers with NaN or infinity; train the bundle again")
+        if abs(alone - beside[:1]).max() > TOLERANCE:
+            # Something before an LSTM mixes the steps, so that what stands in the padding depends on the row.
+            logger.warning("%s runs every step of the padding: its layers mix steps", model_path)
+            self._compile(network, example)
 
     def run(self, inputs: NDArray[np.generic]) -> NDArray[np.float32]:
         """Return the network's outputs, float32 [rows, outputs], for inputs of any number of rows."""
         parts = [self._run_part(inputs[at : at + BATCH_SIZES[-1]]) for at in range(0, len(inputs), BATCH_SIZES[-1])]
-        return np.concatenate(parts)
+        return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+    def _compile(self, network: keras.Model, example: NDArray[np.generic]) -> None:
+        """Compile a network for all batch sizes."""
+        self._network = network  # the compiled functions hold its variables only weakly
+        function = tf.function(lambda inputs: network(inputs, training=False), jit_compile=True)
+        self._compiled: dict[int, Callable[[NDArray[Any]], NDArray[np.float32]]] = {}
+        for size in BATCH_SIZES:
+            inputs = tf.TensorSpec((size, *example.shape[1:]), example.dtype)
+            self._compiled[size] = _call_directly(function.get_concrete_function(inputs))
+            self._run_part(np.repeat(example, size, axis=0))
 
     def _run_part(self, inputs: NDArray[np.generic]) -> NDArray[np.float32]:
         size = next(size for size in BATCH_SIZES if size >= len(inputs))
-        filled = inputs[np.minimum(np.arange(size), len(inputs) - 1)]
-        outputs: NDArray[np.float32] = self._compiled[size](tf.constant(filled)).numpy()
-        return outputs[: len(inputs)]
+        filled = inputs if size == len(inputs) else inputs[np.minimum(np.arange(size), len(inputs) - 1)]
+        return self._compiled[size](filled)[: len(inputs)]
+
+
+def _call_directly(function: tf.types.experimental.ConcreteFunction) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
+    """Return a compiled function that is called without matching its arguments first: 0.07 ms less each time."""
+    run, captured = function.inference_fn.call_preflattened, list(function.captured_inputs)
+
+    def call(inputs: NDArray[Any]) -> NDArray[np.float32]:
+        outputs: NDArray[np.float32] = run([tf.constant(inputs), *captured]).numpy()
+        return outputs
+
+    return call
+
+
+def load_engine(bundle: Bundle, threads: int = 1) -> Engine:
+    """Return the compiled network of a bundle: see `Engine`."""
+    codec, length = bundle.codec, bundle.manifest.preprocessing.length
+    if isinstance(codec, LetterCodec):
+        letters = codec.encode("".join(islice(cycle(ALPHABET), length)))
+        padding, example, outputs = codec.pad([letters[:0]]), codec.pad([letters]), len(bundle.manifest.labels)
+        return Engine(bundle.model_path, padding, example, outputs, threads)
+    ids = codec.encode(" ".join(islice(cycle(codec.vocabulary), length))).ids
+    return Engine(bundle.model_path, codec.pad([ids[:0]]), codec.pad([ids]), outputs=1, threads=threads)

@@ -7,10 +7,10 @@ import keras
 import numpy as np
 import pytest
 
-from app.engine import Engine
+from app.engine import load_engine
 from bundle.letters import ALPHABET, LetterCodec
 from bundle.reviews import ReviewCodec
-from bundle.store import Bundle, Store, read_vocabulary
+from bundle.store import Store, read_vocabulary
 from training import recipes
 from training.alphabet import all_runs
 from training.pipeline import KERAS_WORDS
@@ -18,13 +18,6 @@ from training.pipeline import KERAS_WORDS
 ROOT = Path(__file__).parent.parent
 STORE = Store(ROOT / "models")
 MEGABYTES = 16
-
-
-def engine_of(bundle: Bundle) -> Engine:
-    codec = bundle.codec
-    if isinstance(codec, LetterCodec):
-        return Engine(bundle.model_path, codec.pad([codec.encode("A")]), outputs=26)
-    return Engine(bundle.model_path, codec.pad([codec.encode("").ids]), outputs=1)
 
 
 def test_there_is_a_bundle_of_every_recipe() -> None:
@@ -49,7 +42,7 @@ def test_next_letter_answers_every_run_of_1_to_26_letters() -> None:
     assert isinstance(bundle.codec, LetterCodec)
     runs = list(all_runs(26))
     assert len(runs) == 26 * 26
-    outputs = engine_of(bundle).run(bundle.codec.pad([bundle.codec.encode(run.sequence) for run in runs]))
+    outputs = load_engine(bundle).run(bundle.codec.pad([bundle.codec.encode(run.sequence) for run in runs]))
     assert [ALPHABET[k] for k in outputs.argmax(axis=1)] == [run.target for run in runs]
 
 
@@ -77,7 +70,7 @@ def test_plain_reviews_are_judged_rightly(name: str) -> None:
         "A tender, wonderful film. One of the best I have seen, brilliantly acted and deeply moving.",
         "What a waste of time: a boring plot, awful acting and the worst dialogue. Terrible.",
     ]
-    outputs = engine_of(bundle).run(codec.pad([codec.encode(text).ids for text in texts]))
+    outputs = load_engine(bundle).run(codec.pad([codec.encode(text).ids for text in texts]))
     np.testing.assert_array_equal(outputs[:, 0] > 0.5, [True, False])
 
 
@@ -90,7 +83,7 @@ def test_short_whole_and_cut_reviews_get_the_answers_of_keras(name: str) -> None
     texts = [" ".join(words[k % len(words)] for k in range(count)) for count in (0, 1, 15, 200, 399, 400, 500, 900)]
     inputs = codec.pad([codec.encode(text).ids for text in texts])
     expected = keras.saving.load_model(bundle.model_path).predict(inputs, verbose=0)
-    np.testing.assert_allclose(engine_of(bundle).run(inputs), expected, atol=1e-6)
+    np.testing.assert_allclose(load_engine(bundle).run(inputs), expected, atol=1e-6)
 
 
 def test_the_readme_gives_the_figures_of_the_bundles() -> None:

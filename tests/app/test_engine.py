@@ -1,36 +1,117 @@
+import logging
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from app.engine import BATCH_SIZES, Engine
+from app.engine import BATCH_SIZES, Engine, load_engine
 from bundle.errors import ManifestError
-from bundle.letters import LetterCodec
-from bundle.store import Store
+from bundle.letters import ALPHABET, LetterCodec
+from bundle.store import Bundle, Store
+
+RECIPES = ["next-letter", "alphabet-variable-length", "sentiment", "imdb-500"]
+
+
+def rows(bundle: Bundle, lengths: list[int], seed: int = 0) -> NDArray[np.generic]:
+    """Return the inputs of random texts of these lengths, as many as the network reads at most."""
+    random = np.random.default_rng(seed)
+    if isinstance(bundle.codec, LetterCodec):
+        texts = ["".join(random.choice(list(ALPHABET), max(1, length))) for length in lengths]
+        return bundle.codec.pad([bundle.codec.encode(text) for text in texts])
+    ids = [random.integers(0, bundle.codec.preprocessing.vocabulary_size, length, np.int32) for length in lengths]
+    return bundle.codec.pad(ids)
+
+
+def steps(bundle: Bundle) -> int:
+    return bundle.manifest.preprocessing.length
 
 
 @pytest.fixture(scope="module")
-def engine(small_store: Store) -> Engine:
-    return Engine(small_store.open("next-letter").model_path, np.zeros((1, 26, 1), np.float32), outputs=26)
+def engines(small_store: Store) -> dict[str, Engine]:
+    return {name: load_engine(small_store.open(name)) for name in RECIPES}
 
 
-@pytest.mark.parametrize("rows", [1, 2, BATCH_SIZES[-1], BATCH_SIZES[-1] + 1])
-def test_any_number_of_rows_gives_what_keras_predicts(engine: Engine, small_store: Store, rows: int) -> None:
-    bundle = small_store.open("next-letter")
-    assert isinstance(bundle.codec, LetterCodec)
-    inputs = bundle.codec.pad([bundle.codec.encode("ABCDEFGH"[: 1 + row % 8]) for row in range(rows)])
-    outputs = engine.run(inputs)
-    assert outputs.dtype == np.float32 and outputs.shape == (rows, 26)
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("count", [1, 2, BATCH_SIZES[1] + 1, BATCH_SIZES[-1], BATCH_SIZES[-1] + 1])
+def test_any_number_of_rows_gives_what_keras_predicts(
+    engines: dict[str, Engine], small_store: Store, name: str, count: int
+) -> None:
+    bundle = small_store.open(name)
+    inputs = rows(bundle, [1 + 3 * row % steps(bundle) for row in range(count)])
+    outputs = engines[name].run(inputs)
+    assert outputs.dtype == np.float32
     expected = keras.saving.load_model(bundle.model_path).predict(inputs, verbose=0)
-    np.testing.assert_allclose(outputs, expected, atol=1e-6)
+    np.testing.assert_allclose(outputs, expected, atol=1e-5)
 
 
-def test_a_row_does_not_depend_on_the_others(engine: Engine) -> None:
-    inputs = np.random.default_rng(0).random((BATCH_SIZES[-1], 26, 1), np.float32)
-    alone = np.concatenate([engine.run(inputs[row : row + 1]) for row in range(len(inputs))])
-    np.testing.assert_allclose(engine.run(inputs), alone, atol=1e-6)
+@pytest.mark.parametrize("name", RECIPES)
+@settings(deadline=None, max_examples=20)
+@given(data=st.data())
+def test_an_answer_never_depends_on_the_rest_of_its_batch(
+    engines: dict[str, Engine], small_store: Store, name: str, data: st.DataObject
+) -> None:
+    bundle = small_store.open(name)
+    lengths = data.draw(st.lists(st.integers(1, steps(bundle)), min_size=2, max_size=BATCH_SIZES[-1]))
+    inputs = rows(bundle, lengths, data.draw(st.integers(0, 1000)))
+    alone = np.concatenate([engines[name].run(row[np.newaxis]) for row in inputs])
+    np.testing.assert_allclose(engines[name].run(inputs), alone, atol=1e-6)
 
 
-@pytest.mark.parametrize(("steps", "outputs"), [(25, 26), (26, 2)])
-def test_a_network_of_another_shape_is_refused(small_store: Store, steps: int, outputs: int) -> None:
+@pytest.mark.parametrize("name", RECIPES)
+def test_what_xla_compiles_is_the_same_for_every_input(
+    engines: dict[str, Engine], small_store: Store, name: str
+) -> None:
+    # An input that XLA has to know to compile, such as the place of a slice, is compiled for at every new value.
+    function = tf.function(lambda inputs: engines[name]._network(inputs, training=False), jit_compile=True)
+    programs = {
+        function.experimental_get_compiler_ir(tf.constant(rows(small_store.open(name), [length])))(stage="hlo")
+        for length in (2, 5)
+    }
+    assert len(programs) == 1
+
+
+@pytest.mark.parametrize(("length", "outputs"), [(25, 26), (26, 2)])
+def test_a_network_of_another_shape_is_refused(small_store: Store, length: int, outputs: int) -> None:
+    padding = np.zeros((1, length, 1), np.float32)
     with pytest.raises(ManifestError, match=r"maps \(None, 26, 1\) to \(None, 26\), its manifest says"):
-        Engine(small_store.open("next-letter").model_path, np.zeros((1, steps, 1), np.float32), outputs)
+        Engine(small_store.open("next-letter").model_path, padding, padding + 1, outputs)
+
+
+def save(network: keras.Model, folder: Path) -> Path:
+    network.save(folder / "model.keras")
+    return folder / "model.keras"
+
+
+def test_a_network_that_mixes_steps_before_its_lstm_is_run_at_its_whole_length(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    keras.utils.set_random_seed(0)
+    ids = keras.Input((10,), dtype="int32")
+    words = keras.layers.Embedding(20, 4, embeddings_initializer="normal")(ids)
+    mixed = keras.layers.Conv1D(4, 3, padding="same", use_bias=True, bias_initializer="normal")(words)
+    path = save(keras.Model(ids, keras.layers.Dense(1)(keras.layers.LSTM(4)(mixed))), tmp_path)
+    padding, example = np.zeros((1, 10), np.int32), np.arange(1, 11, dtype=np.int32)[np.newaxis]
+    with caplog.at_level(logging.WARNING, "app"):
+        engine = Engine(path, padding, example, 1)
+    assert "its layers mix steps" in caplog.text
+    inputs = np.where(np.arange(10) < 6, 0, example)
+    np.testing.assert_allclose(engine.run(inputs), keras.saving.load_model(path)(inputs), atol=1e-6)
+
+
+def test_a_network_that_gives_no_numbers_is_refused(tmp_path: Path) -> None:
+    steps = keras.Input((4, 1))
+    network = keras.Model(steps, keras.layers.LSTM(2)(steps))
+    network.set_weights([np.full_like(weight, np.nan) for weight in network.get_weights()])
+    padding = np.zeros((1, 4, 1), np.float32)
+    with pytest.raises(ManifestError, match="NaN or infinity"):
+        Engine(save(network, tmp_path), padding, padding + 1, 2)
+
+
+def test_all_engines_of_a_process_use_as_many_threads(small_store: Store) -> None:
+    with pytest.raises(RuntimeError, match="cannot be modified after initialization"):
+        load_engine(small_store.open("next-letter"), threads=2)

@@ -1,0 +1,285 @@
+"""Keras networks rewritten so that their LSTM layers run only the steps that hold anything but padding.
+
+The answers stay those of the network over its full length. While every row of a batch is still padding, all rows have
+the same state, and it does not depend on the request: it is computed once, when a network is rewritten, and the loop
+starts from it at the first step that is not padding in some row. That is exact with and without a mask.
+
+Two more things make a step cheap. The product of an embedding with the kernel of the LSTM that reads it is a table of
+its own, with a row a word: looking it up replaces half of the multiplications. And a sigmoid is half a tanh,
+sigmoid(z) = (1 + tanh(z / 2)) / 2, so with halved weights the four gates are a single tanh.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+from numpy.typing import NDArray
+
+# A table has 16 bytes a word and unit; with one that is larger than this the embedding is multiplied step by step.
+TABLE_BYTES = 256 * 1024 * 1024
+
+_MERGES = {"concat": layers.Concatenate, "sum": layers.Add, "mul": layers.Multiply, "ave": layers.Average}
+_IDENTITIES = (layers.Dropout, layers.SpatialDropout1D)  # when a network answers
+
+
+def rewrite(network: keras.Model, padding: NDArray[np.generic]) -> keras.Model:
+    """Return a network of the same answers that runs only the steps which are not padding in every row.
+
+    Layers that are not LSTMs with the standard activations are left as they are.
+
+    Args:
+        network: a Functional or Sequential one with one input, [batch, steps, ...], and one output.
+        padding: the input of a row that is nothing but padding, [1, steps, ...].
+    """
+    inputs = keras.Input(batch_shape=network.input_shape, dtype=padding.dtype.name)
+    functional = keras.Model(network.inputs[0], network.outputs[0])  # a Sequential one cannot be rewritten
+    return keras.models.clone_model(
+        functional,
+        input_tensors=inputs,
+        clone_function=lambda layer: layer,
+        call_function=_Rewriter(inputs, padding).call,
+    )
+
+
+class _Rewriter:
+    """Calls the layers of a network one after the other, its LSTMs replaced."""
+
+    def __init__(self, inputs: keras.KerasTensor, padding: NDArray[np.generic]) -> None:
+        self._inputs = inputs
+        self._padding = padding
+        self._start = _FirstStep(padding)(inputs)
+        self._lookups: dict[int, tuple[keras.KerasTensor, NDArray[np.float32]]] = {}
+
+    def call(self, layer: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return what replaces the outputs of a layer for these inputs."""
+        extra = {name for name, value in kwargs.items() if value is not None} - {"mask", "training"}
+        if len(args) == 1 and not extra:
+            (inputs,), mask = args, kwargs.get("mask")
+            if isinstance(layer, _IDENTITIES):
+                return inputs
+            if _is_standard(layer, go_backwards=False):
+                return self._replace(layer, inputs, mask)
+            if type(layer) is layers.Bidirectional and layer.merge_mode in _MERGES:
+                forward, backward = layer.forward_layer, layer.backward_layer
+                if _is_standard(forward, go_backwards=False) and _is_standard(backward, go_backwards=True):
+                    outputs = [self._replace(forward, inputs, mask), self._replace(backward, inputs, mask)]
+                    return _MERGES[layer.merge_mode](name=layer.name)(outputs)
+        outputs = layer(*args, **kwargs)
+        if type(layer) is layers.Embedding:
+            self._lookups[id(outputs)] = args[0], layer.embeddings.numpy()
+        return outputs
+
+    def _replace(
+        self, lstm: layers.LSTM, inputs: keras.KerasTensor, mask: keras.KerasTensor | None
+    ) -> keras.KerasTensor:
+        weights = LSTMWeights.of(lstm)
+        steps = self._run_on_padding(inputs)[0]
+        present = None if mask is None else self._run_on_padding(mask)[0]
+        if lstm.go_backwards and (present is None or present.any()):
+            # Read from its end, a row's padding comes after its words: its state there is the row's own, and so is
+            # what later layers read there.
+            self._start = 0
+        states = weights.run(steps, present)
+        zero_masked = lstm.zero_output_for_mask and mask is not None
+        source = inputs
+        ids, embeddings = self._lookups.get(id(inputs), (None, None))
+        if embeddings is not None and len(embeddings) * weights.kernel.shape[1] * 4 <= TABLE_BYTES:
+            source, weights = ids, weights.look_up(embeddings)
+        return TrimmedLSTM(
+            weights, states, lstm.return_sequences, lstm.go_backwards, zero_masked, name=f"trimmed_{lstm.name}"
+        )(source, start=self._start, mask=mask)
+
+    def _run_on_padding(self, outputs: keras.KerasTensor) -> NDArray[Any]:
+        values: NDArray[Any] = keras.Model(self._inputs, outputs)(self._padding).numpy()
+        return values
+
+
+def _is_standard(layer: Any, go_backwards: bool) -> bool:
+    """Return whether a layer is an LSTM that `TrimmedLSTM` computes."""
+    return (
+        type(layer) is layers.LSTM
+        and layer.activation is keras.activations.tanh
+        and layer.recurrent_activation is keras.activations.sigmoid
+        and layer.go_backwards == go_backwards
+        and not (layer.stateful or layer.return_state)
+        and not (layer.zero_output_for_mask and not layer.return_sequences)
+        and layer.compute_dtype == "float32"
+    )
+
+
+@dataclass(frozen=True)
+class LSTMWeights:
+    """The weights of one LSTM layer; the columns of all are the gates input, forget, candidate, output.
+
+    `kernel` is float32 [features, 4 * units], or with `table` that of a row a word, [words, 4 * units], which has the
+    bias in it; `recurrent` is [units, 4 * units], `bias` [4 * units].
+    """
+
+    kernel: NDArray[np.float32]
+    recurrent: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    is_table: bool = False
+
+    @classmethod
+    def of(cls, lstm: layers.LSTM) -> "LSTMWeights":
+        """Return the weights of a layer."""
+        cell = lstm.cell
+        bias = cell.bias.numpy() if cell.use_bias else np.zeros(4 * cell.units, np.float32)
+        return cls(cell.kernel.numpy(), cell.recurrent_kernel.numpy(), bias)
+
+    def look_up(self, embeddings: NDArray[np.float32]) -> "LSTMWeights":
+        """Return the weights for the ids of words, embedded by float32 [words, features]."""
+        table = embeddings @ self.kernel + self.bias
+        return LSTMWeights(table, self.recurrent, np.zeros_like(self.bias), is_table=True)
+
+    def run(
+        self, steps: NDArray[np.float32], present: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the states of one row before every step and after the last.
+
+        Args:
+            steps: float32 [steps, features].
+            present: bool [steps], False where a step is masked.
+
+        Returns:
+            The hidden and the carry state, each float32 [steps + 1, units].
+        """
+        units = len(self.recurrent)
+        hidden, carry = np.zeros((2, len(steps) + 1, units), np.float32)
+        projected = steps @ self.kernel + self.bias
+        for step in range(len(steps)):
+            if present is not None and not present[step]:
+                hidden[step + 1], carry[step + 1] = hidden[step], carry[step]
+                continue
+            gates = projected[step] + hidden[step] @ self.recurrent
+            entering, kept, candidate, shown = gates.reshape(4, units)
+            carry[step + 1] = _sigmoid(kept) * carry[step] + _sigmoid(entering) * np.tanh(candidate)
+            hidden[step + 1] = _sigmoid(shown) * np.tanh(carry[step + 1])
+        return hidden, carry
+
+
+def _sigmoid(numbers: NDArray[np.float32]) -> NDArray[np.float32]:
+    halves: NDArray[np.float32] = np.tanh(numbers * np.float32(0.5)) * np.float32(0.5)
+    return halves + np.float32(0.5)
+
+
+class _FirstStep(layers.Layer):  # type: ignore[misc]  # Keras has no types
+    """Finds the first step that is not padding in every row, int32 []; the number of steps if there is none."""
+
+    def __init__(self, padding: NDArray[np.generic]) -> None:
+        super().__init__(name="first_step")
+        self._padding = tf.constant(padding)
+
+    def compute_output_spec(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        del inputs
+        return keras.KerasTensor((), "int32")
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        different = inputs != self._padding
+        filled = tf.reduce_any(different, axis=[axis for axis in range(len(inputs.shape)) if axis != 1])
+        steps = inputs.shape[1]
+        return tf.reduce_min(tf.where(filled, tf.range(steps), steps))
+
+
+class TrimmedLSTM(layers.Layer):  # type: ignore[misc]  # Keras has no types
+    """An LSTM that starts at a step given with its inputs, from the state that the padding before it leaves."""
+
+    def __init__(
+        self,
+        weights: LSTMWeights,
+        states: tuple[NDArray[np.float32], NDArray[np.float32]],
+        return_sequences: bool,
+        go_backwards: bool,
+        zero_masked: bool,
+        name: str,
+    ) -> None:
+        """Take the weights, and the states of a row of nothing but padding before every step: see `LSTMWeights.run`.
+
+        With `go_backwards` the steps are run from the last, from a state of zeros. Sequences are returned in the
+        order of the steps either way.
+        """
+        super().__init__(name=name)
+        self.supports_masking = True
+        self._units = len(weights.recurrent)
+        half = np.repeat(np.array([0.5, 0.5, 1, 0.5], np.float32), self._units)  # turns tanh into sigmoid
+        # A tensor, so that all that is compiled shares a table; the smaller ones become part of the programs.
+        self._kernel = tf.constant(weights.kernel * half)
+        self._recurrent = weights.recurrent * half
+        self._bias = weights.bias * half
+        self._is_table = weights.is_table
+        self._padding_hidden, self._padding_carry = states
+        self._return_sequences = return_sequences
+        self._go_backwards = go_backwards
+        self._zero_masked = zero_masked
+
+    def compute_output_spec(
+        self, inputs: keras.KerasTensor, start: keras.KerasTensor, mask: keras.KerasTensor | None = None
+    ) -> keras.KerasTensor:
+        """Return shape and dtype of the outputs."""
+        del start, mask
+        batch, steps = inputs.shape[:2]
+        return keras.KerasTensor((batch, steps, self._units) if self._return_sequences else (batch, self._units))
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
+        """Return no mask: every layer of a rewritten network is given its mask as an argument."""
+        del inputs, mask
+
+    def call(self, inputs: tf.Tensor, start: tf.Tensor, mask: tf.Tensor | None = None) -> tf.Tensor:
+        """Return the last hidden state, float32 [batch, units], or all of them, [batch, steps, units].
+
+        Args:
+            inputs: float32 [batch, steps, features], or with a table the ids of words, int32 [batch, steps].
+            start: int32 [], the first step to run; every row is padding before.
+            mask: bool [batch, steps], False where the state is kept.
+        """
+        batch, steps = tf.shape(inputs)[0], inputs.shape[1]
+        start = tf.convert_to_tensor(start)
+        by_step = tf.transpose(inputs, [1, 0, *range(2, len(inputs.shape))])
+        present = None if mask is None else tf.transpose(mask)[:, :, tf.newaxis]
+        if self._go_backwards:
+            hidden = carry = tf.zeros((batch, self._units))
+        else:
+            # Gathered, not sliced: for XLA the place of a slice is part of the program, and each would be compiled.
+            hidden = tf.gather(self._padding_hidden, tf.fill([batch], start))
+            carry = tf.gather(self._padding_carry, tf.fill([batch], start))
+
+        def run_step(
+            number: tf.Tensor, hidden: tf.Tensor, carry: tf.Tensor, outputs: Any
+        ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, Any]:
+            step = steps - 1 - (number - start) if self._go_backwards else number
+            activated = tf.tanh(self._project(tf.gather(by_step, step)) + hidden @ self._recurrent)
+            entering, kept, candidate, shown = tf.split(activated, 4, axis=1)
+            new_carry = (0.5 + 0.5 * kept) * carry + (0.5 + 0.5 * entering) * candidate
+            new_hidden = (0.5 + 0.5 * shown) * tf.tanh(new_carry)
+            if present is not None:
+                is_present = tf.gather(present, step)
+                new_carry = tf.where(is_present, new_carry, carry)
+                new_hidden = tf.where(is_present, new_hidden, hidden)
+            if self._return_sequences:
+                shown = tf.where(is_present, new_hidden, 0) if self._zero_masked else new_hidden
+                outputs = outputs.write(step, shown)
+            return number + 1, new_hidden, new_carry, outputs
+
+        outputs = (
+            tf.TensorArray(tf.float32, steps, element_shape=(inputs.shape[0], self._units))
+            if self._return_sequences
+            else ()
+        )
+        _, hidden, _, outputs = tf.while_loop(
+            lambda number, *_: number < steps, run_step, (start, hidden, carry, outputs)
+        )
+        if not self._return_sequences:
+            return hidden
+        if self._zero_masked:
+            before = tf.zeros(())
+        else:
+            before = hidden[tf.newaxis] if self._go_backwards else self._padding_hidden[1:, tf.newaxis]
+        is_before = (tf.range(steps) < start)[:, tf.newaxis, tf.newaxis]
+        return tf.transpose(tf.where(is_before, before, outputs.stack()), [1, 0, 2])
+
+    def _project(self, step: tf.Tensor) -> tf.Tensor:
+        """Return the part of the gates that comes from the inputs of one step, float32 [batch, 4 * units]."""
+        return tf.gather(self._kernel, step) if self._is_table else step @ self._kernel + self._bias
