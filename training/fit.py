@@ -1,5 +1,9 @@
 """The one fit loop."""
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import keras
@@ -52,15 +56,47 @@ def fit(
     if settings.patience is not None:
         watched = "loss" if held_out is None else "val_loss"
         callbacks.append(keras.callbacks.EarlyStopping(watched, patience=settings.patience, restore_best_weights=True))
-    history = model.fit(
-        training.inputs,
-        training.labels,
-        batch_size=settings.batch_size,
-        epochs=settings.epochs,
-        validation_data=None if held_out is None else (held_out.inputs, held_out.labels),
-        callbacks=callbacks,
-    )
+    with _interrupted_between_steps() as interruption:
+        history = model.fit(
+            training.inputs,
+            training.labels,
+            batch_size=settings.batch_size,
+            epochs=settings.epochs,
+            validation_data=None if held_out is None else (held_out.inputs, held_out.labels),
+            callbacks=[*callbacks, interruption],
+        )
     return {name: [float(value) for value in values] for name, values in history.history.items()}
+
+
+class _Interruption(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+    """Raises KeyboardInterrupt after the step in which Ctrl-C was pressed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pressed = False
+
+    def press(self, *_: object) -> None:
+        self._pressed = True
+
+    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+        del batch, logs
+        if self._pressed:
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def _interrupted_between_steps() -> Iterator[_Interruption]:
+    """Keep Ctrl-C from breaking into a step: what TensorFlow's threads still write to would be freed under them."""
+    interruption = _Interruption()
+    previous = signal.getsignal(signal.SIGINT)
+    replaced = previous is signal.default_int_handler and threading.current_thread() is threading.main_thread()
+    if replaced:
+        signal.signal(signal.SIGINT, interruption.press)
+    try:
+        yield interruption
+    finally:
+        if replaced:
+            signal.signal(signal.SIGINT, previous)
 
 
 def _make_optimiser(settings: TrainingSettings, examples: int) -> keras.optimizers.Optimizer:
