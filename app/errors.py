@@ -3,6 +3,7 @@
 A message says what came, what was expected and what to do.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -34,7 +35,7 @@ class RequestError(ServiceError):
 
     status: ClassVar[HTTPStatus]
     kind: ClassVar[str]
-    headers: ClassVar[Mapping[str, str]] = {}
+    headers: Mapping[str, str] = {}
 
     def __init__(self, detail: str, errors: Sequence[FieldProblem] = ()) -> None:
         """Take what to tell the client, and the fields it is about if it is about fields."""
@@ -97,7 +98,31 @@ class NotReadyError(RequestError):
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     kind = "not-ready"
-    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
+    headers: Mapping[str, str] = {"Retry-After": "1"}
+
+
+class OverloadedError(RequestError):
+    """More is waiting than the service can answer in time."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    kind = "overloaded"
+
+    def __init__(self, detail: str, seconds: float) -> None:
+        """Take what to tell the client, and how long what is waiting takes."""
+        after = max(1, math.ceil(seconds))
+        super().__init__(f"{detail}; try again in {after} s")
+        self.headers = {"Retry-After": str(after)}
+
+
+class DeadlineError(RequestError):
+    """The deadline passed before the answer was there."""
+
+    status = HTTPStatus.GATEWAY_TIMEOUT
+    kind = "deadline"
+
+
+class ClientLeftError(ServiceError):
+    """The client has closed the connection, so that there is nobody to answer."""
 
 
 class ModelRefusedError(RequestError):
@@ -147,18 +172,7 @@ async def _answer_request_error(request: Request, error: Exception) -> JSONRespo
 
 async def _answer_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    found = error.errors()
-    problems = [_describe(problem) for problem in found[:LISTED_ERRORS]]
-    if more := len(found) - len(problems):
-        problems.append(FieldProblem(type="more", loc=["body"], msg=f"{more} more errors are not listed"))
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip()
-    if any(problem.loc == ["body"] for problem in problems) and not media_type.endswith("json"):
-        came = f"the content-type is {media_type!r}" if media_type else "there is no content-type"
-        return make_response(
-            UnsupportedMediaTypeError(f"{came}; send JSON with the header content-type: application/json"),
-            request.url.path,
-        )
-    return make_response(invalid_input(problems), request.url.path)
+    return make_response(invalid_input(describe(error.errors())), request.url.path)
 
 
 async def _answer_http_error(request: Request, error: Exception) -> JSONResponse:
@@ -169,18 +183,21 @@ async def _answer_http_error(request: Request, error: Exception) -> JSONResponse
         HTTPStatus.METHOD_NOT_ALLOWED: MethodNotAllowedError(
             f"{path} does not answer {request.method}; /docs shows what it does"
         ),
-        # What FastAPI makes of a body that json.loads fails on with anything but a JSONDecodeError.
-        HTTPStatus.BAD_REQUEST: invalid_input(
-            [FieldProblem(type="json_invalid", loc=["body"], msg="the body is not JSON in UTF-8; send a JSON object")]
-        ),
     }
     response = make_response(known[error.status_code], path)
     response.headers.update(error.headers or {})
     return response
 
 
-def _describe(problem: Mapping[str, Any]) -> FieldProblem:
-    """Return a validation error of FastAPI as it is sent; texts and numbers are echoed, lists and objects are not."""
-    value = problem.get("input")
-    echo = value if isinstance(value, (str, int, float)) else None
-    return FieldProblem(type=problem["type"], loc=list(problem["loc"]), msg=problem["msg"], input=echo)
+def describe(errors: Sequence[Any], *within: str) -> list[FieldProblem]:
+    """Return validation errors of pydantic as they are sent, their places within a part of the request.
+
+    Texts and numbers are echoed, lists and objects are not. Of many errors the first are told.
+    """
+    problems = []
+    for error in errors[:LISTED_ERRORS]:
+        echo = error["input"] if isinstance(error["input"], (str, int, float)) else None
+        problems.append(FieldProblem(type=error["type"], loc=[*within, *error["loc"]], msg=error["msg"], input=echo))
+    if more := len(errors) - len(problems):
+        problems.append(FieldProblem(type="more", loc=["body"], msg=f"{more} more errors are not listed"))
+    return problems

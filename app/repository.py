@@ -1,14 +1,20 @@
 """Which models are loaded and which one answers."""
 
+import gc
 import logging
+import os
 import threading
 import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from app.batcher import Batcher, Row
 from app.errors import ModelNotFoundError, ModelRefusedError, NotReadyError
 from app.logs import annotate_request
 from app.predictors import NextLetterPredictor, Predictor, SentimentPredictor
 from app.schemas import ModelSummary
+from app.settings import Settings
 from bundle.errors import BundleError
 from bundle.letters import LetterCodec
 from bundle.manifest import Task
@@ -20,9 +26,11 @@ logger = logging.getLogger(__name__)
 class Repository:
     """The latest version of every bundle in a store, loaded and warm, or with the reason why not."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, settings: Settings) -> None:
         """Take the store; nothing is read before `load`."""
         self._store = store
+        self._settings = settings
+        self._engines = ThreadPoolExecutor(settings.engine_workers, thread_name_prefix="engine")
         self._names: list[str] = []
         self._unreadable = ""
         self._predictors: dict[str, Predictor] = {}
@@ -36,21 +44,13 @@ class Repository:
             self._names = self._store.names()
         except OSError as error:
             self._unreadable = f" ({error})"
-        for name in self._names:
-            if self._stopped.is_set():
-                return
-            started = time.monotonic()
-            try:
-                self._predictors[name] = _load(self._store.open(name))
-            except BundleError as error:
-                self._refuse(name, str(error))
-            except Exception:
-                # Whatever Keras, XLA or the disk make of a bundle, the others are served.
-                self._refuse(name, "its network cannot be loaded; the service's log has the reason", exc_info=True)
-            else:
-                manifest = self._predictors[name].bundle.manifest
-                seconds = round(time.monotonic() - started, 3)
-                logger.info("loaded", extra={"model": name, "version": manifest.version, "seconds": seconds})
+        with ThreadPoolExecutor(os.cpu_count()) as threads:  # what XLA compiles, it compiles beside Python
+            list(threads.map(self._load_one, self._names))
+        if self._stopped.is_set():
+            return
+        # What TensorFlow and the models have made stays; looking through it would stop requests for 0.1 s and more.
+        gc.collect()
+        gc.freeze()
         if not self._names:
             logger.error(self._no_models())
         self._loaded.set()
@@ -62,6 +62,10 @@ class Repository:
     def stop(self) -> None:
         """Load no further model."""
         self._stopped.set()
+
+    def close(self) -> None:
+        """End the threads that run the engines."""
+        self._engines.shutdown()
 
     def check_ready(self) -> None:
         """Return if every model is loaded and warm, and there is one.
@@ -111,6 +115,40 @@ class Repository:
         """Return every model in the store, by name."""
         return [self._summarise(name) for name in self._names]
 
+    def _load_one(self, name: str) -> None:
+        if self._stopped.is_set():
+            return
+        started = time.monotonic()
+        try:
+            self._predictors[name] = self._open(self._store.open(name))
+        except BundleError as error:
+            self._refuse(name, str(error))
+        except Exception:
+            # Whatever Keras, XLA or the disk make of a bundle, the others are served.
+            self._refuse(name, "its network cannot be loaded; the service's log has the reason", exc_info=True)
+        else:
+            manifest = self._predictors[name].bundle.manifest
+            seconds = round(time.monotonic() - started, 3)
+            logger.info("loaded", extra={"model": name, "version": manifest.version, "seconds": seconds})
+
+    def _open(self, bundle: Bundle) -> Predictor:
+        """Load and warm one bundle."""
+        from app.engine import load_engine  # imports TensorFlow, which takes seconds: health checks answer before
+
+        codec, settings = bundle.codec, self._settings
+        engine = load_engine(bundle, settings.engine_threads)
+        pad: Callable[[Sequence[Any]], Row] = codec.pad
+        batcher = Batcher(
+            run=lambda rows: engine.run(pad(rows)),
+            batch_sizes=engine.batch_sizes,
+            executor=self._engines,
+            workers=settings.engine_workers,
+            capacity=settings.max_queue,
+        )
+        if isinstance(codec, LetterCodec):
+            return NextLetterPredictor(bundle, codec, batcher)
+        return SentimentPredictor(bundle, codec, batcher)
+
     def _find_for(self, task: Task, name: str | None) -> Predictor:
         name = name or task  # the default model of a task has its name
         predictor = self.find(name)
@@ -143,15 +181,3 @@ class Repository:
     def _refuse(self, name: str, why: str, **log: Any) -> None:
         self._refused[name] = why
         logger.error("refused: %s", why, extra={"model": name}, **log)
-
-
-def _load(bundle: Bundle) -> Predictor:
-    """Load and warm one bundle."""
-    from app.engine import Engine  # imports TensorFlow, which takes seconds: health checks answer before
-
-    codec, labels = bundle.codec, bundle.manifest.labels
-    if isinstance(codec, LetterCodec):
-        engine = Engine(bundle.model_path, codec.pad([codec.encode("A")]), outputs=len(labels))
-        return NextLetterPredictor(bundle, codec, engine.run)
-    engine = Engine(bundle.model_path, codec.pad([codec.encode("").ids]), outputs=1)
-    return SentimentPredictor(bundle, codec, engine.run)

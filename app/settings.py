@@ -2,9 +2,9 @@
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import SettingsError
@@ -21,9 +21,19 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1, description="Bytes in the body of a request.")
     max_text_characters: int = Field(default=100_000, ge=1, description="Characters in one text or sequence.")
     max_batch: int = Field(default=128, ge=1, description="Texts or sequences in one batch request.")
+    max_queue: int = Field(default=1024, ge=1, description="Texts or sequences that may wait for one model.")
+    deadline_ms: int = Field(default=5000, ge=1, description="Milliseconds in which a request has to be answered.")
+    engine_workers: int = Field(default=2, ge=1, description="Batches of one model that are run at a time.")
+    engine_threads: int = Field(default=1, ge=1, description="Processor cores that one batch may use.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least severe level that is logged."
     )
+
+    @model_validator(mode="after")
+    def _a_batch_fits_in_the_queue(self) -> Self:
+        if self.max_queue < self.max_batch:
+            raise ValueError(f"max_queue {self.max_queue} has no place for a batch of max_batch {self.max_batch}")
+        return self
 
 
 def read_settings() -> Settings:
@@ -39,7 +49,7 @@ def read_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         problems = (
-            f"{PREFIX}{str(problem['loc'][0]).upper()}={problem['input']}: {problem['msg']}"
+            "".join(f"{PREFIX}{str(name).upper()}={problem['input']}: " for name in problem["loc"]) + problem["msg"]
             for problem in error.errors()
         )
         raise SettingsError("; ".join(problems)) from error

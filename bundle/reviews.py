@@ -42,7 +42,7 @@ class KerasTokeniser(BaseModel):
     def split(self, text: str) -> list[str]:
         """Return the words of a text, in order."""
         # Split at the space alone: other white space ("\r") stays inside words, as it did there.
-        return [word for word in text.lower().translate(_FILTERS_TO_SPACES).split(" ") if word]
+        return list(filter(None, text.lower().translate(_FILTERS_TO_SPACES).split(" ")))
 
 
 class WordTokeniser(BaseModel):
@@ -106,6 +106,15 @@ class EncodedReview:
     words_cut: int
 
 
+class _Ids(dict[str, int]):
+    """The ids of words; a word that is none of them has the id `unknown`."""
+
+    unknown: int
+
+    def __missing__(self, word: str) -> int:
+        return self.unknown
+
+
 class ReviewCodec:
     """Codes reviews with one vocabulary."""
 
@@ -117,7 +126,8 @@ class ReviewCodec:
         """
         self.preprocessing = preprocessing
         self.vocabulary = tuple(vocabulary)
-        self._ids = {word: rank + preprocessing.rank_offset for rank, word in enumerate(self.vocabulary, 1)}
+        self._ids = _Ids((word, rank + preprocessing.rank_offset) for rank, word in enumerate(self.vocabulary, 1))
+        self._ids.unknown = preprocessing.unknown_id
         expected = preprocessing.vocabulary_size - RESERVED_IDS
         if len(self.vocabulary) != expected or len(self._ids) != expected:
             raise ManifestError(
@@ -131,8 +141,8 @@ class ReviewCodec:
         constants = self.preprocessing
         words = constants.tokeniser.split(text)
         used = words[-constants.length :]
-        start = [constants.start_id] if len(words) < constants.length else []
-        ids = start + [self._ids.get(word, constants.unknown_id) for word in used]
+        ids: list[int] = [constants.start_id] if len(words) < constants.length else []
+        ids.extend(map(self._ids.__getitem__, used))
         return EncodedReview(np.array(ids, np.int32), len(used), len(words) - len(used))
 
     def pad(self, reviews: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:

@@ -10,15 +10,20 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from rich.console import Console
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # before TensorFlow is imported
+
+import tensorflow as tf
 
 from app.main import create_app
 from app.settings import Settings
 from bundle.store import Store
 from training import recipes
 from training.pipeline import train
+
+tf.config.threading.set_intra_op_parallelism_threads(1)  # as the service does; nobody can later
 
 # Generous: only a broken service takes so long, and then the test fails.
 SECONDS = 120
@@ -68,8 +73,14 @@ def small_store(tmp_path_factory: pytest.TempPathFactory, reviews: Path) -> Stor
 
 @contextmanager
 def serve(settings: Settings, loaded: bool = True) -> Iterator[httpx.Client]:
-    """Serve the app on a free port, by default until all models are loaded before the client is given."""
-    app = create_app(settings)
+    """Serve a new app on a free port, by default until all models are loaded before the client is given."""
+    with serve_app(create_app(settings), loaded) as client:
+        yield client
+
+
+@contextmanager
+def serve_app(app: FastAPI, loaded: bool = True) -> Iterator[httpx.Client]:
+    """Serve an app on a free port: see `serve`."""
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5))
     with socket.create_server(("127.0.0.1", 0)) as listener:  # connections queue until the server accepts them
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -8,32 +8,28 @@ from app.errors import (
     INTERNAL_ERROR,
     PROBLEM_TYPE,
     BodyTooLargeError,
+    DeadlineError,
     InternalError,
     ModelNotFoundError,
     ModelRefusedError,
     NotReadyError,
+    OverloadedError,
     RequestError,
     UnsupportedMediaTypeError,
     make_problem,
 )
 from app.repository import Repository
-from app.settings import Settings
 
 Responses = dict[int | str, dict[str, Any]]
 
 
-def _repository(request: Request) -> Repository:
+# Asynchronous, though it waits for nothing: FastAPI runs other functions in threads.
+async def _repository(request: Request) -> Repository:
     repository: Repository = request.app.state.repository
     return repository
 
 
-def _settings(request: Request) -> Settings:
-    settings: Settings = request.app.state.settings
-    return settings
-
-
 RepositoryDependency = Annotated[Repository, Depends(_repository)]
-SettingsDependency = Annotated[Settings, Depends(_settings)]
 
 
 def describe_errors(path: str, *errors: RequestError) -> Responses:
@@ -65,4 +61,6 @@ def describe_prediction_errors(path: str, *errors: RequestError) -> Responses:
         InternalError(INTERNAL_ERROR),
         NotReadyError("sentiment is not loaded; try again in a second"),
         ModelRefusedError("sentiment is refused: models/sentiment/1/model.keras cannot be read; restore it"),
+        OverloadedError("1024 texts are waiting, and at most 1024 may; 1 more have no place", 0.4),
+        DeadlineError("the deadline passed before the answer was there; try again later or allow it more time"),
     )

@@ -1,10 +1,11 @@
 """`POST /next-letter` and its batch."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from app.errors import invalid_input
 from app.predictors import check_limits, locate
-from app.routes import RepositoryDependency, SettingsDependency, describe_prediction_errors
+from app.routes import describe_prediction_errors
+from app.routes.prediction import DeadlineHeader, PredictionRoute, get_deadline, get_repository, get_settings
 from app.schemas import (
     FieldProblem,
     NextLetterAnswer,
@@ -13,7 +14,7 @@ from app.schemas import (
     NextLetterRequest,
 )
 
-router = APIRouter(tags=["next letter"])
+router = APIRouter(route_class=PredictionRoute, tags=["next letter"])
 
 _DIGIT = "'1' (U+0031) at position 2 (the first is 0) is not a letter; send letters A-Z or a-z only"
 
@@ -26,13 +27,16 @@ _DIGIT = "'1' (U+0031) at position 2 (the first is 0) is not a letter; send lett
         invalid_input([FieldProblem(type="letters", loc=["body", "sequence"], msg=_DIGIT, input="1")]),
     ),
 )
-def predict(
-    request: NextLetterRequest, repository: RepositoryDependency, settings: SettingsDependency
-) -> NextLetterAnswer:
+async def predict(body: NextLetterRequest, request: Request, deadline_ms: DeadlineHeader = None) -> NextLetterAnswer:
     """Answer which letter comes next, with its probability and those of the `top_k` likeliest."""
-    sequences = locate("sequence", request.sequence)
-    check_limits(sequences, settings)
-    return repository.next_letter(request.model).predict(sequences, request.top_k)[0]
+    sequences = locate("sequence", body.sequence)
+    check_limits(sequences, get_settings(request))
+    prediction = (
+        get_repository(request)
+        .next_letter(body.model)
+        .predict(sequences, body.top_k, get_deadline(request, deadline_ms))
+    )
+    return (await prediction)[0]
 
 
 @router.post(
@@ -43,10 +47,15 @@ def predict(
         invalid_input([FieldProblem(type="letters", loc=["body", "sequences", 4], msg=_DIGIT, input="1")]),
     ),
 )
-def predict_batch(
-    request: NextLetterBatchRequest, repository: RepositoryDependency, settings: SettingsDependency
+async def predict_batch(
+    body: NextLetterBatchRequest, request: Request, deadline_ms: DeadlineHeader = None
 ) -> NextLetterBatchAnswer:
     """Answer several sequences in their order, each as if it had been sent alone."""
-    sequences = locate("sequences", request.sequences)
-    check_limits(sequences, settings)
-    return NextLetterBatchAnswer(answers=repository.next_letter(request.model).predict(sequences, request.top_k))
+    sequences = locate("sequences", body.sequences)
+    check_limits(sequences, get_settings(request))
+    prediction = (
+        get_repository(request)
+        .next_letter(body.model)
+        .predict(sequences, body.top_k, get_deadline(request, deadline_ms))
+    )
+    return NextLetterBatchAnswer(answers=await prediction)

@@ -1,13 +1,14 @@
 """`POST /sentiment` and its batch."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from app.errors import invalid_input
 from app.predictors import check_limits, locate
-from app.routes import RepositoryDependency, SettingsDependency, describe_prediction_errors
+from app.routes import describe_prediction_errors
+from app.routes.prediction import DeadlineHeader, PredictionRoute, get_deadline, get_repository, get_settings
 from app.schemas import FieldProblem, SentimentAnswer, SentimentBatchAnswer, SentimentBatchRequest, SentimentRequest
 
-router = APIRouter(tags=["sentiment"])
+router = APIRouter(route_class=PredictionRoute, tags=["sentiment"])
 
 _LONG = "the text has 120000 characters, the limit is 100000; shorten it"
 
@@ -20,13 +21,12 @@ _LONG = "the text has 120000 characters, the limit is 100000; shorten it"
         invalid_input([FieldProblem(type="text_too_long", loc=["body", "text"], msg=_LONG)]),
     ),
 )
-def predict(
-    request: SentimentRequest, repository: RepositoryDependency, settings: SettingsDependency
-) -> SentimentAnswer:
+async def predict(body: SentimentRequest, request: Request, deadline_ms: DeadlineHeader = None) -> SentimentAnswer:
     """Answer whether a review is positive or negative, and how many of its words were read."""
-    texts = locate("text", request.text)
-    check_limits(texts, settings)
-    return repository.sentiment(request.model).predict(texts)[0]
+    texts = locate("text", body.text)
+    check_limits(texts, get_settings(request))
+    prediction = get_repository(request).sentiment(body.model).predict(texts, get_deadline(request, deadline_ms))
+    return (await prediction)[0]
 
 
 @router.post(
@@ -37,10 +37,11 @@ def predict(
         invalid_input([FieldProblem(type="text_too_long", loc=["body", "texts", 4], msg=_LONG)]),
     ),
 )
-def predict_batch(
-    request: SentimentBatchRequest, repository: RepositoryDependency, settings: SettingsDependency
+async def predict_batch(
+    body: SentimentBatchRequest, request: Request, deadline_ms: DeadlineHeader = None
 ) -> SentimentBatchAnswer:
     """Answer several reviews in their order, each as if it had been sent alone."""
-    texts = locate("texts", request.texts)
-    check_limits(texts, settings)
-    return SentimentBatchAnswer(answers=repository.sentiment(request.model).predict(texts))
+    texts = locate("texts", body.texts)
+    check_limits(texts, get_settings(request))
+    prediction = get_repository(request).sentiment(body.model).predict(texts, get_deadline(request, deadline_ms))
+    return SentimentBatchAnswer(answers=await prediction)

@@ -88,7 +88,9 @@ def test_another_content_type_is_refused(client: httpx.Client, media_type: str |
     assert "content-type: application/json" in problem["detail"]
 
 
-@pytest.mark.parametrize("media_type", ["application/json; charset=utf-8", "application/vnd.review+json"])
+@pytest.mark.parametrize(
+    "media_type", ["application/json; charset=utf-8", "application/vnd.review+json", "Application/JSON"]
+)
 def test_every_spelling_of_json_is_taken(client: httpx.Client, media_type: str) -> None:
     response = client.post("/sentiment", content=b'{"text": "good"}', headers={"content-type": media_type})
     assert response.status_code == 200

@@ -69,11 +69,13 @@ def test_every_documented_error_has_a_valid_example(openapi: dict[str, Any]) -> 
                     documented.add(kind)
     assert documented == {
         "body-too-large",
+        "deadline",
         "internal-error",
         "invalid-input",
         "model-not-found",
         "model-refused",
         "not-ready",
+        "overloaded",
         "unsupported-media-type",
     }
 

@@ -10,6 +10,7 @@ import pytest
 
 from app.errors import ModelNotFoundError, ModelRefusedError, NotReadyError
 from app.repository import Repository
+from app.settings import Settings
 from bundle.manifest import Description
 from bundle.store import Store
 from tests.app.conftest import Log
@@ -45,13 +46,13 @@ def publish(store: Store, name: str, network: Path) -> Path:
 
 def test_the_latest_version_answers(store: Store) -> None:
     republish(store, "next-letter")
-    repository = Repository(store)
+    repository = Repository(store, Settings())
     repository.load()
     assert repository.next_letter(None).bundle.manifest.version == 2
 
 
 def test_before_loading_nothing_is_ready(store: Store) -> None:
-    repository = Repository(store)
+    repository = Repository(store, Settings())
     with pytest.raises(NotReadyError):
         repository.check_ready()
     with pytest.raises(NotReadyError):
@@ -60,7 +61,7 @@ def test_before_loading_nothing_is_ready(store: Store) -> None:
 
 
 def test_a_stopped_repository_loads_no_further_model(store: Store) -> None:
-    repository = Repository(store)
+    repository = Repository(store, Settings())
     repository.stop()
     repository.load()
     assert [(model.name, model.status) for model in repository.summaries()] == [("next-letter", "loading")]
@@ -71,7 +72,7 @@ def test_a_model_that_is_being_loaded_is_listed_so(store: Store) -> None:
     contents = manifest.read_bytes()
     manifest.unlink()
     os.mkfifo(manifest)  # whoever reads it waits until somebody writes
-    repository = Repository(store)
+    repository = Repository(store, Settings())
     thread = threading.Thread(target=repository.load)
     thread.start()
     with manifest.open("wb") as pipe:  # returns once the repository reads
@@ -87,7 +88,7 @@ def test_a_network_that_keras_cannot_load_is_refused(
     broken = tmp_path / "broken"
     broken.write_bytes(b"not a network")
     publish(store, "next-letter", broken)
-    repository = Repository(store)
+    repository = Repository(store, Settings())
     monkeypatch.setattr(logging.getLogger("app"), "propagate", True)
     repository.load()
     with pytest.raises(ModelRefusedError, match="its network cannot be loaded"):
@@ -99,7 +100,7 @@ def test_a_network_that_keras_cannot_load_is_refused(
 
 def test_a_network_that_does_not_fit_its_manifest_is_refused(store: Store, small_store: Store) -> None:
     publish(store, "next-letter", small_store.open("alphabet-variable-length").model_path)
-    repository = Repository(store)
+    repository = Repository(store, Settings())
     repository.load()
     with pytest.raises(ModelRefusedError, match=r"maps \(None, 5, 1\)"):
         repository.next_letter(None)
@@ -110,14 +111,14 @@ def test_a_network_that_answers_nan_is_refused(store: Store, tmp_path: Path) -> 
     network.set_weights([np.full_like(weights, np.nan) for weights in network.get_weights()])
     network.save(tmp_path / "nan.keras")
     publish(store, "next-letter", tmp_path / "nan.keras")
-    repository = Repository(store)
+    repository = Repository(store, Settings())
     repository.load()
     with pytest.raises(ModelRefusedError, match="answers with NaN"):
         repository.next_letter(None)
 
 
 def test_a_folder_that_cannot_be_read_is_no_models_with_the_reason(store: Store) -> None:
-    repository = Repository(UnreadableStore(store.root))
+    repository = Repository(UnreadableStore(store.root), Settings())
     repository.load()
     with pytest.raises(NotReadyError, match="there are no models in .*models .*Permission denied.*; train or mount"):
         repository.check_ready()
@@ -128,7 +129,7 @@ def test_an_unknown_name_is_not_found_while_others_are_loaded(store: Store) -> N
     contents = manifest.read_bytes()
     manifest.unlink()
     os.mkfifo(manifest)
-    repository = Repository(store)
+    repository = Repository(store, Settings())
     thread = threading.Thread(target=repository.load)
     thread.start()
     with manifest.open("wb") as pipe:
@@ -141,13 +142,13 @@ def test_an_unknown_name_is_not_found_while_others_are_loaded(store: Store) -> N
 
 
 def test_a_task_without_its_default_model_says_so(store: Store) -> None:
-    repository = Repository(store)
+    repository = Repository(store, Settings())
     repository.load()
     with pytest.raises(ModelNotFoundError, match="there is no model 'sentiment'; there are: next-letter"):
         repository.sentiment(None)
 
 
 def test_loading_is_logged_with_name_and_version(store: Store, log: Log) -> None:
-    Repository(store).load()
+    Repository(store, Settings()).load()
     line = log.wait_for(message="loaded")
     assert (line["model"], line["version"]) == ("next-letter", 1)

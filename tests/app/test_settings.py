@@ -30,6 +30,12 @@ def test_a_wrong_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> No
         read_settings()
 
 
+def test_a_queue_without_place_for_a_batch_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LSTM_SERVE_MAX_QUEUE", "127")
+    with pytest.raises(SettingsError, match="max_queue 127 has no place for a batch of max_batch 128"):
+        read_settings()
+
+
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError):
         Settings().max_batch = 1  # type: ignore[misc]

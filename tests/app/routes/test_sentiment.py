@@ -1,10 +1,15 @@
+import asyncio
+from collections.abc import Iterable
+
 import httpx
 import keras
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bundle.reviews import ReviewCodec
+from app import predictors
+from app.predictors import SentimentPredictor
+from bundle.reviews import EncodedReview, ReviewCodec
 from bundle.store import Bundle, Store
 
 TEXTS = ["A wonderful film.", "An awful, boring film!", "", "film " * 500, "<br />", "tender"]
@@ -62,3 +67,18 @@ def test_no_text_makes_the_service_fail(client: httpx.Client, text: str, model: 
     request = {"text": text, "model": model}
     assert client.post("/sentiment", json=request).status_code in (200, 404, 422)
     assert client.post("/sentiment/batch", json={"texts": [text, ""]}).status_code == 200
+
+
+def test_long_texts_are_tokenised_beside_the_event_loop(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {"texts": TEXTS}
+    inline = client.post("/sentiment/batch", json=texts).json()
+    monkeypatch.setattr(predictors, "INLINE_CHARACTERS", 10)
+    encode, threads = SentimentPredictor._encode, set()
+
+    def spy(predictor: SentimentPredictor, texts: Iterable[str]) -> list[EncodedReview]:
+        threads.add(asyncio._get_running_loop())
+        return encode(predictor, texts)
+
+    monkeypatch.setattr(SentimentPredictor, "_encode", spy)
+    assert client.post("/sentiment/batch", json=texts).json() == inline
+    assert threads == {None}  # a thread without an event loop

@@ -1,0 +1,243 @@
+"""The queue of one model: gathers rows of unequal lengths and runs them in batches.
+
+While the engine is busy, rows gather; whenever it is free, the most urgent row is run at once, together with rows of a
+similar length. So an idle service never waits, and a busy one runs the larger batches the more there is to do.
+
+The engine's threads take from the queue by themselves for as long as it holds anything, so that an event loop that is
+flooded with requests does not keep them waiting. They are woken by the event loop's thread, where everything else
+happens; a single row that takes little time is run there too, as handing it over would cost about as much again.
+"""
+
+import asyncio
+import math
+import threading
+import time
+from bisect import insort
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from operator import attrgetter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import DeadlineError, OverloadedError
+
+Row = NDArray[np.generic]
+RunRows = Callable[[Sequence[Row]], NDArray[np.float32]]
+
+# No row of a batch is filled up with padding by more than this share of the longest row.
+PADDING_SHARE = 0.25
+# What a batch costs besides its steps, in steps: about 0.1 ms, and 1.6 microseconds a step (benchmarks/engine.py).
+FIXED_STEPS = 64
+# A batch is filled up to the next size of the engine if at least this share of it are rows.
+FILLED_SHARE = 0.75
+# A single row is run in the event loop's thread if rows take no longer than this: meanwhile nothing else is answered.
+INLINE_SECONDS = 0.001
+# Weight of the newest batch in the measured time of a row.
+NEWEST_WEIGHT = 0.1
+
+
+@dataclass(eq=False, slots=True)
+class _Request:
+    """The rows of one request, which are answered together."""
+
+    future: asyncio.Future[NDArray[np.float32]]
+    outputs: list[NDArray[np.float32]]
+    missing: int
+
+
+@dataclass(eq=False, slots=True)
+class _Entry:
+    """One row in the queue, and its place among those of its request."""
+
+    urgency: tuple[float, int]  # the deadline, and among equal ones the order of arrival
+    steps: int  # what running it alone costs
+    index: int
+    row: Row
+    request: _Request
+
+
+_urgency = attrgetter("urgency")
+
+
+class Batcher:
+    """Runs rows on an engine, those of similar length together, the most urgent first."""
+
+    def __init__(
+        self,
+        run: RunRows,
+        batch_sizes: Sequence[int],
+        executor: Executor,
+        workers: int,
+        capacity: int,
+        inline_seconds: float = INLINE_SECONDS,
+    ) -> None:
+        """Take the engine.
+
+        Args:
+            run: unpadded rows, each [steps, ...], to float32 [rows, outputs]; called in any thread.
+            batch_sizes: numbers of rows that the engine runs without filling up, ascending.
+            executor: where the engine is run.
+            workers: batches that are run at a time.
+            capacity: rows that may wait.
+            inline_seconds: what a row may take at most to be run in the event loop's thread.
+        """
+        self._run = run
+        self._batch_sizes = tuple(batch_sizes)
+        self._executor = executor
+        self._workers = workers
+        self._capacity = capacity
+        self._inline_seconds = inline_seconds
+        self._lock = threading.Lock()  # of the queue and the number of batches that are run
+        self._queue: list[_Entry] = []  # the most urgent first
+        self._running = 0
+        self._scheduled = False
+        self._arrivals = 0
+        self._row_seconds = 0.0  # what a row takes, over the batches of late
+
+    async def run(self, rows: Sequence[Row], deadline: float) -> NDArray[np.float32]:
+        """Return the engine's outputs for the rows of one request, float32 [rows, outputs].
+
+        A cancelled call gives its places in the queue back.
+
+        Args:
+            rows: unpadded, each [steps, ...].
+            deadline: when the answer is worth nothing any more, in the event loop's seconds (`time.monotonic`).
+
+        Raises:
+            OverloadedError: the rows have no place in the queue, or would wait there past the deadline.
+            DeadlineError: the deadline has passed; what had not been run is not run.
+        """
+        loop = asyncio.get_running_loop()
+        self.admit(len(rows), deadline)
+        request = _Request(loop.create_future(), [np.empty(0, np.float32)] * len(rows), len(rows))
+        with self._lock:
+            for index, row in enumerate(rows):
+                self._arrivals += 1
+                entry = _Entry((deadline, self._arrivals), len(row) + FIXED_STEPS, index, row, request)
+                insort(self._queue, entry, key=_urgency)
+        self._schedule(loop)
+        timer = loop.call_at(deadline, _expire, request)
+        try:
+            return await request.future
+        finally:
+            timer.cancel()
+            if request.missing:
+                with self._lock:
+                    self._queue = [entry for entry in self._queue if entry.request is not request]
+
+    def admit(self, rows: int, deadline: float) -> None:
+        """Return if so many rows have a place in the queue, so that a caller can ask before it prepares them.
+
+        Raises:
+            OverloadedError, DeadlineError: see `run`.
+        """
+        seconds = deadline - asyncio.get_running_loop().time()
+        waiting = len(self._queue)
+        wait = (waiting + rows) * self._row_seconds / self._workers
+        if seconds <= 0:
+            raise DeadlineError("the deadline had passed before the request was queued; allow it more time")
+        if waiting + rows > self._capacity:
+            raise OverloadedError(
+                f"{waiting} texts are waiting, and at most {self._capacity} may; {rows} more have no place", wait
+            )
+        if waiting and wait > seconds:
+            raise OverloadedError(
+                f"{waiting} texts are waiting, which takes about {wait:.1f} s, the request has {seconds:.1f} s", wait
+            )
+
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Dispatch once everything that arrived with this request is in the queue."""
+        if not self._scheduled:
+            self._scheduled = True
+            loop.call_soon(self._dispatch, loop)
+
+    def _dispatch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start the workers that are idle; those that are busy take from the queue by themselves."""
+        self._scheduled = False
+        with self._lock:
+            idle = self._workers - self._running
+            batches = [batch for _ in range(idle) if (batch := self._take_batch())]
+            self._running += len(batches)
+        if list(map(len, batches)) == [1] and self._running == 1 and 0 < self._row_seconds <= self._inline_seconds:
+            self._finish(batches[0], *self._run_batch(batches[0]))
+            with self._lock:
+                self._running -= 1
+            self._schedule(loop)
+        else:
+            for batch in batches:
+                self._executor.submit(self._work, loop, batch)
+
+    def _work(self, loop: asyncio.AbstractEventLoop, batch: Sequence[_Entry]) -> None:
+        """Run a batch in a thread of the engine, and go on with the next: a busy event loop holds up nothing."""
+        loop.call_soon_threadsafe(self._finish, batch, *self._run_batch(batch))
+        with self._lock:
+            following = self._take_batch()
+            if not following:
+                self._running -= 1
+        if following:
+            self._executor.submit(self._work, loop, following)  # behind what other models have submitted
+
+    def _run_batch(self, batch: Sequence[_Entry]) -> tuple[NDArray[np.float32] | Exception, float]:
+        """Return the outputs, or the error that the engine ended with, and the seconds it took."""
+        started = time.perf_counter()
+        outputs: NDArray[np.float32] | Exception
+        try:
+            outputs = self._run([entry.row for entry in batch])
+        except Exception as error:
+            outputs = error
+        return outputs, time.perf_counter() - started
+
+    def _finish(self, batch: Sequence[_Entry], outputs: NDArray[np.float32] | Exception, seconds: float) -> None:
+        """Answer the requests whose last rows these were."""
+        newest = seconds / len(batch)
+        self._row_seconds += NEWEST_WEIGHT * (newest - self._row_seconds) if self._row_seconds else newest
+        for place, entry in enumerate(batch):
+            request = entry.request
+            if request.future.done():
+                continue
+            if isinstance(outputs, Exception):
+                request.future.set_exception(outputs)
+                continue
+            request.outputs[entry.index] = outputs[place]
+            request.missing -= 1
+            if not request.missing:
+                request.future.set_result(np.stack(request.outputs))
+
+    def _take_batch(self) -> list[_Entry]:
+        """Take the most urgent row from the queue, and what can be run with it, the more urgent before the less.
+
+        What is too late or has nobody left who waits is dropped. The caller holds the lock.
+        """
+        now = time.monotonic()
+        batch: list[_Entry] = []
+        left: list[_Entry] = []
+        shortest, longest = math.inf, 0.0
+        for at, entry in enumerate(self._queue):
+            if len(batch) == self._batch_sizes[-1]:
+                left += self._queue[at:]
+                break
+            if entry.request.future.done() or entry.urgency[0] <= now:
+                continue
+            shorter, longer = min(shortest, entry.steps), max(longest, entry.steps)
+            if shorter >= (1 - PADDING_SHARE) * longer:
+                batch.append(entry)
+                shortest, longest = shorter, longer
+            else:
+                left.append(entry)
+        size = _round_rows(len(batch), self._batch_sizes)
+        self._queue = sorted(batch[size:] + left, key=_urgency)
+        return batch[:size]
+
+
+def _round_rows(rows: int, batch_sizes: Iterable[int]) -> int:
+    """Return how many of the rows to run now, so that an engine of these batch sizes has little to fill up."""
+    return min(rows, max((size for size in batch_sizes if rows >= FILLED_SHARE * size), default=0))
+
+
+def _expire(request: _Request) -> None:
+    if not request.future.done():
+        request.future.set_exception(
+            DeadlineError("the deadline passed before the answer was there; try again later or allow it more time")
+        )

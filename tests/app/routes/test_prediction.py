@@ -1,0 +1,151 @@
+"""Deadlines, a full queue and clients that leave, asked of a real service whose engine waits for a signal."""
+
+import asyncio
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from fastapi import Request
+from numpy.typing import NDArray
+
+from app.batcher import Batcher, Row
+from app.main import create_app
+from app.routes.prediction import DEADLINE_HEADER, _unless_client_leaves
+from app.settings import Settings
+from bundle.store import Store
+from tests.app.conftest import Log
+from tests.conftest import SECONDS, serve_app
+
+
+class BlockedEngine:
+    """Answers 1 for every row once it is let through."""
+
+    def __init__(self) -> None:
+        self.started: SimpleQueue[int] = SimpleQueue()  # rows of each batch
+        self.let_through = threading.Event()
+
+    def run(self, rows: Sequence[Row]) -> NDArray[np.float32]:
+        self.started.put(len(rows))
+        assert self.let_through.wait(SECONDS)
+        return np.ones((len(rows), 1), np.float32)
+
+
+@dataclass
+class Blocked:
+    """A service whose engine is blocked, and where four texts may wait."""
+
+    client: httpx.Client
+    engine: BlockedEngine
+    batcher: Batcher
+
+    def ask(self, texts: int = 1, **options: Any) -> httpx.Response:
+        return self.client.post("/sentiment/batch", json={"texts": ["good"] * texts}, **options)
+
+    def wait_for_queue(self, texts: int) -> None:
+        """Wait until so many texts are in the queue."""
+        end = time.monotonic() + SECONDS
+        while len(self.batcher._queue) != texts:
+            assert time.monotonic() < end
+
+
+@pytest.fixture
+def blocked(small_store: Store, tmp_path: Path) -> Iterator[Blocked]:
+    shutil.copytree(small_store.root / "sentiment", tmp_path / "sentiment")
+    app = create_app(Settings(models=tmp_path, max_batch=4, max_queue=4, engine_workers=1))
+    with serve_app(app) as client:
+        blocked = Blocked(client, BlockedEngine(), app.state.repository.sentiment(None)._batcher)
+        blocked.batcher._run = blocked.engine.run
+        yield blocked
+        blocked.engine.let_through.set()
+
+
+def test_a_full_queue_is_told_with_when_to_come_again(blocked: Blocked) -> None:
+    with ThreadPoolExecutor() as threads:
+        running = threads.submit(blocked.ask)
+        blocked.engine.started.get(timeout=SECONDS)
+        waiting = threads.submit(blocked.ask, 4)
+        blocked.wait_for_queue(4)
+        response = blocked.ask()
+        assert response.status_code == 503
+        assert response.json()["type"].endswith(":overloaded")
+        assert "4 texts are waiting" in response.json()["detail"]
+        assert int(response.headers["retry-after"]) >= 1
+        blocked.engine.let_through.set()
+        assert [answered.result().status_code for answered in (running, waiting)] == [200, 200]
+
+
+def test_a_deadline_that_passes_is_told(blocked: Blocked) -> None:
+    response = blocked.ask(headers={DEADLINE_HEADER: "1"})
+    assert response.status_code == 504
+    assert response.json()["type"].endswith(":deadline")
+
+
+@pytest.mark.parametrize("milliseconds", ["0", "-1", "1.5", "soon", "", "\u00b2", "9" * 5000])
+def test_a_deadline_that_is_no_number_of_milliseconds_is_refused(client: httpx.Client, milliseconds: str) -> None:
+    headers = {DEADLINE_HEADER: milliseconds.encode("latin-1")}
+    response = client.post("/sentiment", json={"text": "good"}, headers=headers)  # type: ignore[arg-type]
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["loc"] == ["header", DEADLINE_HEADER]
+
+
+def test_a_deadline_beyond_that_of_the_service_is_that_of_the_service(client: httpx.Client) -> None:
+    headers = {DEADLINE_HEADER: "99999999999"}
+    assert client.post("/sentiment", json={"text": "good"}, headers=headers).status_code == 200
+
+
+def test_a_client_that_leaves_gives_its_places_back(blocked: Blocked, log: Log) -> None:
+    body = b'{"texts": ["good", "good", "good", "good"]}'
+    head = b"POST /sentiment/batch HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    with ThreadPoolExecutor() as threads:
+        running = threads.submit(blocked.ask)
+        blocked.engine.started.get(timeout=SECONDS)
+        port = blocked.client.base_url.port
+        assert port is not None
+        with socket.create_connection((blocked.client.base_url.host, port)) as connection:
+            connection.sendall(head % len(body) + body)
+            blocked.wait_for_queue(4)
+        blocked.wait_for_queue(0)
+        assert log.wait_for(message="the client left before an answer")["path"] == "/sentiment/batch"
+        staying = threads.submit(blocked.ask, 3)
+        blocked.wait_for_queue(3)
+        blocked.engine.let_through.set()
+        assert [answered.result().status_code for answered in (running, staying)] == [200, 200]
+    assert blocked.engine.started.get(timeout=SECONDS) == 3  # and not the four of who left
+    assert blocked.engine.started.empty()
+
+
+def test_a_batch_that_fails_is_an_internal_error_with_its_reason_in_the_log(
+    blocked: Blocked, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocked.engine.let_through, "wait", lambda _: False)
+    response = blocked.ask()
+    assert response.status_code == 500
+    assert response.json()["type"].endswith(":internal-error")
+    assert "AssertionError" in log.wait_for(message="unexpected error")["traceback"]
+    monkeypatch.undo()
+    blocked.engine.let_through.set()
+    assert blocked.ask().status_code == 200
+
+
+def test_a_handler_that_the_server_cancels_is_cancelled() -> None:
+    async def never() -> Any:
+        await asyncio.Event().wait()
+
+    async def test() -> None:
+        handler = asyncio.ensure_future(_unless_client_leaves(Request({"type": "http"}, never), never()))
+        await asyncio.sleep(0)
+        handler.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await handler
+
+    asyncio.run(test())

@@ -1,0 +1,411 @@
+"""The queue, with an engine that waits for a signal: nothing here depends on how fast the machine is."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from app.batcher import FIXED_STEPS, PADDING_SHARE, Batcher, Row, _expire
+from app.errors import DeadlineError, OverloadedError
+from tests.conftest import SECONDS
+
+SIZES = (1, 4, 16)
+
+
+class Engine:
+    """Answers a row with its length and its first number, each batch once it is let through."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []  # the first number of every row
+        self.lengths: list[list[int]] = []
+        self.threads: list[int] = []
+        self.failing: set[int] = set()
+        self._started: SimpleQueue[None] = SimpleQueue()
+        self._let_through = threading.Semaphore(0)
+
+    def run(self, rows: Sequence[Row]) -> NDArray[np.float32]:
+        numbers = [int(row[0]) for row in rows]
+        self.batches.append(numbers)
+        self.lengths.append([len(row) for row in rows])
+        self.threads.append(threading.get_ident())
+        self._started.put(None)
+        assert self._let_through.acquire(timeout=SECONDS)
+        if self.failing & set(numbers):
+            raise RuntimeError("the engine failed")
+        return np.array([[len(row), row[0]] for row in rows], np.float32)
+
+    def let_through(self, batches: int = 1_000_000) -> None:
+        self._let_through.release(batches)
+
+    async def started(self) -> None:
+        """Wait until one more batch has begun."""
+        await asyncio.to_thread(self._started.get, timeout=SECONDS)
+
+
+def row(number: int, length: int = 10) -> Row:
+    return np.full(length, number, np.int32)
+
+
+Test = Callable[[Engine, Batcher], Coroutine[Any, Any, None]]
+
+
+def run(test: Test, workers: int = 1, capacity: int = 100, inline_seconds: float = 0) -> None:
+    """Run a test in an event loop of its own, with a batcher and its engine."""
+    engine = Engine()
+    with ThreadPoolExecutor(workers) as executor:
+        batcher = Batcher(engine.run, SIZES, executor, workers, capacity, inline_seconds)
+
+        async def limited() -> None:
+            try:
+                await asyncio.wait_for(test(engine, batcher), SECONDS)
+            finally:
+                engine.let_through()
+
+        asyncio.run(limited())
+
+
+def ask(batcher: Batcher, *rows: Row, seconds: float = SECONDS) -> "asyncio.Task[NDArray[np.float32]]":
+    """Queue a request, whose answer the task returns."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    return asyncio.ensure_future(batcher.run(rows, deadline))
+
+
+async def occupy(engine: Engine, batcher: Batcher) -> "asyncio.Task[NDArray[np.float32]]":
+    """Make the engine busy with row 0."""
+    first = ask(batcher, row(0))
+    await engine.started()
+    return first
+
+
+async def settle() -> None:
+    """Let everything run that can."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def test_an_idle_engine_runs_a_request_at_once() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        engine.let_through()
+        outputs = await ask(batcher, row(7, 3))
+        assert outputs.tolist() == [[3, 7]]
+        assert engine.batches == [[7]]
+
+    run(test)
+
+
+def test_requests_that_arrive_together_are_run_together() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        engine.let_through()
+        await asyncio.gather(*(ask(batcher, row(number)) for number in range(1, 5)))
+        assert engine.batches == [[1, 2, 3, 4]]
+
+    run(test)
+
+
+def test_requests_gather_while_the_engine_is_busy() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        first = await occupy(engine, batcher)
+        others = [ask(batcher, row(number)) for number in range(1, 17)]
+        await settle()
+        assert engine.batches == [[0]]
+        engine.let_through()
+        await asyncio.gather(first, *others)
+        assert engine.batches == [[0], list(range(1, 17))]
+
+    run(test)
+
+
+def test_every_row_gets_its_own_answer_in_the_order_of_its_request() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        first = await occupy(engine, batcher)
+        lengths = [[5, 300, 6], [7], [301, 8, 9, 302]]
+        asked = [ask(batcher, *(row(length, length) for length in request)) for request in lengths]
+        engine.let_through()
+        for request, task in zip(lengths, asked, strict=True):
+            assert (await task).tolist() == [[length, length] for length in request]
+        await first
+
+    run(test)
+
+
+def test_what_does_not_fill_a_batch_of_the_engine_is_left_for_the_next() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        first = await occupy(engine, batcher)
+        others = [ask(batcher, row(number)) for number in range(1, 9)]
+        engine.let_through()
+        await asyncio.gather(first, *others)
+        # 8 of 16 would be half empty; 3 of 4 is full enough.
+        assert [len(batch) for batch in engine.batches] == [1, 4, 4]
+        engine.batches.clear()
+        await asyncio.gather(*(ask(batcher, row(number)) for number in range(5)))
+        assert [len(batch) for batch in engine.batches] == [4, 1]
+        engine.batches.clear()
+        await asyncio.gather(*(ask(batcher, row(number)) for number in range(3)))
+        assert [len(batch) for batch in engine.batches] == [3]
+
+    run(test)
+
+
+def test_rows_of_unlike_lengths_are_run_apart() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        first = await occupy(engine, batcher)
+        lengths = [400, 10, 390, 20, 395, 15, 380, 5]
+        others = [ask(batcher, row(number, length)) for number, length in enumerate(lengths, 1)]
+        engine.let_through()
+        await asyncio.gather(first, *others)
+        assert engine.lengths[1:] == [[400, 390, 395, 380], [10, 20, 15, 5]]
+
+    run(test)
+
+
+@settings(deadline=None, max_examples=20)
+@given(requests=st.lists(st.lists(st.integers(1, 500), min_size=1, max_size=5), min_size=1, max_size=20))
+def test_no_row_is_filled_up_by_more_than_the_stated_share(requests: list[list[int]]) -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        first = await occupy(engine, batcher)
+        others = [ask(batcher, *(row(1, length) for length in request)) for request in requests]
+        engine.let_through()
+        await asyncio.gather(first, *others)
+        for lengths in engine.lengths:
+            steps = [length + FIXED_STEPS for length in lengths]
+            assert min(steps) >= (1 - PADDING_SHARE) * max(steps)
+        assert sum(map(len, engine.lengths)) == 1 + sum(map(len, requests))
+
+    run(test, capacity=1000)
+
+
+def test_the_most_urgent_row_is_run_first() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        first = await occupy(engine, batcher)
+        patient = [ask(batcher, row(number)) for number in (1, 2)]
+        urgent = ask(batcher, row(3, 400), seconds=SECONDS / 2)
+        engine.let_through()
+        await asyncio.gather(first, *patient, urgent)
+        assert engine.batches == [[0], [3], [1], [2]]
+
+    run(test)
+
+
+def test_a_long_row_is_not_starved_by_short_ones_that_keep_coming() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        first = await occupy(engine, batcher)
+        others = [ask(batcher, row(1)) for _ in range(4)] + [ask(batcher, row(2, 500))]
+        for turn in range(3):
+            others += [ask(batcher, row(3)) for _ in range(4)]
+            await settle()
+            engine.let_through(1)
+            await engine.started()
+            assert ([2] in engine.batches) == (turn > 0)
+        engine.let_through()
+        await asyncio.gather(first, *others)
+
+    run(test)
+
+
+def test_a_full_queue_refuses_and_keeps_what_it_has() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        first = await occupy(engine, batcher)
+        waiting = [ask(batcher, row(number)) for number in range(1, 4)]
+        await settle()
+        with pytest.raises(OverloadedError, match="3 texts are waiting, and at most 4 may; 2 more") as refusal:
+            await ask(batcher, row(4), row(5))
+        assert refusal.value.headers == {"Retry-After": "1"}
+        last = ask(batcher, row(6))
+        engine.let_through()
+        await asyncio.gather(first, *waiting, last)
+        assert engine.batches == [[0], [1, 2, 3, 6]]
+
+    run(test, capacity=4)
+
+
+def test_a_request_that_would_wait_past_its_deadline_is_refused_and_told_how_long() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        first = await occupy(engine, batcher)
+        waiting = ask(batcher, row(1), row(2), row(3))
+        await settle()
+        batcher._row_seconds = 2.0  # as if measured
+        with pytest.raises(OverloadedError, match="takes about 8.0 s, the request has 5.0 s") as refusal:
+            await ask(batcher, row(4), seconds=5)
+        assert refusal.value.headers == {"Retry-After": "8"}
+        patient = ask(batcher, row(5), seconds=20)
+        engine.let_through()
+        await asyncio.gather(first, waiting, patient)
+
+    run(test)
+
+
+def test_the_time_of_a_row_is_measured() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        engine.let_through()
+        await ask(batcher, row(1))
+        first = batcher._row_seconds
+        assert first > 0
+        await ask(batcher, row(1))
+        assert batcher._row_seconds != first
+
+    run(test)
+
+
+def test_a_row_whose_deadline_passes_in_the_queue_is_not_run() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        first = await occupy(engine, batcher)
+        late = ask(batcher, row(1), row(2), seconds=0.001)
+        with pytest.raises(DeadlineError, match="the deadline passed"):
+            await late
+        punctual = ask(batcher, row(3))
+        engine.let_through()
+        await asyncio.gather(first, punctual)
+        assert engine.batches == [[0], [3]]
+
+    run(test)
+
+
+def test_a_request_whose_deadline_passes_while_it_is_run_is_answered_then() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        late = ask(batcher, row(1), seconds=0.001)
+        await engine.started()
+        with pytest.raises(DeadlineError):
+            await late
+        engine.let_through()
+        assert (await ask(batcher, row(2))).tolist() == [[10, 2]]
+
+    run(test)
+
+
+def test_a_deadline_that_passes_as_the_answer_comes_changes_nothing() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        engine.let_through()
+        finish = batcher._finish
+
+        def finish_late(batch: Any, outputs: Any, seconds: float) -> None:
+            finish(batch, outputs, seconds)
+            _expire(batch[0].request)
+
+        batcher._finish = finish_late  # type: ignore[method-assign]
+        assert (await ask(batcher, row(1))).tolist() == [[10, 1]]
+
+    run(test)
+
+
+def test_a_request_that_comes_after_its_deadline_is_not_queued() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        with pytest.raises(DeadlineError, match="had passed before"):
+            await ask(batcher, row(1), seconds=0)
+        assert engine.batches == []
+
+    run(test)
+
+
+def test_a_cancelled_request_frees_its_places_and_is_not_run() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        first = await occupy(engine, batcher)
+        leaving = ask(batcher, row(1), row(2), row(3))
+        await settle()
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        staying = ask(batcher, row(4), row(5), row(6))
+        engine.let_through()
+        await asyncio.gather(first, staying)
+        assert engine.batches == [[0], [4, 5, 6]]
+
+    run(test, capacity=3)
+
+
+def test_a_request_cancelled_before_it_is_dispatched_leaves_the_engine_alone() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        leaving = ask(batcher, row(1))
+        asyncio.get_running_loop().call_soon(leaving.cancel)  # after it is queued, before it is dispatched
+        await settle()
+        assert leaving.cancelled()
+        engine.let_through()
+        await ask(batcher, row(2))
+        assert engine.batches == [[2]]
+
+    run(test)
+
+
+def test_a_batch_that_fails_fails_its_requests_and_no_others() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        engine.failing = {2}
+        first = await occupy(engine, batcher)
+        failing = [ask(batcher, row(number)) for number in range(1, 5)]
+        spared = ask(batcher, row(9, 400))
+        engine.let_through()
+        for task in failing:
+            with pytest.raises(RuntimeError, match="the engine failed"):
+                await task
+        assert (await spared).tolist() == [[400, 9]]
+        assert (await ask(batcher, row(5))).tolist() == [[10, 5]]
+        await first
+
+    run(test)
+
+
+def test_the_other_rows_of_a_request_that_failed_are_not_run() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        engine.failing = {1}
+        first = await occupy(engine, batcher)
+        failing = ask(batcher, *(row(number, length) for number, length in enumerate([5, 5, 5, 400, 400], 1)))
+        await settle()
+        engine.let_through(2)
+        with pytest.raises(RuntimeError):
+            await failing
+        await first
+        engine.let_through()
+        await ask(batcher, row(9))
+        assert [4, 5] not in engine.batches and [9] in engine.batches
+
+    run(test)
+
+
+def test_as_many_batches_as_there_are_workers_are_run_at_a_time() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        asked = [ask(batcher, row(1)), ask(batcher, row(2, 400)), ask(batcher, row(3))]
+        await engine.started()
+        await engine.started()
+        await settle()
+        assert sorted(engine.batches) == [[1], [2]]
+        engine.let_through()
+        await asyncio.gather(*asked)
+
+    run(test, workers=2)
+
+
+def test_a_single_row_that_takes_little_is_run_in_the_thread_of_the_event_loop() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        engine.let_through()
+        await ask(batcher, row(1))  # is measured first
+        await ask(batcher, row(2))
+        await ask(batcher, row(3), row(4), row(5))
+        here = threading.get_ident()
+        assert [thread == here for thread in engine.threads] == [False, True, False]
+
+    run(test, inline_seconds=SECONDS)
+
+
+def test_a_single_row_that_fails_in_the_thread_of_the_event_loop_is_answered_too() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        engine.let_through()
+        await ask(batcher, row(1))
+        engine.failing = {2}
+        with pytest.raises(RuntimeError, match="the engine failed"):
+            await ask(batcher, row(2))
+        assert (await ask(batcher, row(3))).tolist() == [[10, 3]]
+
+    run(test, inline_seconds=SECONDS)
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> Iterator[None]:
+    before = threading.active_count()
+    yield
+    assert threading.active_count() <= before + 1  # asyncio's own pool may keep one
