@@ -1,0 +1,156 @@
+"""An open-loop load: requests are sent when their time has come, whether or not the ones before are answered.
+
+Runs in a process of its own, `python -m benchmarks.openloop`, with an `Order` in JSON on its standard input and the
+`Load` in JSON on its standard output. Latency counts from the time a request was meant to be sent at, so that a slow
+server cannot hide behind requests that were never sent (Tene, "How NOT to Measure Latency": coordinated omission).
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import uvloop
+
+from benchmarks.sender import LOST, Sender
+from benchmarks.servers import HOST, ServerError
+
+_DRAIN_SECONDS = 15  # for what is unanswered when the last request has been sent
+_REQUESTS = 1_000_000  # no order is larger
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to send: the bodies in a file, one a line, in turn, at `rate` requests a second for `seconds`.
+
+    `warm_up` are the first of the seconds, of which no figure but `lost` tells; `deadline` is the latency in seconds
+    up to which an answer is of use. `connections` are opened beforehand, and more when all are waiting for an answer,
+    up to `limit` in all; past that a request waits for one, and its latency has begun.
+    """
+
+    port: int
+    path: str
+    bodies: str
+    rate: float
+    seconds: float
+    warm_up: float = 1
+    deadline: float = 5
+    connections: int = 256
+    limit: int = 2000
+    schedule: Literal["poisson", "even"] = "poisson"
+    seed: int = 7
+
+
+@dataclass(frozen=True)
+class Load:
+    """What came of an order after its warm-up; rates a second, latencies in milliseconds from the planned sending.
+
+    `goodput` counts the answers of 200 to 299 within the deadline by when they came; `accepted`, `statuses` and the
+    latencies (of accepted requests) tell of the requests by when they were to be sent. `lost` were sent and had no
+    answer; `held` had to wait for a connection, `unsent` until the end; `bare` were refused with 503 without
+    Retry-After; `late_p99` is by how much requests that were not held were sent after their time, and `core` the share
+    of one processor core that this load took.
+    """
+
+    offered: float
+    sent: float
+    goodput: float
+    requests: int
+    accepted: int
+    statuses: dict[str, int]
+    p50: float | None
+    p99: float | None
+    lost: int
+    held: int
+    unsent: int
+    bare: int
+    late_p99: float | None
+    connections: int
+    core: float
+
+
+def run(order: Order) -> Load:
+    """Send an order from a process of its own.
+
+    Raises:
+        ServerError: the server cannot be reached, or the process fails or does not end.
+    """
+    command = [sys.executable, "-m", "benchmarks.openloop"]
+    limit = order.seconds + _DRAIN_SECONDS + 30
+    try:
+        ended = subprocess.run(
+            command, input=json.dumps(asdict(order)), capture_output=True, text=True, check=True, timeout=limit
+        )
+    except subprocess.CalledProcessError as error:
+        raise ServerError(f"the load failed: {error.stderr.strip()}") from error
+    return Load(**json.loads(ended.stdout))
+
+
+def _plan(order: Order) -> list[float]:
+    """Return when to send each request, in seconds from the start, rising."""
+    count = min(_REQUESTS, round(order.rate * order.seconds))
+    if order.schedule == "even":
+        return [number / order.rate for number in range(count)]
+    # Given how many there are, the times of a Poisson process are as if drawn at random.
+    times: list[float] = np.sort(np.random.default_rng(order.seed).uniform(0, order.seconds, count)).tolist()
+    return times
+
+
+def _read_requests(order: Order) -> list[bytes]:
+    head = f"POST {order.path} HTTP/1.1\r\nhost: {HOST}:{order.port}\r\ncontent-type: application/json\r\n"
+    bodies = Path(order.bodies).read_bytes().splitlines()
+    return [f"{head}content-length: {len(body)}\r\n\r\n".encode() + body for body in bodies]
+
+
+def _summarise(order: Order, sender: Sender, core: float) -> Load:
+    times, sent, done = (np.array(column) for column in (sender.times, sender.sent, sender.done))
+    statuses = np.array(sender.statuses)
+    seconds = order.seconds - order.warm_up
+    latencies = done - times
+    is_good = (statuses >= 200) & (statuses < 300) & (latencies <= order.deadline)
+    counted = times >= order.warm_up
+    accepted = 1000 * latencies[counted & (statuses >= 200) & (statuses < 300)]
+    was_sent = np.isfinite(sent)
+    in_time = (sent >= order.warm_up) & (sent < order.seconds)
+    was_held = np.isin(np.arange(len(times)), list(sender.held))
+    lateness = 1000 * (sent - times)[counted & was_sent & ~was_held]
+    return Load(
+        offered=order.rate,
+        sent=round(float(in_time.sum() / seconds), 2),
+        goodput=round(float((is_good & (done >= order.warm_up) & (done < order.seconds)).sum() / seconds), 2),
+        requests=int(counted.sum()),
+        accepted=len(accepted),
+        statuses={str(k): n for k, n in sorted(Counter(statuses[counted & was_sent].tolist()).items()) if k != LOST},
+        p50=_percentile(accepted, 50),
+        p99=_percentile(accepted, 99),
+        lost=int((was_sent & (statuses == LOST)).sum()),
+        held=int(was_held.sum()),
+        unsent=int((~was_sent).sum()),
+        bare=sender.bare,
+        late_p99=_percentile(lateness, 99),
+        connections=max(order.connections, sender.most_open),
+        core=round(core, 3),
+    )
+
+
+def _percentile(values: "np.ndarray[tuple[int], np.dtype[np.float64]]", share: float) -> float | None:
+    return round(float(np.percentile(values, share)), 3) if len(values) else None
+
+
+async def _send(order: Order) -> Load:
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection is an open file
+    sender = Sender(order.port, _read_requests(order), _plan(order), order.connections, order.limit)
+    started, used = time.perf_counter(), time.process_time()
+    await sender.run(order.seconds + _DRAIN_SECONDS)
+    return _summarise(order, sender, (time.process_time() - used) / (time.perf_counter() - started))
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(uvloop.run(_send(Order(**json.load(sys.stdin)))))))

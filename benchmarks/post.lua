@@ -1,0 +1,31 @@
+-- Sends the bodies of a file, one a line, in turn and over again; ends with one line of JSON on what came of it.
+-- Called as: wrk ... -s post.lua URL -- BODIES LIMIT
+
+local requests, sent, limit = {}, 0, 0
+
+function init(args)
+  for body in io.lines(args[1]) do
+    requests[#requests + 1] = wrk.format("POST", nil, {["Content-Type"] = "application/json"}, body)
+  end
+  limit = tonumber(args[2])
+end
+
+function request()
+  sent = sent + 1
+  if sent > limit then
+    wrk.thread:stop()
+  end
+  return requests[(sent - 1) % #requests + 1]
+end
+
+-- Times in microseconds, as wrk has them.
+function done(summary, latency)
+  local errors = summary.errors
+  print(string.format(
+    '{"requests": %d, "duration": %d, "p50": %d, "p90": %d, "p99": %d, "max": %d, "errors": '
+      .. '{"status": %d, "connect": %d, "read": %d, "write": %d, "timeout": %d}}',
+    summary.requests, summary.duration,
+    latency:percentile(50), latency:percentile(90), latency:percentile(99), latency.max,
+    errors.status, errors.connect, errors.read, errors.write, errors.timeout
+  ))
+end

@@ -1,0 +1,243 @@
+"""One server process at a time: started on a free loopback port, asked, weighed, and stopped with all it started."""
+
+import ctypes
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import IO, Any
+
+HOST = "127.0.0.1"
+
+_READY_SECONDS = 180
+_STOP_SECONDS = 20
+_SETTLE_SECONDS = 30
+_ASK_SECONDS = 60
+_IDLE_SHARE = 0.25  # of one core; Ray's own processes take a tenth when nothing is asked
+_LOG_LINES = 25
+_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+_SHARED_MEMORY = ("/dev/shm/", "/dev/zero", "/memfd:", "/SYSV")  # counted with what is not a file's
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class ServerError(Exception):
+    """A server did not start, died, or did not answer as expected."""
+
+
+class Server:
+    """A running server; its processes are all that this process has started since, and what those have."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int, log: IO[bytes], others: set[int]) -> None:
+        """Take the process, its port and log, and the processes that were there before it."""
+        self.process = process
+        self.port = port
+        self._log = log
+        self._others = others
+        self._started = time.monotonic()
+        self.ready_seconds = 0.0  # from the start of the process
+
+    def get(self, path: str) -> int | None:
+        """Return the status of a GET, None where nobody listens."""
+        try:
+            return self._ask("GET", path, None)[0]
+        except (OSError, HTTPException):
+            return None
+
+    def post(self, path: str, body: str) -> Any:
+        """Return the JSON that a POST of JSON is answered with.
+
+        Raises:
+            ServerError: it is not answered with 200.
+        """
+        try:
+            status, answer = self._ask("POST", path, body)
+        except (OSError, HTTPException) as error:
+            raise ServerError(f"POST {path}: {error!r}\n{self.read_log()}") from error
+        if status != 200:
+            raise ServerError(f"POST {path}: {status} {answer[:500]!r}\n{self.read_log()}")
+        return json.loads(answer)
+
+    def memory(self) -> float:
+        """Return its resident memory in MiB, pages that its processes share counted once.
+
+        What it shares with others counts too, so that it does not weigh less beside a process of the same libraries.
+        """
+        kilobytes = 0
+        files: dict[str, int] = {}  # what is resident of each part of a file that is mapped
+        for process in self._processes():
+            try:
+                rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
+                mappings = Path(f"/proc/{process}/smaps").read_text()
+            except OSError:  # it has ended since
+                continue
+            kilobytes += sum(map(int, re.findall(r"^Pss_(?:Anon|Shmem):\s+(\d+) kB", rollup, re.MULTILINE)))
+            for part, resident in _list_mapped_files(mappings):
+                files[part] = max(files.get(part, 0), resident)
+        return (kilobytes + sum(files.values())) / 1024
+
+    def wait_for(self, path: str, poll_seconds: float = 0.2) -> float:
+        """Wait until a GET is answered with 200, and return when that was, in seconds since the process was started.
+
+        Raises:
+            ServerError: the server has ended, or takes too long.
+        """
+        while (seconds := time.monotonic() - self._started) < _READY_SECONDS:
+            self.check_alive()
+            if self.get(path) == 200:
+                return time.monotonic() - self._started
+            time.sleep(poll_seconds)
+        raise ServerError(f"{path} is not answered with 200 within {seconds:.0f} s\n{self.read_log()}")
+
+    def check_alive(self) -> None:
+        """Raise the error if the server has ended.
+
+        Raises:
+            ServerError: with the last lines of its log.
+        """
+        if (status := self.process.poll()) is not None:
+            raise ServerError(f"ended with status {status}\n{self.read_log()}")
+
+    def settle(self) -> None:
+        """Wait until it rests: the requests of a load that was ended are still being worked on after it.
+
+        Raises:
+            ServerError: it does not come to rest, or has ended.
+        """
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        while time.monotonic() < deadline:
+            self.check_alive()
+            before, start = self._processor_seconds(), time.monotonic()
+            time.sleep(0.3)
+            if self._processor_seconds() - before < _IDLE_SHARE * (time.monotonic() - start):
+                return
+        raise ServerError(f"still busy {_SETTLE_SECONDS} s after the load ended")
+
+    def read_log(self) -> str:
+        """Return the last lines of what it printed."""
+        self._log.seek(0)
+        return "\n".join(self._log.read().decode(errors="replace").splitlines()[-_LOG_LINES:])
+
+    def stop(self) -> None:
+        """End it and everything it started, by force where asking does not help or is interrupted."""
+        try:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGTERM)
+            deadline = time.monotonic() + _STOP_SECONDS
+            while time.monotonic() < deadline and self._processes():
+                time.sleep(0.1)
+                self.process.poll()
+        finally:
+            while processes := self._processes():
+                for process in processes:
+                    with suppress(ProcessLookupError):
+                        os.kill(process, signal.SIGKILL)
+                time.sleep(0.1)
+                self.process.poll()
+
+    def _ask(self, method: str, path: str, body: str | None) -> tuple[int, bytes]:
+        connection = HTTPConnection(HOST, self.port, timeout=_ASK_SECONDS)
+        try:
+            connection.request(method, path, body and body.encode(), {"content-type": "application/json"})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def _processes(self) -> set[int]:
+        return _list_descendants(os.getpid(), self.process.pid) - self._others
+
+    def _processor_seconds(self) -> float:
+        return sum(_read_processor_ticks(process) for process in self._processes()) / _TICKS
+
+
+@contextmanager
+def serve(
+    command: Sequence[str | Path],
+    environment: Mapping[str, str],
+    port: int,
+    ready_path: str,
+    poll_seconds: float = 0.2,
+) -> Iterator[Server]:
+    """Run a server while the block runs, from the moment a GET of `ready_path` is answered with 200.
+
+    Raises:
+        ServerError: it dies or takes too long; the message ends with the last lines of its log.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # who ends this process may not leave a server behind
+    # Orphans of the server become children of this process rather than of init, so that none is lost from sight.
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    others = _list_descendants(os.getpid(), None)
+    with tempfile.TemporaryFile() as log, tempfile.TemporaryDirectory() as folder:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,  # several peers leave files where they run, in their home and in the place for such
+            env={**environment, "TMPDIR": folder, "HOME": folder},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        server = Server(process, port, log, others)
+        try:
+            server.ready_seconds = server.wait_for(ready_path, poll_seconds)
+            yield server
+        finally:
+            server.stop()
+
+
+def find_free_port() -> int:
+    """Return a loopback port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _list_descendants(root: int, child: int | None) -> set[int]:
+    """Return the living processes below `root`; dead orphans are laid to rest, `child` is left to who waits for it."""
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdecimal():
+            continue
+        try:
+            # The name, in brackets, may hold spaces and brackets itself.
+            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        process = int(folder.name)
+        if state != "Z":
+            children.setdefault(int(parent), []).append(process)
+        elif int(parent) == root and process != child:
+            os.waitpid(process, os.WNOHANG)
+    found: set[int] = set()
+    waiting = [root]
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        found.update(below)
+        waiting += below
+    return found
+
+
+def _list_mapped_files(mappings: str) -> Iterator[tuple[str, int]]:
+    """Give each part of a file that a process maps, and how much of it is resident and is the file's, in kilobytes."""
+    for header, fields in re.findall(r"^[0-9a-f]+-[0-9a-f]+ \S+ (.*)\n((?:[A-Z].*\n)+)", mappings, re.MULTILINE):
+        offset, _, _, *path = header.split(None, 3)
+        if path and path[0].startswith("/") and not path[0].startswith(_SHARED_MEMORY):
+            sizes = dict(re.findall(r"^(Rss|Anonymous):\s+(\d+) kB", fields, re.MULTILINE))
+            yield f"{path[0]} {offset}", int(sizes["Rss"]) - int(sizes["Anonymous"])
+
+
+def _read_processor_ticks(process: int) -> int:
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return int(fields[11]) + int(fields[12])  # utime and stime

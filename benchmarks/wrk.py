@@ -1,0 +1,76 @@
+"""Load by wrk: one thread, a fixed number of connections, each sending its next request once it has its answer."""
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+_SCRIPT = Path(__file__).with_name("post.lua")
+_TIMEOUT_SECONDS = 30  # of one request, far past what any server here needs
+_REQUESTS_PER_SECOND = 50_000  # no server here comes near; bounds the load should one answer with nothing at all
+
+
+class WrkError(Exception):
+    """The load could not be made or measured."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What came of one run; latencies in milliseconds, None where nothing was answered.
+
+    `errors` counts answers of 400 and above as `status`, the others by where the connection failed. wrk corrects
+    its percentiles for the requests that a slow answer kept from being sent.
+    """
+
+    requests: int
+    seconds: float
+    p50: float | None
+    p90: float | None
+    p99: float | None
+    max: float | None
+    errors: dict[str, int]
+
+    @property
+    def throughput(self) -> float:
+        """Answers below 400 a second."""
+        return (self.requests - self.errors["status"]) / self.seconds
+
+
+def find() -> str:
+    """Return the path of wrk.
+
+    Raises:
+        WrkError: it is not installed.
+    """
+    path = shutil.which("wrk")
+    if path is None:
+        raise WrkError("wrk makes the load and is not installed; on Debian and Ubuntu: apt-get install wrk")
+    return path
+
+
+def run(url: str, bodies: Path, concurrency: int, seconds: int) -> Load:
+    """Post the bodies, one JSON document a line, over `concurrency` connections for `seconds`.
+
+    Raises:
+        WrkError: wrk failed, did not end, or reached its bound of requests.
+    """
+    limit = _REQUESTS_PER_SECOND * seconds
+    command = [find(), "-t1", f"-c{concurrency}", f"-d{seconds}s", f"--timeout={_TIMEOUT_SECONDS}s", "-s", str(_SCRIPT)]
+    try:
+        ended = subprocess.run(
+            [*command, url, "--", str(bodies), str(limit)],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=seconds + 2 * _TIMEOUT_SECONDS,
+        )
+        found = json.loads(ended.stdout.splitlines()[-1])
+    except subprocess.CalledProcessError as error:
+        raise WrkError(f"wrk failed on {url}: {(error.stderr or error.stdout).strip()}") from error
+    except (subprocess.TimeoutExpired, ValueError, IndexError) as error:
+        raise WrkError(f"wrk did not report on {url}: {error}") from error
+    if found["requests"] >= limit:
+        raise WrkError(f"{url} answered {limit} requests, the bound, before {seconds} s were over")
+    latencies = {name: found[name] / 1000 if found["requests"] else None for name in ("p50", "p90", "p99", "max")}
+    return Load(found["requests"], found["duration"] / 1e6, **latencies, errors=found["errors"])
