@@ -42,7 +42,9 @@ class Engine:
             raise RuntimeError("the engine failed")
         return np.array([[len(row), row[0]] for row in rows], np.float32)
 
-    def let_through(self, batches: int = 1_000_000) -> None:
+    async def let_through(self, batches: int = 1_000_000) -> None:
+        """Let batches through, once everything that was asked is queued: the engine takes from the queue itself."""
+        await settle()
         self._let_through.release(batches)
 
     async def started(self) -> None:
@@ -67,7 +69,7 @@ def run(test: Test, workers: int = 1, capacity: int = 100, inline_seconds: float
             try:
                 await asyncio.wait_for(test(engine, batcher), SECONDS)
             finally:
-                engine.let_through()
+                await engine.let_through()
 
         asyncio.run(limited())
 
@@ -93,7 +95,7 @@ async def settle() -> None:
 
 def test_an_idle_engine_runs_a_request_at_once() -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
-        engine.let_through()
+        await engine.let_through()
         outputs = await ask(batcher, row(7, 3))
         assert outputs.tolist() == [[3, 7]]
         assert engine.batches == [[7]]
@@ -103,7 +105,7 @@ def test_an_idle_engine_runs_a_request_at_once() -> None:
 
 def test_requests_that_arrive_together_are_run_together() -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
-        engine.let_through()
+        await engine.let_through()
         await asyncio.gather(*(ask(batcher, row(number)) for number in range(1, 5)))
         assert engine.batches == [[1, 2, 3, 4]]
 
@@ -116,7 +118,7 @@ def test_requests_gather_while_the_engine_is_busy() -> None:
         others = [ask(batcher, row(number)) for number in range(1, 17)]
         await settle()
         assert engine.batches == [[0]]
-        engine.let_through()
+        await engine.let_through()
         await asyncio.gather(first, *others)
         assert engine.batches == [[0], list(range(1, 17))]
 
@@ -128,7 +130,7 @@ def test_every_row_gets_its_own_answer_in_the_order_of_its_request() -> None:
         first = await occupy(engine, batcher)
         lengths = [[5, 300, 6], [7], [301, 8, 9, 302]]
         asked = [ask(batcher, *(row(length, length) for length in request)) for request in lengths]
-        engine.let_through()
+        await engine.let_through()
         for request, task in zip(lengths, asked, strict=True):
             assert (await task).tolist() == [[length, length] for length in request]
         await first
@@ -140,7 +142,7 @@ def test_what_does_not_fill_a_batch_of_the_engine_is_left_for_the_next() -> None
     async def test(engine: Engine, batcher: Batcher) -> None:
         first = await occupy(engine, batcher)
         others = [ask(batcher, row(number)) for number in range(1, 9)]
-        engine.let_through()
+        await engine.let_through()
         await asyncio.gather(first, *others)
         # 8 of 16 would be half empty; 3 of 4 is full enough.
         assert [len(batch) for batch in engine.batches] == [1, 4, 4]
@@ -159,7 +161,7 @@ def test_rows_of_unlike_lengths_are_run_apart() -> None:
         first = await occupy(engine, batcher)
         lengths = [400, 10, 390, 20, 395, 15, 380, 5]
         others = [ask(batcher, row(number, length)) for number, length in enumerate(lengths, 1)]
-        engine.let_through()
+        await engine.let_through()
         await asyncio.gather(first, *others)
         assert engine.lengths[1:] == [[400, 390, 395, 380], [10, 20, 15, 5]]
 
@@ -172,7 +174,7 @@ def test_no_row_is_filled_up_by_more_than_the_stated_share(requests: list[list[i
     async def test(engine: Engine, batcher: Batcher) -> None:
         first = await occupy(engine, batcher)
         others = [ask(batcher, *(row(1, length) for length in request)) for request in requests]
-        engine.let_through()
+        await engine.let_through()
         await asyncio.gather(first, *others)
         for lengths in engine.lengths:
             steps = [length + FIXED_STEPS for length in lengths]
@@ -187,7 +189,7 @@ def test_the_most_urgent_row_is_run_first() -> None:
         first = await occupy(engine, batcher)
         patient = [ask(batcher, row(number)) for number in (1, 2)]
         urgent = ask(batcher, row(3, 400), seconds=SECONDS / 2)
-        engine.let_through()
+        await engine.let_through()
         await asyncio.gather(first, *patient, urgent)
         assert engine.batches == [[0], [3], [1], [2]]
 
@@ -201,10 +203,10 @@ def test_a_long_row_is_not_starved_by_short_ones_that_keep_coming() -> None:
         for turn in range(3):
             others += [ask(batcher, row(3)) for _ in range(4)]
             await settle()
-            engine.let_through(1)
+            await engine.let_through(1)
             await engine.started()
             assert ([2] in engine.batches) == (turn > 0)
-        engine.let_through()
+        await engine.let_through()
         await asyncio.gather(first, *others)
 
     run(test)
@@ -219,7 +221,7 @@ def test_a_full_queue_refuses_and_keeps_what_it_has() -> None:
             await ask(batcher, row(4), row(5))
         assert refusal.value.headers == {"Retry-After": "1"}
         last = ask(batcher, row(6))
-        engine.let_through()
+        await engine.let_through()
         await asyncio.gather(first, *waiting, last)
         assert engine.batches == [[0], [1, 2, 3, 6]]
 
@@ -236,7 +238,7 @@ def test_a_request_that_would_wait_past_its_deadline_is_refused_and_told_how_lon
             await ask(batcher, row(4), seconds=5)
         assert refusal.value.headers == {"Retry-After": "8"}
         patient = ask(batcher, row(5), seconds=20)
-        engine.let_through()
+        await engine.let_through()
         await asyncio.gather(first, waiting, patient)
 
     run(test)
@@ -244,7 +246,7 @@ def test_a_request_that_would_wait_past_its_deadline_is_refused_and_told_how_lon
 
 def test_the_time_of_a_row_is_measured() -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
-        engine.let_through()
+        await engine.let_through()
         await ask(batcher, row(1))
         first = batcher._row_seconds
         assert first > 0
@@ -261,7 +263,7 @@ def test_a_row_whose_deadline_passes_in_the_queue_is_not_run() -> None:
         with pytest.raises(DeadlineError, match="the deadline passed"):
             await late
         punctual = ask(batcher, row(3))
-        engine.let_through()
+        await engine.let_through()
         await asyncio.gather(first, punctual)
         assert engine.batches == [[0], [3]]
 
@@ -274,7 +276,7 @@ def test_a_request_whose_deadline_passes_while_it_is_run_is_answered_then() -> N
         await engine.started()
         with pytest.raises(DeadlineError):
             await late
-        engine.let_through()
+        await engine.let_through()
         assert (await ask(batcher, row(2))).tolist() == [[10, 2]]
 
     run(test)
@@ -282,7 +284,7 @@ def test_a_request_whose_deadline_passes_while_it_is_run_is_answered_then() -> N
 
 def test_a_deadline_that_passes_as_the_answer_comes_changes_nothing() -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
-        engine.let_through()
+        await engine.let_through()
         finish = batcher._finish
 
         def finish_late(batch: Any, outputs: Any, seconds: float) -> None:
@@ -313,7 +315,7 @@ def test_a_cancelled_request_frees_its_places_and_is_not_run() -> None:
         with pytest.raises(asyncio.CancelledError):
             await leaving
         staying = ask(batcher, row(4), row(5), row(6))
-        engine.let_through()
+        await engine.let_through()
         await asyncio.gather(first, staying)
         assert engine.batches == [[0], [4, 5, 6]]
 
@@ -326,7 +328,7 @@ def test_a_request_cancelled_before_it_is_dispatched_leaves_the_engine_alone() -
         asyncio.get_running_loop().call_soon(leaving.cancel)  # after it is queued, before it is dispatched
         await settle()
         assert leaving.cancelled()
-        engine.let_through()
+        await engine.let_through()
         await ask(batcher, row(2))
         assert engine.batches == [[2]]
 
@@ -339,7 +341,7 @@ def test_a_batch_that_fails_fails_its_requests_and_no_others() -> None:
         first = await occupy(engine, batcher)
         failing = [ask(batcher, row(number)) for number in range(1, 5)]
         spared = ask(batcher, row(9, 400))
-        engine.let_through()
+        await engine.let_through()
         for task in failing:
             with pytest.raises(RuntimeError, match="the engine failed"):
                 await task
@@ -356,11 +358,11 @@ def test_the_other_rows_of_a_request_that_failed_are_not_run() -> None:
         first = await occupy(engine, batcher)
         failing = ask(batcher, *(row(number, length) for number, length in enumerate([5, 5, 5, 400, 400], 1)))
         await settle()
-        engine.let_through(2)
+        await engine.let_through(2)
         with pytest.raises(RuntimeError):
             await failing
         await first
-        engine.let_through()
+        await engine.let_through()
         await ask(batcher, row(9))
         assert [4, 5] not in engine.batches and [9] in engine.batches
 
@@ -374,7 +376,7 @@ def test_as_many_batches_as_there_are_workers_are_run_at_a_time() -> None:
         await engine.started()
         await settle()
         assert sorted(engine.batches) == [[1], [2]]
-        engine.let_through()
+        await engine.let_through()
         await asyncio.gather(*asked)
 
     run(test, workers=2)
@@ -382,7 +384,7 @@ def test_as_many_batches_as_there_are_workers_are_run_at_a_time() -> None:
 
 def test_a_single_row_that_takes_little_is_run_in_the_thread_of_the_event_loop() -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
-        engine.let_through()
+        await engine.let_through()
         await ask(batcher, row(1))  # is measured first
         await ask(batcher, row(2))
         await ask(batcher, row(3), row(4), row(5))
@@ -394,7 +396,7 @@ def test_a_single_row_that_takes_little_is_run_in_the_thread_of_the_event_loop()
 
 def test_a_single_row_that_fails_in_the_thread_of_the_event_loop_is_answered_too() -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
-        engine.let_through()
+        await engine.let_through()
         await ask(batcher, row(1))
         engine.failing = {2}
         with pytest.raises(RuntimeError, match="the engine failed"):
