@@ -164,7 +164,8 @@ class Batcher:
             self._finish(batches[0], *self._run_batch(batches[0]))
             with self._lock:
                 self._running -= 1
-            self._schedule(loop)
+            if self._queue:
+                self._schedule(loop)
         else:
             for batch in batches:
                 self._executor.submit(self._work, loop, batch)

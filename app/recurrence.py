@@ -114,7 +114,7 @@ def _is_standard(layer: Any, go_backwards: bool) -> bool:
 class LSTMWeights:
     """The weights of one LSTM layer; the columns of all are the gates input, forget, candidate, output.
 
-    `kernel` is float32 [features, 4 * units], or with `table` that of a row a word, [words, 4 * units], which has the
+    `kernel` is float32 [features, 4 * units], or if `is_table` that of a row a word, [words, 4 * units], which has the
     bias in it; `recurrent` is [units, 4 * units], `bias` [4 * units].
     """
 

@@ -1,7 +1,7 @@
 """`python -m benchmarks.overload`: what the service answers when more is asked of it than it can do."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -157,10 +157,10 @@ def _list_figures(those: Sequence[Measurement]) -> list[str]:
 
 def _draw_rates(by_factor: dict[float, list[Measurement]]) -> list[LinePanel]:
     capacity = median(one.capacity for those in by_factor.values() for one in those)
-    goodput = [(factor, median(one.load.goodput for one in those)) for factor, those in by_factor.items()]
-    sent = [(factor, median(one.load.sent for one in those)) for factor, those in by_factor.items()]
-    refused = [(factor, 100 * median(one.refused for one in those)) for factor, those in by_factor.items()]
-    expired = [(factor, 100 * median(one.expired for one in those)) for factor, those in by_factor.items()]
+    goodput = _curve(by_factor, lambda one: one.load.goodput)
+    sent = _curve(by_factor, lambda one: one.load.sent)
+    refused = _curve(by_factor, lambda one: 100 * one.refused)
+    expired = _curve(by_factor, lambda one: 100 * one.expired)
     ideal = [(0, 0), (1, capacity), (max(1, *by_factor), capacity)]
     return [
         LinePanel(
@@ -181,10 +181,10 @@ def _draw_rates(by_factor: dict[float, list[Measurement]]) -> list[LinePanel]:
 
 
 def _draw_latencies(by_factor: dict[float, list[Measurement]]) -> list[LinePanel]:
-    p50 = [(factor, _median([one.load.p50 for one in those])) for factor, those in by_factor.items()]
-    p99 = [(factor, _median([one.load.p99 for one in those])) for factor, those in by_factor.items()]
-    late = [(factor, _median([one.load.late_p99 for one in those])) for factor, those in by_factor.items()]
-    core = [(factor, 100 * median(one.load.core for one in those)) for factor, those in by_factor.items()]
+    p50 = _curve(by_factor, lambda one: one.load.p50)
+    p99 = _curve(by_factor, lambda one: one.load.p99)
+    late = _curve(by_factor, lambda one: one.load.late_p99)
+    core = _curve(by_factor, lambda one: 100 * one.load.core)
     return [
         LinePanel(
             "Latency of accepted requests, from planned sending",
@@ -195,6 +195,13 @@ def _draw_latencies(by_factor: dict[float, list[Measurement]]) -> list[LinePanel
         ),
         LinePanel("What the load itself took", "offered load / capacity", "% of one core", {"generator": core}),
     ]
+
+
+def _curve(
+    by_factor: dict[float, list[Measurement]], figure: Callable[[Measurement], float | None]
+) -> list[tuple[float, float | None]]:
+    """Return the median of a figure over the rounds, for every load."""
+    return [(factor, _median([figure(one) for one in those])) for factor, those in by_factor.items()]
 
 
 def _median(values: Sequence[float | None]) -> float | None:

@@ -23,10 +23,15 @@ from app.repository import Repository
 Responses = dict[int | str, dict[str, Any]]
 
 
-# Asynchronous, though it waits for nothing: FastAPI runs other functions in threads.
-async def _repository(request: Request) -> Repository:
+def get_repository(request: Request) -> Repository:
+    """Return the models of the app that a request came to."""
     repository: Repository = request.app.state.repository
     return repository
+
+
+# Asynchronous, though it waits for nothing: FastAPI runs other functions in threads.
+async def _repository(request: Request) -> Repository:
+    return get_repository(request)
 
 
 RepositoryDependency = Annotated[Repository, Depends(_repository)]

@@ -3,18 +3,15 @@
 import asyncio
 import json
 from collections.abc import Coroutine
-from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import Header, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from app.errors import ClientLeftError, UnsupportedMediaTypeError, describe, invalid_input
-from app.repository import Repository
 from app.schemas import FieldProblem
 from app.settings import Settings
 
@@ -42,7 +39,8 @@ class PredictionRoute(APIRoute):
             ClientLeftError: the client left before there was an answer.
         """
         if scope["method"] != "POST":
-            raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "POST"})
+            await super().handle(scope, receive, send)  # which refuses it
+            return
         request = Request(scope, receive)
         deadline_ms = _read_deadline_ms(request)
         body = self._parse((await receive())["body"], request.headers)
@@ -68,12 +66,6 @@ class PredictionRoute(APIRoute):
             return schema.model_validate(value)
         except ValidationError as error:
             raise invalid_input(describe(error.errors(include_url=False), "body")) from error
-
-
-def get_repository(request: Request) -> Repository:
-    """Return the models of the app that a request came to."""
-    repository: Repository = request.app.state.repository
-    return repository
 
 
 def get_settings(request: Request) -> Settings:

@@ -4,8 +4,8 @@ from fastapi import APIRouter, Request
 
 from app.errors import invalid_input
 from app.predictors import check_limits, locate
-from app.routes import describe_prediction_errors
-from app.routes.prediction import DeadlineHeader, PredictionRoute, get_deadline, get_repository, get_settings
+from app.routes import describe_prediction_errors, get_repository
+from app.routes.prediction import DeadlineHeader, PredictionRoute, get_deadline, get_settings
 from app.schemas import FieldProblem, SentimentAnswer, SentimentBatchAnswer, SentimentBatchRequest, SentimentRequest
 
 router = APIRouter(route_class=PredictionRoute, tags=["sentiment"])
