@@ -3,13 +3,14 @@
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
+WORKERS ?= 2
 BIN := .venv/bin
 
 .PHONY: serve training test lint format lock clean
 .DELETE_ON_ERROR:
 
 serve: .venv/serve
-	$(BIN)/uvicorn app.main:create_app --factory --host $(HOST) --port $(PORT)
+	$(BIN)/uvicorn app.main:create_app --factory --host $(HOST) --port $(PORT) --workers $(WORKERS)
 
 training: .venv/training
 

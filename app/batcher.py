@@ -3,9 +3,8 @@
 While the engine is busy, rows gather; whenever it is free, the most urgent row is run at once, together with rows of a
 similar length. So an idle service never waits, and a busy one runs the larger batches the more there is to do.
 
-The engine's threads take from the queue by themselves for as long as it holds anything, so that an event loop that is
-flooded with requests does not keep them waiting. They are woken by the event loop's thread, where everything else
-happens; a single row that takes little time is run there too, as handing it over would cost about as much again.
+The engine's threads are started by the event loop's thread, where everything else happens, once it has read all that
+had come. A single row that takes little time is run there too, as handing it over would cost about as much again.
 """
 
 import asyncio
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from app.errors import DeadlineError, OverloadedError
 
 Row = NDArray[np.generic]
+Output = NDArray[np.float32]
 RunRows = Callable[[Sequence[Row]], NDArray[np.float32]]
 
 # No row of a batch is filled up with padding by more than this share of the longest row.
@@ -42,8 +42,9 @@ NEWEST_WEIGHT = 0.1
 class _Request:
     """The rows of one request, which are answered together."""
 
-    future: asyncio.Future[NDArray[np.float32]]
-    outputs: list[NDArray[np.float32]]
+    deadline: float
+    future: asyncio.Future[list[Output]]
+    outputs: list[Output]
     missing: int
 
 
@@ -59,6 +60,8 @@ class _Entry:
 
 
 _urgency = attrgetter("urgency")
+_NO_OUTPUT: Output = np.empty(0, np.float32)
+_TOO_LATE = "the deadline passed before the answer was there; try again later or allow it more time"
 
 
 class Batcher:
@@ -95,34 +98,38 @@ class Batcher:
         self._scheduled = False
         self._arrivals = 0
         self._row_seconds = 0.0  # what a row takes, over the batches of late
+        self._rows = 0  # of the newest batch
+        self._open: set[_Request] = set()  # all that are not answered
+        self._timer: asyncio.TimerHandle | None = None  # until the first of their deadlines
 
-    async def run(self, rows: Sequence[Row], deadline: float) -> NDArray[np.float32]:
-        """Return the engine's outputs for the rows of one request, float32 [rows, outputs].
+    async def run(self, rows: Sequence[Row], deadline: float) -> list[Output]:
+        """Return the engine's outputs for the rows of one request, float32 [outputs] each.
 
         A cancelled call gives its places in the queue back.
 
         Args:
             rows: unpadded, each [steps, ...].
-            deadline: when the answer is worth nothing any more, in the event loop's seconds (`time.monotonic`).
+            deadline: when the answer is worth nothing any more, in `time.monotonic`.
 
         Raises:
             OverloadedError: the rows have no place in the queue, or would wait there past the deadline.
             DeadlineError: the deadline has passed; what had not been run is not run.
         """
-        loop = asyncio.get_running_loop()
         self.admit(len(rows), deadline)
-        request = _Request(loop.create_future(), [np.empty(0, np.float32)] * len(rows), len(rows))
+        loop = asyncio.get_running_loop()
+        request = _Request(deadline, loop.create_future(), [_NO_OUTPUT] * len(rows), len(rows))
         with self._lock:
             for index, row in enumerate(rows):
                 self._arrivals += 1
                 entry = _Entry((deadline, self._arrivals), len(row) + FIXED_STEPS, index, row, request)
                 insort(self._queue, entry, key=_urgency)
+        self._open.add(request)
+        self._set_timer(loop, deadline)
         self._schedule(loop)
-        timer = loop.call_at(deadline, _expire, request)
         try:
             return await request.future
         finally:
-            timer.cancel()
+            self._open.remove(request)
             if request.missing:
                 with self._lock:
                     self._queue = [entry for entry in self._queue if entry.request is not request]
@@ -133,7 +140,7 @@ class Batcher:
         Raises:
             OverloadedError, DeadlineError: see `run`.
         """
-        seconds = deadline - asyncio.get_running_loop().time()
+        seconds = deadline - time.monotonic()
         waiting = len(self._queue)
         wait = (waiting + rows) * self._row_seconds / self._workers
         if seconds <= 0:
@@ -147,6 +154,24 @@ class Batcher:
                 f"{waiting} texts are waiting, which takes about {wait:.1f} s, the request has {seconds:.1f} s", wait
             )
 
+    def _set_timer(self, loop: asyncio.AbstractEventLoop, deadline: float) -> None:
+        """See to it that requests are looked through when this deadline has passed, if not before."""
+        if self._timer is None or deadline < self._timer.when():
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = loop.call_at(deadline, self._expire, loop)
+
+    def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Answer the requests whose deadline has passed."""
+        self._timer = None
+        now = time.monotonic()
+        for request in self._open:
+            if not request.future.done():
+                if request.deadline <= now:
+                    request.future.set_exception(DeadlineError(_TOO_LATE))
+                else:
+                    self._set_timer(loop, request.deadline)
+
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         """Dispatch once everything that arrived with this request is in the queue."""
         if not self._scheduled:
@@ -154,29 +179,36 @@ class Batcher:
             loop.call_soon(self._dispatch, loop)
 
     def _dispatch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start the workers that are idle; those that are busy take from the queue by themselves."""
+        """Start the workers that are idle."""
         self._scheduled = False
+        batches = []
         with self._lock:
-            idle = self._workers - self._running
-            batches = [batch for _ in range(idle) if (batch := self._take_batch())]
-            self._running += len(batches)
-        if list(map(len, batches)) == [1] and self._running == 1 and 0 < self._row_seconds <= self._inline_seconds:
-            self._finish(batches[0], *self._run_batch(batches[0]))
+            while self._running < self._workers and (batch := self._take_batch()):
+                batches.append(batch)
+                self._running += 1
+        # Only if the one before was single too: where requests come together, they gather while others are run.
+        is_calm = self._running == 1 == self._rows and 0 < self._row_seconds <= self._inline_seconds
+        if is_calm and list(map(len, batches)) == [1]:
+            outcome = self._run_batch(batches[0])
             with self._lock:
                 self._running -= 1
-            if self._queue:
-                self._schedule(loop)
+            self._finish(loop, batches[0], *outcome)
         else:
             for batch in batches:
                 self._executor.submit(self._work, loop, batch)
 
     def _work(self, loop: asyncio.AbstractEventLoop, batch: Sequence[_Entry]) -> None:
-        """Run a batch in a thread of the engine, and go on with the next: a busy event loop holds up nothing."""
-        loop.call_soon_threadsafe(self._finish, batch, *self._run_batch(batch))
+        """Run a batch in a thread of the engine, and go on if there is a largest one's worth of rows.
+
+        So an event loop that is flooded with requests holds nothing up. Less than that is left to it, as it may be
+        about to add rows.
+        """
+        outcome = self._run_batch(batch)
         with self._lock:
-            following = self._take_batch()
+            following = self._take_batch() if len(self._queue) >= self._batch_sizes[-1] else []
             if not following:
                 self._running -= 1
+        loop.call_soon_threadsafe(self._finish, loop, batch, *outcome)
         if following:
             self._executor.submit(self._work, loop, following)  # behind what other models have submitted
 
@@ -190,8 +222,15 @@ class Batcher:
             outputs = error
         return outputs, time.perf_counter() - started
 
-    def _finish(self, batch: Sequence[_Entry], outputs: NDArray[np.float32] | Exception, seconds: float) -> None:
+    def _finish(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        batch: Sequence[_Entry],
+        outputs: NDArray[np.float32] | Exception,
+        seconds: float,
+    ) -> None:
         """Answer the requests whose last rows these were."""
+        self._rows = len(batch)
         newest = seconds / len(batch)
         self._row_seconds += NEWEST_WEIGHT * (newest - self._row_seconds) if self._row_seconds else newest
         for place, entry in enumerate(batch):
@@ -204,7 +243,9 @@ class Batcher:
             request.outputs[entry.index] = outputs[place]
             request.missing -= 1
             if not request.missing:
-                request.future.set_result(np.stack(request.outputs))
+                request.future.set_result(request.outputs)
+        if self._queue:
+            self._schedule(loop)
 
     def _take_batch(self) -> list[_Entry]:
         """Take the most urgent row from the queue, and what can be run with it, the more urgent before the less.
@@ -213,12 +254,12 @@ class Batcher:
         """
         now = time.monotonic()
         batch: list[_Entry] = []
-        left: list[_Entry] = []
-        shortest, longest = math.inf, 0.0
-        for at, entry in enumerate(self._queue):
+        passed: list[_Entry] = []  # over, as they are of other lengths
+        shortest, longest, end = math.inf, 0.0, 0
+        for entry in self._queue:
             if len(batch) == self._batch_sizes[-1]:
-                left += self._queue[at:]
                 break
+            end += 1
             if entry.request.future.done() or entry.urgency[0] <= now:
                 continue
             shorter, longer = min(shortest, entry.steps), max(longest, entry.steps)
@@ -226,19 +267,12 @@ class Batcher:
                 batch.append(entry)
                 shortest, longest = shorter, longer
             else:
-                left.append(entry)
+                passed.append(entry)
         size = _round_rows(len(batch), self._batch_sizes)
-        self._queue = sorted(batch[size:] + left, key=_urgency)
+        self._queue[:end] = sorted(batch[size:] + passed, key=_urgency)
         return batch[:size]
 
 
 def _round_rows(rows: int, batch_sizes: Iterable[int]) -> int:
     """Return how many of the rows to run now, so that an engine of these batch sizes has little to fill up."""
     return min(rows, max((size for size in batch_sizes if rows >= FILLED_SHARE * size), default=0))
-
-
-def _expire(request: _Request) -> None:
-    if not request.future.done():
-        request.future.set_exception(
-            DeadlineError("the deadline passed before the answer was there; try again later or allow it more time")
-        )

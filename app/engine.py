@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 # XLA compiles once for each shape. The length needs no shapes of its own, as the network starts at the first step that
 # is not padding; a batch is filled up to one of these by repeating its last row.
-BATCH_SIZES = (1, 4, 16)
+BATCH_SIZES = (1, 4, 8, 16)
 TOLERANCE = 1e-5  # between the answers for one row in two batches
 
 

@@ -140,8 +140,7 @@ def invalid_input(problems: list[FieldProblem]) -> InvalidInputError:
 
 
 def install_handlers(app: FastAPI) -> None:
-    """Make every expected error answer with a problem document; `RequestLog` answers the unexpected ones."""
-    app.add_exception_handler(RequestError, _answer_request_error)
+    """Make the errors of FastAPI itself answer with problem documents; `RequestLog` answers all others."""
     app.add_exception_handler(RequestValidationError, _answer_validation_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
 
@@ -163,11 +162,6 @@ def make_response(error: RequestError, path: str) -> JSONResponse:
     """Return the answer to a request that ended with an error."""
     content = make_problem(error, path).model_dump(exclude_none=True)
     return JSONResponse(content, error.status, dict(error.headers), PROBLEM_TYPE)
-
-
-async def _answer_request_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestError)
-    return make_response(error, request.url.path)
 
 
 async def _answer_validation_error(request: Request, error: Exception) -> JSONResponse:

@@ -1,6 +1,7 @@
 """The app: `uvicorn app.main:create_app --factory`."""
 
 import asyncio
+import multiprocessing
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,11 +15,13 @@ from fastapi_offline import FastAPIOffline
 
 from app import __version__, logs
 from app.errors import install_handlers
-from app.middleware import BodyLimit, RequestLog
+from app.middleware import RequestLog, Shortcut
 from app.repository import Repository
 from app.routes import health, models, next_letter, sentiment
+from app.routes.prediction import PredictionRoute
 from app.schemas import Problem
 from app.settings import Settings, read_settings
+from app.workers import Turn
 from bundle.store import Store
 
 # How long a thread waits for another that computes in Python. At Python's own 5 ms an engine that has finished a batch
@@ -47,11 +50,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         sys.setswitchinterval(SWITCH_SECONDS)
-        loading = asyncio.create_task(asyncio.to_thread(repository.load))
-        yield
-        repository.stop()
-        await loading
+        turn = Turn(multiprocessing.parent_process())
+        if turn.is_first:
+            loading = asyncio.create_task(asyncio.to_thread(_load, repository, turn))
+            yield
+            repository.stop()
+            await loading
+        else:
+            await asyncio.to_thread(turn.wait)
+            await asyncio.to_thread(repository.load)
+            yield
         repository.close()
+        turn.close()
 
     app = FastAPIOffline(
         redoc_url=None,
@@ -60,10 +70,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description=_DESCRIPTION.format(settings=settings),
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # asks the environment at every request
     )
     app.state.repository = repository
     app.state.settings = settings
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
     app.add_middleware(RequestLog)
     install_handlers(app)
     for resource in (next_letter, sentiment, models, health):
@@ -71,7 +81,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.router.routes.extend(resource.router.routes)
     app.add_api_route("/", lambda: RedirectResponse("docs"), include_in_schema=False)
     app.openapi = cache(lambda: _describe(app))  # type: ignore[method-assign]  # the way FastAPI documents
+    straight = {
+        ("POST", route.path): RequestLog(route.handle) for route in app.routes if isinstance(route, PredictionRoute)
+    }
+    app.middleware_stack = Shortcut(app.build_middleware_stack(), straight)
     return app
+
+
+def _load(repository: Repository, turn: Turn) -> None:
+    try:
+        repository.load()
+    finally:
+        turn.end()
 
 
 def _describe(app: FastAPI) -> dict[str, Any]:

@@ -1,25 +1,22 @@
-"""What wraps every request: its id and log line, and the limit on its body."""
+"""What wraps every request: its id, its log line and its errors."""
 
 import logging
 import random
 import time
+from collections.abc import Mapping
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import INTERNAL_ERROR, BodyTooLargeError, ClientLeftError, InternalError, make_response
+from app.errors import INTERNAL_ERROR, ClientLeftError, InternalError, RequestError, make_response
 from app.logs import begin_request
 
-REQUEST_ID_HEADER = "x-request-id"
-# A client is still sending when its body passes the limit, and one that is not listened to sees a reset connection
-# instead of the answer. So as many limits' worth are read and dropped before the service gives up on it.
-DRAINED_LIMITS = 16
+REQUEST_ID_HEADER = b"x-request-id"
 
 logger = logging.getLogger(__name__)
 
 
 class RequestLog:
-    """Gives every request an id, which its answer carries, and a line in the log; answers unexpected errors."""
+    """Gives every request an id, which its answer carries, and a log line; answers those that end with an error."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap an app."""
@@ -39,13 +36,15 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
+                message["headers"] = [*message.get("headers", ()), (REQUEST_ID_HEADER, request_id.encode())]
             await send(message)
 
         try:
             await self._app(scope, receive, send_with_id)
         except ClientLeftError:
             pass  # there is nobody to answer
+        except RequestError as error:
+            await make_response(error, scope["path"])(scope, receive, send_with_id)
         except Exception:
             logger.exception("unexpected error")
             if status is not None:
@@ -63,38 +62,19 @@ class RequestLog:
             )
 
 
-class BodyLimit:
-    """Reads a request's body before the app does, and refuses one that is too large."""
+class Shortcut:
+    """Leads requests of some methods and paths straight to who answers them, and all others through an app.
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
-        """Wrap an app; the limit is in bytes."""
+    The layers of FastAPI around its routes, and its search for the one of a path, cost more than all else that a
+    prediction needs besides its model.
+    """
+
+    def __init__(self, app: ASGIApp, straight: Mapping[tuple[str, str], ASGIApp]) -> None:
+        """Take the app, and who answers a method and path."""
         self._app = app
-        self._limit = limit
+        self._straight = straight
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        body, size, more = bytearray(), 0, True
-        while more and size <= self._limit * DRAINED_LIMITS:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            chunk = message.get("body", b"")
-            size += len(chunk)
-            if size <= self._limit:
-                body += chunk
-            more = message.get("more_body", False)
-        if size > self._limit:
-            error = BodyTooLargeError(
-                f"the body has {size} bytes{' or more' if more else ''}, the limit is {self._limit}; send it in parts"
-            )
-            await make_response(error, scope["path"])(scope, receive, send)
-            return
-        unread: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
-
-        async def replay() -> Message:
-            return unread.pop() if unread else await receive()
-
-        await self._app(scope, replay, send)
+        app = self._straight.get((scope.get("method", ""), scope.get("path", "")), self._app)
+        await app(scope, receive, send)

@@ -93,7 +93,7 @@ def find(bundle_name: str) -> dict[str, Contender]:
     contenders = (
         Contender(
             OURS,
-            (*uvicorn, "--factory", "app.main:create_app"),
+            (*uvicorn, "--factory", "app.main:create_app", "--workers", "2"),
             "/sentiment",
             "/readyz",
             lambda text: {"text": text, **model},

@@ -166,7 +166,7 @@ def serve(
     ready_path: str,
     poll_seconds: float = 0.2,
 ) -> Iterator[Server]:
-    """Run a server while the block runs, from the moment a GET of `ready_path` is answered with 200.
+    """Run a server while the block runs, once a GET of `ready_path` is answered with 200 and all its processes rest.
 
     Raises:
         ServerError: it dies or takes too long; the message ends with the last lines of its log.
@@ -188,6 +188,7 @@ def serve(
         server = Server(process, port, log, others)
         try:
             server.ready_seconds = server.wait_for(ready_path, poll_seconds)
+            server.settle()  # further processes of it may still be loading
             yield server
         finally:
             server.stop()

@@ -66,6 +66,6 @@ def describe_prediction_errors(path: str, *errors: RequestError) -> Responses:
         InternalError(INTERNAL_ERROR),
         NotReadyError("sentiment is not loaded; try again in a second"),
         ModelRefusedError("sentiment is refused: models/sentiment/1/model.keras cannot be read; restore it"),
-        OverloadedError("1024 texts are waiting, and at most 1024 may; 1 more have no place", 0.4),
+        OverloadedError("512 texts are waiting, and at most 512 may; 1 more have no place", 0.4),
         DeadlineError("the deadline passed before the answer was there; try again later or allow it more time"),
     )

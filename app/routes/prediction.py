@@ -2,20 +2,29 @@
 
 import asyncio
 import json
-from collections.abc import Coroutine
+import time
+from collections.abc import Coroutine, Mapping
+from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import Header, Request, Response
+from fastapi import Header, Request
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
-from starlette.datastructures import Headers
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from app.errors import ClientLeftError, UnsupportedMediaTypeError, describe, invalid_input
+from app.errors import BodyTooLargeError, ClientLeftError, UnsupportedMediaTypeError, describe, invalid_input
 from app.schemas import FieldProblem
 from app.settings import Settings
 
 DEADLINE_HEADER = "x-deadline-ms"
+# A client is still sending when its body passes the limit, and one that is not listened to sees a reset connection
+# instead of the answer. So as many limits' worth are read and dropped before the service gives up on it.
+DRAINED_LIMITS = 16
+# A client is not watched before its request has waited so long: most are answered by then, and watching costs as much
+# as reading a request.
+UNWATCHED_SECONDS = 0.05
+
+RawHeaders = Mapping[bytes, bytes]  # the names in lower case
 
 DeadlineHeader = Annotated[
     int | None,
@@ -28,30 +37,32 @@ class PredictionRoute(APIRoute):
 
     For every request FastAPI finds out anew what a function depends on, checks each part and copies the answer, which
     takes longer than the model. The functions of these routes all depend on the same: `(body, request, deadline_ms)`.
-    The body comes in one message, see `BodyLimit`.
     """
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request.
+        """Answer one request, or refuse its method.
 
         Raises:
-            RequestError: what came cannot be answered; the app's handlers tell the client.
+            RequestError: what came cannot be answered; `RequestLog` tells the client.
             ClientLeftError: the client left before there was an answer.
         """
         if scope["method"] != "POST":
-            await super().handle(scope, receive, send)  # which refuses it
-            return
-        request = Request(scope, receive)
-        deadline_ms = _read_deadline_ms(request)
-        body = self._parse((await receive())["body"], request.headers)
-        answer = await _unless_client_leaves(request, self.endpoint(body, request, deadline_ms))
-        await Response(answer.model_dump_json(), media_type="application/json")(scope, receive, send)
+            return await super().handle(scope, receive, send)
+        headers = dict(scope["headers"])
+        request = Request(scope)
+        deadline_ms = _read_deadline_ms(headers)
+        body = self._parse(await _read_body(receive, get_settings(request).max_body_bytes), headers)
+        answer = await _unless_client_leaves(receive, self.endpoint(body, request, deadline_ms))
+        content = answer.model_dump_json().encode()
+        length, media_type = (b"content-length", b"%d" % len(content)), (b"content-type", b"application/json")
+        await send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": [length, media_type]})
+        await send({"type": "http.response.body", "body": content})
 
-    def _parse(self, body: bytes, headers: Headers) -> BaseModel:
+    def _parse(self, body: bytes, headers: RawHeaders) -> BaseModel:
         """Return what came, as the function's schema has it."""
         assert self.body_field is not None
         schema: type[BaseModel] = self.body_field.field_info.annotation  # type: ignore[assignment]
-        media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin-1")
         if not media_type.endswith("json"):
             came = f"the content-type is {media_type!r}" if media_type else "there is no content-type"
             raise UnsupportedMediaTypeError(f"{came}; send JSON with the header content-type: application/json")
@@ -75,32 +86,65 @@ def get_settings(request: Request) -> Settings:
 
 
 def get_deadline(request: Request, deadline_ms: int | None) -> float:
-    """Return when a request has to be answered, in the event loop's seconds: the service's deadline or a nearer one."""
+    """Return when a request has to be answered, in `time.monotonic`: the service's deadline or a nearer one."""
     allowed = get_settings(request).deadline_ms
-    return asyncio.get_running_loop().time() + min(allowed, deadline_ms or allowed) / 1000
+    return time.monotonic() + min(allowed, deadline_ms or allowed) / 1000
 
 
-def _read_deadline_ms(request: Request) -> int | None:
-    header = request.headers.get(DEADLINE_HEADER)
-    if header is None:
+def _read_deadline_ms(headers: RawHeaders) -> int | None:
+    value = headers.get(DEADLINE_HEADER.encode())
+    if value is None:
         return None
-    if not (header.isascii() and header.isdecimal() and len(header) <= 20 and int(header) >= 1):
-        message = f"{header[:20]!r} is not a number of milliseconds; send a whole number from 1"
+    if not (value.isdigit() and len(value) <= 20 and int(value) >= 1):
+        message = f"{value[:20].decode('latin-1')!r} is not a number of milliseconds; send a whole number from 1"
         raise invalid_input([FieldProblem(type="int_parsing", loc=["header", DEADLINE_HEADER], msg=message)])
-    return int(header)
+    return int(value)
 
 
-async def _unless_client_leaves(request: Request, prediction: Coroutine[Any, Any, BaseModel]) -> BaseModel:
+async def _read_body(receive: Receive, limit: int) -> bytes:
+    """Return the whole body of a request.
+
+    Raises:
+        BodyTooLargeError: it has more bytes than the limit.
+        ClientLeftError: the client left before it had sent all.
+    """
+    parts, size, more = [], 0, True
+    while more and size <= limit * DRAINED_LIMITS:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientLeftError
+        part = message["body"]
+        size += len(part)
+        if size <= limit:
+            parts.append(part)
+        more = message["more_body"]
+    if size > limit:
+        raise BodyTooLargeError(
+            f"the body has {size} bytes{' or more' if more else ''}, the limit is {limit}; send it in parts"
+        )
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def _unless_client_leaves(receive: Receive, prediction: Coroutine[Any, Any, BaseModel]) -> BaseModel:
     """Return a prediction; give it up when the client leaves, so that it takes no place in a queue."""
-    handler = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+    handler = asyncio.current_task(loop)
     assert handler is not None
-    leaving = asyncio.ensure_future(request.receive())  # the body has been read, so what comes is the end
-    leaving.add_done_callback(lambda _: leaving.cancelled() or handler.cancel())
+    leaving: asyncio.Future[Message] | None = None
+
+    def watch() -> None:
+        nonlocal leaving
+        leaving = asyncio.ensure_future(receive())  # the body has been read, so what comes is the end
+        leaving.add_done_callback(lambda _: leaving.cancelled() or handler.cancel())
+
+    timer = loop.call_later(UNWATCHED_SECONDS, watch)
     try:
         return await prediction
     except asyncio.CancelledError as error:
-        if leaving.done():
+        if leaving and leaving.done():
             raise ClientLeftError from error
         raise
     finally:
-        leaving.cancel()
+        timer.cancel()
+        if leaving:
+            leaving.cancel()

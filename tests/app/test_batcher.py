@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from app.batcher import FIXED_STEPS, PADDING_SHARE, Batcher, Row, _expire
+from app.batcher import FIXED_STEPS, PADDING_SHARE, Batcher, Row
 from app.errors import DeadlineError, OverloadedError
 from tests.conftest import SECONDS
 
@@ -76,8 +77,11 @@ def run(test: Test, workers: int = 1, capacity: int = 100, inline_seconds: float
 
 def ask(batcher: Batcher, *rows: Row, seconds: float = SECONDS) -> "asyncio.Task[NDArray[np.float32]]":
     """Queue a request, whose answer the task returns."""
-    deadline = asyncio.get_running_loop().time() + seconds
-    return asyncio.ensure_future(batcher.run(rows, deadline))
+
+    async def answer() -> NDArray[np.float32]:
+        return np.stack(await batcher.run(rows, time.monotonic() + seconds))
+
+    return asyncio.ensure_future(answer())
 
 
 async def occupy(engine: Engine, batcher: Batcher) -> "asyncio.Task[NDArray[np.float32]]":
@@ -287,9 +291,10 @@ def test_a_deadline_that_passes_as_the_answer_comes_changes_nothing() -> None:
         await engine.let_through()
         finish = batcher._finish
 
-        def finish_late(batch: Any, outputs: Any, seconds: float) -> None:
-            finish(batch, outputs, seconds)
-            _expire(batch[0].request)
+        def finish_late(loop: Any, batch: Any, outputs: Any, seconds: float) -> None:
+            finish(loop, batch, outputs, seconds)
+            batch[0].request.deadline = 0
+            batcher._expire(loop)
 
         batcher._finish = finish_late  # type: ignore[method-assign]
         assert (await ask(batcher, row(1))).tolist() == [[10, 1]]
@@ -380,6 +385,28 @@ def test_as_many_batches_as_there_are_workers_are_run_at_a_time() -> None:
         await asyncio.gather(*asked)
 
     run(test, workers=2)
+
+
+def test_an_event_loop_that_is_busy_does_not_hold_up_a_full_batch() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        first = await occupy(engine, batcher)
+        others = [ask(batcher, row(number)) for number in range(1, 17)]
+        await engine.let_through()
+        engine._started.get(timeout=SECONDS)  # the loop does nothing else meanwhile
+        assert engine.batches == [[0], list(range(1, 17))]
+        await asyncio.gather(first, *others)
+
+    run(test)
+
+
+def test_a_single_row_after_a_batch_is_run_in_a_thread_of_the_engine() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        await engine.let_through()
+        await ask(batcher, row(1), row(2), row(3))
+        await ask(batcher, row(4))
+        assert threading.get_ident() not in engine.threads
+
+    run(test, inline_seconds=SECONDS)
 
 
 def test_a_single_row_that_takes_little_is_run_in_the_thread_of_the_event_loop() -> None:

@@ -1,0 +1,55 @@
+"""Several processes that answer on one port, `uvicorn --workers`: in which order they load their models.
+
+One process cannot use more than one core for what is Python, which is half of what a request costs. The first process
+answers from the start, with 503 until its models are loaded, so that health checks tell. The others load theirs when
+the first is ready, and take connections only then. So no request is sent to a process that cannot answer it, and the
+first is not kept waiting for a core.
+"""
+
+import fcntl
+import os
+import tempfile
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+
+class Turn:
+    """The turn of a process to load its models; a process that is alone is first.
+
+    A lock on a file that the processes of one parent share: held exclusively by the first until its turn ends, and by
+    those that are ready together. So a process that takes the place of one that died is not first either.
+    """
+
+    def __init__(self, parent: BaseProcess | None) -> None:
+        """Find out who else there is, by the process that started this one to share a port with others."""
+        self._file: int | None = None
+        self.is_first = True
+        if parent is not None:
+            self._path = Path(tempfile.gettempdir(), f"lstm-serve-{parent.pid}.lock")
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self.is_first = _lock_alone(self._file)
+
+    def end(self) -> None:
+        """Let the others load: this process is ready."""
+        if self._file is not None:
+            fcntl.flock(self._file, fcntl.LOCK_SH)
+
+    def wait(self) -> None:
+        """Wait until the first is ready, or gone."""
+        self.end()  # the same lock, which the first does not let anybody have before
+
+    def close(self) -> None:
+        """Leave; the last one removes the file."""
+        if self._file is not None:
+            if _lock_alone(self._file):
+                self._path.unlink(missing_ok=True)
+            os.close(self._file)
+
+
+def _lock_alone(file: int) -> bool:
+    """Lock a file exclusively, and return whether nobody else holds it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,136 @@
+"""The order in which processes of one port load: with locks in one process, and with a real service of two."""
+
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.settings import Settings
+from app.workers import Turn
+from bundle.store import Store
+from tests.conftest import SECONDS, serve
+
+
+@pytest.fixture
+def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BaseProcess:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return multiprocessing.current_process()
+
+
+@pytest.mark.usefixtures("parent")
+def test_a_process_that_is_alone_is_first_and_leaves_nothing(tmp_path: Path) -> None:
+    turn = Turn(None)
+    assert turn.is_first
+    turn.end()
+    turn.close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_others_wait_until_the_first_is_ready(tmp_path: Path, parent: BaseProcess) -> None:
+    first, second, third = Turn(parent), Turn(parent), Turn(parent)
+    assert [turn.is_first for turn in (first, second, third)] == [True, False, False]
+    with ThreadPoolExecutor() as threads:
+        waiting = [threads.submit(turn.wait) for turn in (second, third)]
+        assert not any(wait.done() for wait in waiting)
+        first.end()
+        for wait in waiting:
+            wait.result(SECONDS)
+    for turn in (first, second, third):
+        assert list(tmp_path.iterdir())
+        turn.close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_who_takes_the_place_of_the_first_waits_if_others_are_ready(parent: BaseProcess) -> None:
+    first, second = Turn(parent), Turn(parent)
+    first.end()
+    second.wait()
+    first.close()
+    replacement = Turn(parent)
+    assert not replacement.is_first
+    second.close()
+    replacement.close()
+    again = Turn(parent)
+    assert again.is_first
+    again.close()
+
+
+def test_one_that_is_not_first_answers_only_when_its_models_are_loaded(
+    small_store: Store, parent: BaseProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Turn(parent)
+    first.end()
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: parent)
+    with serve(Settings(models=small_store.root), loaded=False) as client:
+        assert client.get("/readyz").status_code == 200
+    first.close()
+
+
+@contextmanager
+def _serve_with_workers(store: Store, log: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "uvicorn", "--factory", "app.main:create_app", "--workers", "2"]
+    environment = os.environ | {"LSTM_SERVE_MODELS": str(store.root)}
+    with log.open("wb") as stderr:
+        process = subprocess.Popen([*command, "--port", str(port)], env=environment, stderr=stderr)
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(SECONDS) == 0
+
+
+def _loaders(log: Path) -> int:
+    """Return how many processes have loaded all models."""
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    return [line["message"] for line in lines].count("loaded") // 4
+
+
+def _ask_until(url: str, log: Path, loaders: int) -> set[int]:
+    """Ask over new connections until so many processes have loaded, and a little longer; return the statuses."""
+    statuses, end = set(), time.monotonic() + SECONDS
+    while _loaders(log) < loaders:
+        assert time.monotonic() < end
+        statuses.add(_ask(url))
+    return statuses | {_ask(url) for _ in range(200)}
+
+
+def _ask(url: str) -> int:
+    """Return the status, 0 if the process that had the connection was killed."""
+    try:
+        return httpx.post(f"{url}/sentiment", json={"text": "good"}).status_code
+    except httpx.TransportError:
+        return 0
+
+
+def test_two_processes_answer_on_one_port_and_never_before_they_are_ready(small_store: Store, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    url, log = f"http://127.0.0.1:{port}", tmp_path / "log"
+    with _serve_with_workers(small_store, log, port) as process:
+        end = time.monotonic() + SECONDS
+        statuses = set()
+        while 200 not in statuses:
+            assert time.monotonic() < end
+            try:
+                statuses.add(httpx.get(f"{url}/readyz").status_code)
+            except httpx.TransportError:
+                pass
+        assert statuses <= {200, 503}
+        assert _ask_until(url, log, 2) == {200}
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        victim = next(int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes())
+        os.kill(victim, signal.SIGKILL)
+        assert _ask_until(url, log, 3) <= {200, 0}
