@@ -91,6 +91,7 @@ def main(
 def _measure_capacity(server: Server, path: str, bodies: Path, seconds: int) -> float:
     """Return the answers a second over as many connections as keep the service busy, closed loop."""
     url = f"http://{HOST}:{server.port}{path}"
+    server.settle()
     wrk.run(url, bodies, _CAPACITY_CONCURRENCY, _WARM_UP_SECONDS)
     server.settle()
     return wrk.run(url, bodies, _CAPACITY_CONCURRENCY, seconds).throughput

@@ -106,7 +106,7 @@ class Server:
             raise ServerError(f"ended with status {status}\n{self.read_log()}")
 
     def settle(self) -> None:
-        """Wait until it rests: the requests of a load that was ended are still being worked on after it.
+        """Wait until it rests: all its processes are loaded, and nothing of a load that was ended is worked on.
 
         Raises:
             ServerError: it does not come to rest, or has ended.
@@ -166,7 +166,9 @@ def serve(
     ready_path: str,
     poll_seconds: float = 0.2,
 ) -> Iterator[Server]:
-    """Run a server while the block runs, once a GET of `ready_path` is answered with 200 and all its processes rest.
+    """Run a server while the block runs, from the moment a GET of `ready_path` is answered with 200.
+
+    Further processes of it may still be loading: `Server.settle` waits for them.
 
     Raises:
         ServerError: it dies or takes too long; the message ends with the last lines of its log.
@@ -188,7 +190,6 @@ def serve(
         server = Server(process, port, log, others)
         try:
             server.ready_seconds = server.wait_for(ready_path, poll_seconds)
-            server.settle()  # further processes of it may still be loading
             yield server
         finally:
             server.stop()

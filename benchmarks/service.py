@@ -173,6 +173,7 @@ def _visit(contender: Contender, subject: Subject, plan: Plan, number: int) -> l
     measurements = []
     with tempfile.TemporaryDirectory() as folder, contender.run(subject.bundle) as server:
         url = f"http://{HOST}:{server.port}{contender.path}"
+        server.settle()
         _check(contender, server, subject.expected)
         bodies = {texts.name: contender.write_bodies(Path(folder) / texts.name, texts.texts) for texts in subject.sets}
         # Rising, and warmed up at each: BentoML goes on for seconds as the load before has taught it.

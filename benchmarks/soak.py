@@ -139,6 +139,7 @@ def _soak(
         ServerError: a slice ends without an answer.
     """
     with contender.run(bundle) as server:
+        server.settle()
         url = f"http://{HOST}:{server.port}{contender.path}"
         warm_up = _run_slice(contender, server, url, bodies, concurrency, seconds, 0)
         yield warm_up

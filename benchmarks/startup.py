@@ -23,9 +23,10 @@ _POLL_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class Start:
-    """One start of a server: seconds from the start of its process to each answer, memory in MiB when it is ready.
+    """One start of a server: seconds from the start of its process to each answer, and memory in MiB.
 
-    `alive` is None for a peer: it listens only once its model is loaded.
+    `alive` is None for a peer: it listens only once its model is loaded. Memory is that of all processes, once all are
+    loaded.
     """
 
     round: int
@@ -91,6 +92,7 @@ def _start(case: Case, number: int) -> Start:
     with contender.run(case.bundle, first, _POLL_SECONDS, **variables) as server:
         alive = server.ready_seconds if case.server == OURS else None
         ready = server.wait_for(contender.ready_path, _POLL_SECONDS) if alive is not None else server.ready_seconds
+        server.settle()
         return Start(number, case.server, case.name, alive, ready, server.memory())
 
 
@@ -103,9 +105,9 @@ def _show(cases: Sequence[Case], starts: Sequence[Start], out: Path) -> None:
         memory[case.label] = median(start.memory for start in found)
         times = [alive, [start.ready for start in found], [start.memory for start in found]]
         rows.append([case.server, case.name, *map(format_range, times)])
-    header = ["server", "models", "`/livez` s", "`/readyz` s", "memory at ready MiB"]
+    header = ["server", "models", "`/livez` s", "`/readyz` s", "memory MiB"]
     print(f"\nMedian (least-most)\n\n{render_table(header, rows, 2)}")
-    panels = [Panel("From process start to ready", "s", ready), Panel("Resident memory when ready", "MiB", memory)]
+    panels = [Panel("From process start to ready", "s", ready), Panel("Resident memory", "MiB", memory)]
     results.draw_bars(out / "startup.png", [("", panels)], {case.label for case in cases if case.server == OURS})
     print(f"\nwritten: {out / 'startup.json'} and startup.png")
 
