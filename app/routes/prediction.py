@@ -113,11 +113,11 @@ async def _read_body(receive: Receive, limit: int) -> bytes:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientLeftError
-        part = message["body"]
+        part = message.get("body", b"")
         size += len(part)
         if size <= limit:
             parts.append(part)
-        more = message["more_body"]
+        more = message.get("more_body", False)
     if size > limit:
         raise BodyTooLargeError(
             f"the body has {size} bytes{' or more' if more else ''}, the limit is {limit}; send it in parts"
