@@ -20,7 +20,7 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from app.errors import DeadlineError, OverloadedError
+from app.errors import TOO_LATE, DeadlineError, OverloadedError
 
 Row = NDArray[np.generic]
 Output = NDArray[np.float32]
@@ -61,7 +61,6 @@ class _Entry:
 
 _urgency = attrgetter("urgency")
 _NO_OUTPUT: Output = np.empty(0, np.float32)
-_TOO_LATE = "the deadline passed before the answer was there; try again later or allow it more time"
 
 
 class Batcher:
@@ -168,7 +167,7 @@ class Batcher:
         for request in self._open:
             if not request.future.done():
                 if request.deadline <= now:
-                    request.future.set_exception(DeadlineError(_TOO_LATE))
+                    request.future.set_exception(DeadlineError(TOO_LATE))
                 else:
                     self._set_timer(loop, request.deadline)
 

@@ -17,6 +17,7 @@ from app.schemas import FieldProblem, Problem
 
 PROBLEM_TYPE = "application/problem+json"
 INTERNAL_ERROR = "the service failed on this request; its log has the reason under the answer's x-request-id"
+TOO_LATE = "the deadline passed before the answer was there; try again later or allow it more time"
 LISTED_ERRORS = 10  # of one request: a body of a few megabytes can hold hundreds of thousands
 
 Location = tuple[str | int, ...]

@@ -9,6 +9,7 @@ its own, with a row a word: looking it up replaces half of the multiplications. 
 sigmoid(z) = (1 + tanh(z / 2)) / 2, so with halved weights the four gates are a single tanh.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,36 +62,40 @@ class _Rewriter:
             if isinstance(layer, _IDENTITIES):
                 return inputs
             if _is_standard(layer, go_backwards=False):
-                return self._replace(layer, inputs, mask)
+                return self._replace([layer], inputs, mask)[0]
             if type(layer) is layers.Bidirectional and layer.merge_mode in _MERGES:
                 forward, backward = layer.forward_layer, layer.backward_layer
                 if _is_standard(forward, go_backwards=False) and _is_standard(backward, go_backwards=True):
-                    outputs = [self._replace(forward, inputs, mask), self._replace(backward, inputs, mask)]
-                    return _MERGES[layer.merge_mode](name=layer.name)(outputs)
+                    return _MERGES[layer.merge_mode](name=layer.name)(self._replace([forward, backward], inputs, mask))
         outputs = layer(*args, **kwargs)
         if type(layer) is layers.Embedding:
             self._lookups[id(outputs)] = args[0], layer.embeddings.numpy()
         return outputs
 
     def _replace(
-        self, lstm: layers.LSTM, inputs: keras.KerasTensor, mask: keras.KerasTensor | None
-    ) -> keras.KerasTensor:
-        weights = LSTMWeights.of(lstm)
+        self, lstms: Sequence[layers.LSTM], inputs: keras.KerasTensor, mask: keras.KerasTensor | None
+    ) -> list[keras.KerasTensor]:
+        """Return what replaces the outputs of layers that read the same inputs."""
         steps = self._run_on_padding(inputs)[0]
         present = None if mask is None else self._run_on_padding(mask)[0]
-        if lstm.go_backwards and (present is None or present.any()):
-            # Read from its end, a row's padding comes after its words: its state there is the row's own, and so is
-            # what later layers read there.
-            self._start = 0
-        states = weights.run(steps, present)
-        zero_masked = lstm.zero_output_for_mask and mask is not None
-        source = inputs
         ids, embeddings = self._lookups.get(id(inputs), (None, None))
-        if embeddings is not None and len(embeddings) * weights.kernel.shape[1] * 4 <= TABLE_BYTES:
-            source, weights = ids, weights.look_up(embeddings)
-        return TrimmedLSTM(
-            weights, states, lstm.return_sequences, lstm.go_backwards, zero_masked, name=f"trimmed_{lstm.name}"
-        )(source, start=self._start, mask=mask)
+        outputs = []
+        for lstm in lstms:
+            weights = LSTMWeights.of(lstm)
+            if lstm.go_backwards and (present is None or present.any()):
+                # Read from its end, a row's padding comes after its words: its state there is the row's own, and so is
+                # what later layers read there.
+                self._start = 0
+            states = weights.run(steps, present)
+            zero_masked = lstm.zero_output_for_mask and mask is not None
+            source = inputs
+            if embeddings is not None and len(embeddings) * weights.kernel.shape[1] * 4 <= TABLE_BYTES:
+                source, weights = ids, weights.look_up(embeddings)
+            trimmed = TrimmedLSTM(
+                weights, states, lstm.return_sequences, lstm.go_backwards, zero_masked, name=f"trimmed_{lstm.name}"
+            )
+            outputs.append(trimmed(source, start=self._start, mask=mask))
+        return outputs
 
     def _run_on_padding(self, outputs: keras.KerasTensor) -> NDArray[Any]:
         values: NDArray[Any] = keras.Model(self._inputs, outputs)(self._padding).numpy()

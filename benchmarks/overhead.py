@@ -47,6 +47,7 @@ def main(
     """Measure the engine in this process and the service over one connection, with the same reviews, in turn."""
     found: list[Measurement] = []
     with telling_errors(), tempfile.TemporaryDirectory() as folder:
+        wrk.find()
         sample = reviews.sample(data)
         constant = machine.describe() | {"plan": {"bundles": bundle, "seconds": seconds, "rounds": rounds}}
         for name in bundle:

@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 from app.errors import (
     INTERNAL_ERROR,
     PROBLEM_TYPE,
+    TOO_LATE,
     BodyTooLargeError,
     DeadlineError,
     InternalError,
@@ -19,6 +20,7 @@ from app.errors import (
     make_problem,
 )
 from app.repository import Repository
+from app.settings import Settings
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -27,6 +29,12 @@ def get_repository(request: Request) -> Repository:
     """Return the models of the app that a request came to."""
     repository: Repository = request.app.state.repository
     return repository
+
+
+def get_settings(request: Request) -> Settings:
+    """Return the settings of the app that a request came to."""
+    settings: Settings = request.app.state.settings
+    return settings
 
 
 # Asynchronous, though it waits for nothing: FastAPI runs other functions in threads.
@@ -67,5 +75,5 @@ def describe_prediction_errors(path: str, *errors: RequestError) -> Responses:
         NotReadyError("sentiment is not loaded; try again in a second"),
         ModelRefusedError("sentiment is refused: models/sentiment/1/model.keras cannot be read; restore it"),
         OverloadedError("512 texts are waiting, and at most 512 may; 1 more have no place", 0.4),
-        DeadlineError("the deadline passed before the answer was there; try again later or allow it more time"),
+        DeadlineError(TOO_LATE),
     )

@@ -1,11 +1,13 @@
 """`POST /next-letter` and its batch."""
 
+from collections.abc import Awaitable
+
 from fastapi import APIRouter, Request
 
-from app.errors import invalid_input
+from app.errors import Location, invalid_input
 from app.predictors import check_limits, locate
-from app.routes import describe_prediction_errors, get_repository
-from app.routes.prediction import DeadlineHeader, PredictionRoute, get_deadline, get_settings
+from app.routes import describe_prediction_errors, get_repository, get_settings
+from app.routes.prediction import DeadlineHeader, PredictionRoute, get_deadline
 from app.schemas import (
     FieldProblem,
     NextLetterAnswer,
@@ -29,14 +31,7 @@ _DIGIT = "'1' (U+0031) at position 2 (the first is 0) is not a letter; send lett
 )
 async def predict(body: NextLetterRequest, request: Request, deadline_ms: DeadlineHeader = None) -> NextLetterAnswer:
     """Answer which letter comes next, with its probability and those of the `top_k` likeliest."""
-    sequences = locate("sequence", body.sequence)
-    check_limits(sequences, get_settings(request))
-    prediction = (
-        get_repository(request)
-        .next_letter(body.model)
-        .predict(sequences, body.top_k, get_deadline(request, deadline_ms))
-    )
-    return (await prediction)[0]
+    return (await _predict(locate("sequence", body.sequence), body, request, deadline_ms))[0]
 
 
 @router.post(
@@ -51,11 +46,16 @@ async def predict_batch(
     body: NextLetterBatchRequest, request: Request, deadline_ms: DeadlineHeader = None
 ) -> NextLetterBatchAnswer:
     """Answer several sequences in their order, each as if it had been sent alone."""
-    sequences = locate("sequences", body.sequences)
+    answers = await _predict(locate("sequences", body.sequences), body, request, deadline_ms)
+    return NextLetterBatchAnswer(answers=answers)
+
+
+def _predict(
+    sequences: dict[Location, str],
+    body: NextLetterRequest | NextLetterBatchRequest,
+    request: Request,
+    deadline_ms: int | None,
+) -> Awaitable[list[NextLetterAnswer]]:
     check_limits(sequences, get_settings(request))
-    prediction = (
-        get_repository(request)
-        .next_letter(body.model)
-        .predict(sequences, body.top_k, get_deadline(request, deadline_ms))
-    )
-    return NextLetterBatchAnswer(answers=await prediction)
+    predictor = get_repository(request).next_letter(body.model)
+    return predictor.predict(sequences, body.top_k, get_deadline(request, deadline_ms))

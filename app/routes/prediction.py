@@ -13,8 +13,8 @@ from pydantic import BaseModel, ValidationError
 from starlette.types import Message, Receive, Scope, Send
 
 from app.errors import BodyTooLargeError, ClientLeftError, UnsupportedMediaTypeError, describe, invalid_input
+from app.routes import get_settings
 from app.schemas import FieldProblem
-from app.settings import Settings
 
 DEADLINE_HEADER = "x-deadline-ms"
 # A client is still sending when its body passes the limit, and one that is not listened to sees a reset connection
@@ -77,12 +77,6 @@ class PredictionRoute(APIRoute):
             return schema.model_validate(value)
         except ValidationError as error:
             raise invalid_input(describe(error.errors(include_url=False), "body")) from error
-
-
-def get_settings(request: Request) -> Settings:
-    """Return the settings of the app that a request came to."""
-    settings: Settings = request.app.state.settings
-    return settings
 
 
 def get_deadline(request: Request, deadline_ms: int | None) -> float:

@@ -1,11 +1,13 @@
 """`POST /sentiment` and its batch."""
 
+from collections.abc import Awaitable
+
 from fastapi import APIRouter, Request
 
-from app.errors import invalid_input
+from app.errors import Location, invalid_input
 from app.predictors import check_limits, locate
-from app.routes import describe_prediction_errors, get_repository
-from app.routes.prediction import DeadlineHeader, PredictionRoute, get_deadline, get_settings
+from app.routes import describe_prediction_errors, get_repository, get_settings
+from app.routes.prediction import DeadlineHeader, PredictionRoute, get_deadline
 from app.schemas import FieldProblem, SentimentAnswer, SentimentBatchAnswer, SentimentBatchRequest, SentimentRequest
 
 router = APIRouter(route_class=PredictionRoute, tags=["sentiment"])
@@ -23,10 +25,7 @@ _LONG = "the text has 120000 characters, the limit is 100000; shorten it"
 )
 async def predict(body: SentimentRequest, request: Request, deadline_ms: DeadlineHeader = None) -> SentimentAnswer:
     """Answer whether a review is positive or negative, and how many of its words were read."""
-    texts = locate("text", body.text)
-    check_limits(texts, get_settings(request))
-    prediction = get_repository(request).sentiment(body.model).predict(texts, get_deadline(request, deadline_ms))
-    return (await prediction)[0]
+    return (await _predict(locate("text", body.text), body, request, deadline_ms))[0]
 
 
 @router.post(
@@ -41,7 +40,15 @@ async def predict_batch(
     body: SentimentBatchRequest, request: Request, deadline_ms: DeadlineHeader = None
 ) -> SentimentBatchAnswer:
     """Answer several reviews in their order, each as if it had been sent alone."""
-    texts = locate("texts", body.texts)
+    return SentimentBatchAnswer(answers=await _predict(locate("texts", body.texts), body, request, deadline_ms))
+
+
+def _predict(
+    texts: dict[Location, str],
+    body: SentimentRequest | SentimentBatchRequest,
+    request: Request,
+    deadline_ms: int | None,
+) -> Awaitable[list[SentimentAnswer]]:
     check_limits(texts, get_settings(request))
-    prediction = get_repository(request).sentiment(body.model).predict(texts, get_deadline(request, deadline_ms))
-    return SentimentBatchAnswer(answers=await prediction)
+    predictor = get_repository(request).sentiment(body.model)
+    return predictor.predict(texts, get_deadline(request, deadline_ms))

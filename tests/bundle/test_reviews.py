@@ -1,5 +1,6 @@
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,14 @@ def test_words_and_marks_that_carry_sentiment_are_kept(text: str, words: list[st
 @pytest.mark.parametrize("tokeniser", [KerasTokeniser(), WordTokeniser()])
 def test_opening_brackets_that_nothing_closes_are_no_tags(tokeniser: KerasTokeniser | WordTokeniser) -> None:
     assert tokeniser.split("<a" * 200_000) == ["a"] * 200_000
+
+
+@given(text=st.one_of(st.text("az09'/.!?:;-()_, ", max_size=30), st.text(st.characters(codec="ascii"), max_size=30)))
+@settings(max_examples=500)
+def test_ascii_is_split_as_the_pattern_of_the_manifest_says(text: str) -> None:
+    tokeniser = WordTokeniser()
+    unmarked = re.sub(tokeniser.markup, " ", text.lower())
+    assert tokeniser.split(text) == re.findall(tokeniser.pattern, unmarked)
 
 
 def test_the_published_ids_of_a_published_review() -> None:
