@@ -1,18 +1,18 @@
 """The queue of one model: gathers rows of unequal lengths and runs them in batches.
 
-While the engine is busy, rows gather; whenever it is free, the most urgent row is run at once, together with rows of a
-similar length. So an idle service never waits, and a busy one runs the larger batches the more there is to do.
+While the engine is busy, rows gather; whenever it is free, the most urgent row is run, together with rows of a similar
+length. So an idle service never waits, and a busy one runs the larger batches the more there is to do.
 
-The engine's threads are started by the event loop's thread, where everything else happens, once it has read all that
-had come. A single row that takes little time is run there too, as handing it over would cost about as much again.
+A batch is begun by the event loop's thread, where everything else happens, once it has read all that had come: what it
+reads meanwhile makes the batch cheaper, and no core is idle. What takes little time is run there too, as handing it
+over would cost about as much again; the rest is run in threads of the engine.
 """
 
 import asyncio
-import math
 import threading
 import time
 from bisect import insort
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from operator import attrgetter
@@ -27,13 +27,21 @@ Output = NDArray[np.float32]
 RunRows = Callable[[Sequence[Row]], NDArray[np.float32]]
 
 # No row of a batch is filled up with padding by more than this share of the longest row.
-PADDING_SHARE = 0.25
-# What a batch costs besides its steps, in steps: about 0.1 ms, and 1.6 microseconds a step (benchmarks/engine.py).
+PADDING_SHARE = 0.4
+# What a batch costs, measured by benchmarks/engine.py: as if it had so many steps more, of about 2 microseconds each,
+# and every step as if it had so many rows more.
 FIXED_STEPS = 64
-# A batch is filled up to the next size of the engine if at least this share of it are rows.
-FILLED_SHARE = 0.75
-# A single row is run in the event loop's thread if rows take no longer than this: meanwhile nothing else is answered.
+FIXED_ROWS = 2
+# So many of the most urgent rows are compared when a batch is chosen; the others make it no better.
+CANDIDATES = 64
+# Requests still come if there was one within so many passes of the event loop: one reads it, the next begins with it.
+QUIET_PASSES = 2
+# A batch is run in the event loop's thread if it takes no longer than this: meanwhile nothing else is answered, but a
+# thread of its own that has to wait for Python and a core, and be waited for, takes longer.
 INLINE_SECONDS = 0.001
+# The same for a process beside others on the same cores, which answer meanwhile: a fifth more requests a second
+# (benchmarks/service.py), as each keeps to its own core.
+INLINE_SECONDS_BESIDE_OTHERS = 0.01
 # Weight of the newest batch in the measured time of a row.
 NEWEST_WEIGHT = 0.1
 
@@ -60,6 +68,7 @@ class _Entry:
 
 
 _urgency = attrgetter("urgency")
+_steps = attrgetter("steps")
 _NO_OUTPUT: Output = np.empty(0, np.float32)
 
 
@@ -73,7 +82,7 @@ class Batcher:
         executor: Executor,
         workers: int,
         capacity: int,
-        inline_seconds: float = INLINE_SECONDS,
+        inline_seconds: float,
     ) -> None:
         """Take the engine.
 
@@ -83,10 +92,12 @@ class Batcher:
             executor: where the engine is run.
             workers: batches that are run at a time.
             capacity: rows that may wait.
-            inline_seconds: what a row may take at most to be run in the event loop's thread.
+            inline_seconds: what a batch may take at most to be run in the event loop's thread.
         """
         self._run = run
-        self._batch_sizes = tuple(batch_sizes)
+        self._largest = batch_sizes[-1]
+        # What a step costs with 0, 1, 2, ... rows.
+        self._step_costs = [FIXED_ROWS + min(s for s in batch_sizes if s >= rows) for rows in range(self._largest + 1)]
         self._executor = executor
         self._workers = workers
         self._capacity = capacity
@@ -172,22 +183,27 @@ class Batcher:
                     self._set_timer(loop, request.deadline)
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Dispatch once everything that arrived with this request is in the queue."""
-        if not self._scheduled:
+        """See to it that idle workers are started."""
+        if not self._scheduled and self._running < self._workers:
             self._scheduled = True
-            loop.call_soon(self._dispatch, loop)
+            loop.call_soon(self._dispatch, loop, self._arrivals, QUIET_PASSES)
 
-    def _dispatch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start the workers that are idle."""
+    def _dispatch(self, loop: asyncio.AbstractEventLoop, arrivals: int, passes: int) -> None:
+        """Start the workers that are idle, once no more requests have come for some passes of the loop.
+
+        A single row does not wait if the one before was single too, nor do more rows than are compared for a batch.
+        """
+        if passes and not self._rows == 1 == len(self._queue) and len(self._queue) < CANDIDATES:
+            passes = passes - 1 if arrivals == self._arrivals else QUIET_PASSES
+            loop.call_soon(self._dispatch, loop, self._arrivals, passes)
+            return
         self._scheduled = False
         batches = []
         with self._lock:
             while self._running < self._workers and (batch := self._take_batch()):
                 batches.append(batch)
                 self._running += 1
-        # Only if the one before was single too: where requests come together, they gather while others are run.
-        is_calm = self._running == 1 == self._rows and 0 < self._row_seconds <= self._inline_seconds
-        if is_calm and list(map(len, batches)) == [1]:
+        if len(batches) == 1 == self._running and 0 < self._row_seconds * len(batches[0]) <= self._inline_seconds:
             outcome = self._run_batch(batches[0])
             with self._lock:
                 self._running -= 1
@@ -204,7 +220,7 @@ class Batcher:
         """
         outcome = self._run_batch(batch)
         with self._lock:
-            following = self._take_batch() if len(self._queue) >= self._batch_sizes[-1] else []
+            following = self._take_batch() if len(self._queue) >= self._largest else []
             if not following:
                 self._running -= 1
         loop.call_soon_threadsafe(self._finish, loop, batch, *outcome)
@@ -247,31 +263,38 @@ class Batcher:
             self._schedule(loop)
 
     def _take_batch(self) -> list[_Entry]:
-        """Take the most urgent row from the queue, and what can be run with it, the more urgent before the less.
+        """Take the most urgent row from the queue, and what is best run with it.
 
         What is too late or has nobody left who waits is dropped. The caller holds the lock.
         """
         now = time.monotonic()
-        batch: list[_Entry] = []
-        passed: list[_Entry] = []  # over, as they are of other lengths
-        shortest, longest, end = math.inf, 0.0, 0
+        candidates: list[_Entry] = []
+        end = 0
         for entry in self._queue:
-            if len(batch) == self._batch_sizes[-1]:
+            if len(candidates) == CANDIDATES:
                 break
             end += 1
-            if entry.request.future.done() or entry.urgency[0] <= now:
-                continue
-            shorter, longer = min(shortest, entry.steps), max(longest, entry.steps)
-            if shorter >= (1 - PADDING_SHARE) * longer:
-                batch.append(entry)
-                shortest, longest = shorter, longer
-            else:
-                passed.append(entry)
-        size = _round_rows(len(batch), self._batch_sizes)
-        self._queue[:end] = sorted(batch[size:] + passed, key=_urgency)
-        return batch[:size]
+            if not entry.request.future.done() and entry.urgency[0] > now:
+                candidates.append(entry)
+        batch = _choose(candidates, self._step_costs) if candidates else []
+        taken = set(batch)
+        self._queue[:end] = [entry for entry in candidates if entry not in taken]
+        return batch
 
 
-def _round_rows(rows: int, batch_sizes: Iterable[int]) -> int:
-    """Return how many of the rows to run now, so that an engine of these batch sizes has little to fill up."""
-    return min(rows, max((size for size in batch_sizes if rows >= FILLED_SHARE * size), default=0))
+def _choose(candidates: Sequence[_Entry], step_costs: Sequence[float]) -> list[_Entry]:
+    """Return the first row and neighbours of it in length, so that the most is done for what it costs."""
+    by_steps = sorted(candidates, key=_steps)
+    place = by_steps.index(candidates[0])
+    most = len(step_costs) - 1
+    best, chosen = 0.0, slice(0)
+    for begin in range(place, max(place - most, -1), -1):
+        shortest, useful = by_steps[begin].steps, 0
+        for rows, entry in enumerate(by_steps[begin : begin + most], 1):
+            if shortest < (1 - PADDING_SHARE) * entry.steps:
+                break
+            useful += entry.steps
+            share = useful / (entry.steps * step_costs[rows])
+            if begin + rows > place and share > best:
+                best, chosen = share, slice(begin, begin + rows)
+    return by_steps[chosen]

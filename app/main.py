@@ -45,12 +45,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or read_settings()
     logs.configure(settings.log_level)
-    repository = Repository(Store(settings.models), settings)
+    parent = multiprocessing.parent_process()
+    repository = Repository(Store(settings.models), settings, beside_others=parent is not None)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         sys.setswitchinterval(SWITCH_SECONDS)
-        turn = Turn(multiprocessing.parent_process())
+        turn = Turn(parent)
         if turn.is_first:
             loading = asyncio.create_task(asyncio.to_thread(_load, repository, turn))
             yield

@@ -4,9 +4,10 @@ The answers stay those of the network over its full length. While every row of a
 the same state, and it does not depend on the request: it is computed once, when a network is rewritten, and the loop
 starts from it at the first step that is not padding in some row. That is exact with and without a mask.
 
-Two more things make a step cheap. The product of an embedding with the kernel of the LSTM that reads it is a table of
+Three more things make a step cheap. The product of an embedding with the kernel of the LSTM that reads it is a table of
 its own, with a row a word: looking it up replaces half of the multiplications. And a sigmoid is half a tanh,
 sigmoid(z) = (1 + tanh(z / 2)) / 2, so with halved weights the four gates are a single tanh.
+What a network pools over time is pooled step by step (`app/pooling.py`).
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 from numpy.typing import NDArray
+
+from app.pooling import Pool, Pooling, find_pools, walk
 
 # A table has 16 bytes a word and unit; with one that is larger than this the embedding is multiplied step by step.
 TABLE_BYTES = 256 * 1024 * 1024
@@ -37,45 +40,59 @@ def rewrite(network: keras.Model, padding: NDArray[np.generic]) -> keras.Model:
     """
     inputs = keras.Input(batch_shape=network.input_shape, dtype=padding.dtype.name)
     functional = keras.Model(network.inputs[0], network.outputs[0])  # a Sequential one cannot be rewritten
-    return keras.models.clone_model(
-        functional,
-        input_tensors=inputs,
-        clone_function=lambda layer: layer,
-        call_function=_Rewriter(inputs, padding).call,
-    )
+    # Pools know one step of padding.
+    pools = find_pools(functional) if (padding == padding[:, :1]).all() else []
+    return walk(functional, inputs, _Rewriter(inputs, padding, pools).call)
 
 
 class _Rewriter:
     """Calls the layers of a network one after the other, its LSTMs replaced."""
 
-    def __init__(self, inputs: keras.KerasTensor, padding: NDArray[np.generic]) -> None:
+    def __init__(self, inputs: keras.KerasTensor, padding: NDArray[np.generic], pools: Sequence[Pool]) -> None:
         self._inputs = inputs
         self._padding = padding
+        self._pools = pools
+        self._calls = 0
+        self._pooled: dict[int, keras.KerasTensor] = {}  # by the number of the call that pools
         self._start = _FirstStep(padding)(inputs)
         self._lookups: dict[int, tuple[keras.KerasTensor, NDArray[np.float32]]] = {}
 
     def call(self, layer: Any, *args: Any, **kwargs: Any) -> Any:
         """Return what replaces the outputs of a layer for these inputs."""
+        number, self._calls = self._calls, self._calls + 1
+        if number in self._pooled:
+            return self._pooled[number]
         extra = {name for name, value in kwargs.items() if value is not None} - {"mask", "training"}
         if len(args) == 1 and not extra:
             (inputs,), mask = args, kwargs.get("mask")
             if isinstance(layer, _IDENTITIES):
                 return inputs
+            pools = [pool for pool in self._pools if pool.lstm == number]
             if _is_standard(layer, go_backwards=False):
-                return self._replace([layer], inputs, mask)[0]
+                ((outputs, *pooled),) = self._replace([layer], inputs, mask, pools)
+                self._pooled |= {pool.call: tensor for pool, tensor in zip(pools, pooled, strict=True)}
+                return outputs
             if type(layer) is layers.Bidirectional and layer.merge_mode in _MERGES:
-                forward, backward = layer.forward_layer, layer.backward_layer
-                if _is_standard(forward, go_backwards=False) and _is_standard(backward, go_backwards=True):
-                    return _MERGES[layer.merge_mode](name=layer.name)(self._replace([forward, backward], inputs, mask))
+                lstms = layer.forward_layer, layer.backward_layer
+                if _is_standard(lstms[0], go_backwards=False) and _is_standard(lstms[1], go_backwards=True):
+                    outputs, *pooled = zip(*self._replace(lstms, inputs, mask, pools), strict=True)
+                    for pool, directions in zip(pools, pooled, strict=True):
+                        concatenate = layers.Concatenate(name=f"{layer.name}_pooled_{pool.call}")
+                        self._pooled[pool.call] = concatenate(list(directions))
+                    return _MERGES[layer.merge_mode](name=layer.name)(list(outputs))
         outputs = layer(*args, **kwargs)
         if type(layer) is layers.Embedding:
             self._lookups[id(outputs)] = args[0], layer.embeddings.numpy()
         return outputs
 
     def _replace(
-        self, lstms: Sequence[layers.LSTM], inputs: keras.KerasTensor, mask: keras.KerasTensor | None
-    ) -> list[keras.KerasTensor]:
-        """Return what replaces the outputs of layers that read the same inputs."""
+        self,
+        lstms: Sequence[layers.LSTM],
+        inputs: keras.KerasTensor,
+        mask: keras.KerasTensor | None,
+        pools: Sequence[Pool],
+    ) -> list[list[keras.KerasTensor]]:
+        """Return what replaces the outputs of layers that read the same inputs, and what is pooled of them."""
         steps = self._run_on_padding(inputs)[0]
         present = None if mask is None else self._run_on_padding(mask)[0]
         ids, embeddings = self._lookups.get(id(inputs), (None, None))
@@ -92,9 +109,16 @@ class _Rewriter:
             if embeddings is not None and len(embeddings) * weights.kernel.shape[1] * 4 <= TABLE_BYTES:
                 source, weights = ids, weights.look_up(embeddings)
             trimmed = TrimmedLSTM(
-                weights, states, lstm.return_sequences, lstm.go_backwards, zero_masked, name=f"trimmed_{lstm.name}"
+                weights,
+                states,
+                lstm.return_sequences,
+                lstm.go_backwards,
+                zero_masked,
+                pools,
+                self._padding[:, :1],
+                name=f"trimmed_{lstm.name}",
             )
-            outputs.append(trimmed(source, start=self._start, mask=mask))
+            outputs.append(trimmed(source, start=self._start, mask=mask, network_inputs=self._inputs))
         return outputs
 
     def _run_on_padding(self, outputs: keras.KerasTensor) -> NDArray[Any]:
@@ -171,6 +195,11 @@ def _sigmoid(numbers: NDArray[np.float32]) -> NDArray[np.float32]:
     return halves + np.float32(0.5)
 
 
+def _transpose_steps(tensor: tf.Tensor) -> tf.Tensor:
+    """Return [steps, batch, ...] of [batch, steps, ...]."""
+    return tf.transpose(tensor, [1, 0, *range(2, len(tensor.shape))])
+
+
 class _FirstStep(layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Finds the first step that is not padding in every row, int32 []; the number of steps if there is none."""
 
@@ -199,12 +228,14 @@ class TrimmedLSTM(layers.Layer):  # type: ignore[misc]  # Keras has no types
         return_sequences: bool,
         go_backwards: bool,
         zero_masked: bool,
+        pools: Sequence[Pool],
+        padding: NDArray[np.generic],
         name: str,
     ) -> None:
         """Take the weights, and the states of a row of nothing but padding before every step: see `LSTMWeights.run`.
 
         With `go_backwards` the steps are run from the last, from a state of zeros. Sequences are returned in the
-        order of the steps either way.
+        order of the steps either way. `padding` is a step of it, as the network reads it, [1, 1, ...].
         """
         super().__init__(name=name)
         self.supports_masking = True
@@ -219,30 +250,42 @@ class TrimmedLSTM(layers.Layer):  # type: ignore[misc]  # Keras has no types
         self._return_sequences = return_sequences
         self._go_backwards = go_backwards
         self._zero_masked = zero_masked
+        self._pools = pools
+        padding_outputs = states[0][1:] * (not zero_masked)
+        self._pooling = Pooling(pools, padding, None if go_backwards else padding_outputs)
 
     def compute_output_spec(
-        self, inputs: keras.KerasTensor, start: keras.KerasTensor, mask: keras.KerasTensor | None = None
-    ) -> keras.KerasTensor:
+        self,
+        inputs: keras.KerasTensor,
+        start: keras.KerasTensor,
+        mask: keras.KerasTensor | None,
+        network_inputs: keras.KerasTensor,
+    ) -> list[keras.KerasTensor]:
         """Return shape and dtype of the outputs."""
-        del start, mask
+        del start, mask, network_inputs
         batch, steps = inputs.shape[:2]
-        return keras.KerasTensor((batch, steps, self._units) if self._return_sequences else (batch, self._units))
+        hidden = (batch, steps, self._units) if self._return_sequences else (batch, self._units)
+        return [keras.KerasTensor(hidden)] + [keras.KerasTensor((batch, self._units)) for _ in self._pools]
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> None:
         """Return no mask: every layer of a rewritten network is given its mask as an argument."""
         del inputs, mask
 
-    def call(self, inputs: tf.Tensor, start: tf.Tensor, mask: tf.Tensor | None = None) -> tf.Tensor:
-        """Return the last hidden state, float32 [batch, units], or all of them, [batch, steps, units].
+    def call(
+        self, inputs: tf.Tensor, start: tf.Tensor, mask: tf.Tensor | None, network_inputs: tf.Tensor
+    ) -> list[tf.Tensor]:
+        """Return the last hidden state, float32 [batch, units], or all of them, [batch, steps, units], then the pools.
 
         Args:
             inputs: float32 [batch, steps, features], or with a table the ids of words, int32 [batch, steps].
             start: int32 [], the first step to run; every row is padding before.
             mask: bool [batch, steps], False where the state is kept.
+            network_inputs: what the network reads, [batch, steps, ...].
         """
         batch, steps = tf.shape(inputs)[0], inputs.shape[1]
         start = tf.convert_to_tensor(start)
-        by_step = tf.transpose(inputs, [1, 0, *range(2, len(inputs.shape))])
+        by_step, network_by_step = _transpose_steps(inputs), _transpose_steps(network_inputs)
+        pools_steps = inputs.shape[0] != 1  # a row alone is pooled at the end: its outputs are few, and a step is short
         present = None if mask is None else tf.transpose(mask)[:, :, tf.newaxis]
         if self._go_backwards:
             hidden = carry = tf.zeros((batch, self._units))
@@ -252,8 +295,8 @@ class TrimmedLSTM(layers.Layer):  # type: ignore[misc]  # Keras has no types
             carry = tf.gather(self._padding_carry, tf.fill([batch], start))
 
         def run_step(
-            number: tf.Tensor, hidden: tf.Tensor, carry: tf.Tensor, outputs: Any
-        ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, Any]:
+            number: tf.Tensor, hidden: tf.Tensor, carry: tf.Tensor, outputs: Any, pooled: Any
+        ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, Any, Any]:
             step = steps - 1 - (number - start) if self._go_backwards else number
             activated = tf.tanh(self._project(tf.gather(by_step, step)) + hidden @ self._recurrent)
             entering, kept, candidate, shown = tf.split(activated, 4, axis=1)
@@ -265,25 +308,29 @@ class TrimmedLSTM(layers.Layer):  # type: ignore[misc]  # Keras has no types
                 new_hidden = tf.where(is_present, new_hidden, hidden)
             if self._return_sequences:
                 shown = tf.where(is_present, new_hidden, 0) if self._zero_masked else new_hidden
-                outputs = outputs.write(step, shown)
-            return number + 1, new_hidden, new_carry, outputs
+                outputs = keras.ops.slice_update(outputs, (0, step, 0), shown[:, tf.newaxis])
+                if pools_steps:
+                    pooled = self._pooling.add(pooled, tf.gather(network_by_step, step), shown)
+            return number + 1, new_hidden, new_carry, outputs, pooled
 
-        outputs = (
-            tf.TensorArray(tf.float32, steps, element_shape=(inputs.shape[0], self._units))
-            if self._return_sequences
-            else ()
-        )
-        _, hidden, _, outputs = tf.while_loop(
-            lambda number, *_: number < steps, run_step, (start, hidden, carry, outputs)
+        outputs = tf.zeros((batch, steps, self._units)) if self._return_sequences else ()
+        pooled = self._pooling.begin(tf.zeros((batch, self._units)))
+        _, hidden, _, outputs, pooled = tf.while_loop(
+            lambda number, *_: number < steps, run_step, (start, hidden, carry, outputs, pooled)
         )
         if not self._return_sequences:
-            return hidden
-        if self._zero_masked:
-            before = tf.zeros(())
+            return [hidden]
+        last = tf.zeros((batch, self._units)) if self._zero_masked else hidden
+        if self._go_backwards or self._zero_masked:
+            before = last[:, tf.newaxis]
         else:
-            before = hidden[tf.newaxis] if self._go_backwards else self._padding_hidden[1:, tf.newaxis]
-        is_before = (tf.range(steps) < start)[:, tf.newaxis, tf.newaxis]
-        return tf.transpose(tf.where(is_before, before, outputs.stack()), [1, 0, 2])
+            before = self._padding_hidden[tf.newaxis, 1:]
+        outputs = tf.where((tf.range(steps) < start)[:, tf.newaxis], before, outputs)
+        if pools_steps:
+            pooled = self._pooling.end(pooled, start, last, steps)
+        else:
+            pooled = self._pooling.pool(network_inputs, outputs)
+        return [outputs, *pooled]
 
     def _project(self, step: tf.Tensor) -> tf.Tensor:
         """Return the part of the gates that comes from the inputs of one step, float32 [batch, 4 * units]."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from app.batcher import Batcher, Row
+from app.batcher import INLINE_SECONDS, INLINE_SECONDS_BESIDE_OTHERS, Batcher, Row
 from app.errors import ModelNotFoundError, ModelRefusedError, NotReadyError
 from app.logs import annotate_request
 from app.predictors import NextLetterPredictor, Predictor, SentimentPredictor
@@ -26,10 +26,11 @@ logger = logging.getLogger(__name__)
 class Repository:
     """The latest version of every bundle in a store, loaded and warm, or with the reason why not."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
-        """Take the store; nothing is read before `load`."""
+    def __init__(self, store: Store, settings: Settings, beside_others: bool = False) -> None:
+        """Take the store, and whether other processes serve on the same cores; nothing is read before `load`."""
         self._store = store
         self._settings = settings
+        self._inline_seconds = INLINE_SECONDS_BESIDE_OTHERS if beside_others else INLINE_SECONDS
         self._engines = ThreadPoolExecutor(settings.engine_workers, thread_name_prefix="engine")
         self._names: list[str] = []
         self._unreadable = ""
@@ -144,6 +145,7 @@ class Repository:
             executor=self._engines,
             workers=settings.engine_workers,
             capacity=settings.max_queue,
+            inline_seconds=self._inline_seconds,
         )
         if isinstance(codec, LetterCodec):
             return NextLetterPredictor(bundle, codec, batcher)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from app.batcher import FIXED_STEPS, PADDING_SHARE, Batcher, Row
+from app.batcher import CANDIDATES, FIXED_STEPS, PADDING_SHARE, Batcher, Row
 from app.errors import DeadlineError, OverloadedError
 from tests.conftest import SECONDS
 
@@ -167,7 +167,7 @@ def test_rows_of_unlike_lengths_are_run_apart() -> None:
         others = [ask(batcher, row(number, length)) for number, length in enumerate(lengths, 1)]
         await engine.let_through()
         await asyncio.gather(first, *others)
-        assert engine.lengths[1:] == [[400, 390, 395, 380], [10, 20, 15, 5]]
+        assert engine.lengths[1:] == [[380, 390, 395, 400], [5, 10, 15, 20]]
 
     run(test)
 
@@ -399,29 +399,47 @@ def test_an_event_loop_that_is_busy_does_not_hold_up_a_full_batch() -> None:
     run(test)
 
 
-def test_a_single_row_after_a_batch_is_run_in_a_thread_of_the_engine() -> None:
+def test_requests_that_come_one_after_the_other_are_run_together() -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
         await engine.let_through()
-        await ask(batcher, row(1), row(2), row(3))
-        await ask(batcher, row(4))
-        assert threading.get_ident() not in engine.threads
+        await asyncio.gather(*(ask(batcher, row(number)) for number in range(1, 4)))
+        others = []
+        for number in range(4, 8):
+            others.append(ask(batcher, row(number)))
+            await asyncio.sleep(0)
+        await asyncio.gather(*others)
+        assert engine.batches == [[1, 2, 3], [4, 5, 6, 7]]
 
-    run(test, inline_seconds=SECONDS)
+    run(test)
 
 
-def test_a_single_row_that_takes_little_is_run_in_the_thread_of_the_event_loop() -> None:
+def test_requests_that_never_cease_do_not_keep_the_engine_idle() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        asked = []
+        while not batcher._running:
+            asked.append(ask(batcher, row(1)))
+            await asyncio.sleep(0)
+        assert len(asked) == CANDIDATES + 1  # one more is on its way
+        await engine.let_through()
+        await asyncio.gather(*asked)
+
+    run(test)
+
+
+def test_a_batch_that_takes_little_is_run_in_the_thread_of_the_event_loop() -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
         await engine.let_through()
         await ask(batcher, row(1))  # is measured first
+        batcher._row_seconds = 1.0  # as if measured
         await ask(batcher, row(2))
         await ask(batcher, row(3), row(4), row(5))
         here = threading.get_ident()
         assert [thread == here for thread in engine.threads] == [False, True, False]
 
-    run(test, inline_seconds=SECONDS)
+    run(test, inline_seconds=2)
 
 
-def test_a_single_row_that_fails_in_the_thread_of_the_event_loop_is_answered_too() -> None:
+def test_a_batch_that_fails_in_the_thread_of_the_event_loop_is_answered_too() -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
         await engine.let_through()
         await ask(batcher, row(1))
