@@ -36,12 +36,15 @@ FIXED_ROWS = 2
 CANDIDATES = 64
 # Requests still come if there was one within so many passes of the event loop: one reads it, the next begins with it.
 QUIET_PASSES = 2
-# A batch is run in the event loop's thread if it takes no longer than this: meanwhile nothing else is answered, but a
-# thread of its own that has to wait for Python and a core, and be waited for, takes longer.
+# So many passes are waited for at most. Each takes one new connection, so that in a flood there is room for a health
+# check, and for telling others that there is no room for them.
+MOST_PASSES = 64
+# Batches are run in the event loop's thread if they take no longer than this: nothing else is answered meanwhile, but a
+# thread of their own, which has to wait for Python and a core and be waited for, takes longer.
 INLINE_SECONDS = 0.001
-# The same for a process beside others on the same cores, which answer meanwhile: a fifth more requests a second
+# The same for a process beside others on the same cores, which answer meanwhile: a quarter more requests a second
 # (benchmarks/service.py), as each keeps to its own core.
-INLINE_SECONDS_BESIDE_OTHERS = 0.01
+INLINE_SECONDS_BESIDE_OTHERS = 0.025
 # Weight of the newest batch in the measured time of a row.
 NEWEST_WEIGHT = 0.1
 
@@ -92,7 +95,7 @@ class Batcher:
             executor: where the engine is run.
             workers: batches that are run at a time.
             capacity: rows that may wait.
-            inline_seconds: what a batch may take at most to be run in the event loop's thread.
+            inline_seconds: what batches may take at most to be run in the event loop's thread.
         """
         self._run = run
         self._largest = batch_sizes[-1]
@@ -106,7 +109,7 @@ class Batcher:
         self._queue: list[_Entry] = []  # the most urgent first
         self._running = 0
         self._scheduled = False
-        self._arrivals = 0
+        self._arrivals = 0  # of requests and of their rows
         self._row_seconds = 0.0  # what a row takes, over the batches of late
         self._rows = 0  # of the newest batch
         self._open: set[_Request] = set()  # all that are not answered
@@ -150,6 +153,7 @@ class Batcher:
         Raises:
             OverloadedError, DeadlineError: see `run`.
         """
+        self._arrivals += 1
         seconds = deadline - time.monotonic()
         waiting = len(self._queue)
         wait = (waiting + rows) * self._row_seconds / self._workers
@@ -186,16 +190,16 @@ class Batcher:
         """See to it that idle workers are started."""
         if not self._scheduled and self._running < self._workers:
             self._scheduled = True
-            loop.call_soon(self._dispatch, loop, self._arrivals, QUIET_PASSES)
+            loop.call_soon(self._dispatch, loop, self._arrivals, QUIET_PASSES, MOST_PASSES)
 
-    def _dispatch(self, loop: asyncio.AbstractEventLoop, arrivals: int, passes: int) -> None:
+    def _dispatch(self, loop: asyncio.AbstractEventLoop, arrivals: int, quiet: int, passes: int) -> None:
         """Start the workers that are idle, once no more requests have come for some passes of the loop.
 
-        A single row does not wait if the one before was single too, nor do more rows than are compared for a batch.
+        A single row does not wait if the one before was single too.
         """
-        if passes and not self._rows == 1 == len(self._queue) and len(self._queue) < CANDIDATES:
-            passes = passes - 1 if arrivals == self._arrivals else QUIET_PASSES
-            loop.call_soon(self._dispatch, loop, self._arrivals, passes)
+        if quiet and passes and not self._rows == 1 == len(self._queue):
+            quiet = quiet - 1 if arrivals == self._arrivals else QUIET_PASSES
+            loop.call_soon(self._dispatch, loop, self._arrivals, quiet, passes - 1)
             return
         self._scheduled = False
         batches = []
@@ -204,13 +208,25 @@ class Batcher:
                 batches.append(batch)
                 self._running += 1
         if len(batches) == 1 == self._running and 0 < self._row_seconds * len(batches[0]) <= self._inline_seconds:
-            outcome = self._run_batch(batches[0])
-            with self._lock:
-                self._running -= 1
-            self._finish(loop, batches[0], *outcome)
+            self._run_here(loop, batches[0])
         else:
             for batch in batches:
                 self._executor.submit(self._work, loop, batch)
+
+    def _run_here(self, loop: asyncio.AbstractEventLoop, batch: Sequence[_Entry]) -> None:
+        """Run a batch in the event loop's thread, and what waits after it, but begin nothing once the time is over.
+
+        Requests are read, and their answers written, many at a time, which costs less than in between.
+        """
+        until = time.monotonic() + self._inline_seconds
+        while batch:
+            self._finish(loop, batch, *self._run_batch(batch))
+            with self._lock:
+                batch = self._take_batch() if time.monotonic() < until else []
+        with self._lock:
+            self._running -= 1
+        if self._queue:
+            self._schedule(loop)
 
     def _work(self, loop: asyncio.AbstractEventLoop, batch: Sequence[_Entry]) -> None:
         """Run a batch in a thread of the engine, and go on if there is a largest one's worth of rows.
