@@ -23,7 +23,7 @@ class Settings(BaseSettings):
     max_batch: int = Field(default=128, ge=1, description="Texts or sequences in one batch request.")
     max_queue: int = Field(default=512, ge=1, description="Texts or sequences that may wait for one model.")
     deadline_ms: int = Field(default=5000, ge=1, description="Milliseconds in which a request has to be answered.")
-    engine_workers: int = Field(default=1, ge=1, description="Batches of one model that are run at a time.")
+    engine_workers: int = Field(default=1, ge=1, description="Batches of one model in threads at a time.")
     engine_threads: int = Field(default=1, ge=1, description="Processor cores that one batch may use.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least severe level that is logged."

@@ -374,6 +374,18 @@ def test_the_other_rows_of_a_request_that_failed_are_not_run() -> None:
     run(test)
 
 
+def test_nor_are_they_in_the_thread_of_the_event_loop() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        await engine.let_through()
+        await ask(batcher, row(9))  # is measured first
+        engine.failing = {1}
+        with pytest.raises(RuntimeError):
+            await ask(batcher, *(row(number, length) for number, length in enumerate([5, 5, 5, 400, 400], 1)))
+        assert engine.batches == [[9], [1, 2, 3]]
+
+    run(test, inline_seconds=SECONDS)
+
+
 def test_as_many_batches_as_there_are_workers_are_run_at_a_time() -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
         asked = [ask(batcher, row(1)), ask(batcher, row(2, 400)), ask(batcher, row(3))]
