@@ -42,8 +42,7 @@ MOST_PASSES = 64
 # Batches are run in the event loop's thread if they take no longer than this: nothing else is answered meanwhile, but a
 # thread of their own, which has to wait for Python and a core and be waited for, takes longer.
 INLINE_SECONDS = 0.001
-# The same for a process beside others on the same cores, which answer meanwhile: a quarter more requests a second
-# (benchmarks/service.py), as each keeps to its own core.
+# The same for a process beside others on the same cores: they answer meanwhile, and each keeps to its own core.
 INLINE_SECONDS_BESIDE_OTHERS = 0.025
 # Weight of the newest batch in the measured time of a row.
 NEWEST_WEIGHT = 0.1
@@ -187,8 +186,8 @@ class Batcher:
                     self._set_timer(loop, request.deadline)
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
-        """See to it that idle workers are started."""
-        if not self._scheduled and self._running < self._workers:
+        """See to it that idle workers are started, if there is something to run."""
+        if self._queue and not self._scheduled and self._running < self._workers:
             self._scheduled = True
             loop.call_soon(self._dispatch, loop, self._arrivals, QUIET_PASSES, MOST_PASSES)
 
@@ -225,8 +224,7 @@ class Batcher:
                 batch = self._take_batch() if time.monotonic() < until else []
         with self._lock:
             self._running -= 1
-        if self._queue:
-            self._schedule(loop)
+        self._schedule(loop)
 
     def _work(self, loop: asyncio.AbstractEventLoop, batch: Sequence[_Entry]) -> None:
         """Run a batch in a thread of the engine, and go on if there is a largest one's worth of rows.
@@ -275,8 +273,7 @@ class Batcher:
             request.missing -= 1
             if not request.missing:
                 request.future.set_result(request.outputs)
-        if self._queue:
-            self._schedule(loop)
+        self._schedule(loop)
 
     def _take_batch(self) -> list[_Entry]:
         """Take the most urgent row from the queue, and what is best run with it.

@@ -6,6 +6,7 @@ of them for padding. Pooled step by step they never leave it.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Literal
 
 import keras
@@ -48,8 +49,8 @@ class Pool:
     """Something pooled over time of the outputs of one LSTM, or of each direction of a bidirectional one.
 
     `values` maps any steps of the network's inputs, [batch, steps, ...], and of the LSTM's outputs, [batch, steps,
-    units], to what is pooled, [batch, steps, units]. `lstm` and `call` are the places, in the order of `walk`, of the
-    LSTM and of what pools.
+    units], to what is pooled, [batch, steps, units]. `lstm` and `call` are the numbers that `walk` gives to the
+    LSTM and to what pools.
     """
 
     values: keras.Model
@@ -59,9 +60,13 @@ class Pool:
 
 
 def walk(network: keras.Model, inputs: keras.KerasTensor, call: Callable[..., Any]) -> keras.Model:
-    """Return a Functional network of the same layers on other inputs, each of them called by `call(layer, ...)`."""
+    """Return a Functional network of the same layers on other inputs, each called by `call(number, layer, ...)`."""
+    numbers = count()
     return keras.models.clone_model(
-        network, input_tensors=inputs, clone_function=lambda layer: layer, call_function=call
+        network,
+        input_tensors=inputs,
+        clone_function=lambda layer: layer,
+        call_function=lambda layer, *args, **kwargs: call(next(numbers), layer, *args, **kwargs),
     )
 
 
@@ -99,6 +104,10 @@ class Pooling:
                 add = np.maximum if pool.reduction == "max" else np.add
                 self._before.append(np.concatenate([nothing, add.accumulate(values[0].numpy())]))
 
+    def __len__(self) -> int:
+        """Return how much is pooled."""
+        return len(self._pools)
+
     def begin(self, zeros: tf.Tensor) -> list[tf.Tensor]:
         """Return what is pooled of no step, of the shape of these zeros, float32 [batch, units]."""
         return [zeros + _NOTHING[pool.reduction] for pool in self._pools]
@@ -129,7 +138,9 @@ class Pooling:
             padding = tf.repeat(self._padding, tf.shape(outputs)[0], axis=0)
             values = [value[:, 0] for value in self._get_values(padding, outputs[:, tf.newaxis])]
             before = [
-                tf.where(start > 0, value, -np.inf) if pool.reduction == "max" else value * tf.cast(start, value.dtype)
+                tf.where(start > 0, value, _NOTHING[pool.reduction])
+                if pool.reduction == "max"
+                else value * tf.cast(start, value.dtype)
                 for pool, value in zip(self._pools, values, strict=True)
             ]
         return self._divide(self._combine(pooled, before), steps)
@@ -164,15 +175,13 @@ class _Finder:
     def __init__(self, inputs: keras.KerasTensor) -> None:
         self.pools: list[Pool] = []
         self._inputs = inputs
-        self._calls = 0
         self._lstms: dict[int, tuple[keras.KerasTensor, int]] = {}  # the outputs and units, by the number of the call
         # What is computed step by step, with the numbers of the LSTMs that it is computed from.
         self._stepwise: dict[int, set[int]] = {id(inputs): set()}
 
-    def call(self, layer: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(self, number: int, layer: Any, *args: Any, **kwargs: Any) -> Any:
         """Call a layer or operation, and note what it does."""
         outputs = layer(*args, **kwargs)
-        number, self._calls = self._calls, self._calls + 1
         tensors = [value for value in tree.flatten((args, kwargs)) if isinstance(value, keras.KerasTensor)]
         if not isinstance(outputs, keras.KerasTensor):
             return outputs
@@ -193,7 +202,7 @@ class _Finder:
         try:
             # Keras wants something between what goes in and what comes out.
             whole = keras.Model([self._inputs, outputs], layers.Identity()(pooled))
-            values = walk(whole, inputs, lambda layer, *args, **kwargs: layer(*args, **kwargs))
+            values = walk(whole, inputs, lambda _, layer, *args, **kwargs: layer(*args, **kwargs))
         except ValueError:  # it has weights for steps, or for the features of both directions
             return
         if values.output_shape == (None, None, units) and values.outputs[0].dtype == "float32":

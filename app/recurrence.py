@@ -52,14 +52,12 @@ class _Rewriter:
         self._inputs = inputs
         self._padding = padding
         self._pools = pools
-        self._calls = 0
         self._pooled: dict[int, keras.KerasTensor] = {}  # by the number of the call that pools
         self._start = _FirstStep(padding)(inputs)
         self._lookups: dict[int, tuple[keras.KerasTensor, NDArray[np.float32]]] = {}
 
-    def call(self, layer: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(self, number: int, layer: Any, *args: Any, **kwargs: Any) -> Any:
         """Return what replaces the outputs of a layer for these inputs."""
-        number, self._calls = self._calls, self._calls + 1
         if number in self._pooled:
             return self._pooled[number]
         extra = {name for name, value in kwargs.items() if value is not None} - {"mask", "training"}
@@ -108,14 +106,15 @@ class _Rewriter:
             source = inputs
             if embeddings is not None and len(embeddings) * weights.kernel.shape[1] * 4 <= TABLE_BYTES:
                 source, weights = ids, weights.look_up(embeddings)
+            padding_outputs = None if lstm.go_backwards else states[0][1:] * (not zero_masked)
+            pooling = Pooling(pools, self._padding[:, :1], padding_outputs)
             trimmed = TrimmedLSTM(
                 weights,
                 states,
                 lstm.return_sequences,
                 lstm.go_backwards,
                 zero_masked,
-                pools,
-                self._padding[:, :1],
+                pooling,
                 name=f"trimmed_{lstm.name}",
             )
             outputs.append(trimmed(source, start=self._start, mask=mask, network_inputs=self._inputs))
@@ -228,14 +227,13 @@ class TrimmedLSTM(layers.Layer):  # type: ignore[misc]  # Keras has no types
         return_sequences: bool,
         go_backwards: bool,
         zero_masked: bool,
-        pools: Sequence[Pool],
-        padding: NDArray[np.generic],
+        pooling: Pooling,
         name: str,
     ) -> None:
         """Take the weights, and the states of a row of nothing but padding before every step: see `LSTMWeights.run`.
 
         With `go_backwards` the steps are run from the last, from a state of zeros. Sequences are returned in the
-        order of the steps either way. `padding` is a step of it, as the network reads it, [1, 1, ...].
+        order of the steps either way.
         """
         super().__init__(name=name)
         self.supports_masking = True
@@ -250,9 +248,7 @@ class TrimmedLSTM(layers.Layer):  # type: ignore[misc]  # Keras has no types
         self._return_sequences = return_sequences
         self._go_backwards = go_backwards
         self._zero_masked = zero_masked
-        self._pools = pools
-        padding_outputs = states[0][1:] * (not zero_masked)
-        self._pooling = Pooling(pools, padding, None if go_backwards else padding_outputs)
+        self._pooling = pooling
 
     def compute_output_spec(
         self,
@@ -265,7 +261,9 @@ class TrimmedLSTM(layers.Layer):  # type: ignore[misc]  # Keras has no types
         del start, mask, network_inputs
         batch, steps = inputs.shape[:2]
         hidden = (batch, steps, self._units) if self._return_sequences else (batch, self._units)
-        return [keras.KerasTensor(hidden)] + [keras.KerasTensor((batch, self._units)) for _ in self._pools]
+        return [keras.KerasTensor(hidden)] + [
+            keras.KerasTensor((batch, self._units)) for _ in range(len(self._pooling))
+        ]
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> None:
         """Return no mask: every layer of a rewritten network is given its mask as an argument."""

@@ -374,7 +374,7 @@ def test_the_other_rows_of_a_request_that_failed_are_not_run() -> None:
     run(test)
 
 
-def test_nor_are_they_in_the_thread_of_the_event_loop() -> None:
+def test_the_other_rows_of_a_request_that_failed_in_the_thread_of_the_event_loop_are_not_run() -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
         await engine.let_through()
         await ask(batcher, row(9))  # is measured first
