@@ -1,16 +1,13 @@
 # make serve: the service on port 8000.  make training: what training needs.  make test: every test.
 # make lint: ruff and mypy.  make format: ruff, in place.  make lock: renew the pins.
 PYTHON ?= python3
-HOST ?= 127.0.0.1
-PORT ?= 8000
-WORKERS ?= 2
 BIN := .venv/bin
 
 .PHONY: serve training test lint format lock clean
 .DELETE_ON_ERROR:
 
 serve: .venv/serve
-	$(BIN)/uvicorn app.main:create_app --factory --host $(HOST) --port $(PORT) --workers $(WORKERS)
+	$(BIN)/python -m app
 
 training: .venv/training
 

@@ -4,14 +4,14 @@ A message says what came, what was expected and what to do.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import Send
 
 from app.schemas import FieldProblem, Problem
 
@@ -36,7 +36,7 @@ class RequestError(ServiceError):
 
     status: ClassVar[HTTPStatus]
     kind: ClassVar[str]
-    headers: Mapping[str, str] = {}
+    headers: dict[str, str] = {}
 
     def __init__(self, detail: str, errors: Sequence[FieldProblem] = ()) -> None:
         """Take what to tell the client, and the fields it is about if it is about fields."""
@@ -99,7 +99,7 @@ class NotReadyError(RequestError):
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     kind = "not-ready"
-    headers: Mapping[str, str] = {"Retry-After": "1"}
+    headers = {"retry-after": "1"}
 
 
 class OverloadedError(RequestError):
@@ -112,7 +112,7 @@ class OverloadedError(RequestError):
         """Take what to tell the client, and how long what is waiting takes."""
         after = max(1, math.ceil(seconds))
         super().__init__(f"{detail}; try again in {after} s")
-        self.headers = {"Retry-After": str(after)}
+        self.headers = {"retry-after": str(after)}
 
 
 class DeadlineError(RequestError):
@@ -141,9 +141,9 @@ def invalid_input(problems: list[FieldProblem]) -> InvalidInputError:
 
 
 def install_handlers(app: FastAPI) -> None:
-    """Make the errors of FastAPI itself answer with problem documents; `RequestLog` answers all others."""
-    app.add_exception_handler(RequestValidationError, _answer_validation_error)
-    app.add_exception_handler(HTTPException, _answer_http_error)
+    """Turn the errors of FastAPI itself into those of this package, which `RequestLog` answers."""
+    app.add_exception_handler(RequestValidationError, _raise_invalid_input)
+    app.add_exception_handler(HTTPException, _raise_http_error)
 
 
 def make_problem(error: RequestError, path: str) -> Problem:
@@ -159,29 +159,29 @@ def make_problem(error: RequestError, path: str) -> Problem:
     )
 
 
-def make_response(error: RequestError, path: str) -> JSONResponse:
-    """Return the answer to a request that ended with an error."""
-    content = make_problem(error, path).model_dump(exclude_none=True)
-    return JSONResponse(content, error.status, dict(error.headers), PROBLEM_TYPE)
+async def send_problem(error: RequestError, path: str, send: Send) -> None:
+    """Answer a request to a path that ended with an error."""
+    content = make_problem(error, path).model_dump_json(exclude_none=True).encode()
+    headers = {"content-type": PROBLEM_TYPE, "content-length": str(len(content))} | error.headers
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": error.status, "headers": raw})
+    await send({"type": "http.response.body", "body": content})
 
 
-async def _answer_validation_error(request: Request, error: Exception) -> JSONResponse:
+async def _raise_invalid_input(_: Request, error: Exception) -> NoReturn:
     assert isinstance(error, RequestValidationError)
-    return make_response(invalid_input(describe(error.errors())), request.url.path)
+    raise invalid_input(describe(error.errors()))
 
 
-async def _answer_http_error(request: Request, error: Exception) -> JSONResponse:
+async def _raise_http_error(request: Request, error: Exception) -> NoReturn:
     assert isinstance(error, HTTPException)
     path = request.url.path
-    known: dict[int, RequestError] = {
-        HTTPStatus.NOT_FOUND: NotFoundError(f"there is no {path}; /docs shows what there is"),
-        HTTPStatus.METHOD_NOT_ALLOWED: MethodNotAllowedError(
-            f"{path} does not answer {request.method}; /docs shows what it does"
-        ),
-    }
-    response = make_response(known[error.status_code], path)
-    response.headers.update(error.headers or {})
-    return response
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        raise NotFoundError(f"there is no {path}; /docs shows what there is")
+    assert error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
+    refusal = MethodNotAllowedError(f"{path} does not answer {request.method}; /docs shows what it does")
+    refusal.headers = dict(error.headers or {})
+    raise refusal
 
 
 def describe(errors: Sequence[Any], *within: str) -> list[FieldProblem]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import INTERNAL_ERROR, ClientLeftError, InternalError, RequestError, make_response
+from app.errors import INTERNAL_ERROR, ClientLeftError, InternalError, RequestError, send_problem
 from app.logs import begin_request
 
 REQUEST_ID_HEADER = b"x-request-id"
@@ -44,12 +44,12 @@ class RequestLog:
         except ClientLeftError:
             pass  # there is nobody to answer
         except RequestError as error:
-            await make_response(error, scope["path"])(scope, receive, send_with_id)
+            await send_problem(error, scope["path"], send_with_id)
         except Exception:
             logger.exception("unexpected error")
             if status is not None:
                 raise  # the answer has begun: only the server can break it off
-            await make_response(InternalError(INTERNAL_ERROR), scope["path"])(scope, receive, send_with_id)
+            await send_problem(InternalError(INTERNAL_ERROR), scope["path"], send_with_id)
         finally:
             logger.info(
                 "answered" if status else "the client left before an answer",

@@ -29,7 +29,7 @@ class NextLetterPredictor:
         """Take what runs the network: coded sequences to probabilities, float32 [rows, letters]."""
         self.bundle = bundle
         self._codec = codec
-        self._batcher = batcher
+        self.batcher = batcher
 
     async def predict(self, sequences: Mapping[Location, str], top_k: int, deadline: float) -> list[NextLetterAnswer]:
         """Answer sequences, each given under its place in the request, by the deadline: see `Batcher.run`.
@@ -39,7 +39,7 @@ class NextLetterPredictor:
             OverloadedError: there is no place for them in the queue.
             DeadlineError: they could not be answered in time.
         """
-        self._batcher.admit(len(sequences), deadline)
+        self.batcher.admit(len(sequences), deadline)
         codes, problems = [], []
         for location, sequence in sequences.items():
             try:
@@ -50,7 +50,7 @@ class NextLetterPredictor:
                 )
         if problems:
             raise invalid_input(problems)
-        return [self._answer(row, top_k) for row in await self._batcher.run(codes, deadline)]
+        return [self._answer(row, top_k) for row in await self.batcher.run(codes, deadline)]
 
     def _answer(self, probabilities: NDArray[np.float32], top_k: int) -> NextLetterAnswer:
         manifest = self.bundle.manifest
@@ -74,7 +74,7 @@ class SentimentPredictor:
         """Take what runs the network: coded reviews to the probability of positive, float32 [rows, 1]."""
         self.bundle = bundle
         self._codec = codec
-        self._batcher = batcher
+        self.batcher = batcher
 
     async def predict(self, texts: Mapping[Location, str], deadline: float) -> list[SentimentAnswer]:
         """Answer texts, each given under its place in the request, by the deadline: see `Batcher.run`.
@@ -83,12 +83,12 @@ class SentimentPredictor:
             OverloadedError: there is no place for them in the queue.
             DeadlineError: they could not be answered in time.
         """
-        self._batcher.admit(len(texts), deadline)
+        self.batcher.admit(len(texts), deadline)
         if sum(map(len, texts.values())) <= INLINE_CHARACTERS:
             reviews = self._encode(texts.values())
         else:
             reviews = await asyncio.to_thread(self._encode, texts.values())
-        probabilities = await self._batcher.run([review.ids for review in reviews], deadline)
+        probabilities = await self.batcher.run([review.ids for review in reviews], deadline)
         manifest = self.bundle.manifest
         return [
             SentimentAnswer(

@@ -84,6 +84,16 @@ class Repository:
         if not self._predictors:
             raise NotReadyError(self._no_models())
 
+    def admit(self, task: Task, deadline: float) -> None:
+        """Return if a request to the default model of a task may have a place in its queue.
+
+        Raises:
+            OverloadedError, DeadlineError: see `Batcher.run`.
+        """
+        if predictor := self._predictors.get(task):
+            annotate_request(model=task, version=predictor.bundle.manifest.version)
+            predictor.batcher.admit(1, deadline)
+
     def next_letter(self, name: str | None) -> NextLetterPredictor:
         """Return the next-letter model of a name, or the task's default; see `find`."""
         predictor = self._find_for("next-letter", name)

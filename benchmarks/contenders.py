@@ -58,6 +58,7 @@ class Contender:
                 "PYTHONPATH": str(environments.ROOT),
                 "BENCHMARK_BUNDLE": str(bundle.folder.resolve()),
                 "BENCHMARK_PORT": str(port),
+                "LSTM_SERVE_PORT": str(port),
                 "LSTM_SERVE_MODELS": str(environments.ROOT / "models"),
                 "LSTM_SERVE_LOG_LEVEL": "WARNING",
                 "MLSERVER_HTTP_PORT": str(port),
@@ -93,7 +94,7 @@ def find(bundle_name: str) -> dict[str, Contender]:
     contenders = (
         Contender(
             OURS,
-            (*uvicorn, "--factory", "app.main:create_app", "--workers", "2"),
+            ("-m", "app"),
             "/sentiment",
             "/readyz",
             lambda text: {"text": text, **model},

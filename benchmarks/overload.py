@@ -63,7 +63,7 @@ def main(
     rounds: Rounds = 3,
     out: Out = OUT,
 ) -> None:
-    """Measure goodput, latency and refusals of the service, with its default settings, at rising offered load."""
+    """Measure goodput, latency and refusals of the service at rising offered load."""
     with telling_errors(), tempfile.TemporaryDirectory() as folder:
         wrk.find()
         opened, codec = reviews.open_bundle(bundle)

@@ -21,6 +21,7 @@ _READY_SECONDS = 180
 _STOP_SECONDS = 20
 _SETTLE_SECONDS = 30
 _ASK_SECONDS = 60
+_QUIET_LOOKS = 3  # between two things that it does when it starts, a process may rest for a moment
 _IDLE_SHARE = 0.25  # of one core; Ray's own processes take a tenth when nothing is asked
 _LOG_LINES = 25
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
@@ -112,11 +113,14 @@ class Server:
             ServerError: it does not come to rest, or has ended.
         """
         deadline = time.monotonic() + _SETTLE_SECONDS
+        quiet = 0
         while time.monotonic() < deadline:
             self.check_alive()
             before, start = self._processor_seconds(), time.monotonic()
-            time.sleep(0.3)
-            if self._processor_seconds() - before < _IDLE_SHARE * (time.monotonic() - start):
+            time.sleep(0.2)
+            is_quiet = self._processor_seconds() - before < _IDLE_SHARE * (time.monotonic() - start)
+            quiet = quiet + 1 if is_quiet else 0
+            if quiet == _QUIET_LOOKS:
                 return
         raise ServerError(f"still busy {_SETTLE_SECONDS} s after the load ended")
 

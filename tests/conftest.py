@@ -18,6 +18,7 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # before TensorFlow is imported
 import tensorflow as tf
 
 from app.main import create_app
+from app.server import Protocol
 from app.settings import Settings
 from bundle.store import Store
 from training import recipes
@@ -81,7 +82,7 @@ def serve(settings: Settings, loaded: bool = True) -> Iterator[httpx.Client]:
 @contextmanager
 def serve_app(app: FastAPI, loaded: bool = True) -> Iterator[httpx.Client]:
     """Serve an app on a free port: see `serve`."""
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5))
+    server = uvicorn.Server(uvicorn.Config(app, http=Protocol, log_config=None, timeout_graceful_shutdown=5))
     with socket.create_server(("127.0.0.1", 0)) as listener:  # connections queue until the server accepts them
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

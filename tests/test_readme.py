@@ -31,7 +31,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         free: int = listener.getsockname()[1]
     log = tmp_path_factory.mktemp("log") / "service.log"
     with log.open("w") as output:
-        service = subprocess.Popen(["make", "serve", f"PORT={free}"], cwd=ROOT, stderr=output)
+        service = subprocess.Popen(["make", "serve", f"LSTM_SERVE_PORT={free}"], cwd=ROOT, stderr=output)
     try:
         deadline = time.monotonic() + 120
         while not is_ready(free):

@@ -16,7 +16,12 @@ from app.schemas import (
     NextLetterRequest,
 )
 
-router = APIRouter(route_class=PredictionRoute, tags=["next letter"])
+
+class _Route(PredictionRoute):
+    task = "next-letter"
+
+
+router = APIRouter(route_class=_Route, tags=["next letter"])
 
 _DIGIT = "'1' (U+0031) at position 2 (the first is 0) is not a letter; send letters A-Z or a-z only"
 

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Coroutine, Mapping
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from fastapi import Header, Request
 from fastapi.routing import APIRoute
@@ -13,8 +13,9 @@ from pydantic import BaseModel, ValidationError
 from starlette.types import Message, Receive, Scope, Send
 
 from app.errors import BodyTooLargeError, ClientLeftError, UnsupportedMediaTypeError, describe, invalid_input
-from app.routes import get_settings
+from app.routes import get_repository, get_settings
 from app.schemas import FieldProblem
+from bundle.manifest import Task
 
 DEADLINE_HEADER = "x-deadline-ms"
 # A client is still sending when its body passes the limit, and one that is not listened to sees a reset connection
@@ -37,7 +38,11 @@ class PredictionRoute(APIRoute):
 
     For every request FastAPI finds out anew what a function depends on, checks each part and copies the answer, which
     takes longer than the model. The functions of these routes all depend on the same: `(body, request, deadline_ms)`.
+
+    A flood is refused before it is understood, so that most of the time is left for what was accepted.
     """
+
+    task: ClassVar[Task]
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or refuse its method.
@@ -51,12 +56,15 @@ class PredictionRoute(APIRoute):
         headers = dict(scope["headers"])
         request = Request(scope)
         deadline_ms = _read_deadline_ms(headers)
-        body = self._parse(await _read_body(receive, get_settings(request).max_body_bytes), headers)
+        content = await _read_body(receive, get_settings(request).max_body_bytes)
+        if _names_no_model(content):
+            get_repository(request).admit(self.task, get_deadline(request, deadline_ms))
+        body = self._parse(content, headers)
         answer = await _unless_client_leaves(receive, self.endpoint(body, request, deadline_ms))
-        content = answer.model_dump_json().encode()
-        length, media_type = (b"content-length", b"%d" % len(content)), (b"content-type", b"application/json")
+        encoded = answer.model_dump_json().encode()
+        length, media_type = (b"content-length", b"%d" % len(encoded)), (b"content-type", b"application/json")
         await send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": [length, media_type]})
-        await send({"type": "http.response.body", "body": content})
+        await send({"type": "http.response.body", "body": encoded})
 
     def _parse(self, body: bytes, headers: RawHeaders) -> BaseModel:
         """Return what came, as the function's schema has it."""
@@ -83,6 +91,11 @@ def get_deadline(request: Request, deadline_ms: int | None) -> float:
     """Return when a request has to be answered, in `time.monotonic`: the service's deadline or a nearer one."""
     allowed = get_settings(request).deadline_ms
     return time.monotonic() + min(allowed, deadline_ms or allowed) / 1000
+
+
+def _names_no_model(content: bytes) -> bool:
+    """Return whether a body asks for the task's default model, if it is a request at all; False where it takes more."""
+    return b'"model"' not in content and b"\\u" not in content
 
 
 def _read_deadline_ms(headers: RawHeaders) -> int | None:

@@ -10,7 +10,12 @@ from app.routes import describe_prediction_errors, get_repository, get_settings
 from app.routes.prediction import DeadlineHeader, PredictionRoute, get_deadline
 from app.schemas import FieldProblem, SentimentAnswer, SentimentBatchAnswer, SentimentBatchRequest, SentimentRequest
 
-router = APIRouter(route_class=PredictionRoute, tags=["sentiment"])
+
+class _Route(PredictionRoute):
+    task = "sentiment"
+
+
+router = APIRouter(route_class=_Route, tags=["sentiment"])
 
 _LONG = "the text has 120000 characters, the limit is 100000; shorten it"
 

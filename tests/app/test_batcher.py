@@ -223,7 +223,7 @@ def test_a_full_queue_refuses_and_keeps_what_it_has() -> None:
         await settle()
         with pytest.raises(OverloadedError, match="3 texts are waiting, and at most 4 may; 2 more") as refusal:
             await ask(batcher, row(4), row(5))
-        assert refusal.value.headers == {"Retry-After": "1"}
+        assert refusal.value.headers == {"retry-after": "1"}
         last = ask(batcher, row(6))
         await engine.let_through()
         await asyncio.gather(first, *waiting, last)
@@ -240,7 +240,7 @@ def test_a_request_that_would_wait_past_its_deadline_is_refused_and_told_how_lon
         batcher._row_seconds = 2.0  # as if measured
         with pytest.raises(OverloadedError, match="takes about 8.0 s, the request has 5.0 s") as refusal:
             await ask(batcher, row(4), seconds=5)
-        assert refusal.value.headers == {"Retry-After": "8"}
+        assert refusal.value.headers == {"retry-after": "8"}
         patient = ask(batcher, row(5), seconds=20)
         await engine.let_through()
         await asyncio.gather(first, waiting, patient)

@@ -81,10 +81,9 @@ def test_one_that_is_not_first_answers_only_when_its_models_are_loaded(
 
 @contextmanager
 def _serve_with_workers(store: Store, log: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "uvicorn", "--factory", "app.main:create_app", "--workers", "2"]
-    environment = os.environ | {"LSTM_SERVE_MODELS": str(store.root)}
+    environment = os.environ | {"LSTM_SERVE_MODELS": str(store.root), "LSTM_SERVE_PORT": str(port)}
     with log.open("wb") as stderr:
-        process = subprocess.Popen([*command, "--port", str(port)], env=environment, stderr=stderr)
+        process = subprocess.Popen([sys.executable, "-m", "app"], env=environment, stderr=stderr)
         try:
             yield process
         finally:
@@ -94,7 +93,8 @@ def _serve_with_workers(store: Store, log: Path, port: int) -> Iterator[subproce
 
 def _loaders(log: Path) -> int:
     """Return how many processes have loaded all models."""
-    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    complete = log.read_text().rpartition("\n")[0]
+    lines = [json.loads(line) for line in complete.splitlines() if line.startswith("{")]
     return [line["message"] for line in lines].count("loaded") // 4
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -50,6 +51,18 @@ class Blocked:
     def ask(self, texts: int = 1, **options: Any) -> httpx.Response:
         return self.client.post("/sentiment/batch", json={"texts": ["good"] * texts}, **options)
 
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        """Fill the queue of the default model while the block runs; what was in it is answered afterwards."""
+        with ThreadPoolExecutor() as threads:
+            running = threads.submit(self.ask)
+            self.engine.started.get(timeout=SECONDS)
+            waiting = threads.submit(self.ask, 4)
+            self.wait_for_queue(4)
+            yield
+            self.engine.let_through.set()
+            assert [answered.result().status_code for answered in (running, waiting)] == [200, 200]
+
     def wait_for_queue(self, texts: int) -> None:
         """Wait until so many texts are in the queue."""
         end = time.monotonic() + SECONDS
@@ -58,29 +71,49 @@ class Blocked:
 
 
 @pytest.fixture
-def blocked(small_store: Store, tmp_path: Path) -> Iterator[Blocked]:
-    shutil.copytree(small_store.root / "sentiment", tmp_path / "sentiment")
+def models() -> list[str]:
+    return ["sentiment"]
+
+
+@pytest.fixture
+def blocked(small_store: Store, tmp_path: Path, models: list[str]) -> Iterator[Blocked]:
+    for name in models:
+        shutil.copytree(small_store.root / name, tmp_path / name)
     app = create_app(Settings(models=tmp_path, max_batch=4, max_queue=4, engine_workers=1))
     with serve_app(app) as client:
-        blocked = Blocked(client, BlockedEngine(), app.state.repository.sentiment(None)._batcher)
+        blocked = Blocked(client, BlockedEngine(), app.state.repository.sentiment(None).batcher)
         blocked.batcher._run = blocked.engine.run
         yield blocked
         blocked.engine.let_through.set()
 
 
 def test_a_full_queue_is_told_with_when_to_come_again(blocked: Blocked) -> None:
-    with ThreadPoolExecutor() as threads:
-        running = threads.submit(blocked.ask)
-        blocked.engine.started.get(timeout=SECONDS)
-        waiting = threads.submit(blocked.ask, 4)
-        blocked.wait_for_queue(4)
+    with blocked.full():
         response = blocked.ask()
         assert response.status_code == 503
         assert response.json()["type"].endswith(":overloaded")
         assert "4 texts are waiting" in response.json()["detail"]
         assert int(response.headers["retry-after"]) >= 1
-        blocked.engine.let_through.set()
-        assert [answered.result().status_code for answered in (running, waiting)] == [200, 200]
+
+
+@pytest.mark.parametrize("models", [["sentiment", "imdb-500"]])
+@pytest.mark.parametrize("name", ['"model"', r'"mod\u0065l"'])
+def test_a_full_queue_of_one_model_is_none_of_another(blocked: Blocked, name: str) -> None:
+    headers = {"content-type": "application/json"}
+    content = f'{{"text": "good", {name}: "imdb-500"}}'
+    with ThreadPoolExecutor() as threads:
+        with blocked.full():
+            other = threads.submit(blocked.client.post, "/sentiment", content=content, headers=headers)
+            with pytest.raises(TimeoutError):  # it waits for the one thread that runs engines
+                other.result(0.2)
+        assert other.result().json()["model"] == "imdb-500"
+
+
+def test_a_full_queue_is_told_before_a_body_is_understood(blocked: Blocked, log: Log) -> None:
+    assert blocked.client.post("/sentiment", content="what?").status_code == 415
+    with blocked.full():
+        assert blocked.client.post("/sentiment", content="what?").status_code == 503
+        assert log.wait_for(message="answered", status=503)["model"] == "sentiment"
 
 
 def test_a_deadline_that_passes_is_told(blocked: Blocked) -> None:

@@ -1,0 +1,94 @@
+"""How the service listens: uvicorn, with one packet an answer, and connections spread over the processes."""
+
+import asyncio
+import socket
+from typing import Any, Self
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from app.errors import SettingsError
+from app.settings import PREFIX
+
+
+class Protocol(HttpToolsProtocol):
+    """Uvicorn's protocol, but the head and the body of an answer are sent together.
+
+    Uvicorn writes them one after the other, and each write costs a packet, here and at the client.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a new connection."""
+        super().connection_made(JoiningTransport(transport, self.loop))  # type: ignore[arg-type]
+
+
+class JoiningTransport:
+    """A transport that holds what is written until more is, or until the event loop's next pass."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        """Wrap the transport of a connection."""
+        self._transport = transport
+        self._loop = loop
+        self._held = b""
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what is the same in the transport."""
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send data behind what is held, or hold it."""
+        if self._held:
+            self._held += data
+            self._flush()
+        else:
+            self._held = data
+            self._loop.call_soon(self._flush)
+
+    def close(self) -> None:
+        """Close the connection once all is sent."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._held:
+            self._transport.write(self._held)
+            self._held = b""
+
+
+class OwnSocket(socket.socket):
+    """A socket that every process it is sent to binds anew to the same address, and listens on for itself.
+
+    Of processes that listen on one socket, who is idle takes all connections that come while the others compute, and
+    keeps them: of 64, up to 60.
+    """
+
+    @classmethod
+    def bind_new(cls, family: int, address: Any) -> Self:
+        """Return a socket on an address that sockets of this class may share."""
+        found = cls(family)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        found.bind(address)
+        return found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how another process makes its own."""
+        return self.bind_new, (self.family, self.getsockname())
+
+
+def bind(host: str, port: int) -> OwnSocket:
+    """Return a socket on an address that nobody listens on; port 0 is any that is free.
+
+    Raises:
+        SettingsError: somebody does, or the machine has no such address.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family) as single:
+            single.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            single.bind((host, port))  # which a socket that may share the address could do beside others
+            address = single.getsockname()
+        return OwnSocket.bind_new(family, address)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen on {host} port {port}: {error.strerror}; set {PREFIX}HOST and {PREFIX}PORT to what is free"
+        ) from error

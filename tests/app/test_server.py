@@ -1,0 +1,135 @@
+"""Answers that are sent together and ports that are shared, with real sockets."""
+
+import asyncio
+import pickle
+import socket
+from collections.abc import Iterator
+from typing import cast
+
+import httpx
+import pytest
+
+from app.errors import SettingsError
+from app.server import JoiningTransport, OwnSocket, bind
+from tests.conftest import SECONDS
+
+
+class Recorder:
+    """A transport that keeps what is written, and is closed once."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        assert not self.closed
+        self.written.append(data)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+
+def _wrap(recorder: Recorder) -> JoiningTransport:
+    return JoiningTransport(cast(asyncio.Transport, recorder), asyncio.get_running_loop())
+
+
+def test_a_head_and_its_body_are_sent_together() -> None:
+    async def test() -> None:
+        recorder = Recorder()
+        transport = _wrap(recorder)
+        transport.write(b"head")
+        assert recorder.written == []
+        transport.write(b"body")
+        assert recorder.written == [b"headbody"]
+        await asyncio.sleep(0)
+        assert recorder.written == [b"headbody"]
+
+    asyncio.run(test())
+
+
+def test_what_nothing_follows_is_sent_in_the_next_pass() -> None:
+    async def test() -> None:
+        recorder = Recorder()
+        transport = _wrap(recorder)
+        transport.write(b"100 continue")
+        await asyncio.sleep(0)
+        assert recorder.written == [b"100 continue"]
+
+    asyncio.run(test())
+
+
+def test_what_is_held_is_sent_before_the_end() -> None:
+    async def test() -> None:
+        recorder = Recorder()
+        transport = _wrap(recorder)
+        assert not transport.is_closing()
+        transport.write(b"head")
+        transport.close()
+        assert recorder.written == [b"head"]
+        assert transport.is_closing()
+
+    asyncio.run(test())
+
+
+def test_a_client_that_asks_whether_to_send_its_body_is_told(client: httpx.Client) -> None:
+    body = b'{"text": "good"}'
+    head = (
+        b"POST /sentiment HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nexpect: 100-continue\r\n"
+        b"content-length: %d\r\nconnection: close\r\n\r\n"
+    )
+    port = client.base_url.port
+    assert port is not None
+    with socket.create_connection((client.base_url.host, port), timeout=SECONDS) as connection:
+        connection.sendall(head % len(body))
+        assert connection.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(body)
+        answer = b"".join(iter(lambda: connection.recv(1000), b""))
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(b"}")
+
+
+@pytest.fixture
+def own() -> Iterator[socket.socket]:
+    with bind("127.0.0.1", 0) as bound:
+        yield bound
+
+
+def test_who_is_sent_a_socket_listens_for_itself_and_has_its_share_of_the_connections(own: socket.socket) -> None:
+    first, second = (pickle.loads(pickle.dumps(own)) for _ in range(2))
+    with first, second:
+        assert first.getsockname() == second.getsockname() == own.getsockname()
+        for listener in (first, second):
+            assert isinstance(listener, OwnSocket)
+            listener.listen(64)
+            listener.setblocking(False)
+        clients = [socket.create_connection(own.getsockname(), timeout=SECONDS) for _ in range(64)]
+        shares = [len(list(_accept_all(listener))) for listener in (first, second)]
+        assert sum(shares) == 64
+        assert min(shares) >= 8  # less than that is as likely as 31 heads or more of 32 coins
+        for client in clients:
+            client.close()
+
+
+def test_an_address_that_somebody_listens_on_is_refused(own: socket.socket) -> None:
+    with pickle.loads(pickle.dumps(own)) as listener:
+        listener.listen()
+        with pytest.raises(SettingsError, match="cannot listen on 127.0.0.1 port .*Address already in use"):
+            bind(*own.getsockname())
+
+
+def test_an_address_of_version_6_is_taken() -> None:
+    with bind("::1", 0) as bound:
+        assert bound.family == socket.AF_INET6
+
+
+def _accept_all(listener: socket.socket) -> Iterator[None]:
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except BlockingIOError:
+            return
+        connection.close()
+        yield
