@@ -94,9 +94,9 @@ def get_deadline(request: Request, deadline_ms: int | None) -> float:
 
 
 def _names_no_model(content: bytes) -> bool:
-    """Return whether a body is for the default model, if it is a request at all.
+    r"""Return whether a body is for the default model, if it is a request at all.
 
-    A name could be spelled `"mod\\u0065l"`: all letters of it are from U+0060 to U+006F.
+    The key could be spelled `"mod\u0065l"`: all letters of it are from U+0060 to U+006F.
     """
     return b'"model"' not in content and b"\\u006" not in content
 
