@@ -1,5 +1,8 @@
 """`python -m app`: the service, with the settings of the environment."""
 
+import logging
+import math
+import resource
 import signal
 import sys
 
@@ -10,6 +13,11 @@ from app import logs
 from app.errors import SettingsError
 from app.server import Protocol, bind
 from app.settings import read_settings
+
+# In which a process that is to take the place of another (SIGHUP) has to be ready.
+LOADING_SECONDS = 60
+
+logger = logging.getLogger("app")
 
 
 def main() -> None:
@@ -24,8 +32,20 @@ def main() -> None:
         bound = bind(settings.host, settings.port)
     except SettingsError as error:
         sys.exit(f"error: {error}")
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection is an open file
+    host, port, *_ = bound.getsockname()
+    logger.info("listening", extra={"host": host, "port": port, "workers": settings.workers})
     config = uvicorn.Config(
-        "app.main:create_app", factory=True, http=Protocol, workers=settings.workers, log_config=None
+        "app.main:create_app",
+        factory=True,
+        http=Protocol,
+        ws="none",
+        workers=settings.workers,
+        log_config=None,
+        proxy_headers=False,
+        timeout_graceful_shutdown=math.ceil(settings.deadline_ms / 1000) + 1,  # all is answered by then
+        timeout_worker_healthcheck=LOADING_SECONDS,
     )
     with bound:
         if settings.workers > 1:

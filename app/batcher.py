@@ -9,6 +9,7 @@ over would cost about as much again; the rest is run in threads of the engine.
 """
 
 import asyncio
+import math
 import threading
 import time
 from bisect import insort
@@ -26,7 +27,8 @@ Row = NDArray[np.generic]
 Output = NDArray[np.float32]
 RunRows = Callable[[Sequence[Row]], NDArray[np.float32]]
 
-# No row of a batch is filled up with padding by more than this share of the longest row.
+# No row of a batch is filled up with padding by more than this share of what the longest row costs, its steps and the
+# fixed ones below.
 PADDING_SHARE = 0.4
 # What a batch costs, measured by benchmarks/engine.py: as if it had so many steps more, of about 2 microseconds each,
 # and every step as if it had so many rows more.
@@ -44,6 +46,8 @@ MOST_PASSES = 64
 INLINE_SECONDS = 0.001
 # The same for a process beside others on the same cores: they answer meanwhile, and each keeps to its own core.
 INLINE_SECONDS_BESIDE_OTHERS = 0.025
+# uvloop rounds to milliseconds, so that a timer may come early and is set once more.
+MIN_TIMER_SECONDS = 0.001
 # Weight of the newest batch in the measured time of a row.
 NEWEST_WEIGHT = 0.1
 
@@ -112,7 +116,8 @@ class Batcher:
         self._row_seconds = 0.0  # what a row takes, over the batches of late
         self._rows = 0  # of the newest batch
         self._open: set[_Request] = set()  # all that are not answered
-        self._timer: asyncio.TimerHandle | None = None  # until the first of their deadlines
+        self._timer: asyncio.Handle | None = None  # until the first of their deadlines
+        self._timer_at = math.inf
 
     async def run(self, rows: Sequence[Row], deadline: float) -> list[Output]:
         """Return the engine's outputs for the rows of one request, float32 [outputs] each.
@@ -136,9 +141,9 @@ class Batcher:
                 entry = _Entry((deadline, self._arrivals), len(row) + FIXED_STEPS, index, row, request)
                 insort(self._queue, entry, key=_urgency)
         self._open.add(request)
-        self._set_timer(loop, deadline)
-        self._schedule(loop)
         try:
+            self._set_timer(loop, deadline)
+            self._schedule(loop)
             return await request.future
         finally:
             self._open.remove(request)
@@ -169,14 +174,15 @@ class Batcher:
 
     def _set_timer(self, loop: asyncio.AbstractEventLoop, deadline: float) -> None:
         """See to it that requests are looked through when this deadline has passed, if not before."""
-        if self._timer is None or deadline < self._timer.when():
+        if deadline < self._timer_at:
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = loop.call_at(deadline, self._expire, loop)
+            self._timer_at = deadline
+            self._timer = loop.call_later(max(MIN_TIMER_SECONDS, deadline - time.monotonic()), self._expire, loop)
 
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
         """Answer the requests whose deadline has passed."""
-        self._timer = None
+        self._timer, self._timer_at = None, math.inf
         now = time.monotonic()
         for request in self._open:
             if not request.future.done():

@@ -80,6 +80,14 @@ class UnsupportedMediaTypeError(RequestError):
     kind = "unsupported-media-type"
 
 
+class BodyTimeoutError(RequestError):
+    """The body was not all there in the time that the request has."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+    kind = "body-timeout"
+    headers = {"connection": "close"}
+
+
 class BodyTooLargeError(RequestError):
     """The body is larger than the service takes."""
 

@@ -109,23 +109,19 @@ class SentimentPredictor:
 Predictor = NextLetterPredictor | SentimentPredictor
 
 
-def locate(field: str, texts: str | list[str]) -> dict[Location, str]:
-    """Return the text or texts of a request's field under their place in the body."""
-    if isinstance(texts, str):
-        return {("body", field): texts}
-    return {("body", field, index): text for index, text in enumerate(texts)}
-
-
-def check_limits(texts: Mapping[Location, str], settings: Settings) -> None:
-    """Refuse a batch of too many texts, and texts that are too long.
+def locate(field: str, texts: str | list[str], settings: Settings) -> dict[Location, str]:
+    """Return the text or texts of a request's field under their place in the body.
 
     Raises:
-        InvalidInputError: with every field that is past a limit.
+        InvalidInputError: they are too many, or some are too long; every field that is past a limit is named.
     """
-    if len(texts) > settings.max_batch:
-        _, field, *_ = next(iter(texts))
+    if isinstance(texts, str):
+        located: dict[Location, str] = {("body", field): texts}
+    elif len(texts) > settings.max_batch:
         message = f"the batch has {len(texts)} items, the limit is {settings.max_batch}; send it in parts"
         raise invalid_input([FieldProblem(type="batch_too_large", loc=["body", field], msg=message)])
+    else:
+        located = {("body", field, index): text for index, text in enumerate(texts)}
     limit = settings.max_text_characters
     problems = [
         FieldProblem(
@@ -133,11 +129,12 @@ def check_limits(texts: Mapping[Location, str], settings: Settings) -> None:
             loc=list(location),
             msg=f"the text has {len(text)} characters, the limit is {limit}; shorten it",
         )
-        for location, text in texts.items()
+        for location, text in located.items()
         if len(text) > limit
     ]
     if problems:
         raise invalid_input(problems)
+    return located
 
 
 def _round(probability: np.float32) -> float:

@@ -24,9 +24,9 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1, description="Bytes in the body of a request.")
     max_text_characters: int = Field(default=100_000, ge=1, description="Characters in one text or sequence.")
     max_batch: int = Field(default=128, ge=1, description="Texts or sequences in one batch request.")
-    max_queue: int = Field(default=512, ge=1, description="Texts or sequences that may wait for one model.")
+    max_queue: int = Field(default=512, ge=1, description="Texts that may wait for one model in a process.")
     deadline_ms: int = Field(default=5000, ge=1, description="Milliseconds in which a request has to be answered.")
-    engine_workers: int = Field(default=1, ge=1, description="Batches of one model in threads at a time.")
+    engine_workers: int = Field(default=1, ge=1, description="Batches that a process runs in threads at a time.")
     engine_threads: int = Field(default=1, ge=1, description="Processor cores that one batch may use.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least severe level that is logged."

@@ -1,4 +1,4 @@
-"""Several processes that answer on one port, `uvicorn --workers`: in which order they load their models.
+"""Several processes that answer on one port: in which order they load their models.
 
 One process cannot use more than one core for what is Python, which is half of what a request costs. The first process
 answers from the start, with 503 until its models are loaded, so that health checks tell. The others load theirs when
@@ -26,7 +26,7 @@ class Turn:
         self.is_first = True
         if parent is not None:
             self._path = Path(tempfile.gettempdir(), f"lstm-serve-{parent.pid}.lock")
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             self.is_first = _lock_alone(self._file)
 
     def end(self) -> None:

@@ -8,6 +8,7 @@ from app.errors import (
     INTERNAL_ERROR,
     PROBLEM_TYPE,
     TOO_LATE,
+    BodyTimeoutError,
     BodyTooLargeError,
     DeadlineError,
     InternalError,
@@ -66,6 +67,7 @@ def describe_prediction_errors(path: str, *errors: RequestError) -> Responses:
     return describe_errors(
         path,
         ModelNotFoundError("there is no model 'sentimental'; there are: next-letter, sentiment"),
+        BodyTimeoutError("the body was not all there after 5 s; send it faster"),
         BodyTooLargeError("the body has 5242880 bytes, the limit is 4194304; send it in parts"),
         UnsupportedMediaTypeError(
             "the content-type is 'text/plain'; send JSON with the header content-type: application/json"

@@ -4,10 +4,10 @@ from collections.abc import Awaitable
 
 from fastapi import APIRouter, Request
 
-from app.errors import Location, invalid_input
-from app.predictors import check_limits, locate
+from app.errors import invalid_input
+from app.predictors import locate
 from app.routes import describe_prediction_errors, get_repository, get_settings
-from app.routes.prediction import DeadlineHeader, PredictionRoute, get_deadline
+from app.routes.prediction import PredictionRoute, describe_deadline, get_deadline
 from app.schemas import (
     FieldProblem,
     NextLetterAnswer,
@@ -21,7 +21,7 @@ class _Route(PredictionRoute):
     task = "next-letter"
 
 
-router = APIRouter(route_class=_Route, tags=["next letter"])
+router = APIRouter(route_class=_Route, dependencies=[describe_deadline], tags=["next letter"])
 
 _DIGIT = "'1' (U+0031) at position 2 (the first is 0) is not a letter; send letters A-Z or a-z only"
 
@@ -34,9 +34,9 @@ _DIGIT = "'1' (U+0031) at position 2 (the first is 0) is not a letter; send lett
         invalid_input([FieldProblem(type="letters", loc=["body", "sequence"], msg=_DIGIT, input="1")]),
     ),
 )
-async def predict(body: NextLetterRequest, request: Request, deadline_ms: DeadlineHeader = None) -> NextLetterAnswer:
+async def predict(body: NextLetterRequest, request: Request) -> NextLetterAnswer:
     """Answer which letter comes next, with its probability and those of the `top_k` likeliest."""
-    return (await _predict(locate("sequence", body.sequence), body, request, deadline_ms))[0]
+    return (await _predict("sequence", body.sequence, body, request))[0]
 
 
 @router.post(
@@ -47,20 +47,18 @@ async def predict(body: NextLetterRequest, request: Request, deadline_ms: Deadli
         invalid_input([FieldProblem(type="letters", loc=["body", "sequences", 4], msg=_DIGIT, input="1")]),
     ),
 )
-async def predict_batch(
-    body: NextLetterBatchRequest, request: Request, deadline_ms: DeadlineHeader = None
-) -> NextLetterBatchAnswer:
+async def predict_batch(body: NextLetterBatchRequest, request: Request) -> NextLetterBatchAnswer:
     """Answer several sequences in their order, each as if it had been sent alone."""
-    answers = await _predict(locate("sequences", body.sequences), body, request, deadline_ms)
+    answers = await _predict("sequences", body.sequences, body, request)
     return NextLetterBatchAnswer(answers=answers)
 
 
 def _predict(
-    sequences: dict[Location, str],
+    field: str,
+    sequences: str | list[str],
     body: NextLetterRequest | NextLetterBatchRequest,
     request: Request,
-    deadline_ms: int | None,
 ) -> Awaitable[list[NextLetterAnswer]]:
-    check_limits(sequences, get_settings(request))
+    located = locate(field, sequences, get_settings(request))
     predictor = get_repository(request).next_letter(body.model)
-    return predictor.predict(sequences, body.top_k, get_deadline(request, deadline_ms))
+    return predictor.predict(located, body.top_k, get_deadline(request))

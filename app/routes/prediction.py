@@ -7,12 +7,19 @@ from collections.abc import Coroutine, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, ClassVar
 
-from fastapi import Header, Request
+from fastapi import Depends, Header, Request
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.types import Message, Receive, Scope, Send
 
-from app.errors import BodyTooLargeError, ClientLeftError, UnsupportedMediaTypeError, describe, invalid_input
+from app.errors import (
+    BodyTimeoutError,
+    BodyTooLargeError,
+    ClientLeftError,
+    UnsupportedMediaTypeError,
+    describe,
+    invalid_input,
+)
 from app.routes import get_repository, get_settings
 from app.schemas import FieldProblem
 from bundle.manifest import Task
@@ -27,17 +34,23 @@ UNWATCHED_SECONDS = 0.05
 
 RawHeaders = Mapping[bytes, bytes]  # the names in lower case
 
-DeadlineHeader = Annotated[
+_DeadlineHeader = Annotated[
     int | None,
     Header(alias=DEADLINE_HEADER, ge=1, description="Milliseconds for this request, if less than the service's own."),
 ]
+
+
+@Depends
+def describe_deadline(deadline_ms: _DeadlineHeader = None) -> None:
+    """Describe the header to FastAPI; `PredictionRoute` reads it itself."""
+    del deadline_ms  # pragma: no cover
 
 
 class PredictionRoute(APIRoute):
     """A route that FastAPI describes, and that reads its requests and writes its answers itself.
 
     For every request FastAPI finds out anew what a function depends on, checks each part and copies the answer, which
-    takes longer than the model. The functions of these routes all depend on the same: `(body, request, deadline_ms)`.
+    takes longer than the model. The functions of these routes all depend on the same: `(body, request)`.
 
     A flood is refused before it is understood, so that most of the time is left for what was accepted.
     """
@@ -53,14 +66,21 @@ class PredictionRoute(APIRoute):
         """
         if scope["method"] != "POST":
             return await super().handle(scope, receive, send)
+        started = time.monotonic()
         headers = dict(scope["headers"])
         request = Request(scope)
-        deadline_ms = _read_deadline_ms(headers)
-        content = await _read_body(receive, get_settings(request).max_body_bytes)
+        settings = get_settings(request)
+        seconds = min(_read_deadline_ms(headers) or settings.deadline_ms, settings.deadline_ms) / 1000
+        request.state.deadline = started + seconds
+        try:
+            async with asyncio.timeout(seconds):
+                content = await _read_body(receive, settings.max_body_bytes)
+        except TimeoutError as error:
+            raise BodyTimeoutError(f"the body was not all there after {seconds:g} s; send it faster") from error
         if _names_no_model(content):
-            get_repository(request).admit(self.task, get_deadline(request, deadline_ms))
+            get_repository(request).admit(self.task, get_deadline(request))
         body = self._parse(content, headers)
-        answer = await _unless_client_leaves(receive, self.endpoint(body, request, deadline_ms))
+        answer = await _unless_client_leaves(receive, self.endpoint(body, request))
         encoded = answer.model_dump_json().encode()
         length, media_type = (b"content-length", b"%d" % len(encoded)), (b"content-type", b"application/json")
         await send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": [length, media_type]})
@@ -87,18 +107,18 @@ class PredictionRoute(APIRoute):
             raise invalid_input(describe(error.errors(include_url=False), "body")) from error
 
 
-def get_deadline(request: Request, deadline_ms: int | None) -> float:
-    """Return when a request has to be answered, in `time.monotonic`: the service's deadline or a nearer one."""
-    allowed = get_settings(request).deadline_ms
-    return time.monotonic() + min(allowed, deadline_ms or allowed) / 1000
+def get_deadline(request: Request) -> float:
+    """Return when a request has to be answered, in `time.monotonic`: the service's deadline or its own nearer one."""
+    deadline: float = request.state.deadline
+    return deadline
 
 
 def _names_no_model(content: bytes) -> bool:
     r"""Return whether a body is for the default model, if it is a request at all.
 
-    The key could be spelled `"mod\u0065l"`: all letters of it are from U+0060 to U+006F.
+    The key could be spelled `"mod\u0065l"`, all letters of it being from U+0060 to U+006F, or be in UTF-16 or UTF-32.
     """
-    return b'"model"' not in content and b"\\u006" not in content
+    return b'"model"' not in content and b"\\u006" not in content and b"\0" not in content
 
 
 def _read_deadline_ms(headers: RawHeaders) -> int | None:

@@ -4,10 +4,10 @@ from collections.abc import Awaitable
 
 from fastapi import APIRouter, Request
 
-from app.errors import Location, invalid_input
-from app.predictors import check_limits, locate
+from app.errors import invalid_input
+from app.predictors import locate
 from app.routes import describe_prediction_errors, get_repository, get_settings
-from app.routes.prediction import DeadlineHeader, PredictionRoute, get_deadline
+from app.routes.prediction import PredictionRoute, describe_deadline, get_deadline
 from app.schemas import FieldProblem, SentimentAnswer, SentimentBatchAnswer, SentimentBatchRequest, SentimentRequest
 
 
@@ -15,7 +15,7 @@ class _Route(PredictionRoute):
     task = "sentiment"
 
 
-router = APIRouter(route_class=_Route, tags=["sentiment"])
+router = APIRouter(route_class=_Route, dependencies=[describe_deadline], tags=["sentiment"])
 
 _LONG = "the text has 120000 characters, the limit is 100000; shorten it"
 
@@ -28,9 +28,9 @@ _LONG = "the text has 120000 characters, the limit is 100000; shorten it"
         invalid_input([FieldProblem(type="text_too_long", loc=["body", "text"], msg=_LONG)]),
     ),
 )
-async def predict(body: SentimentRequest, request: Request, deadline_ms: DeadlineHeader = None) -> SentimentAnswer:
+async def predict(body: SentimentRequest, request: Request) -> SentimentAnswer:
     """Answer whether a review is positive or negative, and how many of its words were read."""
-    return (await _predict(locate("text", body.text), body, request, deadline_ms))[0]
+    return (await _predict("text", body.text, body, request))[0]
 
 
 @router.post(
@@ -41,19 +41,17 @@ async def predict(body: SentimentRequest, request: Request, deadline_ms: Deadlin
         invalid_input([FieldProblem(type="text_too_long", loc=["body", "texts", 4], msg=_LONG)]),
     ),
 )
-async def predict_batch(
-    body: SentimentBatchRequest, request: Request, deadline_ms: DeadlineHeader = None
-) -> SentimentBatchAnswer:
+async def predict_batch(body: SentimentBatchRequest, request: Request) -> SentimentBatchAnswer:
     """Answer several reviews in their order, each as if it had been sent alone."""
-    return SentimentBatchAnswer(answers=await _predict(locate("texts", body.texts), body, request, deadline_ms))
+    return SentimentBatchAnswer(answers=await _predict("texts", body.texts, body, request))
 
 
 def _predict(
-    texts: dict[Location, str],
+    field: str,
+    texts: str | list[str],
     body: SentimentRequest | SentimentBatchRequest,
     request: Request,
-    deadline_ms: int | None,
 ) -> Awaitable[list[SentimentAnswer]]:
-    check_limits(texts, get_settings(request))
+    located = locate(field, texts, get_settings(request))
     predictor = get_repository(request).sentiment(body.model)
-    return predictor.predict(texts, get_deadline(request, deadline_ms))
+    return predictor.predict(located, get_deadline(request))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -72,7 +73,7 @@ def run(test: Test, workers: int = 1, capacity: int = 100, inline_seconds: float
             finally:
                 await engine.let_through()
 
-        asyncio.run(limited())
+        uvloop.run(limited())  # as the service
 
 
 def ask(batcher: Batcher, *rows: Row, seconds: float = SECONDS) -> "asyncio.Task[NDArray[np.float32]]":
@@ -270,6 +271,24 @@ def test_a_row_whose_deadline_passes_in_the_queue_is_not_run() -> None:
         await engine.let_through()
         await asyncio.gather(first, punctual)
         assert engine.batches == [[0], [3]]
+
+    run(test)
+
+
+def test_deadlines_that_pass_soon_after_one_another_are_all_told() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        wrong: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: wrong.append(context))
+        first = await occupy(engine, batcher)
+        for _ in range(20):
+            late = [ask(batcher, row(1), seconds=0.002 + 0.0003 * place) for place in range(20)]
+            outcomes = await asyncio.gather(*late, return_exceptions=True)
+            assert {type(outcome) for outcome in outcomes} == {DeadlineError}
+        await engine.let_through()
+        await first
+        assert engine.batches == [[0]]
+        assert not batcher._open
+        assert not wrong
 
     run(test)
 

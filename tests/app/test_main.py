@@ -68,6 +68,7 @@ def test_every_documented_error_has_a_valid_example(openapi: dict[str, Any]) -> 
                     assert problem.instance.split("/")[1] == path.split("/")[1]
                     documented.add(kind)
     assert documented == {
+        "body-timeout",
         "body-too-large",
         "deadline",
         "internal-error",

@@ -97,10 +97,16 @@ def test_a_full_queue_is_told_with_when_to_come_again(blocked: Blocked) -> None:
 
 
 @pytest.mark.parametrize("models", [["sentiment", "imdb-500"]])
-@pytest.mark.parametrize("name", ['"model"', r'"mod\u0065l"'])
-def test_a_full_queue_of_one_model_is_none_of_another(blocked: Blocked, name: str) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"text": "good", "model": "imdb-500"}',
+        rb'{"text": "good", "mod\u0065l": "imdb-500"}',
+        '{"text": "good", "model": "imdb-500"}'.encode("utf-16"),
+    ],
+)
+def test_a_full_queue_of_one_model_is_none_of_another(blocked: Blocked, content: bytes) -> None:
     headers = {"content-type": "application/json"}
-    content = f'{{"text": "good", {name}: "imdb-500"}}'
     with ThreadPoolExecutor() as threads:
         with blocked.full():
             other = threads.submit(blocked.client.post, "/sentiment", content=content, headers=headers)
@@ -213,6 +219,17 @@ def test_a_body_without_end_is_given_up_on(client: httpx.Client, settings: Setti
             answer += connection.recv(1000)
     assert answer.startswith(b"HTTP/1.1 413")
     assert b"or more" in answer
+
+
+def test_a_body_that_stops_half_way_is_not_waited_for(client: httpx.Client) -> None:
+    host, port = client.base_url.host, client.base_url.port
+    assert port is not None
+    with socket.create_connection((host, port), timeout=SECONDS) as connection:
+        head = b"POST /sentiment HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\nx-deadline-ms: 50\r\n\r\nhalf"
+        connection.sendall(head)
+        answer = b"".join(iter(lambda: connection.recv(1000), b""))  # the service closes the connection
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b"the body was not all there after 0.05 s" in answer
 
 
 def test_a_client_that_leaves_half_way_does_no_harm(client: httpx.Client, log: Log) -> None:
