@@ -48,8 +48,8 @@ INLINE_SECONDS = 0.001
 INLINE_SECONDS_BESIDE_OTHERS = 0.025
 # uvloop rounds to milliseconds, so that a timer may come early and is set once more.
 MIN_TIMER_SECONDS = 0.001
-# Weight of the newest batch in the measured time of a row.
-NEWEST_WEIGHT = 0.1
+# Weight of the newest batch in what is measured.
+NEWEST_WEIGHT = 0.05
 
 
 @dataclass(eq=False, slots=True)
@@ -113,8 +113,11 @@ class Batcher:
         self._running = 0
         self._scheduled = False
         self._arrivals = 0  # of requests and of their rows
-        self._row_seconds = 0.0  # what a row takes, over the batches of late
-        self._rows = 0  # of the newest batch
+        self._cost_seconds = 0.0  # what the engine takes for a cost of 1, over the batches of late
+        self._row_seconds = 0.0  # what a row takes, with all that is done besides while rows wait
+        self._newest_rows = 0  # of the newest batch
+        self._newest_at = 0.0  # when it ended
+        self._rows_waited = False  # then
         self._open: set[_Request] = set()  # all that are not answered
         self._timer: asyncio.Handle | None = None  # until the first of their deadlines
         self._timer_at = math.inf
@@ -160,7 +163,7 @@ class Batcher:
         self._arrivals += 1
         seconds = deadline - time.monotonic()
         waiting = len(self._queue)
-        wait = (waiting + rows) * self._row_seconds / self._workers
+        wait = (waiting + rows) * self._row_seconds
         if seconds <= 0:
             raise DeadlineError("the deadline had passed before the request was queued; allow it more time")
         if waiting + rows > self._capacity:
@@ -202,7 +205,8 @@ class Batcher:
 
         A single row does not wait if the one before was single too.
         """
-        if quiet and passes and not self._rows == 1 == len(self._queue):
+        is_lone_again = len(self._queue) == 1 and self._newest_rows == 1
+        if quiet and passes and not is_lone_again:
             quiet = quiet - 1 if arrivals == self._arrivals else QUIET_PASSES
             loop.call_soon(self._dispatch, loop, self._arrivals, quiet, passes - 1)
             return
@@ -212,11 +216,18 @@ class Batcher:
             while self._running < self._workers and (batch := self._take_batch()):
                 batches.append(batch)
                 self._running += 1
-        if len(batches) == 1 == self._running and 0 < self._row_seconds * len(batches[0]) <= self._inline_seconds:
+        if self._running == 1 and len(batches) == 1 and self._is_short(batches[0]):
             self._run_here(loop, batches[0])
         else:
             for batch in batches:
                 self._executor.submit(self._work, loop, batch)
+
+    def _is_short(self, batch: Sequence[_Entry]) -> bool:
+        """Return whether a batch can be run in the event loop's thread; the first one of all is measured elsewhere."""
+        return 0 < self._cost_seconds * self._cost(batch) <= self._inline_seconds
+
+    def _cost(self, batch: Sequence[_Entry]) -> float:
+        return max(entry.steps for entry in batch) * self._step_costs[len(batch)]
 
     def _run_here(self, loop: asyncio.AbstractEventLoop, batch: Sequence[_Entry]) -> None:
         """Run a batch in the event loop's thread, and what waits after it, but begin nothing once the time is over.
@@ -265,9 +276,8 @@ class Batcher:
         seconds: float,
     ) -> None:
         """Answer the requests whose last rows these were."""
-        self._rows = len(batch)
-        newest = seconds / len(batch)
-        self._row_seconds += NEWEST_WEIGHT * (newest - self._row_seconds) if self._row_seconds else newest
+        if not isinstance(outputs, Exception):
+            self._measure(batch, seconds)
         for place, entry in enumerate(batch):
             request = entry.request
             if request.future.done():
@@ -280,6 +290,14 @@ class Batcher:
             if not request.missing:
                 request.future.set_result(request.outputs)
         self._schedule(loop)
+
+    def _measure(self, batch: Sequence[_Entry], seconds: float) -> None:
+        """Learn from a batch what the engine takes, and how fast the queue is worked off."""
+        now = time.monotonic()
+        all_seconds = now - self._newest_at if self._rows_waited else seconds
+        self._newest_rows, self._newest_at, self._rows_waited = len(batch), now, bool(self._queue)
+        self._cost_seconds = _average(self._cost_seconds, seconds / self._cost(batch))
+        self._row_seconds = _average(self._row_seconds, all_seconds / len(batch))
 
     def _take_batch(self) -> list[_Entry]:
         """Take the most urgent row from the queue, and what is best run with it.
@@ -299,6 +317,11 @@ class Batcher:
         taken = set(batch)
         self._queue[:end] = [entry for entry in candidates if entry not in taken]
         return batch
+
+
+def _average(known: float, newest: float) -> float:
+    """Return the average over the values of late, where there are any."""
+    return known + NEWEST_WEIGHT * (newest - known) if known else newest
 
 
 def _choose(candidates: Sequence[_Entry], step_costs: Sequence[float]) -> list[_Entry]:

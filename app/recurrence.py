@@ -183,9 +183,9 @@ class LSTMWeights:
                 hidden[step + 1], carry[step + 1] = hidden[step], carry[step]
                 continue
             gates = projected[step] + hidden[step] @ self.recurrent
-            entering, kept, candidate, shown = gates.reshape(4, units)
-            carry[step + 1] = _sigmoid(kept) * carry[step] + _sigmoid(entering) * np.tanh(candidate)
-            hidden[step + 1] = _sigmoid(shown) * np.tanh(carry[step + 1])
+            input_gate, forget_gate, candidate, output_gate = gates.reshape(4, units)
+            carry[step + 1] = _sigmoid(forget_gate) * carry[step] + _sigmoid(input_gate) * np.tanh(candidate)
+            hidden[step + 1] = _sigmoid(output_gate) * np.tanh(carry[step + 1])
         return hidden, carry
 
 
@@ -297,18 +297,18 @@ class TrimmedLSTM(layers.Layer):  # type: ignore[misc]  # Keras has no types
         ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, Any, Any]:
             step = steps - 1 - (number - start) if self._go_backwards else number
             activated = tf.tanh(self._project(tf.gather(by_step, step)) + hidden @ self._recurrent)
-            entering, kept, candidate, shown = tf.split(activated, 4, axis=1)
-            new_carry = (0.5 + 0.5 * kept) * carry + (0.5 + 0.5 * entering) * candidate
-            new_hidden = (0.5 + 0.5 * shown) * tf.tanh(new_carry)
+            input_gate, forget_gate, candidate, output_gate = tf.split(activated, 4, axis=1)
+            new_carry = (0.5 + 0.5 * forget_gate) * carry + (0.5 + 0.5 * input_gate) * candidate
+            new_hidden = (0.5 + 0.5 * output_gate) * tf.tanh(new_carry)
             if present is not None:
                 is_present = tf.gather(present, step)
                 new_carry = tf.where(is_present, new_carry, carry)
                 new_hidden = tf.where(is_present, new_hidden, hidden)
             if self._return_sequences:
-                shown = tf.where(is_present, new_hidden, 0) if self._zero_masked else new_hidden
-                outputs = keras.ops.slice_update(outputs, (0, step, 0), shown[:, tf.newaxis])
+                output = tf.where(is_present, new_hidden, 0) if self._zero_masked else new_hidden
+                outputs = keras.ops.slice_update(outputs, (0, step, 0), output[:, tf.newaxis])
                 if pools_steps:
-                    pooled = self._pooling.add(pooled, tf.gather(network_by_step, step), shown)
+                    pooled = self._pooling.add(pooled, tf.gather(network_by_step, step), output)
             return number + 1, new_hidden, new_carry, outputs, pooled
 
         outputs = tf.zeros((batch, steps, self._units)) if self._return_sequences else ()

@@ -104,9 +104,9 @@ def time_parts(units: int, rows: int) -> tuple[float, float]:
         return tf.add_n(tf.split(hidden @ weights, 4, axis=1)), carry
 
     def gate(hidden: tf.Tensor, carry: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        entering, kept, candidate, shown = (tf.tanh(one + hidden) for one in projected)
-        carry = (0.5 + 0.5 * kept) * carry + (0.5 + 0.5 * entering) * candidate
-        return (0.5 + 0.5 * shown) * tf.tanh(carry), carry
+        input_gate, forget_gate, candidate, output_gate = (tf.tanh(one + hidden) for one in projected)
+        carry = (0.5 + 0.5 * forget_gate) * carry + (0.5 + 0.5 * input_gate) * candidate
+        return (0.5 + 0.5 * output_gate) * tf.tanh(carry), carry
 
     product, gates = (_time_step(body, hidden) for body in (multiply, gate))
     return product, gates

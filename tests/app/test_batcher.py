@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from app.batcher import FIXED_STEPS, MOST_PASSES, PADDING_SHARE, Batcher, Row
+from app.batcher import FIXED_STEPS, MOST_PASSES, NEWEST_WEIGHT, PADDING_SHARE, Batcher, Row
 from app.errors import DeadlineError, OverloadedError
 from tests.conftest import SECONDS
 
@@ -249,14 +249,31 @@ def test_a_request_that_would_wait_past_its_deadline_is_refused_and_told_how_lon
     run(test)
 
 
-def test_the_time_of_a_row_is_measured() -> None:
+def test_the_time_of_a_row_is_measured_with_what_is_done_between_batches() -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
+        first = await occupy(engine, batcher)
+        waiting = [ask(batcher, row(number)) for number in range(SIZES[-1] + 1)]
+        await settle()
+        begun = time.monotonic()
         await engine.let_through()
+        await asyncio.gather(first, *waiting)
+        seconds = time.monotonic() - begun
+        assert 0 < batcher._cost_seconds < batcher._row_seconds
+        known, batcher._rows_waited = batcher._row_seconds, True
+        batcher._newest_at -= 100  # as if others than the engine had been busy
         await ask(batcher, row(1))
-        first = batcher._row_seconds
-        assert first > 0
-        await ask(batcher, row(1))
-        assert batcher._row_seconds != first
+        assert batcher._row_seconds == pytest.approx(known + NEWEST_WEIGHT * (100 - known), abs=1 + seconds)
+
+    run(test)
+
+
+def test_a_batch_that_fails_tells_nothing_of_the_time_of_a_row() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        engine.failing = {1}
+        await engine.let_through()
+        with pytest.raises(RuntimeError):
+            await ask(batcher, row(1))
+        assert batcher._row_seconds == 0
 
     run(test)
 
@@ -461,13 +478,13 @@ def test_a_batch_that_takes_little_is_run_in_the_thread_of_the_event_loop() -> N
     async def test(engine: Engine, batcher: Batcher) -> None:
         await engine.let_through()
         await ask(batcher, row(1))  # is measured first
-        batcher._row_seconds = 1.0  # as if measured
+        batcher._cost_seconds = 1.0 / ((10 + FIXED_STEPS) * batcher._step_costs[1])  # as if measured
         await ask(batcher, row(2))
         await ask(batcher, row(3), row(4), row(5))
         here = threading.get_ident()
         assert [thread == here for thread in engine.threads] == [False, True, False]
 
-    run(test, inline_seconds=2)
+    run(test, inline_seconds=1.5)
 
 
 def test_a_batch_that_fails_in_the_thread_of_the_event_loop_is_answered_too() -> None:

@@ -123,7 +123,7 @@ def test_a_full_queue_is_told_before_a_body_is_understood(blocked: Blocked, log:
 
 
 def test_a_deadline_that_passes_is_told(blocked: Blocked) -> None:
-    response = blocked.ask(headers={DEADLINE_HEADER: "1"})
+    response = blocked.ask(headers={DEADLINE_HEADER: "200"})
     assert response.status_code == 504
     assert response.json()["type"].endswith(":deadline")
 
