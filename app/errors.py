@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Send
 
-from app.schemas import FieldProblem, Problem
+from app.schemas import FieldProblem, Problem, send_json
 
 PROBLEM_TYPE = "application/problem+json"
 INTERNAL_ERROR = "the service failed on this request; its log has the reason under the answer's x-request-id"
@@ -170,10 +170,7 @@ def make_problem(error: RequestError, path: str) -> Problem:
 async def send_problem(error: RequestError, path: str, send: Send) -> None:
     """Answer a request to a path that ended with an error."""
     content = make_problem(error, path).model_dump_json(exclude_none=True).encode()
-    headers = {"content-type": PROBLEM_TYPE, "content-length": str(len(content))} | error.headers
-    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": error.status, "headers": raw})
-    await send({"type": "http.response.body", "body": content})
+    await send_json(send, error.status, PROBLEM_TYPE, content, error.headers)
 
 
 async def _raise_invalid_input(_: Request, error: Exception) -> NoReturn:

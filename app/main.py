@@ -1,4 +1,4 @@
-"""The app: `uvicorn app.main:create_app --factory`."""
+"""The app; `python -m app` runs it."""
 
 import asyncio
 import multiprocessing
@@ -21,7 +21,7 @@ from app.routes import health, models, next_letter, sentiment
 from app.routes.prediction import PredictionRoute
 from app.schemas import Problem
 from app.settings import Settings, read_settings
-from app.workers import Turn
+from app.workers import Turn, on_ending
 from bundle.store import Store
 
 # How long a thread waits for another that computes in Python. At Python's own 5 ms an engine that has finished a batch
@@ -58,8 +58,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             repository.stop()
             await loading
         else:
-            await asyncio.to_thread(turn.wait)
-            await asyncio.to_thread(repository.load)
+            with on_ending(repository.stop):
+                await asyncio.to_thread(turn.wait)
+                await asyncio.to_thread(repository.load)
             yield
         repository.close()
         turn.close()

@@ -56,10 +56,6 @@ class Repository:
             logger.error(self._no_models())
         self._loaded.set()
 
-    def wait(self, seconds: float) -> bool:
-        """Wait until every bundle is loaded or refused, and return whether that was within the time."""
-        return self._loaded.wait(seconds)
-
     def stop(self) -> None:
         """Load no further model."""
         self._stopped.set()

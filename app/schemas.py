@@ -1,11 +1,13 @@
 """What goes in and out over HTTP."""
 
 import math
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, JsonValue
 from pydantic.config import JsonDict
+from starlette.types import Send
 
 from bundle.letters import ALPHABET, LetterCodec
 from bundle.manifest import Dataset, Preprocessing, Task
@@ -235,3 +237,11 @@ class Problem(BaseModel):
     detail: str
     instance: str
     errors: list[FieldProblem] | None = None
+
+
+async def send_json(send: Send, status: int, media_type: str, content: bytes, headers: Mapping[str, str]) -> None:
+    """Send a whole answer, with further headers, their names in lower case."""
+    described = {"content-type": media_type, "content-length": str(len(content)), **headers}
+    raw = [(name.encode(), value.encode()) for name, value in described.items()]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": content})

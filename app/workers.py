@@ -8,9 +8,15 @@ first is not kept waiting for a core.
 
 import fcntl
 import os
+import signal
 import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 
 class Turn:
@@ -53,3 +59,28 @@ def _lock_alone(file: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+@contextmanager
+def on_ending(call: Callable[[], None]) -> Iterator[None]:
+    """Call something when the process is told to end while the block runs, besides what is done then anyway.
+
+    Uvicorn looks whether it is to end only when a process has started.
+    """
+    if threading.current_thread() is not threading.main_thread():  # which is the only one that handles signals
+        yield
+        return
+    handlers: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        call()
+        if callable(handler := handlers[number]):
+            handler(number, frame)
+
+    for number in handlers:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

@@ -3,10 +3,11 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from benchmarks import environments
@@ -68,7 +69,11 @@ class Contender:
 
     @contextmanager
     def run(
-        self, bundle: Bundle, ready_path: str | None = None, poll_seconds: float = 0.2, **variables: str
+        self,
+        bundle: Bundle,
+        ready_path: str | None = None,
+        poll_seconds: float = 0.2,
+        variables: Mapping[str, str] = MappingProxyType({}),
     ) -> Iterator[Server]:
         """Run it while the block runs, with further environment variables, once it is ready; see `servers.serve`.
 
@@ -76,7 +81,7 @@ class Contender:
             ServerError: it dies or takes too long.
         """
         port = find_free_port()
-        environment = self.environment(bundle, port) | variables
+        environment = self.environment(bundle, port) | {**variables}
         with serve(self.command(port), environment, port, ready_path or self.ready_path, poll_seconds) as server:
             yield server
 

@@ -89,7 +89,7 @@ def _start(case: Case, number: int) -> Start:
     contender = contenders.find(case.name)[case.server]
     first = "/livez" if case.server == OURS else contender.ready_path
     variables = {"LSTM_SERVE_MODELS": str(case.models)}
-    with contender.run(case.bundle, first, _POLL_SECONDS, **variables) as server:
+    with contender.run(case.bundle, first, _POLL_SECONDS, variables) as server:
         alive = server.ready_seconds if case.server == OURS else None
         ready = server.wait_for(contender.ready_path, _POLL_SECONDS) if alive is not None else server.ready_seconds
         server.settle()

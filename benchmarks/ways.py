@@ -8,15 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from statistics import median
-from unittest.mock import patch
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-import app.engine
-from app.engine import Engine
+from app.engine import BATCH_SIZES, Engine
 from app.recurrence import rewrite
 from benchmarks import reviews
 
@@ -96,14 +94,7 @@ class Subject:
 
     def prepare_size(self, rows: int) -> Run:
         """Return what runs batches on an engine that has compiled this one size of them."""
-        with patch.object(app.engine, "BATCH_SIZES", (rows,)):
-            engine = self._make_engine()
-
-        def run(inputs: Ids) -> NDArray[np.float32]:
-            with patch.object(app.engine, "BATCH_SIZES", (rows,)):
-                return engine.run(inputs)
-
-        return run
+        return self._make_engine([rows]).run
 
     def time_compilation(self, rows: int) -> float:
         """Return the seconds that compiling the network takes for one size of batches, as the engine does it."""
@@ -112,9 +103,9 @@ class Subject:
         compile_network(network, rows, self.length)
         return time.perf_counter() - started
 
-    def _make_engine(self) -> Engine:
+    def _make_engine(self, batch_sizes: Sequence[int] = BATCH_SIZES) -> Engine:
         example = self.codec.pad([self.words[: self.length]])
-        return Engine(self.bundle.model_path, self.padding, example, 1, self.threads)
+        return Engine(self.bundle.model_path, self.padding, example, 1, self.threads, batch_sizes)
 
 
 def compile_network(network: keras.Model, rows: int, steps: int) -> Run:

@@ -90,7 +90,7 @@ def serve_app(app: FastAPI, loaded: bool = True) -> Iterator[httpx.Client]:
             address = f"http://127.0.0.1:{listener.getsockname()[1]}"
             with httpx.Client(base_url=address, timeout=SECONDS) as client:
                 client.get("/livez")
-                assert not loaded or app.state.repository.wait(SECONDS)
+                assert not loaded or app.state.repository._loaded.wait(SECONDS)
                 yield client
         finally:
             server.should_exit = True

@@ -21,7 +21,7 @@ from app.errors import (
     invalid_input,
 )
 from app.routes import get_repository, get_settings
-from app.schemas import FieldProblem
+from app.schemas import FieldProblem, send_json
 from bundle.manifest import Task
 
 DEADLINE_HEADER = "x-deadline-ms"
@@ -81,10 +81,7 @@ class PredictionRoute(APIRoute):
             get_repository(request).admit(self.task, get_deadline(request))
         body = self._parse(content, headers)
         answer = await _unless_client_leaves(receive, self.endpoint(body, request))
-        encoded = answer.model_dump_json().encode()
-        length, media_type = (b"content-length", b"%d" % len(encoded)), (b"content-type", b"application/json")
-        await send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": [length, media_type]})
-        await send({"type": "http.response.body", "body": encoded})
+        await send_json(send, HTTPStatus.OK, "application/json", answer.model_dump_json().encode(), {})
 
     def _parse(self, body: bytes, headers: RawHeaders) -> BaseModel:
         """Return what came, as the function's schema has it."""

@@ -57,7 +57,7 @@ def test_before_loading_nothing_is_ready(store: Store) -> None:
         repository.check_ready()
     with pytest.raises(NotReadyError):
         repository.find("next-letter")
-    assert not repository.wait(0)
+    assert not repository._loaded.is_set()
 
 
 def test_a_stopped_repository_loads_no_further_model(store: Store) -> None:

@@ -32,46 +32,52 @@ class Recorder:
         return self.closed
 
 
-def _wrap(recorder: Recorder) -> JoiningTransport:
-    return JoiningTransport(cast(asyncio.Transport, recorder), asyncio.get_running_loop())
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    made = asyncio.new_event_loop()
+    yield made
+    made.close()
 
 
-def test_a_head_and_its_body_are_sent_together() -> None:
-    async def test() -> None:
-        recorder = Recorder()
-        transport = _wrap(recorder)
-        transport.write(b"head")
-        assert recorder.written == []
-        transport.write(b"body")
-        assert recorder.written == [b"headbody"]
-        await asyncio.sleep(0)
-        assert recorder.written == [b"headbody"]
-
-    asyncio.run(test())
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
 
 
-def test_what_nothing_follows_is_sent_in_the_next_pass() -> None:
-    async def test() -> None:
-        recorder = Recorder()
-        transport = _wrap(recorder)
-        transport.write(b"100 continue")
-        await asyncio.sleep(0)
-        assert recorder.written == [b"100 continue"]
-
-    asyncio.run(test())
+@pytest.fixture
+def transport(recorder: Recorder, loop: asyncio.AbstractEventLoop) -> JoiningTransport:
+    return JoiningTransport(cast(asyncio.Transport, recorder), loop)
 
 
-def test_what_is_held_is_sent_before_the_end() -> None:
-    async def test() -> None:
-        recorder = Recorder()
-        transport = _wrap(recorder)
-        assert not transport.is_closing()
-        transport.write(b"head")
-        transport.close()
-        assert recorder.written == [b"head"]
-        assert transport.is_closing()
+def _pass(loop: asyncio.AbstractEventLoop) -> None:
+    loop.run_until_complete(asyncio.sleep(0))
 
-    asyncio.run(test())
+
+def test_a_head_and_its_body_are_sent_together(
+    recorder: Recorder, transport: JoiningTransport, loop: asyncio.AbstractEventLoop
+) -> None:
+    transport.write(b"head")
+    assert recorder.written == []
+    transport.write(b"body")
+    assert recorder.written == [b"headbody"]
+    _pass(loop)
+    assert recorder.written == [b"headbody"]
+
+
+def test_what_nothing_follows_is_sent_in_the_next_pass(
+    recorder: Recorder, transport: JoiningTransport, loop: asyncio.AbstractEventLoop
+) -> None:
+    transport.write(b"100 continue")
+    _pass(loop)
+    assert recorder.written == [b"100 continue"]
+
+
+def test_what_is_held_is_sent_before_the_end(recorder: Recorder, transport: JoiningTransport) -> None:
+    assert not transport.is_closing()
+    transport.write(b"head")
+    transport.close()
+    assert recorder.written == [b"head"]
+    assert transport.is_closing()
 
 
 def test_a_client_that_asks_whether_to_send_its_body_is_told(client: httpx.Client) -> None:

@@ -44,7 +44,8 @@ def test_others_wait_until_the_first_is_ready(tmp_path: Path, parent: BaseProces
     assert [turn.is_first for turn in (first, second, third)] == [True, False, False]
     with ThreadPoolExecutor() as threads:
         waiting = [threads.submit(turn.wait) for turn in (second, third)]
-        assert not any(wait.done() for wait in waiting)
+        with pytest.raises(TimeoutError):
+            waiting[0].result(0.1)
         first.end()
         for wait in waiting:
             wait.result(SECONDS)
@@ -115,9 +116,24 @@ def _ask(url: str) -> int:
         return 0
 
 
-def test_two_processes_answer_on_one_port_and_never_before_they_are_ready(small_store: Store, tmp_path: Path) -> None:
+def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
+        return port
+
+
+def test_one_that_is_told_to_end_loads_nothing_more(small_store: Store, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with _serve_with_workers(small_store, log, _free_port()):
+        end = time.monotonic() + SECONDS
+        while not _loaders(log):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+    assert _loaders(log) == 1
+
+
+def test_two_processes_answer_on_one_port_and_never_before_they_are_ready(small_store: Store, tmp_path: Path) -> None:
+    port = _free_port()
     url, log = f"http://127.0.0.1:{port}", tmp_path / "log"
     with _serve_with_workers(small_store, log, port) as process:
         end = time.monotonic() + SECONDS

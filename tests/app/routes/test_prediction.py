@@ -6,9 +6,10 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -94,6 +95,19 @@ def test_a_full_queue_is_told_with_when_to_come_again(blocked: Blocked) -> None:
         assert response.json()["type"].endswith(":overloaded")
         assert "4 texts are waiting" in response.json()["detail"]
         assert int(response.headers["retry-after"]) >= 1
+
+
+def test_of_more_than_can_wait_each_is_answered_once(blocked: Blocked) -> None:
+    with ThreadPoolExecutor(30) as threads:
+        asked = [threads.submit(blocked.ask) for _ in range(30)]
+        accepted = blocked.engine.started.get(timeout=SECONDS) + 4
+        refused = [answered.result() for answered in islice(as_completed(asked, SECONDS), 30 - accepted)]
+        assert {response.status_code for response in refused} == {503}
+        assert all(int(response.headers["retry-after"]) >= 1 for response in refused)
+        assert blocked.client.get("/livez").status_code == 200
+        blocked.engine.let_through.set()
+        statuses = [answered.result(SECONDS).status_code for answered in asked]
+    assert sorted(statuses) == [200] * accepted + [503] * len(refused)
 
 
 @pytest.mark.parametrize("models", [["sentiment", "imdb-500"]])

@@ -1,0 +1,146 @@
+"""`python -m benchmarks.parallelism`: how many processes, engine workers and threads serve best on this machine."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Annotated
+
+import typer
+
+from app.settings import PREFIX, Settings
+from benchmarks import contenders, machine, results, reviews, wrk
+from benchmarks.commands import OUT, Data, Out, Rounds, telling_errors
+from benchmarks.contenders import OURS, Contender
+from benchmarks.results import Panel, format_range, render_table
+from benchmarks.servers import HOST
+from bundle.store import Bundle
+
+_WARM_UP_SECONDS = 1
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Settings of the service: processes, batches that each runs at a time, and cores that a batch may use."""
+
+    workers: int
+    engine_workers: int
+    engine_threads: int
+
+    @property
+    def label(self) -> str:
+        """What it is called in a plot."""
+        return f"{self.workers} x {self.engine_workers} x {self.engine_threads}"
+
+
+_DEFAULTS = Settings.model_fields
+_DEFAULT = Choice(*(_DEFAULTS[name].default for name in ("workers", "engine_workers", "engine_threads")))
+_CHOICES = (
+    _DEFAULT,
+    Choice(1, 1, 1),
+    Choice(1, 2, 1),
+    Choice(1, 1, 2),
+    Choice(2, 2, 1),
+    Choice(2, 1, 2),
+    Choice(3, 1, 1),
+)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One choice in one round: requests a second over many connections, the median over one in ms, memory in MiB."""
+
+    round: int
+    bundle: str
+    choice: Choice
+    throughput: float
+    p50: float
+    memory: float
+
+
+def main(
+    data: Data = None,
+    bundle: Annotated[list[str], typer.Option(help="A sentiment bundle; repeatable.")] = ["sentiment", "imdb-500"],  # noqa: B006
+    concurrency: Annotated[int, typer.Option(min=2, max=256, help="Connections where they are many.")] = 64,
+    seconds: Annotated[int, typer.Option(min=1, max=60, help="Seconds of one run.")] = 4,
+    rounds: Rounds = 3,
+    out: Out = OUT,
+) -> None:
+    """Measure the service with the settings that share its work among cores, on real reviews of mixed lengths."""
+    found: list[Measurement] = []
+    with telling_errors(), tempfile.TemporaryDirectory() as folder:
+        wrk.find()
+        sample = reviews.sample(data)
+        plan = {"bundles": bundle, "concurrency": concurrency, "seconds": seconds, "rounds": rounds}
+        constant = machine.describe() | {"plan": plan}
+        opened = {name: reviews.open_bundle(name)[0] for name in bundle}
+        bodies = {name: contenders.find(name)[OURS].write_bodies(Path(folder) / name, sample) for name in bundle}
+        for number in range(1, rounds + 1):
+            for at in range(len(_CHOICES)):
+                choice = _CHOICES[(at + number - 1) % len(_CHOICES)]  # nobody is always the first
+                found += _visit(choice, opened, bodies, number, concurrency, seconds)
+                results.save(out / "parallelism.json", constant | {"measurements": [asdict(one) for one in found]})
+        _show(bundle, found, concurrency, out)
+
+
+def _visit(
+    choice: Choice,
+    bundles: Mapping[str, Bundle],
+    bodies: Mapping[str, Path],
+    number: int,
+    concurrency: int,
+    seconds: int,
+) -> list[Measurement]:
+    """Start the service and ask each bundle."""
+    found = []
+    variables = {f"{PREFIX}{name.upper()}": str(value) for name, value in asdict(choice).items()}
+    first: Contender = contenders.find(next(iter(bundles)))[OURS]
+    with first.run(next(iter(bundles.values())), variables=variables) as server:
+        for name in bundles:
+            url = f"http://{HOST}:{server.port}{first.path}"
+            loads = []
+            for connections in (1, concurrency):
+                server.settle()
+                wrk.run(url, bodies[name], connections, _WARM_UP_SECONDS)
+                server.settle()
+                loads.append(wrk.run(url, bodies[name], connections, seconds))
+            if loads[0].p50 is None:
+                raise wrk.WrkError(f"{url} answered nothing")
+            found.append(Measurement(number, name, choice, loads[1].throughput, loads[0].p50, server.memory()))
+            print(f"round {number}, {choice.label}, {name}: {found[-1].throughput:,.0f}/s", flush=True)
+    return found
+
+
+def _show(names: Sequence[str], found: Sequence[Measurement], concurrency: int, out: Path) -> None:
+    fastest, p50 = f"requests/s over {concurrency}", "p50 over 1, ms"
+    header = ["processes", "engine workers", "threads", fastest, "/ default", p50, "/ default", "memory MiB"]
+    columns = []
+    for name in names:
+        by_choice = {choice: [x for x in found if (x.bundle, x.choice) == (name, choice)] for choice in _CHOICES}
+        default = by_choice[_DEFAULT]
+        rows = [
+            [
+                *map(str, asdict(choice).values()),
+                format_range(one.throughput for one in those),
+                f"{median(one.throughput / base.throughput for one, base in zip(those, default, strict=True)):.2f}",
+                format_range(one.p50 for one in those),
+                f"{median(one.p50 / base.p50 for one, base in zip(those, default, strict=True)):.2f}",
+                format_range(one.memory for one in those),
+            ]
+            for choice, those in by_choice.items()
+        ]
+        print(f"\n**{name}**: median (least-most), and median of the rounds' ratios\n\n{render_table(header, rows, 3)}")
+        panels = [
+            Panel(
+                fastest, "per second", {c.label: median(x.throughput for x in those) for c, those in by_choice.items()}
+            ),
+            Panel(p50, "ms", {c.label: median(x.p50 for x in those) for c, those in by_choice.items()}),
+        ]
+        columns.append((f"{name}: processes x engine workers x threads", panels))
+    results.draw_bars(out / "parallelism.png", columns, {_DEFAULT.label})
+    print(f"\nwritten: {out / 'parallelism.json'} and parallelism.png")
+
+
+if __name__ == "__main__":
+    typer.run(main)
