@@ -3,18 +3,24 @@
 While the engine is busy, rows gather; whenever it is free, the most urgent row is run, together with rows of a similar
 length. So an idle service never waits, and a busy one runs the larger batches the more there is to do.
 
-A batch is begun by the event loop's thread, where everything else happens, once it has read all that had come: what it
-reads meanwhile makes the batch cheaper, and no core is idle. What takes little time is run there too, as handing it
-over would cost about as much again; the rest is run in threads of the engine.
+Who begins a batch, and where it runs:
+
+- The event loop begins one when a worker is idle and no request has come for some of its passes (`_dispatch`). What it
+  reads meanwhile makes the batch cheaper, and no core is idle. A lone row after a lone row is begun at once.
+- If the batch is the only one and short, it runs in the event loop's thread, as handing it over would cost about as
+  much again, and so do the short ones after it until the time for this is over (`_run_here`).
+- All others run in threads of the engine (`_work`). There a batch is followed by the next at once if there are rows for
+  a largest one, so that an event loop that is flooded with requests holds nothing up.
 """
 
 import asyncio
 import math
 import threading
 import time
-from bisect import insort
-from collections.abc import Callable, Sequence
+from bisect import bisect_right, insort
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -39,8 +45,9 @@ CANDIDATES = 64
 # Requests still come if there was one within so many passes of the event loop: one reads it, the next begins with it.
 QUIET_PASSES = 2
 # So many passes are waited for at most. Each takes one new connection, so that in a flood there is room for a health
-# check, and for telling others that there is no room for them.
+# check, and for telling others that there is no room for them. If they take long, it is this time at most.
 MOST_PASSES = 64
+MOST_PASSES_SECONDS = 0.1
 # Batches are run in the event loop's thread if they take no longer than this: nothing else is answered meanwhile, but a
 # thread of their own, which has to wait for Python and a core and be waited for, takes longer.
 INLINE_SECONDS = 0.001
@@ -71,6 +78,27 @@ class _Entry:
     index: int
     row: Row
     request: _Request
+
+
+class _Pace:
+    """What batches took of late."""
+
+    def __init__(self) -> None:
+        self.cost_seconds = 0.0  # what the engine takes for a cost of 1
+        self.row_seconds = 0.0  # what a row takes, with all that is done besides while rows wait
+        self._since: float | None = None  # when the newest batch ended, if rows have waited from then on
+
+    def note(self, rows: int, cost: float, seconds: float, rows_wait: bool) -> None:
+        """Learn from a batch that has ended, and that took the engine so long."""
+        now = time.monotonic()
+        all_seconds = seconds if self._since is None else now - self._since
+        self._since = now if rows_wait else None
+        self.cost_seconds = _average(self.cost_seconds, seconds / cost)
+        self.row_seconds = _average(self.row_seconds, all_seconds / rows)
+
+    def pause(self) -> None:
+        """Learn that the time from here on is not that of a row."""
+        self._since = None
 
 
 _urgency = attrgetter("urgency")
@@ -113,11 +141,9 @@ class Batcher:
         self._running = 0
         self._scheduled = False
         self._arrivals = 0  # of requests and of their rows
-        self._cost_seconds = 0.0  # what the engine takes for a cost of 1, over the batches of late
-        self._row_seconds = 0.0  # what a row takes, with all that is done besides while rows wait
+        self._reserved = 0  # places in the queue for rows that are still being prepared
+        self._pace = _Pace()
         self._newest_rows = 0  # of the newest batch
-        self._newest_at = 0.0  # when it ended
-        self._rows_waited = False  # then
         self._open: set[_Request] = set()  # all that are not answered
         self._timer: asyncio.Handle | None = None  # until the first of their deadlines
         self._timer_at = math.inf
@@ -155,25 +181,44 @@ class Batcher:
                     self._queue = [entry for entry in self._queue if entry.request is not request]
 
     def admit(self, rows: int, deadline: float) -> None:
-        """Return if so many rows have a place in the queue, so that a caller can ask before it prepares them.
+        """Return if so many rows have a place in the queue.
 
         Raises:
             OverloadedError, DeadlineError: see `run`.
         """
         self._arrivals += 1
         seconds = deadline - time.monotonic()
-        waiting = len(self._queue)
-        wait = (waiting + rows) * self._row_seconds
+        waiting = len(self._queue) + self._reserved
         if seconds <= 0:
             raise DeadlineError("the deadline had passed before the request was queued; allow it more time")
         if waiting + rows > self._capacity:
             raise OverloadedError(
-                f"{waiting} texts are waiting, and at most {self._capacity} may; {rows} more have no place", wait
+                f"{waiting} texts are waiting, and at most {self._capacity} may; {rows} more have no place",
+                (waiting + rows) * self._pace.row_seconds,
             )
-        if waiting and wait > seconds:
+        with self._lock:
+            before = bisect_right(self._queue, (deadline, math.inf), key=_urgency)
+        wait = (before + rows) * self._pace.row_seconds
+        if before and wait > seconds:
             raise OverloadedError(
-                f"{waiting} texts are waiting, which takes about {wait:.1f} s, the request has {seconds:.1f} s", wait
+                f"{before} texts are to be answered before, which takes about {wait:.1f} s, the request has "
+                f"{seconds:.1f} s",
+                wait,
             )
+
+    @contextmanager
+    def reserve(self, rows: int, deadline: float) -> Iterator[None]:
+        """Keep places in the queue while the block prepares rows.
+
+        Raises:
+            OverloadedError, DeadlineError: see `run`.
+        """
+        self.admit(rows, deadline)
+        self._reserved += rows
+        try:
+            yield
+        finally:
+            self._reserved -= rows
 
     def _set_timer(self, loop: asyncio.AbstractEventLoop, deadline: float) -> None:
         """See to it that requests are looked through when this deadline has passed, if not before."""
@@ -198,17 +243,18 @@ class Batcher:
         """See to it that idle workers are started, if there is something to run."""
         if self._queue and not self._scheduled and self._running < self._workers:
             self._scheduled = True
-            loop.call_soon(self._dispatch, loop, self._arrivals, QUIET_PASSES, MOST_PASSES)
+            until = time.monotonic() + MOST_PASSES_SECONDS
+            loop.call_soon(self._dispatch, loop, self._arrivals, QUIET_PASSES, MOST_PASSES, until)
 
-    def _dispatch(self, loop: asyncio.AbstractEventLoop, arrivals: int, quiet: int, passes: int) -> None:
+    def _dispatch(self, loop: asyncio.AbstractEventLoop, arrivals: int, quiet: int, passes: int, until: float) -> None:
         """Start the workers that are idle, once no more requests have come for some passes of the loop.
 
         A single row does not wait if the one before was single too.
         """
         is_lone_again = len(self._queue) == 1 and self._newest_rows == 1
-        if quiet and passes and not is_lone_again:
+        if quiet and passes and not is_lone_again and time.monotonic() < until:
             quiet = quiet - 1 if arrivals == self._arrivals else QUIET_PASSES
-            loop.call_soon(self._dispatch, loop, self._arrivals, quiet, passes - 1)
+            loop.call_soon(self._dispatch, loop, self._arrivals, quiet, passes - 1, until)
             return
         self._scheduled = False
         batches = []
@@ -224,7 +270,7 @@ class Batcher:
 
     def _is_short(self, batch: Sequence[_Entry]) -> bool:
         """Return whether a batch can be run in the event loop's thread; the first one of all is measured elsewhere."""
-        return 0 < self._cost_seconds * self._cost(batch) <= self._inline_seconds
+        return 0 < self._pace.cost_seconds * self._cost(batch) <= self._inline_seconds
 
     def _cost(self, batch: Sequence[_Entry]) -> float:
         return max(entry.steps for entry in batch) * self._step_costs[len(batch)]
@@ -239,6 +285,9 @@ class Batcher:
             self._finish(loop, batch, *self._run_batch(batch))
             with self._lock:
                 batch = self._take_batch() if time.monotonic() < until else []
+            if batch and not self._is_short(batch):
+                self._executor.submit(self._work, loop, batch)
+                return
         with self._lock:
             self._running -= 1
         self._schedule(loop)
@@ -246,8 +295,7 @@ class Batcher:
     def _work(self, loop: asyncio.AbstractEventLoop, batch: Sequence[_Entry]) -> None:
         """Run a batch in a thread of the engine, and go on if there is a largest one's worth of rows.
 
-        So an event loop that is flooded with requests holds nothing up. Less than that is left to it, as it may be
-        about to add rows.
+        Less than that is left to the event loop, as it may be about to add rows.
         """
         outcome = self._run_batch(batch)
         with self._lock:
@@ -276,8 +324,11 @@ class Batcher:
         seconds: float,
     ) -> None:
         """Answer the requests whose last rows these were."""
-        if not isinstance(outputs, Exception):
-            self._measure(batch, seconds)
+        self._newest_rows = len(batch)
+        if isinstance(outputs, Exception):
+            self._pace.pause()
+        else:
+            self._pace.note(len(batch), self._cost(batch), seconds, rows_wait=bool(self._queue))
         for place, entry in enumerate(batch):
             request = entry.request
             if request.future.done():
@@ -290,14 +341,6 @@ class Batcher:
             if not request.missing:
                 request.future.set_result(request.outputs)
         self._schedule(loop)
-
-    def _measure(self, batch: Sequence[_Entry], seconds: float) -> None:
-        """Learn from a batch what the engine takes, and how fast the queue is worked off."""
-        now = time.monotonic()
-        all_seconds = now - self._newest_at if self._rows_waited else seconds
-        self._newest_rows, self._newest_at, self._rows_waited = len(batch), now, bool(self._queue)
-        self._cost_seconds = _average(self._cost_seconds, seconds / self._cost(batch))
-        self._row_seconds = _average(self._row_seconds, all_seconds / len(batch))
 
     def _take_batch(self) -> list[_Entry]:
         """Take the most urgent row from the queue, and what is best run with it.
@@ -316,6 +359,8 @@ class Batcher:
         batch = _choose(candidates, self._step_costs) if candidates else []
         taken = set(batch)
         self._queue[:end] = [entry for entry in candidates if entry not in taken]
+        if not batch:
+            self._pace.pause()
         return batch
 
 

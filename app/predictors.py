@@ -1,6 +1,7 @@
 """From texts to answers, free of HTTP: codec, batcher, answer. One class a task."""
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.batcher import Batcher
-from app.errors import Location, invalid_input
+from app.errors import TOO_LATE, DeadlineError, Location, invalid_input
 from app.schemas import FieldProblem, NextLetterAnswer, RankedLetter, SentimentAnswer
 from app.settings import Settings
 from bundle.errors import LetterError
@@ -83,11 +84,11 @@ class SentimentPredictor:
             OverloadedError: there is no place for them in the queue.
             DeadlineError: they could not be answered in time.
         """
-        self.batcher.admit(len(texts), deadline)
-        if sum(map(len, texts.values())) <= INLINE_CHARACTERS:
-            reviews = self._encode(texts.values())
-        else:
-            reviews = await asyncio.to_thread(self._encode, texts.values())
+        with self.batcher.reserve(len(texts), deadline):
+            if sum(map(len, texts.values())) <= INLINE_CHARACTERS:
+                reviews = list(map(self._codec.encode, texts.values()))
+            else:
+                reviews = await asyncio.to_thread(self._encode_by, deadline, texts.values())
         probabilities = await self.batcher.run([review.ids for review in reviews], deadline)
         manifest = self.bundle.manifest
         return [
@@ -102,8 +103,13 @@ class SentimentPredictor:
             for review, (probability,) in zip(reviews, probabilities, strict=True)
         ]
 
-    def _encode(self, texts: Iterable[str]) -> list[EncodedReview]:
-        return [self._codec.encode(text) for text in texts]
+    def _encode_by(self, deadline: float, texts: Iterable[str]) -> list[EncodedReview]:
+        reviews = []
+        for text in texts:
+            if time.monotonic() > deadline:
+                raise DeadlineError(TOO_LATE)
+            reviews.append(self._codec.encode(text))
+        return reviews
 
 
 Predictor = NextLetterPredictor | SentimentPredictor

@@ -5,14 +5,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, JsonValue, model_validator
 from pydantic.config import JsonDict
+from pydantic_core import PydanticCustomError
 from starlette.types import Send
 
 from bundle.letters import ALPHABET, LetterCodec
 from bundle.manifest import Dataset, Preprocessing, Task
 
 NAME_CHARACTERS = 63
+MOST_FIELDS = 100  # of a body; those that are unknown are named up to this number
 ECHO_CHARACTERS = 80  # of a wrong value, in the answer
 
 ModelName = Annotated[
@@ -55,6 +57,15 @@ def _with_example(example: JsonDict) -> ConfigDict:
 
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_not_very_many_fields(cls, value: object) -> object:
+        """Refuse at once what would take an error for each of a million fields."""
+        if isinstance(value, dict) and len(value) > MOST_FIELDS:
+            known = " and ".join(cls.model_fields)
+            raise PydanticCustomError("too_many_fields", f"the body has {len(value)} fields; send {known}")
+        return value
 
 
 class NextLetterRequest(_Request):

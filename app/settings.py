@@ -19,7 +19,11 @@ class Settings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for all of the machine's.")
     port: int = Field(default=8000, ge=1, le=65535, description="Port to listen on.")
-    workers: int = Field(default=2, ge=1, description="Processes that answer, each with all models; one a core.")
+    workers: int = Field(
+        default_factory=lambda: min(2, len(os.sched_getaffinity(0))),
+        ge=1,
+        description="Processes that answer, each with all models; by default two, or one on a single core.",
+    )
     models: Path = Field(default=Path("models"), description="The folder of the bundles.")
     max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1, description="Bytes in the body of a request.")
     max_text_characters: int = Field(default=100_000, ge=1, description="Characters in one text or sequence.")

@@ -25,6 +25,7 @@ class Measurement:
     """One load in one round: `factor` times the capacity, in answers a second, that wrk found in that round."""
 
     round: int
+    bundle: str
     factor: float
     capacity: float
     load: Load
@@ -50,7 +51,7 @@ class Measurement:
 
 def main(
     data: Data = None,
-    bundle: Annotated[str, typer.Option(help="A sentiment bundle.")] = "sentiment",
+    bundle: Annotated[list[str], typer.Option(help="A sentiment bundle; repeatable.")] = ["sentiment", "imdb-500"],  # noqa: B006
     factor: Annotated[list[float], typer.Option(min=0.05, max=5, help="Offered load over capacity; repeatable.")] = [  # noqa: B006
         0.5,
         0.8,
@@ -66,26 +67,24 @@ def main(
     """Measure goodput, latency and refusals of the service at rising offered load."""
     with telling_errors(), tempfile.TemporaryDirectory() as folder:
         wrk.find()
-        opened, codec = reviews.open_bundle(bundle)
-        contender = contenders.find(bundle)[OURS]
-        texts = reviews.mixed_lengths(codec, reviews.sample(data))
-        bodies = contender.write_bodies(Path(folder) / "bodies", texts.texts)
-        constant = machine.describe() | {
-            "plan": {"bundle": bundle, "factors": sorted(factor), "seconds": seconds, "rounds": rounds},
-            "texts": texts.describe(),
-        }
+        sample = reviews.sample(data)
+        plan = {"bundles": bundle, "factors": sorted(factor), "seconds": seconds, "rounds": rounds}
+        constant = machine.describe() | {"plan": plan}
         found: list[Measurement] = []
         for number in range(1, rounds + 1):
-            with contender.run(opened) as server:
-                capacity = _measure_capacity(server, contender.path, bodies, seconds)
-                print(f"round {number} of {rounds}: capacity {capacity:,.0f}/s", flush=True)
-                for times in sorted(factor):
-                    order = Order(server.port, contender.path, str(bodies), times * capacity, seconds, seed=number)
-                    server.settle()
-                    found.append(Measurement(number, times, capacity, openloop.run(order)))
-                    print(f"  {_describe(found[-1])}", flush=True)
-                    results.save(out / "overload.json", constant | {"measurements": [asdict(one) for one in found]})
-        _show(found, out)
+            for name in bundle:
+                contender = contenders.find(name)[OURS]
+                bodies = contender.write_bodies(Path(folder) / name, sample)
+                with contender.run(reviews.open_bundle(name)[0]) as server:
+                    capacity = _measure_capacity(server, contender.path, bodies, seconds)
+                    print(f"round {number} of {rounds}, {name}: capacity {capacity:,.0f}/s", flush=True)
+                    for times in sorted(factor):
+                        order = Order(server.port, contender.path, str(bodies), times * capacity, seconds, seed=number)
+                        server.settle()
+                        found.append(Measurement(number, name, times, capacity, openloop.run(order)))
+                        print(f"  {_describe(found[-1])}", flush=True)
+                        results.save(out / "overload.json", constant | {"measurements": [asdict(one) for one in found]})
+        _show(bundle, found, out)
 
 
 def _measure_capacity(server: Server, path: str, bodies: Path, seconds: int) -> float:
@@ -106,8 +105,7 @@ def _describe(found: Measurement) -> str:
     )
 
 
-def _show(found: Sequence[Measurement], out: Path) -> None:
-    by_factor = {factor: [one for one in found if one.factor == factor] for factor in sorted({x.factor for x in found})}
+def _show(names: Sequence[str], found: Sequence[Measurement], out: Path) -> None:
     header = [
         "load / capacity",
         "offered/s",
@@ -125,11 +123,17 @@ def _show(found: Sequence[Measurement], out: Path) -> None:
         "sent late p99 ms",
         "generator cores",
     ]
-    rows = [[f"{factor:g}", *_list_figures(those)] for factor, those in by_factor.items()]
-    capacities = results.format_range({one.round: one.capacity for one in found}.values())
-    print(f"\nCapacity: {capacities} answers/s, by wrk over {_CAPACITY_CONCURRENCY} connections (closed loop)\n")
-    print(render_table(header, rows))
-    results.draw_lines(out / "overload.png", [("", _draw_rates(by_factor)), ("", _draw_latencies(by_factor))])
+    columns = []
+    for name in names:
+        of_bundle = [one for one in found if one.bundle == name]
+        factors = sorted({one.factor for one in of_bundle})
+        by_factor = {factor: [one for one in of_bundle if one.factor == factor] for factor in factors}
+        rows = [[f"{factor:g}", *_list_figures(those)] for factor, those in by_factor.items()]
+        capacities = results.format_range({one.round: one.capacity for one in of_bundle}.values())
+        print(f"\n**{name}**: capacity {capacities} answers/s, by wrk over {_CAPACITY_CONCURRENCY} connections\n")
+        print(render_table(header, rows))
+        columns += [(name, _draw_rates(by_factor)), (name, _draw_latencies(by_factor))]
+    results.draw_lines(out / "overload.png", columns)
     print(f"\nwritten: {out / 'overload.json'} and overload.png")
 
 

@@ -34,8 +34,8 @@ class Choice:
         return f"{self.workers} x {self.engine_workers} x {self.engine_threads}"
 
 
-_DEFAULTS = Settings.model_fields
-_DEFAULT = Choice(*(_DEFAULTS[name].default for name in ("workers", "engine_workers", "engine_threads")))
+_DEFAULTS = Settings.model_construct()  # without the environment
+_DEFAULT = Choice(_DEFAULTS.workers, _DEFAULTS.engine_workers, _DEFAULTS.engine_threads)
 _CHOICES = (
     _DEFAULT,
     Choice(1, 1, 1),

@@ -1,5 +1,6 @@
 """The letter codec: text to the padded, normalised input of a next-letter network, and back."""
 
+import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -10,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from bundle.errors import LetterError
 
 ALPHABET: Literal["ABCDEFGHIJKLMNOPQRSTUVWXYZ"] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+# Not by str.isalpha and str.upper, which know letters far beyond A-Z ("ß".upper() is "SS").
+_NO_LETTER = re.compile(r"[^A-Za-z]")
 
 
 class LetterCodec(BaseModel):
@@ -43,15 +46,13 @@ class LetterCodec(BaseModel):
         """
         if not sequence:
             raise LetterError(f"the sequence is empty; send 1 to {self.length} letters A-Z", position=0, character="")
-        for position, character in enumerate(sequence):
-            # ASCII first: str.isalpha and str.upper know letters far beyond A-Z ("ß".upper() is "SS").
-            if not (character.isascii() and character.isalpha()):
-                raise LetterError(
-                    f"{_describe(character)} at position {position} (the first is 0) is not a letter; "
-                    "send letters A-Z or a-z only",
-                    position,
-                    character,
-                )
+        if wrong := _NO_LETTER.search(sequence):
+            raise LetterError(
+                f"{_describe(wrong[0])} at position {wrong.start()} (the first is 0) is not a letter; "
+                "send letters A-Z or a-z only",
+                position=wrong.start(),
+                character=wrong[0],
+            )
         if len(sequence) > self.length:
             raise LetterError(
                 f"the sequence has {len(sequence)} letters, this model reads at most {self.length}; "

@@ -63,8 +63,8 @@ def small_store(tmp_path_factory: pytest.TempPathFactory, reviews: Path) -> Stor
     small = {
         "next-letter": ["units=8", "features=8", "epochs=1", "short_run_copies=1"],
         "alphabet-variable-length": ["units=4", "epochs=1", "examples=50", "batch_size=10", "steps_per_call=1"],
-        "sentiment": ["units=4", "embedding=4", "epochs=2", "length=12", "batch_size=4"],
-        "imdb-500": ["units=4", "embedding=4", "epochs=1", "length=16", "batch_size=4"],
+        "sentiment": ["units=4", "embedding=4", "epochs=2", "length=40", "batch_size=4"],
+        "imdb-500": ["units=4", "embedding=4", "epochs=1", "length=48", "batch_size=4"],
     }
     for name, assignments in small.items():
         recipe = recipes.find(name).with_settings(assignments)

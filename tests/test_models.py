@@ -11,6 +11,7 @@ from app.engine import load_engine
 from bundle.letters import ALPHABET, LetterCodec
 from bundle.reviews import ReviewCodec
 from bundle.store import Store, read_vocabulary
+from tests.bundle.samples import random_inputs
 from training import recipes
 from training.alphabet import all_runs
 from training.pipeline import KERAS_WORDS
@@ -84,6 +85,19 @@ def test_short_whole_and_cut_reviews_get_the_answers_of_keras(name: str) -> None
     inputs = codec.pad([codec.encode(text).ids for text in texts])
     expected = keras.saving.load_model(bundle.model_path).predict(inputs, verbose=0)
     np.testing.assert_allclose(load_engine(bundle).run(inputs), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_texts_of_all_lengths_get_the_answers_of_keras_whatever_is_beside_them(name: str) -> None:
+    bundle = STORE.open(name)
+    engine, network = load_engine(bundle), keras.saving.load_model(bundle.model_path)
+    length = bundle.manifest.preprocessing.length
+    random = np.random.default_rng(0)
+    for rows in (2, 3, 4, 5, 8, 8, 8, 8):
+        inputs = random_inputs(bundle, [1, length, *random.integers(1, length + 1, rows)][-rows:], seed=rows)
+        together, alone = engine.run(inputs), np.concatenate([engine.run(inputs[[row]]) for row in range(rows)])
+        np.testing.assert_allclose(together, alone, atol=1e-6)
+        np.testing.assert_allclose(together, network.predict(inputs, verbose=0), atol=1e-5)
 
 
 def test_the_readme_gives_the_figures_of_the_bundles() -> None:

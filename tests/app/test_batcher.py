@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any
@@ -96,6 +96,13 @@ async def settle() -> None:
     """Let everything run that can."""
     for _ in range(10):
         await asyncio.sleep(0)
+
+
+def let_deadlines_pass(batcher: Batcher, requests: Iterable[Any]) -> None:
+    """Do what happens when the deadlines of these requests have passed."""
+    for request in requests:
+        request.deadline = 0
+    batcher._expire(asyncio.get_running_loop())
 
 
 def test_an_idle_engine_runs_a_request_at_once() -> None:
@@ -236,17 +243,29 @@ def test_a_full_queue_refuses_and_keeps_what_it_has() -> None:
 def test_a_request_that_would_wait_past_its_deadline_is_refused_and_told_how_long() -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
         first = await occupy(engine, batcher)
-        waiting = ask(batcher, row(1), row(2), row(3))
+        waiting = ask(batcher, row(1), row(2), row(3), seconds=60)
         await settle()
-        batcher._row_seconds = 2.0  # as if measured
-        with pytest.raises(OverloadedError, match="takes about 8.0 s, the request has 5.0 s") as refusal:
-            await ask(batcher, row(4), seconds=5)
-        assert refusal.value.headers == {"retry-after": "8"}
-        patient = ask(batcher, row(5), seconds=20)
+        batcher._pace.row_seconds = 20.0  # as if measured
+        with pytest.raises(OverloadedError, match="3 texts .* takes about 80.0 s, the request has 70.0 s") as refusal:
+            await ask(batcher, row(4), seconds=70)
+        assert refusal.value.headers == {"retry-after": "80"}
+        patient, urgent = ask(batcher, row(5), seconds=110), ask(batcher, row(6), seconds=50)
         await engine.let_through()
-        await asyncio.gather(first, waiting, patient)
+        await asyncio.gather(first, waiting, patient, urgent)
 
     run(test)
+
+
+def test_rows_that_are_prepared_have_their_places_kept() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        await engine.let_through()
+        with batcher.reserve(3, time.monotonic() + SECONDS):
+            with pytest.raises(OverloadedError, match="3 texts are waiting, and at most 4 may; 2 more"):
+                await ask(batcher, row(1), row(2))
+            await ask(batcher, row(3))
+        await ask(batcher, row(1), row(2))
+
+    run(test, capacity=4)
 
 
 def test_the_time_of_a_row_is_measured_with_what_is_done_between_batches() -> None:
@@ -258,11 +277,11 @@ def test_the_time_of_a_row_is_measured_with_what_is_done_between_batches() -> No
         await engine.let_through()
         await asyncio.gather(first, *waiting)
         seconds = time.monotonic() - begun
-        assert 0 < batcher._cost_seconds < batcher._row_seconds
-        known, batcher._rows_waited = batcher._row_seconds, True
-        batcher._newest_at -= 100  # as if others than the engine had been busy
+        pace = batcher._pace
+        assert 0 < pace.cost_seconds < pace.row_seconds
+        known, pace._since = pace.row_seconds, time.monotonic() - 100  # as if others than the engine had been busy
         await ask(batcher, row(1))
-        assert batcher._row_seconds == pytest.approx(known + NEWEST_WEIGHT * (100 - known), abs=1 + seconds)
+        assert pace.row_seconds == pytest.approx(known + NEWEST_WEIGHT * (100 - known), abs=1 + seconds)
 
     run(test)
 
@@ -273,7 +292,24 @@ def test_a_batch_that_fails_tells_nothing_of_the_time_of_a_row() -> None:
         await engine.let_through()
         with pytest.raises(RuntimeError):
             await ask(batcher, row(1))
-        assert batcher._row_seconds == 0
+        assert batcher._pace.row_seconds == 0
+
+    run(test)
+
+
+def test_time_in_which_nothing_is_run_is_not_that_of_a_row() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        first = await occupy(engine, batcher)
+        engine.failing = {1}
+        failing = ask(batcher, row(1))
+        await engine.let_through()
+        await first
+        with pytest.raises(RuntimeError):
+            await failing
+        assert batcher._pace._since is None
+        batcher._pace.note(1, 1, 0, rows_wait=True)
+        assert not batcher._take_batch()
+        assert batcher._pace._since is None
 
     run(test)
 
@@ -281,7 +317,9 @@ def test_a_batch_that_fails_tells_nothing_of_the_time_of_a_row() -> None:
 def test_a_row_whose_deadline_passes_in_the_queue_is_not_run() -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
         first = await occupy(engine, batcher)
-        late = ask(batcher, row(1), row(2), seconds=0.001)
+        late = ask(batcher, row(1), row(2))
+        await settle()
+        let_deadlines_pass(batcher, {entry.request for entry in batcher._queue})
         with pytest.raises(DeadlineError, match="the deadline passed"):
             await late
         punctual = ask(batcher, row(3))
@@ -312,8 +350,9 @@ def test_deadlines_that_pass_soon_after_one_another_are_all_told() -> None:
 
 def test_a_request_whose_deadline_passes_while_it_is_run_is_answered_then() -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
-        late = ask(batcher, row(1), seconds=0.001)
+        late = ask(batcher, row(1))
         await engine.started()
+        let_deadlines_pass(batcher, batcher._open)
         with pytest.raises(DeadlineError):
             await late
         await engine.let_through()
@@ -474,14 +513,42 @@ def test_requests_that_never_cease_do_not_keep_the_engine_idle() -> None:
     run(test)
 
 
+def test_requests_that_take_long_to_read_do_not_keep_the_engine_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.batcher.MOST_PASSES_SECONDS", 0)
+
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        asked = []
+        while not batcher._running:
+            asked.append(ask(batcher, row(1)))
+            await asyncio.sleep(0)
+        assert len(asked) <= 3
+        await engine.let_through()
+        await asyncio.gather(*asked)
+
+    run(test)
+
+
 def test_a_batch_that_takes_little_is_run_in_the_thread_of_the_event_loop() -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
         await engine.let_through()
         await ask(batcher, row(1))  # is measured first
-        batcher._cost_seconds = 1.0 / ((10 + FIXED_STEPS) * batcher._step_costs[1])  # as if measured
+        batcher._pace.cost_seconds = 1.0 / ((10 + FIXED_STEPS) * batcher._step_costs[1])  # as if measured
         await ask(batcher, row(2))
         await ask(batcher, row(3), row(4), row(5))
         here = threading.get_ident()
+        assert [thread == here for thread in engine.threads] == [False, True, False]
+
+    run(test, inline_seconds=1.5)
+
+
+def test_a_long_batch_behind_a_short_one_is_not_run_in_the_thread_of_the_event_loop() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        await engine.let_through()
+        await ask(batcher, row(1))
+        batcher._pace.cost_seconds = 1.0 / ((10 + FIXED_STEPS) * batcher._step_costs[1])
+        await asyncio.gather(ask(batcher, row(2)), ask(batcher, row(3, 500)))
+        here = threading.get_ident()
+        assert engine.batches == [[1], [2], [3]]
         assert [thread == here for thread in engine.threads] == [False, True, False]
 
     run(test, inline_seconds=1.5)

@@ -8,24 +8,13 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from app.engine import BATCH_SIZES, Engine, load_engine
 from bundle.errors import ManifestError
-from bundle.letters import ALPHABET, LetterCodec
 from bundle.store import Bundle, Store
+from tests.bundle.samples import random_inputs
 
 RECIPES = ["next-letter", "alphabet-variable-length", "sentiment", "imdb-500"]
-
-
-def rows(bundle: Bundle, lengths: list[int], seed: int = 0) -> NDArray[np.generic]:
-    """Return the inputs of random texts of these lengths, as many as the network reads at most."""
-    random = np.random.default_rng(seed)
-    if isinstance(bundle.codec, LetterCodec):
-        texts = ["".join(random.choice(list(ALPHABET), max(1, length))) for length in lengths]
-        return bundle.codec.pad([bundle.codec.encode(text) for text in texts])
-    ids = [random.integers(0, bundle.codec.preprocessing.vocabulary_size, length, np.int32) for length in lengths]
-    return bundle.codec.pad(ids)
 
 
 def steps(bundle: Bundle) -> int:
@@ -43,7 +32,7 @@ def test_any_number_of_rows_gives_what_keras_predicts(
     engines: dict[str, Engine], small_store: Store, name: str, count: int
 ) -> None:
     bundle = small_store.open(name)
-    inputs = rows(bundle, [1 + 3 * row % steps(bundle) for row in range(count)])
+    inputs = random_inputs(bundle, [1 + 3 * row % steps(bundle) for row in range(count)])
     outputs = engines[name].run(inputs)
     assert outputs.dtype == np.float32
     expected = keras.saving.load_model(bundle.model_path).predict(inputs, verbose=0)
@@ -58,7 +47,7 @@ def test_an_answer_never_depends_on_the_rest_of_its_batch(
 ) -> None:
     bundle = small_store.open(name)
     lengths = data.draw(st.lists(st.integers(1, steps(bundle)), min_size=2, max_size=BATCH_SIZES[-1]))
-    inputs = rows(bundle, lengths, data.draw(st.integers(0, 1000)))
+    inputs = random_inputs(bundle, lengths, data.draw(st.integers(0, 1000)))
     alone = np.concatenate([engines[name].run(row[np.newaxis]) for row in inputs])
     np.testing.assert_allclose(engines[name].run(inputs), alone, atol=1e-6)
 
@@ -72,7 +61,7 @@ def test_what_xla_compiles_is_the_same_for_every_input(
     function = tf.function(lambda inputs: engines[name]._network(inputs, training=False), jit_compile=True)
     programs = []
     for length in (2, 5):
-        inputs = tf.constant(rows(small_store.open(name), [length] * count))
+        inputs = tf.constant(random_inputs(small_store.open(name), [length] * count))
         program = function.experimental_get_compiler_ir(inputs)(stage="hlo_no_metadata")
         # Without names and order, as TensorFlow may take either of two equal constants.
         programs.append(sorted(re.sub(r"%[\w.-]+", "%", program).splitlines()))
@@ -95,15 +84,15 @@ def test_a_network_that_mixes_steps_before_its_lstm_is_run_at_its_whole_length(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     keras.utils.set_random_seed(0)
-    ids = keras.Input((10,), dtype="int32")
+    ids = keras.Input((40,), dtype="int32")
     words = keras.layers.Embedding(20, 4, embeddings_initializer="normal")(ids)
     mixed = keras.layers.Conv1D(4, 3, padding="same", use_bias=True, bias_initializer="normal")(words)
     path = save(keras.Model(ids, keras.layers.Dense(1)(keras.layers.LSTM(4)(mixed))), tmp_path)
-    padding, example = np.zeros((1, 10), np.int32), np.arange(1, 11, dtype=np.int32)[np.newaxis]
+    padding, example = np.zeros((1, 40), np.int32), 1 + np.arange(40, dtype=np.int32)[np.newaxis] % 19
     with caplog.at_level(logging.WARNING, "app"):
         engine = Engine(path, padding, example, 1)
     assert "its layers mix steps" in caplog.text
-    inputs = np.where(np.arange(10) < 6, 0, example)
+    inputs = np.where(np.arange(40) < 30, 0, example)
     np.testing.assert_allclose(engine.run(inputs), keras.saving.load_model(path)(inputs), atol=1e-6)
 
 

@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from app.settings import Settings
-from app.workers import Turn
+from app.workers import Turn, on_ending
 from bundle.store import Store
 from tests.conftest import SECONDS, serve
 
@@ -78,6 +78,19 @@ def test_one_that_is_not_first_answers_only_when_its_models_are_loaded(
     with serve(Settings(models=small_store.root), loaded=False) as client:
         assert client.get("/readyz").status_code == 200
     first.close()
+
+
+def test_who_is_told_to_end_hears_of_it_besides_others() -> None:
+    heard: list[str] = []
+    terminate = signal.signal(signal.SIGTERM, lambda *_: heard.append("others"))
+    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with on_ending(lambda: heard.append("this")):
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, terminate)
+    signal.signal(signal.SIGINT, interrupt)
+    assert heard == ["this", "others", "this", "others"]
 
 
 @contextmanager

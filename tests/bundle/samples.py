@@ -1,6 +1,11 @@
-"""Descriptions of bundles, and a way to publish them: the bundle package never looks into the network's file."""
+"""Descriptions of bundles, a way to publish them, which never looks into the network's file, and random inputs."""
 
-from bundle.letters import LetterCodec
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bundle.letters import ALPHABET, LetterCodec
 from bundle.manifest import Dataset, Description
 from bundle.reviews import ReviewPreprocessing, WordTokeniser
 from bundle.store import MODEL_FILE, Bundle, Store, write_vocabulary
@@ -37,3 +42,13 @@ def publish(store: Store, description: Description, version: int | None = None, 
         if isinstance(description.preprocessing, ReviewPreprocessing):
             write_vocabulary(folder / description.preprocessing.vocabulary_file, WORDS)
         return store.publish(folder, description, version)
+
+
+def random_inputs(bundle: Bundle, lengths: Sequence[int], seed: int = 0) -> NDArray[np.generic]:
+    """Return the padded inputs of random texts of these lengths, of letters or of word ids."""
+    random = np.random.default_rng(seed)
+    if isinstance(bundle.codec, LetterCodec):
+        texts = ["".join(random.choice(list(ALPHABET), max(1, length))) for length in lengths]
+        return bundle.codec.pad([bundle.codec.encode(text) for text in texts])
+    ids = [random.integers(0, bundle.codec.preprocessing.vocabulary_size, length, np.int32) for length in lengths]
+    return bundle.codec.pad(ids)

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Iterable
+import time
 
 import httpx
 import keras
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app import predictors
-from app.predictors import SentimentPredictor
+from app.routes.prediction import DEADLINE_HEADER
 from bundle.reviews import EncodedReview, ReviewCodec
 from bundle.store import Bundle, Store
 
@@ -36,7 +36,7 @@ def test_the_default_model_is_sentiment(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "used", "cut"), [("", 0, 0), ("one two", 2, 0), ("w " * 12, 12, 0), ("w " * 15, 12, 3)]
+    ("text", "used", "cut"), [("", 0, 0), ("one two", 2, 0), ("w " * 40, 40, 0), ("w " * 43, 40, 3)]
 )
 def test_says_how_many_words_were_used_and_cut(client: httpx.Client, text: str, used: int, cut: int) -> None:
     answer = client.post("/sentiment", json={"text": text}).json()
@@ -73,12 +73,37 @@ def test_long_texts_are_tokenised_beside_the_event_loop(client: httpx.Client, mo
     texts = {"texts": TEXTS}
     inline = client.post("/sentiment/batch", json=texts).json()
     monkeypatch.setattr(predictors, "INLINE_CHARACTERS", 10)
-    encode, threads = SentimentPredictor._encode, set()
+    encode, threads = ReviewCodec.encode, set()
 
-    def spy(predictor: SentimentPredictor, texts: Iterable[str]) -> list[EncodedReview]:
+    def spy(codec: ReviewCodec, text: str) -> EncodedReview:
         threads.add(asyncio._get_running_loop())
-        return encode(predictor, texts)
+        return encode(codec, text)
 
-    monkeypatch.setattr(SentimentPredictor, "_encode", spy)
+    monkeypatch.setattr(ReviewCodec, "encode", spy)
     assert client.post("/sentiment/batch", json=texts).json() == inline
     assert threads == {None}  # a thread without an event loop
+
+
+def test_long_texts_are_tokenised_no_longer_than_until_the_deadline(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predictors, "INLINE_CHARACTERS", 10)
+    encode, begun = ReviewCodec.encode, []
+
+    def linger(codec: ReviewCodec, text: str) -> EncodedReview:
+        begun.append(text)
+        time.sleep(0.05)
+        return encode(codec, text)
+
+    monkeypatch.setattr(ReviewCodec, "encode", linger)
+    headers = {DEADLINE_HEADER: "40"}
+    response = client.post("/sentiment/batch", json={"texts": ["a good film"] * 40}, headers=headers)
+    assert response.status_code == 504
+    assert len(begun) <= 1
+
+
+def test_a_body_of_very_many_fields_is_refused_in_a_line(client: httpx.Client) -> None:
+    response = client.post("/sentiment", json={"text": "good"} | {f"field{number}": 1 for number in range(500)})
+    assert response.status_code == 422
+    assert "the body has 501 fields; send text and model" in response.json()["detail"]
+    assert len(response.json()["errors"]) == 1
