@@ -80,14 +80,15 @@ class Repository:
         if not self._predictors:
             raise NotReadyError(self._no_models())
 
-    def admit(self, task: Task, deadline: float) -> None:
-        """Return if a request to the default model of a task may have a place in its queue.
+    def admit(self, task: Task, name: str, deadline: float) -> None:
+        """Return unless there is a model of a name, or the task's default without one, whose queue has no place.
 
         Raises:
             OverloadedError, DeadlineError: see `Batcher.run`.
         """
-        if predictor := self._predictors.get(task):
-            annotate_request(model=task, version=predictor.bundle.manifest.version)
+        predictor = self._predictors.get(name or task)
+        if predictor and predictor.task == task:
+            annotate_request(model=name or task, version=predictor.bundle.manifest.version)
             predictor.batcher.admit(1, deadline)
 
     def next_letter(self, name: str | None) -> NextLetterPredictor:

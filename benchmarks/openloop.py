@@ -52,7 +52,8 @@ class Load:
     """What came of an order after its warm-up; rates a second, latencies in milliseconds from the planned sending.
 
     `goodput` counts the answers of 200 to 299 within the deadline by when they came; `accepted`, `statuses` and the
-    latencies (of accepted requests) tell of the requests by when they were to be sent. `lost` were sent and had no
+    latencies (of accepted requests) tell of the requests by when they were to be sent; `p99_from_sending` leaves out
+    how long they were held. `lost` were sent and had no
     answer; `held` had to wait for a connection, `unsent` until the end; `bare` were refused with 503 without
     Retry-After; `late_p99` is by how much requests that were not held were sent after their time, and `core` the share
     of one processor core that this load took.
@@ -66,6 +67,7 @@ class Load:
     statuses: dict[str, int]
     p50: float | None
     p99: float | None
+    p99_from_sending: float | None
     lost: int
     held: int
     unsent: int
@@ -115,7 +117,8 @@ def _summarise(order: Order, sender: Sender, core: float) -> Load:
     latencies = done - times
     is_good = (statuses >= 200) & (statuses < 300) & (latencies <= order.deadline)
     counted = times >= order.warm_up
-    accepted = 1000 * latencies[counted & (statuses >= 200) & (statuses < 300)]
+    is_accepted = counted & (statuses >= 200) & (statuses < 300)
+    accepted = 1000 * latencies[is_accepted]
     was_sent = np.isfinite(sent)
     in_time = (sent >= order.warm_up) & (sent < order.seconds)
     was_held = np.isin(np.arange(len(times)), list(sender.held))
@@ -129,6 +132,7 @@ def _summarise(order: Order, sender: Sender, core: float) -> Load:
         statuses={str(k): n for k, n in sorted(Counter(statuses[counted & was_sent].tolist()).items()) if k != LOST},
         p50=_percentile(accepted, 50),
         p99=_percentile(accepted, 99),
+        p99_from_sending=_percentile(1000 * (done - sent)[is_accepted], 99),
         lost=int((was_sent & (statuses == LOST)).sum()),
         held=int(was_held.sum()),
         unsent=int((~was_sent).sum()),

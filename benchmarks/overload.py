@@ -114,6 +114,7 @@ def _show(names: Sequence[str], found: Sequence[Measurement], out: Path) -> None
         "goodput / capacity",
         "p50 ms",
         "p99 ms",
+        "p99 ms from sending",
         "503",
         "504",
         "other errors",
@@ -146,6 +147,7 @@ def _list_figures(those: Sequence[Measurement]) -> list[str]:
         median(one.load.goodput / one.capacity for one in those),
         _median([load.p50 for load in loads]),
         _median([load.p99 for load in loads]),
+        _median([load.p99_from_sending for load in loads]),
     ]
     return [
         *map(format_figure, middle),
@@ -188,6 +190,7 @@ def _draw_rates(by_factor: dict[float, list[Measurement]]) -> list[LinePanel]:
 def _draw_latencies(by_factor: dict[float, list[Measurement]]) -> list[LinePanel]:
     p50 = _curve(by_factor, lambda one: one.load.p50)
     p99 = _curve(by_factor, lambda one: one.load.p99)
+    from_sending = _curve(by_factor, lambda one: one.load.p99_from_sending)
     late = _curve(by_factor, lambda one: one.load.late_p99)
     core = _curve(by_factor, lambda one: 100 * one.load.core)
     return [
@@ -195,7 +198,7 @@ def _draw_latencies(by_factor: dict[float, list[Measurement]]) -> list[LinePanel
             "Latency of accepted requests, from planned sending",
             "offered load / capacity",
             "ms",
-            {"p50": p50, "p99": p99, "p99 of sending too late": late},
+            {"p50": p50, "p99": p99, "p99 from sending": from_sending, "p99 of sending too late": late},
             log_y=True,
         ),
         LinePanel("What the load itself took", "offered load / capacity", "% of one core", {"generator": core}),

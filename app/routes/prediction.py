@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Coroutine, Mapping
 from http import HTTPStatus
@@ -31,6 +32,8 @@ DRAINED_LIMITS = 16
 # A client is not watched before its request has waited so long: most are answered by then, and watching costs as much
 # as reading a request.
 UNWATCHED_SECONDS = 0.05
+
+_MODEL_NAME = re.compile(rb'"model"\s*:\s*(?:"([^"\\]*)"|null)')
 
 RawHeaders = Mapping[bytes, bytes]  # the names in lower case
 
@@ -77,8 +80,8 @@ class PredictionRoute(APIRoute):
                 content = await _read_body(receive, settings.max_body_bytes)
         except TimeoutError as error:
             raise BodyTimeoutError(f"the body was not all there after {seconds:g} s; send it faster") from error
-        if _names_no_model(content):
-            get_repository(request).admit(self.task, get_deadline(request))
+        if (name := _find_model_name(content)) is not None:
+            get_repository(request).admit(self.task, name, get_deadline(request))
         body = self._parse(content, headers)
         answer = await _unless_client_leaves(receive, self.endpoint(body, request))
         await send_json(send, HTTPStatus.OK, "application/json", answer.model_dump_json().encode(), {})
@@ -110,12 +113,19 @@ def get_deadline(request: Request) -> float:
     return deadline
 
 
-def _names_no_model(content: bytes) -> bool:
-    r"""Return whether a body is for the default model, if it is a request at all.
+def _find_model_name(content: bytes) -> str | None:
+    r"""Return the model that a body names if it is a request at all, "" for the default; None if that takes parsing.
 
-    The key could be spelled `"mod\u0065l"`, all letters of it being from U+0060 to U+006F, or be in UTF-16 or UTF-32.
+    A `"model"` without backslashes is a whole string, with a colon behind it a key, and the last of these counts. The
+    key could also be spelled `"mod\u0065l"`, all letters of it being from U+0060 to U+006F, or be in UTF-16 or UTF-32.
     """
-    return b'"model"' not in content and b"\\u006" not in content and b"\0" not in content
+    if b"\\u006" in content or b"\0" in content:
+        return None
+    at = content.rfind(b'"model"')
+    if at < 0:
+        return ""
+    found = _MODEL_NAME.match(content, at)
+    return (found[1] or b"").decode("latin-1") if found else None
 
 
 def _read_deadline_ms(headers: RawHeaders) -> int | None:

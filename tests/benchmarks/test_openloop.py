@@ -59,4 +59,6 @@ def test_every_request_is_counted_by_what_came_of_it(port: int, tmp_path: Path, 
     assert (load.requests, load.accepted, load.lost, load.bare, load.unsent) == (400, 100, 100, 100, 0)
     assert load.statuses == {"200": 100, "503": 200}
     assert 0 < load.goodput <= 50
-    assert load.p50 is not None and load.p99 is not None and 0 < load.p50 <= load.p99
+    assert load.p50 is not None and load.p99 is not None and load.p99_from_sending is not None
+    assert 0 < load.p50 <= load.p99
+    assert 0 < load.p99_from_sending <= load.p99

@@ -116,6 +116,9 @@ def test_of_more_than_can_wait_each_is_answered_once(blocked: Blocked) -> None:
     [
         b'{"text": "good", "model": "imdb-500"}',
         rb'{"text": "good", "mod\u0065l": "imdb-500"}',
+        rb'{"text": "\"model\": \"sentiment\"", "model": "sentiment", "model": "imdb-500"}',
+        rb'{"text": "good", "model": "sentiment", "model": "imdb\u002d500"}',
+        b'{"model": "imdb-500", "text": "model"}',
         '{"text": "good", "model": "imdb-500"}'.encode("utf-16"),
     ],
 )
@@ -129,10 +132,13 @@ def test_a_full_queue_of_one_model_is_none_of_another(blocked: Blocked, content:
         assert other.result().json()["model"] == "imdb-500"
 
 
-def test_a_full_queue_is_told_before_a_body_is_understood(blocked: Blocked, log: Log) -> None:
-    assert blocked.client.post("/sentiment", content="what?").status_code == 415
+@pytest.mark.parametrize(
+    "content", ["what?", '"model": null', '{"model" :\n"sentiment"', '"model": "imdb-500", "model": "", ?']
+)
+def test_a_full_queue_is_told_before_a_body_is_understood(blocked: Blocked, log: Log, content: str) -> None:
+    assert blocked.client.post("/sentiment", content=content).status_code == 415
     with blocked.full():
-        assert blocked.client.post("/sentiment", content="what?").status_code == 503
+        assert blocked.client.post("/sentiment", content=content).status_code == 503
         assert log.wait_for(message="answered", status=503)["model"] == "sentiment"
 
 
