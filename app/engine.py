@@ -73,7 +73,8 @@ class Engine:
         short = padding.copy()
         short[:, -1] = example[:, -1]
         inputs = np.concatenate([short, example])
-        expected_outputs = network(inputs, training=False).numpy()
+        # Not eagerly, which takes seconds.
+        expected_outputs = tf.function(lambda inputs: network(inputs, training=False))(inputs).numpy()
         if not np.isfinite(expected_outputs).all():
             raise ManifestError(f"{model_path} answers with NaN or infinity; train the bundle again")
         self._compile(network if is_whole else rewrite(network, padding), example)

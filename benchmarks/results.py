@@ -3,6 +3,8 @@
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from math import inf
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,6 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 _OURS, _PEER = "#1f6f4a", "#b9c2c9"  # told apart in grey as well
 _PANEL_WIDTH, _BAR_HEIGHT, _MARGINS = 4.6, 0.24, 0.95  # inches
 _LINES_HEIGHT = 2.7
+_CLOSE_TICKS = 1.3  # of two on a logarithmic axis that are no farther apart, one is labelled
 # Of Okabe and Ito, told apart by the colour-blind too; the first is ours.
 _COLOURS = (_OURS, "#d55e00", "#0072b2", "#cc79a7", "#e69f00", "#56b4e9", "#999999")
 _MARKERS = "osD^vPX"
@@ -110,7 +113,8 @@ def _draw_panel(axes: Any, panel: LinePanel, names: Sequence[str]) -> None:
         )
     if panel.log_x:
         axes.set_xscale("log", base=2)
-        axes.set_xticks(sorted({x for points in panel.lines.values() for x, _ in points}))
+        places = sorted({x for points in panel.lines.values() for x, _ in points})
+        axes.set_xticks([x for x, after in pairwise([*places, inf]) if after / x > _CLOSE_TICKS])
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     else:
