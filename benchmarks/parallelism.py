@@ -18,6 +18,7 @@ from benchmarks.servers import HOST
 from bundle.store import Bundle
 
 _WARM_UP_SECONDS = 1
+_BY = "processes/workers/threads"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Choice:
     @property
     def label(self) -> str:
         """What it is called in a plot."""
-        return f"{self.workers} x {self.engine_workers} x {self.engine_threads}"
+        return f"{self.workers}/{self.engine_workers}/{self.engine_threads}"
 
 
 _DEFAULTS = Settings.model_construct()  # without the environment
@@ -133,11 +134,13 @@ def _show(names: Sequence[str], found: Sequence[Measurement], concurrency: int, 
         print(f"\n**{name}**: median (least-most), and median of the rounds' ratios\n\n{render_table(header, rows, 3)}")
         panels = [
             Panel(
-                fastest, "per second", {c.label: median(x.throughput for x in those) for c, those in by_choice.items()}
+                f"{fastest}, by {_BY}",
+                "per second",
+                {c.label: median(x.throughput for x in those) for c, those in by_choice.items()},
             ),
-            Panel(p50, "ms", {c.label: median(x.p50 for x in those) for c, those in by_choice.items()}),
+            Panel(f"{p50}, by {_BY}", "ms", {c.label: median(x.p50 for x in those) for c, those in by_choice.items()}),
         ]
-        columns.append((f"{name}: processes x engine workers x threads", panels))
+        columns.append((name, panels))
     results.draw_bars(out / "parallelism.png", columns, {_DEFAULT.label})
     print(f"\nwritten: {out / 'parallelism.json'} and parallelism.png")
 
