@@ -30,13 +30,13 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Ratio:
-    """One figure of ours over one of a peer: the median of the rounds, with those of the two sides."""
+    """How many times better a figure of ours is than one of a peer: the median of the rounds, with those of either."""
 
     figure: str
     peer: str
     ours: float
     theirs: float
-    ratio: float
+    times_better: float
 
 
 Figure = Callable[[Measurement], float | None]
@@ -61,11 +61,11 @@ class Comparison:
             rows = [[server, *self._list_figures(server, texts)] for server in self._servers]
             yield f"{self.bundle}, {texts} texts", render_table([*header, "errors", "memory MiB"], rows)
         ratios = [
-            [found.figure, found.peer, *map(format_figure, (found.ours, found.theirs, found.ratio))]
+            [found.figure, found.peer, *map(format_figure, (found.ours, found.theirs, found.times_better))]
             for found in self.ratios(only=("predict",))
         ]
         if ratios:
-            header = ["mixed texts", "against", "ours", "theirs", "ours / theirs"]
+            header = ["mixed texts", "against", "ours", "theirs", "times better"]
             yield f"{self.bundle}, ratios", render_table(header, ratios)
         costs = [[server, format_figure(cost)] for server, cost in self.cost_of_mixed().items()]
         if costs:
@@ -73,7 +73,7 @@ class Comparison:
             yield f"{self.bundle}, lengths", render_table(header, costs)
 
     def ratios(self, only: Sequence[str] | None = None) -> list[Ratio]:
-        """Return the ratios on mixed texts to the best peer in each figure and to the others, or `only` to some."""
+        """Return the ratios on mixed texts to the peer that does best against ours and the others, or `only` some."""
         if not self._concurrency:
             return []
         least, most = self._concurrency[0], self._concurrency[-1]
@@ -88,9 +88,10 @@ class Comparison:
             ratios = [
                 ratio
                 for server in self._servers
-                if server != OURS and (ratio := self._compare(name, server, concurrency, ours, theirs)) is not None
+                if server != OURS
+                and (ratio := self._compare(name, server, concurrency, ours, theirs, more_is_better)) is not None
             ]
-            ratios.sort(key=lambda ratio: ratio.theirs, reverse=more_is_better)
+            ratios.sort(key=lambda ratio: ratio.times_better)
             found += [ratio for place, ratio in enumerate(ratios) if only is None or place == 0 or ratio.peer in only]
         return found
 
@@ -133,13 +134,15 @@ class Comparison:
     def _panel(self, concurrency: int, figure: Figure) -> dict[str, float | None]:
         return {server: self._median(server, self._texts[0], concurrency, figure) for server in self._servers}
 
-    def _compare(self, name: str, peer: str, concurrency: int, ours: Figure, theirs: Figure) -> Ratio | None:
+    def _compare(
+        self, name: str, peer: str, concurrency: int, ours: Figure, theirs: Figure, more_is_better: bool
+    ) -> Ratio | None:
         mine = self._by_round(OURS, self._texts[0], concurrency, ours)
         other = self._by_round(peer, self._texts[0], concurrency, theirs)
-        shared = [n for n in mine.keys() & other.keys() if other[n]]
+        shared = [n for n in mine.keys() & other.keys() if mine[n] and other[n]]
         if not shared:
             return None
-        ratio = median(mine[n] / other[n] for n in shared)
+        ratio = median(mine[n] / other[n] if more_is_better else other[n] / mine[n] for n in shared)
         return Ratio(name, peer, median(mine[n] for n in shared), median(other[n] for n in shared), ratio)
 
     def _median(self, server: str, texts: str, concurrency: int, figure: Figure) -> float | None:
