@@ -94,7 +94,7 @@ def test_texts_of_all_lengths_get_the_answers_of_keras_whatever_is_beside_them(n
     length = bundle.manifest.preprocessing.length
     random = np.random.default_rng(0)
     for rows in (2, 3, 4, 5, 8, 8, 8, 8):
-        inputs = random_inputs(bundle, [1, length, *random.integers(1, length + 1, rows)][-rows:], seed=rows)
+        inputs = random_inputs(bundle, [1, length, *random.integers(1, length + 1, rows - 2)], seed=rows)
         together, alone = engine.run(inputs), np.concatenate([engine.run(inputs[[row]]) for row in range(rows)])
         np.testing.assert_allclose(together, alone, atol=1e-6)
         np.testing.assert_allclose(together, network.predict(inputs, verbose=0), atol=1e-5)
