@@ -16,6 +16,9 @@ from training.errors import TrainingError
 Data = Annotated[
     Path | None, typer.Option(help="The IMDB archive or its folder.  [default: downloaded to the user's cache]")
 ]
+Bundles = Annotated[list[str], typer.Option(help="A sentiment bundle; repeatable.")]
+BUNDLES = ["sentiment", "imdb-500"]
+Seconds = Annotated[int, typer.Option(min=1, max=60, help="Seconds of one run.")]
 Rounds = Annotated[int, typer.Option(min=1, max=20, help="How often everything is measured.")]
 Out = Annotated[Path, typer.Option(help="The folder of the results.")]
 OUT = Path("docs/performance")

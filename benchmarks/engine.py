@@ -10,7 +10,7 @@ import typer
 
 from app.engine import BATCH_SIZES
 from benchmarks import machine, padding, results, reviews, roofline
-from benchmarks.commands import OUT, Data, Out, Rounds, telling_errors
+from benchmarks.commands import BUNDLES, OUT, Bundles, Data, Out, Rounds, telling_errors
 from benchmarks.timings import SIZES_TRIED, SIZES_WORDS, SizeTiming, Timing, Timings
 from benchmarks.ways import OURS, Run, Subject, Way, time_call
 
@@ -19,7 +19,7 @@ _EXACT = 1e-4
 
 def main(
     data: Data = None,
-    bundle: Annotated[list[str], typer.Option(help="A sentiment bundle; repeatable.")] = ["sentiment", "imdb-500"],  # noqa: B006
+    bundle: Bundles = BUNDLES,
     way: Annotated[list[str] | None, typer.Option(help="A way to run it; repeatable.  [default: all]")] = None,
     rows: Annotated[list[int], typer.Option(min=1, max=256, help="Rows of a batch; repeatable.")] = [  # noqa: B006
         1,

@@ -53,10 +53,9 @@ class Load:
 
     `goodput` counts the answers of 200 to 299 within the deadline by when they came; `accepted`, `statuses` and the
     latencies (of accepted requests) tell of the requests by when they were to be sent; `p99_from_sending` leaves out
-    how long they were held. `lost` were sent and had no
-    answer; `held` had to wait for a connection, `unsent` until the end; `bare` were refused with 503 without
-    Retry-After; `late_p99` is by how much requests that were not held were sent after their time, and `core` the share
-    of one processor core that this load took.
+    how long they were held. `lost` were sent and had no answer; `held` had to wait for a connection, `unsent` until the
+    end; `bare` were refused with 503 without Retry-After; `late_p99` is by how much requests that were not held were
+    sent after their time, and `core` the share of one processor core that this load took.
     """
 
     offered: float

@@ -6,13 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Annotated
 
 import typer
 
 from app.engine import Engine, load_engine
 from benchmarks import contenders, machine, results, reviews, wrk
-from benchmarks.commands import OUT, Data, Out, Rounds, telling_errors
+from benchmarks.commands import BUNDLES, OUT, Bundles, Data, Out, Rounds, Seconds, telling_errors
 from benchmarks.contenders import OURS
 from benchmarks.results import Panel, format_range, render_table
 from benchmarks.servers import HOST
@@ -39,8 +38,8 @@ class Measurement:
 
 def main(
     data: Data = None,
-    bundle: Annotated[list[str], typer.Option(help="A sentiment bundle; repeatable.")] = ["sentiment", "imdb-500"],  # noqa: B006
-    seconds: Annotated[int, typer.Option(min=1, max=60, help="Seconds of one run.")] = 5,
+    bundle: Bundles = BUNDLES,
+    seconds: Seconds = 5,
     rounds: Rounds = 5,
     out: Out = OUT,
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from benchmarks import contenders, machine, openloop, results, reviews, wrk
-from benchmarks.commands import OUT, Data, Out, Rounds, telling_errors
+from benchmarks.commands import BUNDLES, OUT, Bundles, Data, Out, Rounds, telling_errors
 from benchmarks.contenders import OURS
 from benchmarks.openloop import Load, Order
 from benchmarks.results import LinePanel, format_figure, render_table
@@ -51,7 +51,7 @@ class Measurement:
 
 def main(
     data: Data = None,
-    bundle: Annotated[list[str], typer.Option(help="A sentiment bundle; repeatable.")] = ["sentiment", "imdb-500"],  # noqa: B006
+    bundle: Bundles = BUNDLES,
     factor: Annotated[list[float], typer.Option(min=0.05, max=5, help="Offered load over capacity; repeatable.")] = [  # noqa: B006
         0.5,
         0.8,

@@ -11,7 +11,7 @@ import typer
 
 from app.settings import PREFIX, Settings
 from benchmarks import contenders, machine, results, reviews, wrk
-from benchmarks.commands import OUT, Data, Out, Rounds, telling_errors
+from benchmarks.commands import BUNDLES, OUT, Bundles, Data, Out, Rounds, Seconds, telling_errors
 from benchmarks.contenders import OURS, Contender
 from benchmarks.results import Panel, format_range, render_table
 from benchmarks.servers import HOST
@@ -62,9 +62,9 @@ class Measurement:
 
 def main(
     data: Data = None,
-    bundle: Annotated[list[str], typer.Option(help="A sentiment bundle; repeatable.")] = ["sentiment", "imdb-500"],  # noqa: B006
+    bundle: Bundles = BUNDLES,
     concurrency: Annotated[int, typer.Option(min=2, max=256, help="Connections where they are many.")] = 64,
-    seconds: Annotated[int, typer.Option(min=1, max=60, help="Seconds of one run.")] = 4,
+    seconds: Seconds = 4,
     rounds: Rounds = 3,
     out: Out = OUT,
 ) -> None:

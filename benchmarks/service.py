@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks import contenders, machine, results, reviews, wrk
-from benchmarks.commands import OUT, Data, Out, Rounds, telling_errors
+from benchmarks.commands import BUNDLES, OUT, Bundles, Data, Out, Rounds, Seconds, telling_errors
 from benchmarks.comparison import Comparison, Measurement
 from benchmarks.contenders import OURS, Contender
 from benchmarks.reviews import Texts
@@ -99,12 +99,12 @@ class Record:
 
 def main(
     data: Data = None,
-    bundle: Annotated[list[str], typer.Option(help="A sentiment bundle; repeatable.")] = ["sentiment", "imdb-500"],  # noqa: B006
+    bundle: Bundles = BUNDLES,
     server: Annotated[
         list[str] | None, typer.Option(help=f"{', '.join(contenders.find(''))}; repeatable.  [default: all]")
     ] = None,
     concurrency: Annotated[list[int], typer.Option(min=1, max=256, help="Connections; repeatable.")] = [1, 8, 64],  # noqa: B006
-    seconds: Annotated[int, typer.Option(min=1, max=60, help="Seconds of one run.")] = 8,
+    seconds: Seconds = 8,
     rounds: Rounds = 3,
     out: Out = OUT,
 ) -> None:

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from app.__main__ import main
+from benchmarks.servers import find_free_port
 from tests.conftest import SECONDS
 
 
@@ -34,8 +35,7 @@ def restored() -> Iterator[None]:
 @pytest.fixture
 def port(empty_models: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     """A free port that the service is set to, with no models."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        free: int = listener.getsockname()[1]
+    free = find_free_port()
     monkeypatch.setenv("LSTM_SERVE_PORT", str(free))
     monkeypatch.setenv("LSTM_SERVE_MODELS", str(empty_models))
     return free

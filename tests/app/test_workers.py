@@ -4,7 +4,6 @@ import json
 import multiprocessing
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import pytest
 
 from app.settings import Settings
 from app.workers import Turn, on_ending
+from benchmarks.servers import find_free_port
 from bundle.store import Store
 from tests.conftest import SECONDS, serve
 
@@ -129,15 +129,9 @@ def _ask(url: str) -> int:
         return 0
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def test_one_that_is_told_to_end_loads_nothing_more(small_store: Store, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    with _serve_with_workers(small_store, log, _free_port()):
+    with _serve_with_workers(small_store, log, find_free_port()):
         end = time.monotonic() + SECONDS
         while not _loaders(log):
             assert time.monotonic() < end
@@ -146,7 +140,7 @@ def test_one_that_is_told_to_end_loads_nothing_more(small_store: Store, tmp_path
 
 
 def test_two_processes_answer_on_one_port_and_never_before_they_are_ready(small_store: Store, tmp_path: Path) -> None:
-    port = _free_port()
+    port = find_free_port()
     url, log = f"http://127.0.0.1:{port}", tmp_path / "log"
     with _serve_with_workers(small_store, log, port) as process:
         end = time.monotonic() + SECONDS
