@@ -6,9 +6,11 @@ length. So an idle service never waits, and a busy one runs the larger batches t
 Who begins a batch, and where it runs:
 
 - The event loop begins one when a worker is idle and no request has come for some of its passes (`_dispatch`). What it
-  reads meanwhile makes the batch cheaper, and no core is idle. A lone row after a lone row is begun at once.
+  reads meanwhile makes the batch cheaper, and no core is idle. A lone row after a lone row is begun at once, and so is
+  the first of as many as are compared when a batch is chosen.
 - If the batch is the only one and short, it runs in the event loop's thread, as handing it over would cost about as
-  much again, and so do the short ones after it until the time for this is over (`_run_here`).
+  much again, and so do the short ones after it until the time for this is over (`_run_here`). In a flood that is as
+  long as the event loop took before, so that refusing others never takes more time than answering does.
 - All others run in threads of the engine (`_work`). There a batch is followed by the next at once if there are rows for
   a largest one, so that an event loop that is flooded with requests holds nothing up.
 """
@@ -44,8 +46,7 @@ FIXED_ROWS = 2
 CANDIDATES = 64
 # Requests still come if there was one within so many passes of the event loop: one reads it, the next begins with it.
 QUIET_PASSES = 2
-# So many passes are waited for at most. Each takes one new connection, so that in a flood there is room for a health
-# check, and for telling others that there is no room for them. If they take long, it is this time at most.
+# So many passes are waited for at most, and if they take long, this time.
 MOST_PASSES = 64
 MOST_PASSES_SECONDS = 0.1
 # Batches are run in the event loop's thread if they take no longer than this: nothing else is answered meanwhile, but a
@@ -53,6 +54,8 @@ MOST_PASSES_SECONDS = 0.1
 INLINE_SECONDS = 0.001
 # The same for a process beside others on the same cores: they answer meanwhile, and each keeps to its own core.
 INLINE_SECONDS_BESIDE_OTHERS = 0.025
+# In a flood a pass of the event loop takes longer than either. Then batches are run as long as it took, but no longer.
+MOST_INLINE_SECONDS = 0.2
 # uvloop rounds to milliseconds, so that a timer may come early and is set once more.
 MIN_TIMER_SECONDS = 0.001
 # Weight of the newest batch in what is measured.
@@ -106,6 +109,17 @@ _steps = attrgetter("steps")
 _NO_OUTPUT: Output = np.empty(0, np.float32)
 
 
+@dataclass
+class LoopTime:
+    """What batches may take of the event loop's thread, shared by the batchers of one process.
+
+    `most` are the seconds that a batch may take to be run there, `spent` those that batches have taken so far.
+    """
+
+    most: float
+    spent: float = 0.0
+
+
 class Batcher:
     """Runs rows on an engine, those of similar length together, the most urgent first."""
 
@@ -116,7 +130,7 @@ class Batcher:
         executor: Executor,
         workers: int,
         capacity: int,
-        inline_seconds: float,
+        loop_time: LoopTime,
     ) -> None:
         """Take the engine.
 
@@ -126,7 +140,7 @@ class Batcher:
             executor: where the engine is run.
             workers: batches that are run at a time.
             capacity: rows that may wait.
-            inline_seconds: what batches may take at most to be run in the event loop's thread.
+            loop_time: what batches may take of the event loop's thread, and those of other models have.
         """
         self._run = run
         self._largest = batch_sizes[-1]
@@ -135,11 +149,12 @@ class Batcher:
         self._executor = executor
         self._workers = workers
         self._capacity = capacity
-        self._inline_seconds = inline_seconds
+        self._loop_time = loop_time
         self._lock = threading.Lock()  # of the queue and the number of batches that are run
         self._queue: list[_Entry] = []  # the most urgent first
         self._running = 0
-        self._scheduled = False
+        self._scheduled_at: float | None = None  # since when a worker is idle, if there is something to run
+        self._spent_before = 0.0  # of the loop's time by batches, at that time
         self._arrivals = 0  # of requests and of their rows
         self._reserved = 0  # places in the queue for rows that are still being prepared
         self._pace = _Pace()
@@ -241,53 +256,57 @@ class Batcher:
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         """See to it that idle workers are started, if there is something to run."""
-        if self._queue and not self._scheduled and self._running < self._workers:
-            self._scheduled = True
-            until = time.monotonic() + MOST_PASSES_SECONDS
-            loop.call_soon(self._dispatch, loop, self._arrivals, QUIET_PASSES, MOST_PASSES, until)
+        if self._queue and self._scheduled_at is None and self._running < self._workers:
+            self._scheduled_at, self._spent_before = time.monotonic(), self._loop_time.spent
+            loop.call_soon(self._dispatch, loop, self._arrivals, QUIET_PASSES, MOST_PASSES)
 
-    def _dispatch(self, loop: asyncio.AbstractEventLoop, arrivals: int, quiet: int, passes: int, until: float) -> None:
+    def _dispatch(self, loop: asyncio.AbstractEventLoop, arrivals: int, quiet: int, passes: int) -> None:
         """Start the workers that are idle, once no more requests have come for some passes of the loop.
 
         A single row does not wait if the one before was single too.
         """
+        assert self._scheduled_at is not None
+        waited = time.monotonic() - self._scheduled_at
         is_lone_again = len(self._queue) == 1 and self._newest_rows == 1
-        if quiet and passes and not is_lone_again and time.monotonic() < until:
+        is_enough = is_lone_again or len(self._queue) >= CANDIDATES
+        if quiet and passes and not is_enough and waited < MOST_PASSES_SECONDS:
             quiet = quiet - 1 if arrivals == self._arrivals else QUIET_PASSES
-            loop.call_soon(self._dispatch, loop, self._arrivals, quiet, passes - 1, until)
+            loop.call_soon(self._dispatch, loop, self._arrivals, quiet, passes - 1)
             return
-        self._scheduled = False
+        self._scheduled_at = None
         batches = []
         with self._lock:
             while self._running < self._workers and (batch := self._take_batch()):
                 batches.append(batch)
                 self._running += 1
         if self._running == 1 and len(batches) == 1 and self._is_short(batches[0]):
-            self._run_here(loop, batches[0])
+            elsewhere = waited - (self._loop_time.spent - self._spent_before)  # else models would drive each other up
+            self._run_here(loop, batches[0], max(self._loop_time.most, min(elsewhere, MOST_INLINE_SECONDS)))
         else:
             for batch in batches:
                 self._executor.submit(self._work, loop, batch)
 
     def _is_short(self, batch: Sequence[_Entry]) -> bool:
         """Return whether a batch can be run in the event loop's thread; the first one of all is measured elsewhere."""
-        return 0 < self._pace.cost_seconds * self._cost(batch) <= self._inline_seconds
+        return 0 < self._pace.cost_seconds * self._cost(batch) <= self._loop_time.most
 
     def _cost(self, batch: Sequence[_Entry]) -> float:
         return max(entry.steps for entry in batch) * self._step_costs[len(batch)]
 
-    def _run_here(self, loop: asyncio.AbstractEventLoop, batch: Sequence[_Entry]) -> None:
+    def _run_here(self, loop: asyncio.AbstractEventLoop, batch: Sequence[_Entry], seconds: float) -> None:
         """Run a batch in the event loop's thread, and what waits after it, but begin nothing once the time is over.
 
         Requests are read, and their answers written, many at a time, which costs less than in between.
         """
-        until = time.monotonic() + self._inline_seconds
-        while batch:
+        begun = time.monotonic()
+        while batch and self._is_short(batch):
             self._finish(loop, batch, *self._run_batch(batch))
             with self._lock:
-                batch = self._take_batch() if time.monotonic() < until else []
-            if batch and not self._is_short(batch):
-                self._executor.submit(self._work, loop, batch)
-                return
+                batch = self._take_batch() if time.monotonic() < begun + seconds else []
+        self._loop_time.spent += time.monotonic() - begun
+        if batch:
+            self._executor.submit(self._work, loop, batch)
+            return
         with self._lock:
             self._running -= 1
         self._schedule(loop)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ from bundle.store import Bundle
 logger = logging.getLogger(__name__)
 
 # XLA compiles once for each shape. The length needs no shapes of its own, as the network starts at the first step that
-# is not padding; a batch is filled up to one of these by repeating its last row. In a batch of 16 a row takes as long
-# as in one of 8 (benchmarks/engine.py).
+# is not padding; a batch is filled up to one of these by repeating its last row. Larger ones are seldom filled, as rows
+# of like lengths are run together (benchmarks/engine.py).
 BATCH_SIZES = (1, 4, 8)
 # What is run beside a row, and how many steps of padding, changes how sums are rounded. That is 1e-7 in an answer, but
 # 3e-6 with the large weights of a network that was trained for long on little. One of so few steps loses little by
@@ -71,21 +72,35 @@ class Engine:
                 "train the bundle again"
             )
         self._compile(network if is_whole else rewrite(network, padding), example)
-        short = padding.copy()
+        half, short, middle = padding.copy(), padding.copy(), padding.shape[1] // 2
+        half[:, middle:] = example[:, middle:]
         short[:, -1] = example[:, -1]
-        inputs = np.concatenate([short, example])
-        outputs_of_both = self.run(inputs)
-        if not np.isfinite(outputs_of_both).all():
+        inputs = np.concatenate([short, half, example])
+        if not np.isfinite(self.run(inputs)).all():
             raise ManifestError(f"{model_path} answers with NaN or infinity; train the bundle again")
-        if is_whole:
+        # Eagerly, many steps would take seconds.
+        call = network if is_whole else tf.function(lambda inputs: network(inputs, training=False))
+        answers = np.asarray(call(inputs))
+        if self._agrees(inputs, answers):
             return
-        # Not eagerly, which takes seconds.
-        expected_outputs = tf.function(lambda inputs: network(inputs, training=False))(inputs).numpy()
-        differences = abs(outputs_of_both - expected_outputs), abs(self.run(short) - expected_outputs[:1])
-        if max(difference.max() for difference in differences) > TOLERANCE:
+        if not is_whole:
             # Something before an LSTM mixes the steps, so that what stands in the padding depends on the row.
             logger.warning("%s runs every step of the padding: its layers mix steps", model_path)
             self._compile(network, example)
+            if self._agrees(inputs, answers):
+                return
+        raise ManifestError(f"{model_path} answers otherwise than Keras when it is compiled; build it differently")
+
+    def _agrees(self, inputs: NDArray[np.generic], answers: NDArray[np.float32]) -> bool:
+        """Return whether every compiled program gives rows the answers of Keras, with one without padding or not."""
+        without = len(inputs) - 1
+        turns = [
+            (first + np.arange(size)) % count
+            for size in self.batch_sizes
+            for count in (without, len(inputs))
+            for first in range(count)
+        ]
+        return all(abs(self._run_part(inputs[rows]) - answers[rows]).max() <= TOLERANCE for rows in turns)
 
     def run(self, inputs: NDArray[np.generic]) -> NDArray[np.float32]:
         """Return the network's outputs, float32 [rows, outputs], for inputs of any number of rows."""
@@ -97,11 +112,13 @@ class Engine:
         """Compile a network for all batch sizes."""
         self._network = network  # the compiled functions hold its variables only weakly
         function = tf.function(lambda inputs: network(inputs, training=False), jit_compile=True)
-        self._compiled: dict[int, Callable[[NDArray[Any]], NDArray[np.float32]]] = {}
+        traced = {}
         for size in self.batch_sizes:
             inputs = tf.TensorSpec((size, *example.shape[1:]), example.dtype)
-            self._compiled[size] = _call_directly(function.get_concrete_function(inputs))
-            self._run_part(np.repeat(example, size, axis=0))
+            traced[size] = _call_directly(function.get_concrete_function(inputs))
+        self._compiled: dict[int, Callable[[NDArray[Any]], NDArray[np.float32]]] = traced
+        with ThreadPoolExecutor() as threads:  # XLA compiles what is run for the first time, beside Python
+            list(threads.map(lambda size: self._run_part(np.repeat(example, size, axis=0)), self.batch_sizes))
 
     def _run_part(self, inputs: NDArray[np.generic]) -> NDArray[np.float32]:
         size = next(size for size in self.batch_sizes if size >= len(inputs))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from app.batcher import INLINE_SECONDS, INLINE_SECONDS_BESIDE_OTHERS, Batcher, Row
+from app.batcher import INLINE_SECONDS, INLINE_SECONDS_BESIDE_OTHERS, Batcher, LoopTime, Row
 from app.errors import ModelNotFoundError, ModelRefusedError, NotReadyError
 from app.logs import annotate_request
 from app.predictors import NextLetterPredictor, Predictor, SentimentPredictor
@@ -30,7 +30,7 @@ class Repository:
         """Take the store, and whether other processes serve on the same cores; nothing is read before `load`."""
         self._store = store
         self._settings = settings
-        self._inline_seconds = INLINE_SECONDS_BESIDE_OTHERS if beside_others else INLINE_SECONDS
+        self._loop_time = LoopTime(INLINE_SECONDS_BESIDE_OTHERS if beside_others else INLINE_SECONDS)
         self._engines = ThreadPoolExecutor(settings.engine_workers, thread_name_prefix="engine")
         self._names: list[str] = []
         self._unreadable = ""
@@ -152,7 +152,7 @@ class Repository:
             executor=self._engines,
             workers=settings.engine_workers,
             capacity=settings.max_queue,
-            inline_seconds=self._inline_seconds,
+            loop_time=self._loop_time,
         )
         if isinstance(codec, LetterCodec):
             return NextLetterPredictor(bundle, codec, batcher)

@@ -2,23 +2,43 @@
 
 import asyncio
 import socket
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.errors import SettingsError
 from app.settings import PREFIX
 
+# Connections that are taken at once. libuv takes one in a pass of the event loop, and in a flood a pass is long.
+MOST_ACCEPTED = 64
+
 
 class Protocol(HttpToolsProtocol):
-    """Uvicorn's protocol, but the head and the body of an answer are sent together.
+    """Uvicorn's protocol, but the head and the body of an answer are sent together, and connections taken together.
 
-    Uvicorn writes them one after the other, and each write costs a packet, here and at the client.
+    Uvicorn writes head and body one after the other, and each write costs a packet, here and at the client.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a new connection."""
         super().connection_made(JoiningTransport(transport, self.loop))  # type: ignore[arg-type]
+        if OwnSocket.newest:
+            self._accept_more(OwnSocket.newest)
+
+    def _accept_more(self, listener: socket.socket) -> None:
+        """Take the other connections that are waiting."""
+
+        def make_another() -> Protocol:
+            return Protocol(self.config, self.server_state, self.app_state, self.loop)
+
+        for _ in range(MOST_ACCEPTED):
+            try:
+                connection, _ = listener.accept()
+            except OSError:  # there is none, or no room: libuv takes the next one, or tells why not
+                return
+            task: asyncio.Task[Any] = self.loop.create_task(self.loop.connect_accepted_socket(make_another, connection))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
 
 
 class JoiningTransport:
@@ -61,6 +81,8 @@ class OwnSocket(socket.socket):
     keeps them: of 64, up to 60.
     """
 
+    newest: "ClassVar[OwnSocket | None]" = None  # of this process, which has one
+
     @classmethod
     def bind_new(cls, family: int, address: Any) -> Self:
         """Return a socket on an address that sockets of this class may share."""
@@ -68,6 +90,8 @@ class OwnSocket(socket.socket):
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         found.bind(address)
+        found.setblocking(False)
+        cls.newest = found
         return found
 
     def __reduce__(self) -> tuple[Any, ...]:

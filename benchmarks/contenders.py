@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,7 +41,8 @@ class Contender:
 
     def find_python(self) -> Path:
         """Return the Python of its environment, which is made if need be; see `environments.provide`."""
-        return Path(sys.executable) if self.name == OURS else environments.provide(self.name)
+        peer_lock = environments.PEERS / self.name / "requirements.txt"
+        return environments.provide(self.name, environments.SERVE_LOCK if self.name == OURS else peer_lock)
 
     def command(self, port: int) -> list[str | Path]:
         """Return the command that starts it."""

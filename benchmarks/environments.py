@@ -1,4 +1,7 @@
-"""The virtual environment of each peer, made from its lock the first time it is wanted."""
+"""The virtual environment of each server, made from its lock the first time it is wanted.
+
+The service has one of its own too: Keras imports what training and the benchmarks install, which takes a second.
+"""
 
 import json
 import subprocess
@@ -9,6 +12,7 @@ from bundle.store import hash_file
 
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = Path(__file__).resolve().parent / "peers"
+SERVE_LOCK = ROOT / "requirements" / "serve.txt"
 ENVIRONMENTS = ROOT / ".venv-peers"
 
 _STAMP = "lock.sha256"
@@ -19,16 +23,16 @@ print(json.dumps({found.name.lower(): found.version for found in importlib.metad
 """
 
 
-def provide(peer: str) -> Path:
-    """Return the Python of a peer's environment, which is installed unless its lock was installed before.
+def provide(server: str, lock: Path) -> Path:
+    """Return the Python of a server's environment, which is installed unless its lock was installed before.
 
     Raises:
         subprocess.SubprocessError: it cannot be installed, or not within half an hour.
     """
-    folder, lock = ENVIRONMENTS / peer, PEERS / peer / "requirements.txt"
+    folder = ENVIRONMENTS / server
     python, stamp, wanted = folder / "bin" / "python", folder / _STAMP, hash_file(lock)
     if not stamp.exists() or stamp.read_text() != wanted:
-        print(f"installing {peer} into {folder.relative_to(ROOT)}", flush=True)
+        print(f"installing {server} into {folder.relative_to(ROOT)}", flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True, timeout=_INSTALL_SECONDS)
         pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, "--require-hashes", "-r", lock], check=True, timeout=_INSTALL_SECONDS)

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from app.batcher import FIXED_STEPS, MOST_PASSES, NEWEST_WEIGHT, PADDING_SHARE, Batcher, Row
+from app.batcher import CANDIDATES, FIXED_STEPS, MOST_PASSES, NEWEST_WEIGHT, PADDING_SHARE, Batcher, LoopTime, Row
 from app.errors import DeadlineError, OverloadedError
 from tests.conftest import SECONDS
 
@@ -65,7 +65,7 @@ def run(test: Test, workers: int = 1, capacity: int = 100, inline_seconds: float
     """Run a test in an event loop of its own, with a batcher and its engine."""
     engine = Engine()
     with ThreadPoolExecutor(workers) as executor:
-        batcher = Batcher(engine.run, SIZES, executor, workers, capacity, inline_seconds)
+        batcher = Batcher(engine.run, SIZES, executor, workers, capacity, LoopTime(inline_seconds))
 
         async def limited() -> None:
             try:
@@ -524,6 +524,78 @@ def test_requests_that_take_long_to_read_do_not_keep_the_engine_idle(monkeypatch
         assert len(asked) <= 3
         await engine.let_through()
         await asyncio.gather(*asked)
+
+    run(test)
+
+
+def test_enough_rows_to_choose_from_do_not_wait_for_more() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        asked = [ask(batcher, *map(row, range(CANDIDATES)))]
+        while not batcher._running:
+            await asyncio.sleep(0)
+            asked.append(ask(batcher, row(1)))
+        assert len(asked) <= 3
+        await engine.let_through()
+        await asyncio.gather(*asked)
+
+    run(test)
+
+
+def test_a_batch_is_chosen_among_the_most_urgent_rows() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        first = await occupy(engine, batcher)
+        long, last = 1, CANDIDATES + 1
+        asked = [ask(batcher, row(number, 400 if number in (long, last) else 10)) for number in range(long, last + 1)]
+        await engine.let_through()
+        await asyncio.gather(first, *asked)
+        assert engine.batches[1] == [long]
+
+    run(test)
+
+
+@pytest.mark.parametrize(("most", "turns"), [(SECONDS, 1), (0, 3)])
+def test_batches_are_run_as_long_as_the_event_loop_took_before(
+    monkeypatch: pytest.MonkeyPatch, most: float, turns: int
+) -> None:
+    monkeypatch.setattr("app.batcher.MOST_INLINE_SECONDS", most)
+
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        await engine.let_through()
+        begun: list[float] = []
+        run_here = batcher._run_here
+
+        def note(*args: Any) -> None:
+            begun.append(args[-1])
+            run_here(*args)
+
+        monkeypatch.setattr(batcher, "_run_here", note)
+        monkeypatch.setattr(batcher, "_is_short", lambda _: True)
+        asked = [ask(batcher, row(number, length)) for number, length in enumerate([5, 100, 400], 1)]
+        await asyncio.sleep(0)
+        assert batcher._scheduled_at is not None
+        batcher._scheduled_at -= SECONDS
+        await asyncio.gather(*asked)
+        assert sorted(engine.batches) == [[1], [2], [3]]
+        assert len(begun) == turns
+
+    run(test)
+
+
+def test_what_batches_of_other_models_took_gives_no_more_time_to_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        await engine.let_through()
+        begun: list[float] = []
+        monkeypatch.setattr(batcher, "_is_short", lambda _: True)
+        monkeypatch.setattr(batcher, "_run_here", lambda *args: begun.append(args[-1]))
+        asked = ask(batcher, row(1))
+        await asyncio.sleep(0)
+        assert batcher._scheduled_at is not None
+        batcher._scheduled_at -= SECONDS
+        batcher._loop_time.spent += SECONDS  # by another batcher
+        while not begun:
+            await asyncio.sleep(0)
+        assert begun[0] < SECONDS / 2
+        asked.cancel()
 
     run(test)
 

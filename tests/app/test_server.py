@@ -8,9 +8,12 @@ from typing import cast
 
 import httpx
 import pytest
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.server import ServerState
 
 from app.errors import SettingsError
-from app.server import JoiningTransport, OwnSocket, bind
+from app.server import MOST_ACCEPTED, JoiningTransport, OwnSocket, Protocol, bind
 from tests.conftest import SECONDS
 
 
@@ -117,6 +120,25 @@ def test_who_is_sent_a_socket_listens_for_itself_and_has_its_share_of_the_connec
         assert min(shares) >= 8  # less than that is as likely as 31 heads or more of 32 coins
         for client in clients:
             client.close()
+
+
+def test_connections_that_wait_are_taken_with_the_first(own: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+    own.listen(2 * MOST_ACCEPTED)
+    clients = [socket.create_connection(own.getsockname(), timeout=SECONDS) for _ in range(MOST_ACCEPTED + 2)]
+    state = ServerState()
+    config = uvicorn.Config(FastAPI(), log_config=None)
+    protocol = Protocol(config, state, {}, loop)
+    connection, _ = own.accept()
+    loop.run_until_complete(loop.connect_accepted_socket(lambda: protocol, connection))
+    for _ in range(5):
+        _pass(loop)
+    assert len(state.connections) == len(clients)  # each that is taken takes others
+    assert not state.tasks
+    for client in clients:
+        client.close()
+    for taken in list(state.connections):
+        taken.transport.close()
+    _pass(loop)
 
 
 def test_an_address_that_somebody_listens_on_is_refused(own: socket.socket) -> None:

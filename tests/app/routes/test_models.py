@@ -9,10 +9,13 @@ from bundle.store import Store
 def test_every_bundle_is_listed_with_its_task_and_version(client: httpx.Client) -> None:
     models = client.get("/models").json()["models"]
     assert [(m["name"], m["task"], m["version"], m["status"], m["default"]) for m in models] == [
+        ("alphabet-stateful", "next-letter", 1, "ready", False),
         ("alphabet-variable-length", "next-letter", 1, "ready", False),
+        ("alphabet-window", "next-letter", 1, "ready", False),
         ("imdb-500", "sentiment", 1, "ready", False),
         ("next-letter", "next-letter", 1, "ready", True),
         ("sentiment", "sentiment", 1, "ready", True),
+        ("stacked", "next-letter", 1, "ready", False),
     ]
 
 
@@ -27,7 +30,9 @@ def test_a_model_is_described_by_its_manifest(client: httpx.Client, small_store:
 def test_an_unknown_model_is_not_found(client: httpx.Client) -> None:
     response = client.get("/models/sentimental")
     assert response.status_code == 404
-    assert "there are: alphabet-variable-length, imdb-500" in response.json()["detail"]
+    assert (
+        "there are: alphabet-stateful, alphabet-variable-length, alphabet-window, imdb-500" in response.json()["detail"]
+    )
 
 
 def test_a_name_that_no_model_can_have_is_refused(client: httpx.Client) -> None:
