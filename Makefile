@@ -1,15 +1,18 @@
-# make serve: the service on port 8000.  make training: what training needs.  make test: every test.
+# make serve: the service on port 8000.  make training: what training needs.  make torch: PyTorch, which is optional.
+# make test: every test.
 # make lint: ruff and mypy.  make format: ruff, in place.  make lock: renew the pins.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: serve training test lint format lock clean
+.PHONY: serve training torch test lint format lock clean
 .DELETE_ON_ERROR:
 
 serve: .venv/serve
 	$(BIN)/python -m app
 
 training: .venv/training
+
+torch: .venv/training .venv/torch
 
 # The reports stay silent where the shares are reached, so that the last word is pytest's.
 test: .venv/test
@@ -29,7 +32,7 @@ format: .venv/test
 	$(BIN)/ruff format .
 
 # One environment. The test requirements are a superset, of the same versions.
-.venv/serve .venv/training .venv/test: .venv/%: requirements/%.txt | .venv/bin/pip
+.venv/serve .venv/training .venv/torch .venv/test: .venv/%: requirements/%.txt | .venv/bin/pip
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	touch $@
 

@@ -1,4 +1,4 @@
-"""The letter codec: text to the padded, normalised input of a next-letter network, and back."""
+"""The letter codec: text to the padded, normalised input of a next-letter network."""
 
 import re
 from collections.abc import Sequence
@@ -19,17 +19,20 @@ class LetterCodec(BaseModel):
     """Codes letters as numbers in [0, 1]; this is the `preprocessing` section of a next-letter manifest.
 
     Letter number k of the alphabet (A = 0) becomes `(k + first_code) / divisor`. With `first_code` 0, the
-    published coding of the reference recipe, `A` looks like padding; with 1 no letter does.
+    published coding of the reference recipes, `A` looks like padding of 0; with 1, or padding of -1, no letter does.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["letters"] = "letters"
     alphabet: Literal["ABCDEFGHIJKLMNOPQRSTUVWXYZ"] = ALPHABET
-    length: int = Field(ge=1, le=1000, description="Time steps of the network; shorter sequences are padded.")
+    length: int = Field(ge=1, le=1000, description="Letters that the network reads; shorter sequences are padded.")
+    layout: Literal["steps", "features"] = Field(
+        default="steps", description="The letters are time steps, or the features of a single one."
+    )
     first_code: Literal[0, 1] = Field(description="Code of the letter A.")
     divisor: Literal[26] = 26
-    padding_value: Literal[0] = 0
+    padding_value: Literal[0, -1] = 0
     padding_side: Literal["left"] = "left"
 
     def encode(self, sequence: str) -> NDArray[np.float32]:
@@ -64,28 +67,16 @@ class LetterCodec(BaseModel):
         codes = np.frombuffer(sequence.upper().encode("ascii"), np.uint8) - ord("A") + self.first_code
         return codes.astype(np.float32) / np.float32(self.divisor)
 
-    def decode(self, codes: NDArray[np.float32]) -> str:
-        """Return the letters of normalised codes, float32 [letters] or [letters, 1]: the inverse of `encode`.
-
-        Padding is dropped where it can be told from letters, which is with `first_code` 1.
-
-        Raises:
-            LetterError: a code is that of no letter.
-        """
-        numbers = np.rint(codes.ravel() * self.divisor)
-        start = int(np.argmax(numbers != self.padding_value)) if self.first_code and numbers.size else 0
-        letters = [int(number) - self.first_code for number in np.nan_to_num(numbers[start:], nan=-1)]
-        for position, letter in enumerate(letters, start):
-            if not 0 <= letter < len(self.alphabet):
-                raise LetterError(f"the code at position {position} is that of no letter", position, "")
-        return "".join(self.alphabet[letter] for letter in letters)
-
     def pad(self, sequences: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Pad coded sequences on the left to the network's input, float32 [sequences, length, 1]."""
-        padded = np.full((len(sequences), self.length, 1), self.padding_value, np.float32)
+        """Pad coded sequences on the left to the network's input.
+
+        Returns:
+            float32 [sequences, length, 1], or with the layout `features` [sequences, 1, length].
+        """
+        padded = np.full((len(sequences), self.length), self.padding_value, np.float32)
         for row, codes in zip(padded, sequences, strict=True):
-            row[self.length - len(codes) :, 0] = codes
-        return padded
+            row[self.length - len(codes) :] = codes
+        return padded[:, :, np.newaxis] if self.layout == "steps" else padded[:, np.newaxis]
 
 
 def _describe(character: str) -> str:

@@ -46,7 +46,7 @@ class Dataset(BaseModel):
 
     name: str
     sha256: Sha256
-    training_examples: int = Field(ge=1)
+    training_examples: int = Field(ge=0, description="0 where the weights were trained elsewhere.")
     test_examples: int = Field(ge=1)
 
 

@@ -50,23 +50,34 @@ def write_reviews(folder: Path, per_label: int = 12) -> Path:
     return folder
 
 
+def leftovers(folder: Path) -> list[Path]:
+    """Return the files and the staged folders under a folder of bundles."""
+    return [path for path in folder.rglob("*") if path.is_file() or path.name.startswith(".staged")]
+
+
 @pytest.fixture(scope="session")
 def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small dataset."""
     return write_reviews(tmp_path_factory.mktemp("data") / "aclImdb")
 
 
+# One recipe of each kind, and what makes it small.
+SMALL_RECIPES = {
+    "next-letter": ["units=8", "features=8", "epochs=1", "short_run_copies=1"],
+    "alphabet-window": ["units=4", "epochs=1"],
+    "alphabet-stateful": ["units=4", "epochs=2", "length=6"],
+    "alphabet-variable-length": ["units=4", "epochs=1", "examples=50", "batch_size=10", "steps_per_call=1"],
+    "stacked": ["units=4", "further_units=[3, 2]", "epochs=1"],
+    "sentiment": ["units=4", "embedding=4", "epochs=2", "length=40", "batch_size=4"],
+    "imdb-500": ["units=4", "embedding=4", "epochs=1", "length=48", "batch_size=4"],
+}
+
+
 @pytest.fixture(scope="session")
 def small_store(tmp_path_factory: pytest.TempPathFactory, reviews: Path) -> Store:
-    """A store with one bundle of each recipe, trained briefly and with small networks."""
+    """A store with one bundle of each kind of recipe, trained briefly and with small networks."""
     store = Store(tmp_path_factory.mktemp("models"))
-    small = {
-        "next-letter": ["units=8", "features=8", "epochs=1", "short_run_copies=1"],
-        "alphabet-variable-length": ["units=4", "epochs=1", "examples=50", "batch_size=10", "steps_per_call=1"],
-        "sentiment": ["units=4", "embedding=4", "epochs=2", "length=40", "batch_size=4"],
-        "imdb-500": ["units=4", "embedding=4", "epochs=1", "length=48", "batch_size=4"],
-    }
-    for name, assignments in small.items():
+    for name, assignments in SMALL_RECIPES.items():
         recipe = recipes.find(name).with_settings(assignments)
         train(recipe, name, store, reviews, Console(quiet=True))
     return store

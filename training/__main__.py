@@ -1,5 +1,6 @@
-"""The command line: `python -m training list | train RECIPE | evaluate BUNDLE`."""
+"""The command line: `python -m training list | train RECIPE | evaluate BUNDLE | convert | report`."""
 
+import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,20 +9,25 @@ from types import ModuleType
 from typing import Annotated
 
 import typer
-from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
 from bundle.errors import BundleError
 from bundle.manifest import check_name
-from bundle.store import Store, open_bundle
+from bundle.store import Bundle, Store, open_bundle
 from training import recipes
 from training.errors import TrainingError
+from training.results import HELD_OUT, RESULTS, Results, find_missing, find_own_figure
 
 DataOption = Annotated[
     Path | None,
     typer.Option(help="The IMDB archive, or the folder unpacked from it.  [default: downloaded to the user's cache]"),
 ]
+ResultsOption = Annotated[Path, typer.Option("--results", help="The file of the recorded runs.")]
+AssignmentsOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the recipe; repeatable.")
+]
+NameOption = Annotated[str | None, typer.Option(help="The bundle's name.  [default: the recipe's]")]
 ModelsOption = Annotated[Path, typer.Option(help="The folder of the bundles.")]
 
 application = typer.Typer(
@@ -30,36 +36,40 @@ application = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+converting = typer.Typer(help="Networks from PyTorch, and to it.", no_args_is_help=True)
+application.add_typer(converting, name="convert")
 console = Console()
+
+_FIGURES = "{:<26}{:<21}{:>9}{:>10}"  # a line of `list`
 
 
 @application.command("list")
-def list_recipes(models: ModelsOption = Path("models")) -> None:
-    """List the recipes, with the accuracy their source gives and that of the latest bundle here."""
-    table = Table(box=SIMPLE)
-    for column in ("recipe", "published", "here"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("what it learns, and where it comes from")
+def list_recipes(models: ModelsOption = Path("models"), recorded: ResultsOption = RESULTS) -> None:
+    """List the recipes, with the figure their source gives and ours: the recorded runs', else the latest bundle's."""
     store = Store(models)
     with _clear_errors():
+        results = Results(recorded)
+        _say(_FIGURES.format("recipe", "figure", "published", "here"))
         for recipe in recipes.RECIPES.values():
-            published = recipe.published.get("accuracy")
-            here = store.open(recipe.name).manifest.metrics["accuracy"] if store.versions(recipe.name) else None
-            table.add_row(
-                recipe.name, _percent(published), _percent(here), f"{recipe.task}: {recipe.summary} ({recipe.source})"
-            )
-    console.print(table)
+            metric = next(iter(recipe.published), "accuracy")
+            metrics = store.open(recipe.name).manifest.metrics if store.versions(recipe.name) else {}
+            recorded_mean = find_own_figure(results, recipe, metric)
+            here = metrics.get(metric) if recorded_mean is None else recorded_mean
+            published = recipe.published.get(metric)
+            _say(_FIGURES.format(recipe.name, metric.replace("_", " "), _percent(published), _percent(here)))
+            _say(f"    {recipe.task}: {recipe.summary}\n    source: {recipe.source}")
 
 
 @application.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="A name that `list` shows.")],
-    assignments: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the recipe; repeatable.")
-    ] = None,
+    assignments: AssignmentsOption = None,
     data: DataOption = None,
     models: ModelsOption = Path("models"),
-    name: Annotated[str | None, typer.Option(help="The bundle's name.  [default: the recipe's]")] = None,
+    name: NameOption = None,
+    start: Annotated[
+        Path | None, typer.Option("--from", metavar="BUNDLE", help="Start from the weights of this bundle's folder.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="The same as --set seed=SEED.")] = None,
 ) -> None:
     """Train a recipe and publish the model as the next version of its bundle."""
@@ -67,9 +77,9 @@ def train(
         seeds = [] if seed is None else [f"seed={seed}"]
         chosen = recipes.find(recipe).with_settings([*(assignments or []), *seeds])
         published_as = check_name(recipe if name is None else name)
-        bundle = _pipeline().train(chosen, published_as, Store(models), data, console)
-    _print_metrics(bundle.manifest.metrics)
-    console.print(f"Published {bundle.folder}", markup=False, highlight=False, soft_wrap=True)
+        begun = open_bundle(start) if start else None
+        bundle = _import("pipeline").train(chosen, published_as, Store(models), data, console, begun)
+    _tell_published(bundle, chosen)
 
 
 @application.command()
@@ -80,9 +90,9 @@ def evaluate(
     """Measure a bundle again and compare with its manifest; exit with 1 where a figure differs in four digits."""
     with _clear_errors():
         bundle = open_bundle(folder)
-        evaluation, sha256 = _pipeline().evaluate_bundle(bundle, data, console)
-    recorded = bundle.manifest.metrics
-    _print_metrics(evaluation.metrics, recorded)
+        evaluation, sha256 = _import("pipeline").evaluate_bundle(bundle, data, console)
+    recorded = {name: value for name, value in bundle.manifest.metrics.items() if name != HELD_OUT}
+    _print_metrics(evaluation.metrics, recorded, "manifest")
     console.print(f"{len(evaluation.labels):,} examples")
     if sha256 != bundle.manifest.dataset.sha256:
         console.print("These are not the data of the manifest, so the figures may differ from it.")
@@ -93,19 +103,91 @@ def evaluate(
         console.print("The figures are those of the manifest.")
 
 
-def _pipeline() -> ModuleType:
-    """Import TensorFlow, which takes seconds, only once the command is known to make sense."""
+@converting.command("from-torch")
+def convert_from_torch(
+    file: Annotated[Path, typer.Argument(help="A state dict: torch.save(network.state_dict(), FILE).")],
+    recipe: Annotated[str, typer.Argument(help="What the network is and reads: a name that `list` shows.")],
+    assignments: AssignmentsOption = None,
+    vocabulary: Annotated[
+        Path | None,
+        typer.Option(help="Words of a review network by their ids, one a line.  [default: those Keras codes]"),
+    ] = None,
+    data: DataOption = None,
+    models: ModelsOption = Path("models"),
+    name: NameOption = None,
+) -> None:
+    """Publish a PyTorch network of nn.Embedding, nn.LSTM and nn.Linear as a bundle, evaluated on the recipe's data."""
+    with _clear_errors("; nothing was published"):
+        chosen = recipes.find(recipe).with_settings(assignments or [])
+        published_as = check_name(recipe if name is None else name)
+        bundle = _import("exchange").import_bundle(file, chosen, published_as, Store(models), data, console, vocabulary)
+    _tell_published(bundle, chosen)
+
+
+@converting.command("to-torch")
+def convert_to_torch(
+    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, as in models/imdb-500/1.")],
+    file: Annotated[Path, typer.Argument(help="The state dict to write, for `training.torch_network.Network`.")],
+) -> None:
+    """Write the weights of a bundle as a PyTorch state dict."""
+    with _clear_errors("; nothing was written"):
+        _import("exchange").export_bundle(open_bundle(folder), file)
+    _say(f"Wrote {file}")
+
+
+@application.command()
+def report(
+    fast: Annotated[bool, typer.Option("--fast", help="Train the fast variants alone.")] = False,
+    data: DataOption = None,
+    recorded: ResultsOption = RESULTS,
+    out: Annotated[Path, typer.Option(help="The report, Markdown; its plots go into a folder beside it.")] = Path(
+        "docs/results.md"
+    ),
+) -> None:
+    """Train what is not recorded yet of the reference systems, and write the report of all."""
+    with _clear_errors("; what had been recorded is kept"):
+        results = Results(recorded)
+        missing = list(find_missing(results, fast))
+        failed = 0
+        try:
+            for number, recipe in enumerate(missing, 1):
+                _say(f"{number} of {len(missing)}: {recipe.name}, seed {recipe.settings.seed}")
+                try:
+                    run = _import("pipeline").record(recipe, data, console)
+                except TrainingError as error:  # the others need not fail
+                    _complain(f"error: {error}")
+                    failed += 1
+                    continue
+                results.add(run)
+                figures = ", ".join(f"{name} {value}" for name, value in _format(run.metrics).items())
+                _say(f"  {figures}, {run.seconds:.0f} s")
+        finally:  # what is recorded is reported, however it ends
+            _import("report").write_report(results, out)
+    _say(f"Wrote {out}")
+    if failed:
+        _complain(f"{failed} of {len(missing)} runs failed; `report` runs them again")
+        raise typer.Exit(1)
+
+
+def _import(module: str) -> ModuleType:
+    """Import a module with TensorFlow, which takes seconds, only once the command is known to make sense."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user's Keras is set to
-    from training import pipeline
-
-    return pipeline
+    return importlib.import_module(f"training.{module}")
 
 
-def _print_metrics(found: dict[str, float], recorded: dict[str, float] | None = None) -> None:
-    table = Table("metric", "measured", *([] if recorded is None else ["manifest"]))
+def _tell_published(bundle: Bundle, recipe: recipes.Recipe) -> None:
+    found = bundle.manifest.metrics
+    known = {name: figure for name in found if (figure := recipe.find_published(name)) is not None}
+    _print_metrics(found, known, "source")
+    _say(f"Published {bundle.folder}")
+
+
+def _print_metrics(found: dict[str, float], others: dict[str, float], whose: str) -> None:
+    """Print figures beside those of another, where that has them."""
+    table = Table("metric", "measured", whose)
     for name, value in _format(found).items():
-        table.add_row(name, value, *([] if recorded is None else [_format(recorded).get(name, "-")]))
+        table.add_row(name, value, _format(others).get(name, "-"))
     console.print(table)
 
 
@@ -133,6 +215,10 @@ def _clear_errors(consequence: str = "") -> Iterator[None]:
         # Not by an exception: the threads of TensorFlow are in the middle of a step, and the interpreter that is
         # taken down under them sometimes crashes.
         os._exit(130)
+
+
+def _say(message: str) -> None:
+    console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 def _complain(message: str) -> None:

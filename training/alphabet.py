@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bundle.letters import ALPHABET
-from training.recipes import LetterSettings
+from training.settings import LetterSettings
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,16 @@ class Pattern:
 
 
 def make_patterns(settings: LetterSettings) -> list[Pattern]:
-    """Return the patterns a recipe trains on."""
-    if settings.patterns == "all":
-        return list(all_runs(settings.length))
-    return list(random_runs(settings.examples, settings.length, settings.seed))
+    """Return the patterns of a recipe."""
+    match settings.patterns:
+        case "all":
+            return list(all_runs(settings.length))
+        case "alphabet":
+            return list(runs_within(settings.length))
+        case "prefixes":
+            return [next(runs_within(length)) for length in range(1, settings.length + 1)]
+        case "random":
+            return list(random_runs(settings.examples, settings.length, settings.seed))
 
 
 def copy_short_runs(patterns: Iterable[Pattern], copies: int) -> list[Pattern]:
@@ -40,6 +46,12 @@ def all_runs(longest: int) -> Iterator[Pattern]:
         for start in range(letters):
             run = [ALPHABET[(start + step) % letters] for step in range(length + 1)]
             yield Pattern("".join(run[:-1]), run[-1])
+
+
+def runs_within(length: int) -> Iterator[Pattern]:
+    """Yield all runs of so many letters within the alphabet that a letter follows, from A on."""
+    for end in range(length, len(ALPHABET)):
+        yield Pattern(ALPHABET[end - length : end], ALPHABET[end])
 
 
 def random_runs(count: int, longest: int, seed: int) -> Iterator[Pattern]:

@@ -15,3 +15,15 @@ class DivergedError(TrainingError):
 
 class DataError(TrainingError):
     """The dataset cannot be had, or is not laid out as expected."""
+
+
+class ResultsError(TrainingError):
+    """The results file holds what is no recorded run."""
+
+
+class ConversionError(TrainingError):
+    """The weights are not those of a network that both frameworks have."""
+
+
+class MissingPackageError(TrainingError):
+    """An optional package is not installed."""

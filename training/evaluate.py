@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from training.errors import DivergedError
 from training.fit import Examples
 
 BATCH = 256
@@ -26,8 +27,13 @@ def evaluate(network: keras.Model, examples: Examples) -> Evaluation:
 
     The metrics are `accuracy`, `loss` (mean negative log likelihood, in nats) and, of two classes, `auc`
     (area under the ROC curve).
+
+    Raises:
+        DivergedError: the network answers with no numbers.
     """
     outputs = network.predict(examples.inputs, batch_size=BATCH).astype(np.float64)
+    if not np.isfinite(outputs).all():
+        raise DivergedError("the training diverged; try a lower learning_rate or set clip_norm")
     two_classes = outputs.shape[1] == 1
     probabilities = np.hstack([1 - outputs, outputs]) if two_classes else outputs
     labels = examples.labels.astype(np.int32)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.errors import DataError
+from training.fit import count_held_out, split_randomly
 
 ARCHIVE = "aclImdb_v1.tar.gz"
 ARCHIVE_URL = f"https://ai.stanford.edu/~amaas/data/sentiment/{ARCHIVE}"
@@ -117,16 +118,18 @@ def hold_out(
 
     With `last` the highest file numbers of either label are held out: reviews of one film have neighbouring
     numbers, so hardly any film is on both sides.
+
+    Raises:
+        RecipeError: nothing is left to train on.
     """
-    order = np.random.default_rng(seed).permutation(len(reviews))
     if way == "random":
-        kept = len(reviews) - round(share * len(reviews))
-        return order[:kept], order[kept:]
+        return split_randomly(len(reviews), share, seed)
+    order, _ = split_randomly(len(reviews), 0, seed)
     held_out = np.zeros(len(reviews), bool)
     for label in set(_LABEL_OF_FOLDER.values()):
         members = [index for index, review in enumerate(reviews) if review.label == label]
         members.sort(key=lambda index: reviews[index].number)
-        held_out[members[len(members) - round(share * len(members)) :]] = True
+        held_out[members[len(members) - count_held_out(len(members), share) :]] = True
     return order[~held_out[order]], order[held_out[order]]
 
 

@@ -11,7 +11,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from training.errors import DataError
-from training.recipes import ReviewSettings
+from training.settings import ReviewSettings
 
 
 def soft_label(

@@ -1,31 +1,34 @@
-"""From a recipe to a published bundle: data, fit, evaluation, report, publication."""
+"""From a recipe to a published bundle: data, fit, evaluation, card, publication."""
 
+import importlib
 import platform
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import keras
 import numpy as np
 import sklearn
 import tensorflow as tf
-from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import track
 
-from bundle.letters import ALPHABET, LetterCodec
+from bundle.letters import LetterCodec
 from bundle.manifest import LABELS, Dataset, Description
-from bundle.reviews import RESERVED_IDS, KerasTokeniser, ReviewCodec, ReviewPreprocessing, WordTokeniser, rank_words
-from bundle.store import MODEL_FILE, Bundle, Store, read_vocabulary, write_vocabulary
-from training import alphabet, imdb, networks, ngrams, report
-from training.errors import DataError, DivergedError, RecipeError
+from bundle.reviews import ReviewCodec
+from bundle.store import MODEL_FILE, Bundle, Store, write_vocabulary
+from training import alphabet, card, coding, conversion, imdb, networks, ngrams
+from training.errors import ConversionError, DataError, MissingPackageError, RecipeError
 from training.evaluate import Evaluation, evaluate
-from training.fit import Examples, History, fit
-from training.recipes import LetterSettings, Recipe, ReviewSettings
+from training.fit import Examples, History, fit, split_randomly
+from training.recipes import Recipe
+from training.results import HELD_OUT, Run
+from training.settings import LetterSettings, ReviewSettings
 
-KERAS_WORDS = Path(__file__).parent / "keras_words.txt"
+AGREEMENT = 1e-5  # between the answers of two frameworks
 
 
 @dataclass(frozen=True)
@@ -34,41 +37,109 @@ class Trained:
 
     network: keras.Model
     codec: LetterCodec | ReviewCodec
-    labels: tuple[str, ...]
     history: History
     test: Examples
     dataset: Dataset
+    held_out: Examples | None = None  # of the training data
 
 
-def train(recipe: Recipe, name: str, store: Store, source: Path | None, console: Console) -> Bundle:
+def train(
+    recipe: Recipe, name: str, store: Store, source: Path | None, console: Console, start: Bundle | None = None
+) -> Bundle:
     """Train a recipe and publish it under a name; until the last moment nothing is written that a reader could see.
 
     Raises:
         DivergedError: the network learnt no numbers.
-        DataError: see `imdb.load`.
+        DataError, RecipeError: see `fit_recipe`.
         OSError: the store cannot be written, which shows before the training.
     """
-    keras.utils.set_random_seed(recipe.settings.seed)
-    settings = recipe.settings
     with store.stage(name) as folder:
         started = time.monotonic()
-        if isinstance(settings, LetterSettings):
-            trained = _train_letters(settings)
-        else:
-            trained = _train_reviews(settings, source, console)
+        trained = fit_recipe(recipe, source, console, start)
         seconds = time.monotonic() - started
-        trained.network.save(folder / MODEL_FILE)
-        evaluation = evaluate(keras.saving.load_model(folder / MODEL_FILE), trained.test)
-        if not np.isfinite(evaluation.probabilities).all():
-            raise DivergedError("the training diverged; try a lower learning_rate or set clip_norm")
-        description = _describe(recipe, name, trained, evaluation)
-        if isinstance(trained.codec, ReviewCodec):
-            write_vocabulary(folder / trained.codec.preprocessing.vocabulary_file, trained.codec.vocabulary)
-            report.plot_confusion_matrix(evaluation, trained.labels, folder / report.CONFUSION_MATRIX)
-            report.plot_roc_curve(evaluation, folder / report.ROC_CURVE)
-        report.plot_learning_curve(trained.history, folder / report.LEARNING_CURVE)
-        report.write_card(folder, recipe, description, trained.network.count_params(), seconds)
-        return store.publish(folder, description)
+        origin = {"start": start.manifest.model_dump(include={"name", "version", "checksum"})} if start else {}
+        return publish(trained, recipe, name, store, folder, seconds, origin)
+
+
+def fit_recipe(recipe: Recipe, source: Path | None, console: Console, start: Bundle | None = None) -> Trained:
+    """Train the network of a recipe, from random weights or from those of a bundle.
+
+    Raises:
+        DataError: see `imdb.load`.
+        RecipeError: the weights of the bundle are not those of such a network, or all examples are held out.
+    """
+    keras.utils.set_random_seed(recipe.settings.seed)
+    if isinstance(recipe.settings, LetterSettings):
+        return _train_letters(recipe.settings, start)
+    return _train_reviews(recipe.settings, source, console, start)
+
+
+def publish(
+    trained: Trained,
+    recipe: Recipe,
+    name: str,
+    store: Store,
+    folder: Path,
+    seconds: float,
+    origin: Mapping[str, JsonValue],
+) -> Bundle:
+    """Evaluate a network that took so long to train, and publish it from a staged folder.
+
+    `origin` is what the manifest says of the weights it did not begin with at random.
+
+    Raises:
+        DivergedError: it answers with no numbers.
+    """
+    trained.network.save(folder / MODEL_FILE)
+    evaluation = evaluate(keras.saving.load_model(folder / MODEL_FILE), trained.test)
+    description = _describe(recipe, name, trained, _measure(trained, evaluation), origin)
+    if isinstance(trained.codec, ReviewCodec):
+        write_vocabulary(folder / trained.codec.preprocessing.vocabulary_file, trained.codec.vocabulary)
+        card.plot_confusion_matrix(evaluation, description.labels, folder / card.CONFUSION_MATRIX)
+        card.plot_roc_curve(evaluation, folder / card.ROC_CURVE)
+    if trained.history:
+        card.plot_learning_curve(trained.history, folder / card.LEARNING_CURVE)
+    card.write_card(folder, recipe, description, trained.network.count_params(), seconds)
+    return store.publish(folder, description)
+
+
+def record(recipe: Recipe, source: Path | None, console: Console) -> Run:
+    """Train a recipe for the report, without a bundle.
+
+    Raises:
+        DivergedError: it learnt no numbers.
+        DataError: see `imdb.load`.
+    """
+    keras.backend.clear_session()  # the runs before
+    with _without_progress():
+        started = time.monotonic()
+        trained = fit_recipe(recipe, source, console)
+        seconds = time.monotonic() - started
+    return Run.record(
+        recipe,
+        _measure(trained, evaluate(trained.network, trained.test)),
+        trained.history,
+        trained.dataset.sha256,
+        trained.network.count_params(),
+        seconds,
+        _list_frameworks(with_torch=_is_of_torch(recipe)),
+    )
+
+
+@contextmanager
+def _without_progress() -> Iterator[None]:
+    keras.utils.disable_interactive_logging()
+    try:
+        yield
+    finally:
+        keras.utils.enable_interactive_logging()
+
+
+def _measure(trained: Trained, evaluation: Evaluation) -> dict[str, float]:
+    """Return the metrics of an evaluation, and where training examples were held out, the accuracy on these."""
+    if trained.held_out is None:
+        return evaluation.metrics
+    return evaluation.metrics | {HELD_OUT: evaluate(trained.network, trained.held_out).metrics["accuracy"]}
 
 
 def evaluate_bundle(bundle: Bundle, source: Path | None, console: Console) -> tuple[Evaluation, str]:
@@ -80,44 +151,112 @@ def evaluate_bundle(bundle: Bundle, source: Path | None, console: Console) -> tu
     """
     codec = bundle.codec
     if isinstance(codec, LetterCodec):
-        try:
-            settings = LetterSettings.model_validate(bundle.manifest.recipe.get("settings"))
-        except ValidationError as error:
-            raise RecipeError(
-                f"{bundle.folder} has a recipe of another release ({error.error_count()} fields do not fit); "
-                "evaluate it with the release that trained it"
-            ) from error
-        patterns = alphabet.make_patterns(settings)
-        examples, sha256 = _code_patterns(codec, patterns), alphabet.hash_patterns(patterns)
+        settings = read_settings(bundle)
+        assert isinstance(settings, LetterSettings)
+        examples, dataset = coding.describe_patterns(codec, settings, alphabet.make_patterns(settings), 0)
     else:
-        data = _load_reviews(source, console)
-        examples, sha256 = _code_reviews(codec, data.test, "Coding the test reviews", console), data.sha256
-    return evaluate(keras.saving.load_model(bundle.model_path), examples), sha256
+        examples, dataset = coding.describe_reviews(codec, coding.load_reviews(source, console), 0, console)
+    return evaluate(keras.saving.load_model(bundle.model_path), examples), dataset.sha256
 
 
-def _train_letters(settings: LetterSettings) -> Trained:
+def read_settings(bundle: Bundle) -> LetterSettings | ReviewSettings:
+    """Return the settings that a bundle was trained with.
+
+    Raises:
+        RecipeError: they are not those of this release.
+    """
+    kind = LetterSettings if isinstance(bundle.codec, LetterCodec) else ReviewSettings
+    try:
+        return kind.model_validate(bundle.manifest.recipe.get("settings"))
+    except ValidationError as error:
+        raise RecipeError(
+            f"{bundle.folder} has a recipe of another release ({error.error_count()} fields do not fit); "
+            "use the release that trained it"
+        ) from error
+
+
+def _train_letters(settings: LetterSettings, start: Bundle | None) -> Trained:
     patterns = alphabet.make_patterns(settings)
-    codec = LetterCodec(length=settings.length, first_code=settings.first_code)
-    training = alphabet.copy_short_runs(patterns, settings.short_run_copies)
+    codec = coding.make_letter_codec(settings)
     network = networks.build_letter_network(settings, codec)
-    history = fit(network, settings, _code_patterns(codec, training))
-    dataset = Dataset(
-        name=f"alphabet patterns ({settings.patterns})",
-        sha256=alphabet.hash_patterns(patterns),
-        training_examples=len(training),
-        test_examples=len(patterns),
+    if start:
+        if isinstance(start.codec, LetterCodec) and start.codec.model_copy(update={"length": codec.length}) != codec:
+            raise RecipeError(
+                f"{start.folder} codes letters otherwise than this recipe does ({start.codec!r}, not {codec!r}); set "
+                "first_code, layout and mask_padding as the bundle's card has them"
+            )
+        _take_weights(network, start)
+    kept, held_out = (
+        [patterns[k] for k in np.sort(indices)]
+        for indices in split_randomly(len(patterns), settings.validation_share, settings.seed)
     )
-    return Trained(network, codec, LABELS["next-letter"], history, _code_patterns(codec, patterns), dataset)
+    training = alphabet.copy_short_runs(kept, settings.short_run_copies)
+    validation = coding.code_patterns(codec, held_out) if held_out else None
+    if settings.stateful:
+        history = _fit_letter_by_letter(network, settings, codec, training)
+    elif settings.framework == "torch":
+        history = _fit_with_torch(network, settings, coding.code_patterns(codec, training), begun=start is not None)
+    else:
+        history = fit(network, settings, coding.code_patterns(codec, training), validation)
+    return Trained(
+        network, codec, history, *coding.describe_patterns(codec, settings, patterns, len(training)), validation
+    )
 
 
-def _train_reviews(settings: ReviewSettings, source: Path | None, console: Console) -> Trained:
-    data = _load_reviews(source, console)
+def _fit_letter_by_letter(
+    network: keras.Model, settings: LetterSettings, codec: LetterCodec, prefixes: list[alphabet.Pattern]
+) -> History:
+    """Train the network with a state that is carried from every letter to the next.
+
+    What has learnt so is served as any other network: from a state of zeros, over all letters of a sequence.
+    """
+    carrying = networks.build_stateful_letter_network(settings, codec)
+    carrying.set_weights(network.get_weights())
+    letters = np.stack([codec.encode(prefix.sequence[-1]) for prefix in prefixes])[:, :, np.newaxis]
+    history = fit(carrying, settings, Examples(letters, coding.code_patterns(codec, prefixes).labels))
+    network.set_weights(carrying.get_weights())
+    return history
+
+
+def _fit_with_torch(network: keras.Model, settings: LetterSettings, training: Examples, begun: bool) -> History:
+    """Train a PyTorch network of the same layers, and give the network its weights.
+
+    It begins with random weights of its own, or if the network has `begun`, with those of the network.
+
+    Raises:
+        MissingPackageError: PyTorch is not installed.
+        ConversionError: the two do not answer the same.
+    """
+    torch_network = import_torch_network()
+    history: History
+    trained, history = torch_network.train(settings, training, conversion.to_torch(network) if begun else None)
+    conversion.to_keras(torch_network.get_state(trained), network)
+    differences = abs(network.predict(training.inputs, verbose=0) - torch_network.predict(trained, training.inputs))
+    if differences.max() > AGREEMENT:
+        raise ConversionError(f"the PyTorch network and its Keras copy differ by {differences.max():.1e} in an answer")
+    return history
+
+
+def import_torch_network() -> ModuleType:
+    """Return `training.torch_network`.
+
+    Raises:
+        MissingPackageError: PyTorch is not installed.
+    """
+    try:
+        return importlib.import_module("training.torch_network")
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(f"{error.name} is not installed, which this needs; run `make torch`") from error
+
+
+def _train_reviews(settings: ReviewSettings, source: Path | None, console: Console, start: Bundle | None) -> Trained:
+    data = coding.load_reviews(source, console)
     texts = [review.text for review in data.train]
     unlabelled = list(data.unlabelled) if settings.unlabelled == "soft-labelled" else []
     if settings.unlabelled == "soft-labelled" and not unlabelled:
         raise DataError("the dataset has no train/unsup/*.txt; get the whole, or train with --set unlabelled=ignored")
-    codec = _make_review_codec(settings, texts + unlabelled, console)
-    labelled = _code_reviews(codec, data.train, "Coding the training reviews", console)
+    codec = _take_codec(settings, start) if start else coding.learn_review_codec(settings, texts + unlabelled, console)
+    labelled = coding.code_reviews(codec, data.train, "Coding the training reviews", console)
     kept, held_out = imdb.hold_out(data.train, settings.validation_share, settings.validation, settings.seed)
     training = labelled.take(kept)
     if unlabelled:
@@ -125,68 +264,84 @@ def _train_reviews(settings: ReviewSettings, source: Path | None, console: Conso
         with console.status("Labelling the unlabelled reviews"):
             soft = ngrams.soft_label(settings, split, [texts[k] for k in kept], training.labels, unlabelled)
         training = training.join(
-            Examples(_code_texts(codec, unlabelled, "Coding the unlabelled reviews", console), soft)
+            Examples(coding.code_texts(codec, unlabelled, "Coding the unlabelled reviews", console), soft)
         )
     network = networks.build_review_network(settings, codec.preprocessing)
+    if start:
+        _take_weights(network, start)
     fitted = network
     if settings.word_dropout:
         unknown = codec.preprocessing.unknown_id
         fitted = networks.add_word_dropout(network, settings.word_dropout, unknown, settings.seed)
-    history = fit(fitted, settings, training, labelled.take(held_out) if len(held_out) else None)
-    dataset = Dataset(
-        name=imdb.NAME, sha256=data.sha256, training_examples=len(training.labels), test_examples=len(data.test)
+    validation = labelled.take(held_out) if len(held_out) else None
+    history = fit(fitted, settings, training, validation)
+    return Trained(
+        network, codec, history, *coding.describe_reviews(codec, data, len(training.labels), console), validation
     )
-    test = _code_reviews(codec, data.test, "Coding the test reviews", console)
-    return Trained(network, codec, LABELS["sentiment"], history, test, dataset)
 
 
-def _load_reviews(source: Path | None, console: Console) -> imdb.Imdb:
-    with console.status(escape(f"Reading {source or imdb.ARCHIVE}")):
-        return imdb.load(source)
+def _take_weights(network: keras.Model, start: Bundle) -> None:
+    """Give a network the weights of a bundle's.
+
+    Raises:
+        RecipeError: they have other shapes.
+    """
+    weights = keras.saving.load_model(start.model_path).get_weights()
+    found, expected = ([weight.shape for weight in those] for those in (weights, network.get_weights()))
+    if found != expected:
+        raise RecipeError(
+            f"the weights in {start.folder} have the shapes {found}, those of this recipe {expected}; "
+            "set the recipe's fields as the bundle's card has them"
+        )
+    network.set_weights(weights)
 
 
-def _make_review_codec(settings: ReviewSettings, texts: list[str], console: Console) -> ReviewCodec:
-    tokeniser = KerasTokeniser() if settings.tokeniser == "keras" else WordTokeniser()
-    if settings.ranks == "keras":
-        ranked = read_vocabulary(KERAS_WORDS)
-    else:
-        ranked = rank_words(tokeniser, track(texts, "Ranking words", console=console))
-    words = ranked[: settings.vocabulary_size - RESERVED_IDS]
-    preprocessing = ReviewPreprocessing(
-        tokeniser=tokeniser, vocabulary_size=len(words) + RESERVED_IDS, length=settings.length
-    )
-    return ReviewCodec(preprocessing, words)
+def _take_codec(settings: ReviewSettings, start: Bundle) -> ReviewCodec:
+    """Return the codec of a bundle, for the length that the settings have.
+
+    Raises:
+        RecipeError: the settings want other ids.
+    """
+    codec = start.codec
+    if not isinstance(codec, ReviewCodec):
+        raise RecipeError(f"{start.folder} reads letters; start from a bundle of the task sentiment")
+    found = codec.preprocessing.tokeniser.kind, codec.preprocessing.vocabulary_size
+    if found != (settings.tokeniser, settings.vocabulary_size):
+        raise RecipeError(
+            f"{start.folder} was trained with tokeniser={found[0]}, vocabulary_size={found[1]}; "
+            "set the same, as every id has its weights"
+        )
+    return ReviewCodec(codec.preprocessing.model_copy(update={"length": settings.length}), codec.vocabulary)
 
 
-def _code_patterns(codec: LetterCodec, patterns: list[alphabet.Pattern]) -> Examples:
-    inputs = codec.pad([codec.encode(pattern.sequence) for pattern in patterns])
-    return Examples(inputs, np.array([ALPHABET.index(pattern.target) for pattern in patterns], np.int32))
-
-
-def _code_reviews(codec: ReviewCodec, reviews: tuple[imdb.Review, ...], what: str, console: Console) -> Examples:
-    inputs = _code_texts(codec, [review.text for review in reviews], what, console)
-    return Examples(inputs, np.array([review.label for review in reviews], np.int32))
-
-
-def _code_texts(codec: ReviewCodec, texts: list[str], what: str, console: Console) -> NDArray[np.int32]:
-    return codec.pad([codec.encode(text).ids for text in track(texts, what, console=console)])
-
-
-def _describe(recipe: Recipe, name: str, trained: Trained, evaluation: Evaluation) -> Description:
+def _describe(
+    recipe: Recipe, name: str, trained: Trained, metrics: dict[str, float], origin: Mapping[str, JsonValue]
+) -> Description:
     codec = trained.codec
     return Description(
         name=name,
         task=recipe.task,
-        recipe={"name": recipe.name, "settings": recipe.settings.model_dump()},
+        recipe={"name": recipe.name, "settings": recipe.settings.model_dump(mode="json"), **origin},
         preprocessing=codec if isinstance(codec, LetterCodec) else codec.preprocessing,
-        labels=trained.labels,
-        metrics=evaluation.metrics,
+        labels=LABELS[recipe.task],
+        metrics=metrics,
         dataset=trained.dataset,
-        frameworks={
-            "python": platform.python_version(),
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "numpy": np.__version__,
-            "scikit-learn": sklearn.__version__,
-        },
+        frameworks=_list_frameworks(with_torch=_is_of_torch(recipe) or "converted" in origin),
     )
+
+
+def _is_of_torch(recipe: Recipe) -> bool:
+    return isinstance(recipe.settings, LetterSettings) and recipe.settings.framework == "torch"
+
+
+def _list_frameworks(with_torch: bool) -> dict[str, str]:
+    frameworks = {
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        "scikit-learn": sklearn.__version__,
+    }
+    if with_torch:
+        frameworks["torch"] = importlib.import_module("torch").__version__
+    return frameworks

@@ -2,132 +2,33 @@
 
 import difflib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, Self
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import JsonValue, ValidationError
 
-from bundle.reviews import RESERVED_IDS
 from training.errors import RecipeError
+from training.settings import LetterSettings, ReviewSettings
 
-KERAS_RANKS = 9_996  # words in keras_words.txt; with the reserved ids the usual 10,000
-
-
-class TrainingSettings(BaseModel):
-    """What every recipe has to choose; the defaults are those of Keras."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    units: int = Field(ge=1, le=4096, description="Units of the LSTM, per direction.")
-    optimiser: Literal["adam", "rmsprop"] = Field(default="adam", description="As Keras has it.")
-    weight_decay: float | None = Field(
-        default=None, gt=0, description="Share of every weight taken off per step, times the learning rate."
-    )
-    learning_rate: float = Field(default=1e-3, gt=0, description="At the first step.")
-    schedule: Literal["constant", "cosine"] = Field(
-        default="constant", description="Of the learning rate; cosine falls to zero at the last step."
-    )
-    clip_norm: float | None = Field(default=None, gt=0, description="Gradients are scaled to at most this L2 norm.")
-    batch_size: int = Field(ge=1, description="Examples a step.")
-    epochs: int = Field(ge=1, description="Passes over the training data.")
-    patience: int | None = Field(
-        default=None, ge=1, description="Stop after this many epochs without a better loss, and restore the best."
-    )
-    steps_per_call: int = Field(
-        default=1, ge=1, description="Steps run without returning to Python: changes the speed, not the weights."
-    )
-    seed: int = Field(default=7, ge=0, lt=2**32, description="Of the data's order, the first weights and the dropout.")
-
-
-class LetterSettings(TrainingSettings):
-    """LSTM over the letters, then a softmax over the alphabet."""
-
-    patterns: Literal["random", "all"] = Field(
-        description="`random`: runs within the alphabet as the reference draws them; "
-        "`all`: from every letter, of every length, wrapping round from Z to A."
-    )
-    examples: int = Field(default=1000, ge=1, description="Number of `random` patterns.")
-    short_run_copies: int = Field(
-        default=1,
-        ge=1,
-        description="Copies of a one-letter run in the training data; one of n letters has 1/n as many, at least one.",
-    )
-    length: int = Field(ge=1, le=1000, description="Letters of the longest sequence.")
-    first_code: Literal[0, 1] = Field(default=1, description="Code of the letter A; padding is 0.")
-    mask_padding: bool = Field(default=True, description="The network skips the padding.")
-    features: int = Field(
-        default=0, ge=0, le=4096, description="Units of a tanh layer that spreads a letter's number out; 0 for none."
-    )
-
-    @model_validator(mode="after")
-    def _a_is_not_masked(self) -> Self:
-        if self.mask_padding and self.first_code == 0:
-            raise ValueError("with first_code=0 the letter A is coded as padding, so mask_padding=true would skip it")
-        return self
-
-
-class ReviewSettings(TrainingSettings):
-    """Embedding, LSTM, pooling over time, then one sigmoid."""
-
-    tokeniser: Literal["keras", "words"] = Field(
-        description="Words as `keras.datasets.imdb` has them, or with the marks that carry sentiment."
-    )
-    ranks: Literal["counted", "keras"] = Field(
-        default="counted",
-        description="Word ranks: counted on the reviews that are trained on, or those of `keras.datasets.imdb`, which "
-        "differ from those counted on the labelled ones only in the order of words that are equally frequent.",
-    )
-    vocabulary_size: int = Field(ge=5, description="Number of word ids, the four reserved ones included.")
-    length: int = Field(ge=1, le=10_000, description="Words read of a review; of longer ones the last.")
-    embedding: int = Field(ge=1, le=4096, description="Size of a word's vector.")
-    unlabelled: Literal["ignored", "soft-labelled"] = Field(
-        default="ignored",
-        description="Also train on the unlabelled reviews, with the probabilities that an n-gram model gives them.",
-    )
-    teacher_ngram: int = Field(default=3, ge=1, le=5, description="Words in the longest n-gram of that model.")
-    teacher_reviews: int = Field(default=2, ge=1, description="Fewest reviews an n-gram of that model has to be in.")
-    teacher_c: float = Field(default=1.0, gt=0, description="Inverse of that model's L2 regularisation.")
-    bidirectional: bool = Field(default=False, description="A second LSTM reads the review backwards.")
-    pooling: Literal["last", "mean-max"] = Field(
-        default="last", description="What the classifier sees: the last state, or mean and maximum over the words."
-    )
-    mask_padding: bool = Field(default=False, description="The network skips the padding.")
-    word_dropout: float = Field(default=0, ge=0, lt=1, description="Share of words replaced by the unknown word.")
-    embedding_dropout: float = Field(
-        default=0, ge=0, lt=1, description="Share of vector components, the same all over."
-    )
-    output_dropout: float = Field(default=0, ge=0, lt=1, description="Share of what the classifier sees.")
-    validation_share: float = Field(default=0.2, ge=0, lt=1, description="Share of the training reviews held out.")
-    validation: Literal["random", "last"] = Field(
-        default="random", description="Held out at random, or the last files of either label, which are other films."
-    )
-
-    @model_validator(mode="after")
-    def _keras_ranks_reach(self) -> Self:
-        if self.ranks == "keras" and (self.vocabulary_size > KERAS_RANKS + RESERVED_IDS or self.tokeniser != "keras"):
-            raise ValueError(
-                f"ranks=keras needs tokeniser=keras and a vocabulary_size of at most {KERAS_RANKS + RESERVED_IDS}; "
-                "choose ranks=counted"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _pooling_needs_a_mask(self) -> Self:
-        if self.pooling == "mean-max" and not self.mask_padding:
-            raise ValueError("pooling=mean-max pools over the words and needs mask_padding=true")
-        return self
+Family = Literal["alphabet", "classifier", "imdb"]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A named recipe; `published` is the figure its source gives, by metric."""
+    """A named recipe.
+
+    `published` is the figure its source gives, by metric; `family` are the reference systems it is one of, None for
+    the project's own; `fast` are settings that reach at least the same in a fraction of the time, for `fast=true`.
+    """
 
     name: str
     summary: str
     source: str
     published: dict[str, float]
     settings: LetterSettings | ReviewSettings
+    family: Family | None = None
+    fast: Mapping[str, JsonValue] = field(default_factory=dict)
 
     @property
     def task(self) -> Literal["next-letter", "sentiment"]:
@@ -135,7 +36,9 @@ class Recipe:
         return "next-letter" if isinstance(self.settings, LetterSettings) else "sentiment"
 
     def with_settings(self, assignments: Sequence[str]) -> Self:
-        """Return the recipe with `key=value` assignments applied.
+        """Return the recipe with `key=value` assignments applied, one after the other.
+
+        `fast=true` stands for the assignments of the fast variant.
 
         Raises:
             RecipeError: an assignment is not one, names no field, or has a value the field cannot have.
@@ -146,9 +49,12 @@ class Recipe:
             key, equals, text = assignment.partition("=")
             if not equals:
                 raise RecipeError(f"{assignment!r} is not an assignment; write key=value, as in units=64")
-            if key not in fields:
-                raise RecipeError(f"{self.name} has no field {key!r}; {_nearest(key, fields)}")
-            values[key] = _parse(text)
+            if key == "fast":
+                values |= self._find_fast(text)
+            elif key not in fields:
+                raise RecipeError(f"{self.name} has no field {key!r}; {_nearest(key, [*fields, 'fast'])}")
+            else:
+                values[key] = _parse(text)
         try:
             settings = type(self.settings).model_validate(values)
         except ValidationError as error:
@@ -159,6 +65,21 @@ class Recipe:
             )
             raise RecipeError(f"{self.name} cannot be trained so; {'; '.join(problems)}") from error
         return replace(self, settings=settings)
+
+    def _find_fast(self, text: str) -> Mapping[str, JsonValue]:
+        """Return what the value of `fast` stands for."""
+        if _parse(text) is not True:
+            raise RecipeError(f"fast can be true or left out, not {text!r}")
+        if not self.fast:
+            raise RecipeError(f"{self.name} has no fast variant; leave fast=true out")
+        return self.fast
+
+    def find_published(self, metric: str) -> float | None:
+        """Return the figure of the source, which is one for its settings, with any seed, or their fast variant."""
+        original = find(self.name)
+        variants = [original, original.with_settings(["fast=true"])] if original.fast else [original]
+        seeded = [variant.settings.model_copy(update={"seed": self.settings.seed}) for variant in variants]
+        return self.published.get(metric) if self.settings in seeded else None
 
     def changes(self) -> dict[str, JsonValue]:
         """Return the settings that are not those of the named recipe."""
@@ -191,6 +112,24 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     return (f"did you mean {close[0]!r}? " if close else "") + f"There are: {', '.join(known)}"
 
 
+_TUTORIAL = "the widespread tutorial on Keras LSTMs and the alphabet"
+_DESCRIPTION = "a description of LSTM classifiers and the choices that they need"
+_KERAS_EXAMPLE = "the usual Keras example on keras.datasets.imdb"
+
+# A letter is coded as its number from 0 on over 26, which padding of 0 is read as well as.
+_AS_PUBLISHED: dict[str, Any] = {"first_code": 0, "mask_padding": False}
+
+# Of batches of one: as many patterns as in the source, seen less than half as often.
+_FEWER_STEPS: dict[str, JsonValue] = {"learning_rate": 0.02, "schedule": "cosine", "epochs": 200}
+
+# Of reviews, as the networks of the source know theirs by heart after two epochs.
+_LESS_OVERFITTING: dict[str, JsonValue] = {
+    "learning_rate": 0.003,
+    "schedule": "cosine",
+    "embedding_dropout": 0.3,
+    "output_dropout": 0.3,
+}
+
 _RECIPES = (
     Recipe(
         name="next-letter",
@@ -211,21 +150,128 @@ _RECIPES = (
         ),
     ),
     Recipe(
+        name="alphabet-one-to-one",
+        summary="one letter to the next one",
+        source=_TUTORIAL,
+        family="alphabet",
+        published={"accuracy": 0.84},
+        settings=LetterSettings(
+            patterns="alphabet", length=1, units=32, batch_size=1, epochs=500, steps_per_call=25, **_AS_PUBLISHED
+        ),
+        fast=_FEWER_STEPS,
+    ),
+    Recipe(
+        name="alphabet-window",
+        summary="3 letters as features of one step to the next one",
+        source=_TUTORIAL,
+        family="alphabet",
+        published={"accuracy": 0.8696},
+        settings=LetterSettings(
+            patterns="alphabet",
+            length=3,
+            layout="features",
+            units=32,
+            batch_size=1,
+            epochs=500,
+            steps_per_call=23,
+            **_AS_PUBLISHED,
+        ),
+        fast=_FEWER_STEPS,
+    ),
+    Recipe(
+        name="alphabet-time-steps",
+        summary="3 letters as time steps to the next one",
+        source=_TUTORIAL,
+        family="alphabet",
+        published={"accuracy": 1.0},
+        settings=LetterSettings(
+            patterns="alphabet", length=3, units=32, batch_size=1, epochs=500, steps_per_call=23, **_AS_PUBLISHED
+        ),
+        fast=_FEWER_STEPS,
+    ),
+    Recipe(
+        name="alphabet-state-in-batch",
+        summary="one letter to the next one, the whole alphabet in order as one batch",
+        source=_TUTORIAL,
+        family="alphabet",
+        published={"accuracy": 1.0},
+        settings=LetterSettings(
+            patterns="alphabet", length=1, units=16, batch_size=25, epochs=5000, shuffle=False, **_AS_PUBLISHED
+        ),
+        fast={"learning_rate": 0.03, "schedule": "cosine", "epochs": 600},
+    ),
+    Recipe(
+        name="alphabet-stateful",
+        summary="the alphabet letter by letter, the state carried on, to the next letter",
+        source=_TUTORIAL,
+        family="alphabet",
+        published={"accuracy": 1.0},
+        settings=LetterSettings(
+            patterns="prefixes",
+            length=25,
+            stateful=True,
+            first_code=0,
+            units=50,
+            batch_size=1,
+            epochs=300,
+            shuffle=False,
+            steps_per_call=25,
+        ),
+        fast={"learning_rate": 0.01, "schedule": "cosine", "epochs": 100},
+    ),
+    Recipe(
         name="alphabet-variable-length",
         summary="1 to 5 letters, padded with zeros, to the next one",
-        source="the widespread tutorial on Keras LSTMs and the alphabet",
+        source=_TUTORIAL,
+        family="alphabet",
         published={"accuracy": 0.9890},
         settings=LetterSettings(
             patterns="random",
             examples=1000,
             length=5,
-            first_code=0,
-            mask_padding=False,
             units=32,
             batch_size=1,
             epochs=500,
             steps_per_call=100,
+            **_AS_PUBLISHED,
         ),
+        fast={"batch_size": 10, "learning_rate": 0.03, "schedule": "cosine", "epochs": 300},
+    ),
+    Recipe(
+        name="stacked",
+        summary="three LSTM layers on top of one another, 1 to 26 letters to the next one, a fifth held out",
+        source=_DESCRIPTION,
+        family="classifier",
+        published={},
+        settings=LetterSettings(
+            patterns="all",  # no two of them equal, so that what is held out is not trained on
+            short_run_copies=26,
+            length=26,
+            units=128,
+            further_units=(64, 32),
+            batch_size=256,
+            epochs=100,
+            validation_share=0.2,
+            steps_per_call=8,
+        ),
+        fast={"learning_rate": 0.01, "schedule": "cosine", "epochs": 40},
+    ),
+    Recipe(
+        name="torch",
+        summary="the same task trained with PyTorch, one LSTM layer, 3 letters to the next one",
+        source=_DESCRIPTION,
+        family="classifier",
+        published={},
+        settings=LetterSettings(
+            framework="torch",
+            patterns="alphabet",
+            length=3,
+            mask_padding=False,
+            units=128,
+            batch_size=1000,  # more than there are
+            epochs=100,
+        ),
+        fast={"learning_rate": 0.015, "epochs": 80},
     ),
     Recipe(
         name="sentiment",
@@ -258,7 +304,8 @@ _RECIPES = (
     Recipe(
         name="imdb-500",
         summary="500 words in the Keras coding, embedding 32, LSTM 32",
-        source="the usual Keras example on keras.datasets.imdb",
+        source=_KERAS_EXAMPLE,
+        family="imdb",
         published={"accuracy": 0.86744, "loss": 0.3975},
         settings=ReviewSettings(
             tokeniser="keras",
@@ -271,6 +318,25 @@ _RECIPES = (
             batch_size=128,
             epochs=10,
         ),
+        fast=_LESS_OVERFITTING | {"mask_padding": True, "optimiser": "adam", "epochs": 2},
+    ),
+    Recipe(
+        name="imdb-20",
+        summary="20 words in the Keras coding, embedding 64, LSTM 64",
+        source=_KERAS_EXAMPLE,
+        family="imdb",
+        published={"validation_accuracy": 0.7502},
+        settings=ReviewSettings(
+            tokeniser="keras",
+            ranks="keras",
+            vocabulary_size=10_000,
+            length=20,
+            embedding=64,
+            units=64,
+            batch_size=64,
+            epochs=2,  # of 10: the figure of the source is that after the second, and it falls from then on
+        ),
+        fast=_LESS_OVERFITTING | {"embedding_dropout": 0.5, "output_dropout": 0.5, "batch_size": 128, "epochs": 3},
     ),
 )
 

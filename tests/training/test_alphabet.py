@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from bundle.letters import ALPHABET
-from training.alphabet import Pattern, all_runs, copy_short_runs, hash_patterns, make_patterns, random_runs
-from training.recipes import LetterSettings
+from training.alphabet import Pattern, all_runs, copy_short_runs, hash_patterns, make_patterns, random_runs, runs_within
+from training.settings import LetterSettings
 
-SMALL = LetterSettings(patterns="all", length=3, units=1, batch_size=1, epochs=1, examples=40, seed=5)
+SMALL = LetterSettings(patterns="all", length=3, units=1, batch_size=1, epochs=1, seed=5)
 
 
 def draw_as_the_reference(count: int, longest: int, seed: int) -> list[tuple[str, str]]:
@@ -61,6 +61,19 @@ def test_runs_longer_than_the_alphabet_go_round_again() -> None:
     assert list(all_runs(28))[-26] == Pattern(ALPHABET + "AB", "C")
 
 
+@pytest.mark.parametrize(("length", "count"), [(1, 25), (3, 23), (25, 1), (26, 0)])
+def test_runs_within_the_alphabet_are_all_that_a_letter_follows(length: int, count: int) -> None:
+    runs = list(runs_within(length))
+    assert len(runs) == len(set(runs)) == count
+    assert all(len(run.sequence) == length and run.sequence + run.target in ALPHABET for run in runs)
+    assert [run.target for run in runs] == list(ALPHABET[length:])
+
+
+def test_runs_within_the_alphabet_begin_at_its_beginning() -> None:
+    assert list(runs_within(3))[:2] == [Pattern("ABC", "D"), Pattern("BCD", "E")]
+    assert list(runs_within(3))[-1] == Pattern("WXY", "Z")
+
+
 def test_short_runs_are_copied_in_inverse_proportion_to_their_length() -> None:
     runs = [Pattern("A", "B"), Pattern("AB", "C"), Pattern("ABC", "D"), Pattern("ABCDEFGH", "I")]
     copied = copy_short_runs(runs, 7)
@@ -71,8 +84,26 @@ def test_short_runs_are_copied_in_inverse_proportion_to_their_length() -> None:
 
 def test_a_recipe_says_which_patterns_it_wants() -> None:
     assert make_patterns(SMALL) == list(all_runs(3))
-    random = SMALL.model_copy(update={"patterns": "random"})
+    random = SMALL.model_copy(update={"patterns": "random", "examples": 40})
     assert make_patterns(random) == list(random_runs(40, 3, seed=5))
+    alphabet = SMALL.model_copy(update={"patterns": "alphabet"})
+    assert make_patterns(alphabet) == list(runs_within(3))
+    prefixes = SMALL.model_copy(update={"patterns": "prefixes"})
+    assert make_patterns(prefixes) == [Pattern("A", "B"), Pattern("AB", "C"), Pattern("ABC", "D")]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "length", "count"), [("alphabet", 1, 25), ("alphabet", 3, 23), ("prefixes", 25, 25)]
+)
+def test_the_patterns_of_the_alphabet_are_as_many_as_the_reference_has(patterns: str, length: int, count: int) -> None:
+    made = make_patterns(SMALL.model_copy(update={"patterns": patterns, "length": length}))
+    assert len(set(made)) == len(made) == count
+
+
+def test_prefixes_are_the_alphabet_as_far_as_it_was_read() -> None:
+    prefixes = make_patterns(SMALL.model_copy(update={"patterns": "prefixes", "length": 25}))
+    assert [prefix.sequence[-1] for prefix in prefixes] == list(ALPHABET[:25])
+    assert all(ALPHABET.startswith(prefix.sequence + prefix.target) for prefix in prefixes)
 
 
 def test_the_hash_is_over_the_patterns_in_their_order() -> None:

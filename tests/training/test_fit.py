@@ -1,12 +1,14 @@
 import keras
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from bundle.letters import LetterCodec
 from bundle.reviews import ReviewPreprocessing, WordTokeniser
-from training.fit import Examples, fit
-from training.networks import build_letter_network, build_review_network
-from training.recipes import LetterSettings, ReviewSettings, TrainingSettings
+from training.errors import RecipeError
+from training.fit import Examples, fit, split_randomly
+from training.networks import build_letter_network, build_review_network, build_stateful_letter_network
+from training.settings import LetterSettings, ReviewSettings, TrainingSettings
 
 RATE = 1e-3
 
@@ -47,6 +49,29 @@ def test_examples_can_be_joined() -> None:
     joined = hard.join(soft)
     assert joined.inputs.tolist() == [[1], [2], [3]]
     assert joined.labels.tolist() == [0, 1, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("count", "share", "held_out"), [(10, 0.2, 2), (10, 0, 0), (26, 0.1, 3), (7, 0.5, 4), (1, 0, 0)]
+)
+def test_a_random_split_has_every_index_once(count: int, share: float, held_out: int) -> None:
+    first, second = split_randomly(count, share, seed=1)
+    assert (len(first), len(second)) == (count - held_out, held_out)
+    assert sorted([*first, *second]) == list(range(count))
+
+
+@pytest.mark.parametrize(("count", "share"), [(10, 0.96), (1, 0.6), (25_000, 0.99999)])
+def test_a_split_that_leaves_nothing_to_train_on_is_refused(count: int, share: float) -> None:
+    with pytest.raises(RecipeError, match=f"validation_share={share} of {count} examples leaves none"):
+        split_randomly(count, share, seed=1)
+
+
+def test_a_random_split_depends_on_the_seed_alone() -> None:
+    first, again, other = (np.concatenate(split_randomly(50, 0.3, seed)).tolist() for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+    assert first != sorted(first)
+    assert first == np.concatenate(split_randomly(50, 0.1, seed=1)).tolist()  # the share only says where it is cut
 
 
 @pytest.mark.parametrize("features", [0, 16])
@@ -114,6 +139,44 @@ def test_labels_can_be_probabilities(network: keras.Model) -> None:
     assert history == {"accuracy": [0.75], "loss": [pytest.approx(expected)]}
 
 
+@pytest.mark.parametrize("loss", ["cross-entropy", "squared-error"])
+def test_the_loss_of_two_classes(network: keras.Model, loss: str) -> None:
+    network.set_weights([np.array([[1.0], [0.0]]), np.array([0.0])])
+    labels = np.array([1, 0, 0.9, 0.25])
+    history = fit(network, make_settings(loss=loss), Examples(make_examples([0] * 4).inputs, labels.astype(np.float32)))
+    p = 1 / (1 + np.exp(-1))
+    cross_entropy = -(labels * np.log(p) + (1 - labels) * np.log(1 - p))
+    expected = {
+        "cross-entropy": cross_entropy,
+        "squared-error": (labels - p) ** 2,
+    }[loss]
+    assert history["loss"] == [pytest.approx(expected.mean(), rel=1e-5)]
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", "squared-error"])
+def test_the_loss_of_many_classes(loss: str) -> None:
+    inputs, random = keras.Input((2,)), np.random.default_rng(1)
+    network = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(inputs))
+    network.set_weights([random.normal(size=(2, 3)), random.normal(size=3)])
+    numbers, labels = random.normal(size=(4, 2)).astype(np.float32), np.array([2, 0, 2, 1], np.int32)
+    probabilities = keras.ops.convert_to_numpy(network(numbers))
+    history = fit(network, make_settings(loss=loss), Examples(numbers, labels))
+    of_label = probabilities[np.arange(4), labels]
+    expected = {
+        "cross-entropy": -np.log(of_label),
+        "squared-error": ((np.eye(3)[labels] - probabilities) ** 2).mean(axis=1),
+    }[loss]
+    assert history["loss"] == [pytest.approx(expected.mean(), rel=1e-5)]
+    assert history["accuracy"] == [(probabilities.argmax(axis=1) == labels).mean()]
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", "squared-error"])
+def test_every_loss_falls(network: keras.Model, loss: str) -> None:
+    losses = fit(network, make_settings(loss=loss, epochs=5, learning_rate=0.1), make_examples([1] * 4))["loss"]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < 0.8 * losses[0]
+
+
 # The gradient keeps its sign, so every step of Adam is as long as the learning rate.
 @pytest.mark.parametrize(
     ("changes", "moved"),
@@ -124,6 +187,7 @@ def test_labels_can_be_probabilities(network: keras.Model) -> None:
         ({"epochs": 10, "batch_size": 3, "schedule": "cosine"}, 10.5 * RATE),
         ({"epochs": 10, "steps_per_call": 3, "batch_size": 1}, 40 * RATE),
         ({"epochs": 1, "optimiser": "rmsprop"}, RATE / np.sqrt(0.1)),
+        ({"epochs": 10, "optimiser": "sgd"}, 10 * RATE / 2),  # the gradient is 1/2
     ],
     ids=str,
 )
@@ -169,6 +233,77 @@ def test_steps_per_call_does_not_change_the_weights() -> None:
         return get_weights(network)
 
     assert train(1) == pytest.approx(train(3), rel=1e-6)
+
+
+def descend(inputs: NDArray[np.float32], labels: list[int], epochs: int) -> NDArray[np.float64]:
+    """Return the weights that gradient descent by 1, an example a step and in order, makes of zeros."""
+    weights = np.zeros(3)
+    for row, label in [*zip(inputs, labels, strict=True)] * epochs:
+        with_bias = np.append(row, 1)
+        weights -= (1 / (1 + np.exp(-weights @ with_bias)) - label) * with_bias
+    return weights
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_the_examples_come_in_order_unless_they_are_shuffled(network: keras.Model, shuffle: bool) -> None:
+    inputs = np.random.default_rng(1).normal(size=(8, 2)).astype(np.float32)
+    labels = [0, 1, 1, 0, 1, 1, 0, 0]
+    settings = make_settings(optimiser="sgd", learning_rate=1.0, batch_size=1, epochs=2, shuffle=shuffle)
+    fit(network, settings, Examples(inputs, np.array(labels, np.int32)))
+    in_order = np.allclose(get_weights(network), descend(inputs, labels, epochs=2), atol=1e-5)
+    assert in_order != shuffle
+
+
+def test_a_stateful_network_starts_every_epoch_from_zeros() -> None:
+    keras.utils.set_random_seed(1)
+    settings = LetterSettings(
+        patterns="prefixes",
+        length=5,
+        stateful=True,
+        first_code=0,
+        units=4,
+        further_units=(3,),
+        batch_size=1,
+        shuffle=False,
+        epochs=3,
+        learning_rate=1e-12,
+    )
+    codec = LetterCodec(length=5, first_code=0, padding_value=-1)
+    network, carrying = build_letter_network(settings, codec), build_stateful_letter_network(settings, codec)
+    weights = [np.random.default_rng(1).normal(size=weight.shape) for weight in network.get_weights()]
+    network.set_weights(weights)
+    carrying.set_weights(weights)
+    letters, labels = codec.encode("ABCDE"), np.arange(1, 6, dtype=np.int32)
+    for letter in letters[::-1]:  # another state than that of zeros
+        carrying(letter.reshape(1, 1, 1))
+    history = fit(carrying, settings, Examples(letters.reshape(5, 1, 1), labels))
+    prefixes = codec.pad([letters[:length] for length in range(1, 6)])
+    answers = keras.ops.convert_to_numpy(network(prefixes))
+    expected = -np.log(answers[np.arange(5), labels]).mean()
+    assert history["loss"] == [pytest.approx(expected, rel=1e-5)] * 3
+
+
+@pytest.mark.parametrize(("epochs", "second"), [(21, "2 of 21"), (60, "3 of 60")])
+def test_a_long_training_is_told_in_a_few_lines(
+    network: keras.Model, capsys: pytest.CaptureFixture[str], epochs: int, second: str
+) -> None:
+    history = fit(network, make_settings(epochs=epochs), make_examples([0, 1]))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 21
+    assert lines[0].startswith(f"epoch 1 of {epochs}: accuracy ")
+    assert lines[1].startswith(f"epoch {second}: accuracy ")
+    assert lines[-1] == (
+        f"epoch {epochs} of {epochs}: accuracy {history['accuracy'][-1]:.4f}, loss {history['loss'][-1]:.4f}"
+    )
+
+
+def test_a_long_training_is_silent_where_keras_is(network: keras.Model, capsys: pytest.CaptureFixture[str]) -> None:
+    keras.utils.disable_interactive_logging()
+    try:
+        fit(network, make_settings(epochs=30), make_examples([0, 1]))
+    finally:
+        keras.utils.enable_interactive_logging()
+    assert capsys.readouterr().out == ""
 
 
 def test_the_network_itself_is_not_compiled(network: keras.Model) -> None:

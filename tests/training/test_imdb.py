@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from training import imdb
-from training.errors import DataError
+from training.errors import DataError, RecipeError
 from training.imdb import ARCHIVE, Review
 
 FILES = {
@@ -323,6 +323,12 @@ def test_held_out_reviews_are_a_share_of_all_and_no_others_are_lost(
     assert abs(len(held_out) - count) <= 1
     assert sorted([*kept, *held_out]) == list(range(80))
     assert kept.tolist() != sorted(kept)
+
+
+@pytest.mark.parametrize("way", ["random", "last"])
+def test_all_reviews_cannot_be_held_out(way: Literal["random", "last"]) -> None:
+    with pytest.raises(RecipeError, match="validation_share=0.999 of (80|30|50) examples leaves none to train on"):
+        imdb.hold_out(REVIEWS, 0.999, way, seed=1)
 
 
 @pytest.mark.parametrize("way", ["random", "last"])

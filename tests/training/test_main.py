@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -14,9 +15,11 @@ from typer.testing import CliRunner, Result
 import training
 from bundle.manifest import Description, Manifest
 from bundle.store import Bundle, Store, open_bundle
-from tests.conftest import write_reviews
+from tests.conftest import SMALL_RECIPES, leftovers, write_reviews
+from training import pipeline, recipes, results
 from training.__main__ import application
-from training.recipes import RECIPES
+from training.recipes import RECIPES, Recipe
+from training.results import HELD_OUT, Results, Run
 
 ROOT = Path(training.__file__).parents[1]
 QUICK = ["units=2", "features=0", "length=2", "epochs=1", "batch_size=64", "steps_per_call=1", "short_run_copies=1"]
@@ -50,20 +53,16 @@ def reseal(folder: Path, **changes: object) -> None:
     Manifest.seal(Description.model_validate(fields), manifest.version, dict(manifest.files)).write(folder)
 
 
-def leftovers(folder: Path) -> list[Path]:
-    """Return the files and the staged folders under a folder of bundles."""
-    return [path for path in folder.rglob("*") if path.is_file() or path.name.startswith(".staged")]
-
-
 def test_list_shows_every_recipe_with_the_published_and_the_own_accuracy(small_store: Store) -> None:
-    result = run("list", "--models", small_store.root)
+    result = run("list", "--models", small_store.root, "--results", small_store.root / "none.jsonl")
     assert result.exit_code == 0
     lines = {line.split()[0]: line for line in result.stdout.splitlines() if set(line.split()[:1]) & set(RECIPES)}
     assert list(lines) == list(RECIPES)
     for name, recipe in RECIPES.items():
-        assert f"{small_store.open(name).manifest.metrics['accuracy']:.2%}" in lines[name]
-        if recipe.published:
-            assert f"{recipe.published['accuracy']:.2%}" in lines[name]
+        if name in SMALL_RECIPES:
+            assert f"{small_store.open(name).manifest.metrics['accuracy']:.2%}" in lines[name]
+        for published in list(recipe.published.values())[:1]:
+            assert f"{published:.2%}" in lines[name]
 
 
 def test_list_works_without_any_bundle(tmp_path: Path) -> None:
@@ -74,6 +73,35 @@ def test_list_works_without_any_bundle(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
+def record(recipe: Recipe, **metrics: float) -> Run:
+    """Return the record of a run that gave these figures."""
+    return Run.record(
+        recipe, {"accuracy": 0.5, "loss": 1.0} | metrics, {"loss": [1.0], "accuracy": [0.5]}, "abc", 100, 1.0, {}
+    )
+
+
+def test_list_shows_the_recorded_figures_rather_than_those_of_a_bundle(small_store: Store, tmp_path: Path) -> None:
+    recorded = Results(tmp_path / "results.jsonl")
+    for seed, accuracy in ((7, 0.25), (8, 0.2512)):
+        for name in ("alphabet-time-steps", "alphabet-window"):
+            recorded.add(record(recipes.find(name).with_settings([f"seed={seed}"]), accuracy=accuracy))
+    recorded.add(record(recipes.find("imdb-20"), validation_accuracy=0.7654))
+    recorded.add(record(recipes.find("torch").with_settings(["units=3"]), accuracy=0.8765))
+    listed = run("list", "--models", small_store.root, "--results", recorded.path).stdout.splitlines()
+    lines = {name: [line for line in listed if line.split()[:1] == [name]] for name in RECIPES}
+    assert "25.06%" in lines["alphabet-time-steps"][0]
+    assert "76.54%" in lines["imdb-20"][0]
+    assert "25.06%" in lines["alphabet-window"][0]
+    assert f"{small_store.open('stacked').manifest.metrics['accuracy']:.2%}" in lines["stacked"][0]
+    assert "87.65%" not in lines["torch"][0]  # of other settings
+
+
+def test_list_refuses_a_results_file_that_is_broken(small_store: Store, tmp_path: Path) -> None:
+    (tmp_path / "results.jsonl").write_text("{}\n")
+    result = run("list", "--models", small_store.root, "--results", tmp_path / "results.jsonl")
+    check_error(result, "line 1 of .*results.jsonl is no run .*; remove it")
+
+
 def test_list_names_a_damaged_bundle(small_store: Store, tmp_path: Path) -> None:
     folder = copy(small_store.open("next-letter"), tmp_path / "next-letter" / "1")
     (folder / "model.keras").write_bytes(b"")
@@ -82,7 +110,9 @@ def test_list_names_a_damaged_bundle(small_store: Store, tmp_path: Path) -> None
 
 def test_without_a_command_the_commands_are_shown() -> None:
     output = run().output
-    assert all(command in output for command in ("list", "train", "evaluate"))
+    assert all(command in output for command in ("list", "train", "evaluate", "convert", "report"))
+    output = run("convert").output
+    assert all(command in output for command in ("from-torch", "to-torch"))
 
 
 class Trained(NamedTuple):
@@ -155,6 +185,35 @@ def test_train_publishes_under_another_name(tmp_path: Path) -> None:
     assert run("evaluate", tmp_path / "my-letters" / "1").exit_code == 0
 
 
+def test_train_starts_from_a_bundle(trained: Trained, tmp_path: Path) -> None:
+    start = trained.bundle
+    result = run("train", "next-letter", *QUICK_OPTIONS, "--from", start.folder, "--models", tmp_path)
+    assert result.exit_code == 0
+    begun = {"name": "next-letter", "version": 1, "checksum": start.manifest.checksum}
+    assert Store(tmp_path).open("next-letter").manifest.recipe["start"] == begun
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "message"),
+    [
+        ([], "none", "none/manifest.json cannot be read"),
+        (
+            ["units=3"],
+            "next-letter/1",
+            "next-letter/1 have the shapes .*; set the recipe's fields as the bundle's card",
+        ),
+    ],
+)
+def test_train_refuses_to_start_from_what_does_not_fit(
+    trained: Trained, tmp_path: Path, changes: list[str], name: str, message: str
+) -> None:
+    options = [part for change in changes for part in ("--set", change)]
+    start = trained.bundle.folder.parents[1] / name
+    result = run("train", "next-letter", *QUICK_OPTIONS, *options, "--from", start, "--models", tmp_path)
+    check_error(result, message)
+    assert leftovers(tmp_path) == []
+
+
 def test_train_says_that_a_training_diverged(tmp_path: Path) -> None:
     changes = [part for change in ("epochs=3", "batch_size=26", "learning_rate=1e38") for part in ("--set", change)]
     result = run("train", "next-letter", *QUICK_OPTIONS, *changes, "--models", tmp_path)
@@ -204,14 +263,14 @@ def test_an_interruption_is_no_error(tmp_path: Path, reviews: Path, monkeypatch:
     assert leftovers(tmp_path / "models") == []
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", SMALL_RECIPES)
 def test_evaluate_finds_the_figures_of_the_manifest(small_store: Store, reviews: Path, name: str) -> None:
     bundle = small_store.open(name)
     result = run("evaluate", bundle.folder, "--data", reviews)
     assert result.exit_code == 0
-    assert f"{bundle.manifest.dataset.test_examples} examples" in result.stdout
+    assert f"{bundle.manifest.dataset.test_examples:,} examples" in result.stdout
     for metric, value in bundle.manifest.metrics.items():
-        assert re.search(rf"{metric} +. {value:.4f} +. {value:.4f}", result.stdout)
+        assert bool(re.search(rf"{metric} +. {value:.4f} +. {value:.4f}", result.stdout)) == (metric != HELD_OUT)
     assert "The figures are those of the manifest." in one_line(result.stdout)
 
 
@@ -300,6 +359,235 @@ def test_evaluate_refuses_a_recipe_that_this_release_does_not_know(
     check_error(run("evaluate", folder), "copy has a recipe of another release .*release that trained it")
 
 
+def write_torch_weights(path: Path, reads_words: bool = False) -> None:
+    """Write the state dict of a PyTorch network of two units, for letters or for four words."""
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(1)
+    modules = {"encoder": torch.nn.LSTM(1, 2), "head": torch.nn.Linear(2, 26)}
+    if reads_words:
+        modules = {"words": torch.nn.Embedding(8, 1), "encoder": torch.nn.LSTM(1, 2), "head": torch.nn.Linear(2, 2)}
+    torch.save(torch.nn.ModuleDict(modules).state_dict(), path)
+
+
+def test_convert_publishes_a_pytorch_network_for_letters(tmp_path: Path) -> None:
+    path, models = tmp_path / "weights.pt", tmp_path / "models"
+    write_torch_weights(path)
+    options = ["--set", "units=2", "--name", "mine"]
+    result = run("convert", "from-torch", path, "alphabet-time-steps", *options, "--models", models)
+    assert result.exit_code == 0
+    bundle = Store(models).open("mine")
+    assert f"Published {bundle.folder}\n" in result.stdout
+    for value in bundle.manifest.metrics.values():
+        assert f"{value:.4f}" in result.stdout
+    assert bundle.manifest.recipe["name"] == "alphabet-time-steps"
+    assert run("evaluate", bundle.folder).exit_code == 0
+
+
+def test_convert_publishes_a_pytorch_network_for_reviews(tmp_path: Path, reviews: Path) -> None:
+    path, words, models = tmp_path / "weights.pt", tmp_path / "words.txt", tmp_path / "models"
+    write_torch_weights(path, reads_words=True)
+    words.write_text("film\nwonderful\nawful\ncall\n")
+    changes = ["units=2", "embedding=1", "vocabulary_size=8", "length=9"]
+    options = [part for change in changes for part in ("--set", change)]
+    places = ["--vocabulary", str(words), "--data", str(reviews), "--models", str(models)]
+    result = run("convert", "from-torch", path, "imdb-500", *options, *places)
+    assert result.exit_code == 0
+    bundle = Store(models).open("imdb-500")
+    assert f"Published {bundle.folder}\n" in result.stdout
+    assert (bundle.folder / "vocabulary.txt").read_bytes() == words.read_bytes()
+    assert run("evaluate", bundle.folder, "--data", reviews).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("none.pt", ["alphabet-time-steps"], "No such file or directory: '.*none.pt'; nothing was published"),
+        ("weights.pt", ["alphabet-time-steps"], "would get weights of the shapes .* set the recipe's units"),
+        ("weights.pt", ["next-letter"], "a linear layer cannot be the recipe's; set features=0"),
+        (
+            "weights.pt",
+            ["stacked", "--set", "mask_padding=false"],
+            "has 0 embeddings, 1 LSTM layers .*set the recipe's",
+        ),
+        ("weights.pt", ["stackd"], "there is no recipe 'stackd'; did you mean 'stacked'"),
+        ("weights.pt", ["torch", "--set", "unit=2"], "torch has no field 'unit'; did you mean 'units'"),
+        ("weights.pt", ["torch", "--name", "My Name"], "'My Name' cannot name a bundle"),
+        ("weights.pt", ["imdb-500", "--data", "none"], "has 0 embeddings, .* the recipe's 1 embeddings"),
+        (
+            "weights.pt",
+            ["imdb-500", "--vocabulary", "none"],
+            "No such file or directory: 'none'; nothing was published",
+        ),
+        (
+            "text.pt",
+            ["torch"],
+            r"text.pt holds no state dict .*; write it by torch.save\(network.state_dict\(\), path\)",
+        ),
+    ],
+)
+def test_convert_refuses_what_it_cannot_publish(tmp_path: Path, name: str, arguments: list[str], message: str) -> None:
+    write_torch_weights(tmp_path / "weights.pt")
+    (tmp_path / "text.pt").write_text("weights")
+    models = tmp_path / "models"
+    check_error(run("convert", "from-torch", tmp_path / name, *arguments, "--models", models), message)
+    assert leftovers(models) == []
+
+
+def test_convert_writes_a_bundle_for_pytorch(small_store: Store, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    path = tmp_path / "weights.pt"
+    result = run("convert", "to-torch", small_store.open("imdb-500").folder, path)
+    assert result.exit_code == 0
+    assert result.stdout == f"Wrote {path}\n"
+    shapes = {name: tuple(weight.shape) for name, weight in torch.load(path, weights_only=True).items()}
+    assert shapes == {
+        "embedding.weight": (10_000, 4),
+        "lstms.0.weight_ih_l0": (16, 4),
+        "lstms.0.weight_hh_l0": (16, 4),
+        "lstms.0.bias_ih_l0": (16,),
+        "lstms.0.bias_hh_l0": (16,),
+        "linear.weight": (1, 4),
+        "linear.bias": (1,),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("none", "none/manifest.json cannot be read"),
+        (
+            "sentiment/1",
+            "sentiment/1 is more than nn.LSTM and a linear layer, which would have mask_padding=false, pool",
+        ),
+    ],
+)
+def test_convert_refuses_what_pytorch_does_not_have(
+    small_store: Store, tmp_path: Path, name: str, message: str
+) -> None:
+    pytest.importorskip("torch")
+    check_error(run("convert", "to-torch", small_store.root / name, tmp_path / "weights.pt"), message)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_convert_says_that_a_file_cannot_be_written(small_store: Store, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    path = tmp_path / "none" / "weights.pt"
+    check_error(run("convert", "to-torch", small_store.open("imdb-500").folder, path), "; nothing was written")
+
+
+@pytest.mark.parametrize("command", [["from-torch", "weights.pt", "torch"], ["to-torch"]])
+def test_convert_without_pytorch_says_how_to_get_it(
+    small_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "training.torch_network", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "weights.pt").write_bytes(b"weights")
+    bundle = str(small_store.open("imdb-500").folder)
+    more = [bundle, "other.pt"] if command == ["to-torch"] else ["--models", "models"]
+    check_error(run("convert", *command, *more), "torch is not installed, which this needs; run `make torch`")
+    assert leftovers(tmp_path) == [tmp_path / "weights.pt"]
+
+
+TINY = ["units=2", "epochs=2", "length=2", "batch_size=8"]
+
+
+@pytest.fixture
+def tiny_recipes(monkeypatch: pytest.MonkeyPatch) -> dict[str, Recipe]:
+    """Two recipes that take seconds, the second with a fast variant, in the place of all; two seeds of each."""
+    tiny = {name: recipes.find(name).with_settings(TINY) for name in ("alphabet-time-steps", "alphabet-window")}
+    chosen: dict[str, Recipe] = {
+        "alphabet-time-steps": replace(tiny["alphabet-time-steps"], fast={}),
+        "alphabet-window": replace(tiny["alphabet-window"], fast={"epochs": 1}),
+        "next-letter": recipes.find("next-letter"),  # the project's own
+    }
+    monkeypatch.setattr("training.results.RECIPES", chosen)
+    monkeypatch.setattr("training.report.RECIPES", chosen)
+    monkeypatch.setitem(results.SEEDS, "alphabet", 2)
+    return chosen
+
+
+def test_report_trains_what_is_missing_and_writes_the_page(
+    tiny_recipes: dict[str, Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded, page = tmp_path / "results.jsonl", tmp_path / "docs.md"
+    options = ["--results", str(recorded), "--out", str(page)]
+    first = run("report", "--fast", *options)
+    assert first.exit_code == 0
+    assert re.findall(r"^(\d of \d: .*)$", first.stdout, re.MULTILINE) == [
+        "1 of 4: alphabet-time-steps, seed 7",
+        "2 of 4: alphabet-time-steps, seed 8",
+        "3 of 4: alphabet-window, seed 7",
+        "4 of 4: alphabet-window, seed 8",
+    ]
+    runs = Results(recorded).runs
+    assert [(one.recipe, one.seed, one.settings["epochs"]) for one in runs] == [
+        ("alphabet-time-steps", 7, 2),
+        ("alphabet-time-steps", 8, 2),
+        ("alphabet-window", 7, 1),
+        ("alphabet-window", 8, 1),
+    ]
+    for one in runs:
+        assert f"  accuracy {one.metrics['accuracy']:.4f}, loss {one.metrics['loss']:.4f}, " in first.stdout
+        assert one.epochs == list(range(1, len(one.curve["loss"]) + 1))
+    assert f"Wrote {page}\n" in first.stdout
+    text = page.read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(.*?)` \| (\w+)", text, re.MULTILINE) == [
+        ("alphabet-time-steps", "published"),
+        ("alphabet-window", "fast"),
+    ]
+    assert (tmp_path / "docs" / "alphabet.png").read_bytes().startswith(b"\x89PNG")
+
+    def train(recipe: Recipe, *_: object) -> NoReturn:
+        raise AssertionError(f"{recipe.name} was trained again")
+
+    monkeypatch.setattr(pipeline, "fit_recipe", train)
+    page.unlink()
+    again = run("report", "--fast", *options)
+    assert (again.exit_code, again.stdout) == (0, f"Wrote {page}\n")
+    assert page.read_text(encoding="utf-8") == text
+    window = tiny_recipes["alphabet-window"]
+    for seed in (7, 8):
+        Results(recorded).add(record(window.with_settings([f"seed={seed}"])))
+    assert run("report", *options).exit_code == 0  # nothing is missing of what is published either
+
+
+def test_report_refuses_a_results_file_that_is_broken(tmp_path: Path) -> None:
+    (tmp_path / "results.jsonl").write_text("no run\n")
+    result = run("report", "--results", tmp_path / "results.jsonl", "--out", tmp_path / "docs.md")
+    check_error(result, "line 1 of .*results.jsonl is no run .*; remove it, and `report` runs it again")
+    assert [path.name for path in tmp_path.iterdir()] == ["results.jsonl"]
+
+
+def test_report_keeps_what_is_recorded_where_the_data_are_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = {"imdb-20": replace(recipes.find("imdb-20"), fast={})}
+    monkeypatch.setattr("training.results.RECIPES", chosen)
+    recorded = Results(tmp_path / "results.jsonl")
+    recorded.add(record(chosen["imdb-20"], validation_accuracy=0.75))
+    before = recorded.path.read_bytes()
+    result = run("report", "--data", tmp_path / "none", "--results", recorded.path, "--out", tmp_path / "docs.md")
+    assert result.exit_code == 1
+    assert result.stdout.startswith("1 of 2: imdb-20, seed 8\n2 of 2: imdb-20, seed 9\n")
+    errors = result.stderr.splitlines()
+    assert [re.match("error: there is no .*none; --data takes", line) is not None for line in errors] == [
+        True,
+        True,
+        False,
+    ]
+    assert errors[-1] == "2 of 2 runs failed; `report` runs them again"
+    assert recorded.path.read_bytes() == before
+    assert "75.00 %" in (tmp_path / "docs.md").read_text(encoding="utf-8")
+
+
+def test_report_says_that_the_page_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.results.RECIPES", {})
+    (tmp_path / "file").write_text("mine")
+    result = run("report", "--results", tmp_path / "none.jsonl", "--out", tmp_path / "file" / "docs.md")
+    check_error(result, "Not a directory: .*file.*; what had been recorded is kept")
+
+
 def test_a_command_of_the_shell_ends_with_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "training", "train", "next-letter", "--set", "unit=3", "--models", str(tmp_path)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -329,7 +617,7 @@ import runpy, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 runpy.run_module("training", run_name="__main__")
 """
-    options = [*QUICK_OPTIONS, "--set", "epochs=100000", "--models", str(tmp_path)]
+    options = [*QUICK_OPTIONS, "--set", "epochs=3000", "--models", str(tmp_path)]
     with subprocess.Popen(
         [sys.executable, "-u", "-c", script, "train", "next-letter", *options],
         cwd=ROOT,
@@ -338,7 +626,7 @@ runpy.run_module("training", run_name="__main__")
         text=True,
     ) as process:
         assert process.stdout is not None
-        assert any("Epoch 3/100000" in line for line in process.stdout)
+        assert any("epoch 1 of 3,000" in line for line in process.stdout)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=120)
     assert process.returncode == 130

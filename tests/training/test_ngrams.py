@@ -3,7 +3,7 @@ import pytest
 
 from training.errors import DataError
 from training.ngrams import soft_label
-from training.recipes import ReviewSettings
+from training.settings import ReviewSettings
 
 GOOD = ["a good film", "good and good again", "really good film", "very good"]
 BAD = ["a bad film", "bad and bad again", "really bad film", "very bad"]

@@ -12,24 +12,22 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 from rich.console import Console
 
-import training
-from bundle.letters import ALPHABET
-from bundle.reviews import RESERVED_IDS, KerasTokeniser, ReviewCodec, WordTokeniser, rank_words
-from bundle.store import Bundle, Store, read_vocabulary
-from training import alphabet, imdb, pipeline, recipes
+from bundle.letters import ALPHABET, LetterCodec
+from bundle.reviews import ReviewCodec
+from bundle.store import Bundle, Store
+from tests.conftest import SMALL_RECIPES, leftovers, write_reviews
+from training import alphabet, imdb, networks, pipeline, recipes
 from training.errors import DataError, DivergedError, RecipeError
-from training.recipes import RECIPES, LetterSettings, Recipe, ReviewSettings
+from training.fit import split_randomly
+from training.recipes import RECIPES, Recipe
+from training.results import HELD_OUT
+from training.settings import LetterSettings, ReviewSettings
 
 QUIET = Console(quiet=True)
-EVERY_NAME = pytest.mark.parametrize("name", RECIPES)
-LETTER_NAMES = ["next-letter", "alphabet-variable-length"]
+EVERY_NAME = pytest.mark.parametrize("name", SMALL_RECIPES)
+LETTER_NAMES = [name for name in SMALL_RECIPES if RECIPES[name].task == "next-letter"]
 REVIEW_NAMES = ["sentiment", "imdb-500"]
 SMALL = ["units=2", "features=0", "length=2", "epochs=1", "short_run_copies=1", "batch_size=26", "steps_per_call=1"]
-
-
-def leftovers(folder: Path) -> list[Path]:
-    """Return the files and the staged folders under a folder of bundles."""
-    return [path for path in folder.rglob("*") if path.is_file() or path.name.startswith(".staged")]
 
 
 def get_recipe(bundle: Bundle) -> Recipe:
@@ -63,13 +61,14 @@ def test_the_manifest_says_how_the_bundle_was_made(small_store: Store, name: str
     manifest = small_store.open(name).manifest
     assert manifest.name == manifest.recipe["name"] == name
     assert manifest.task == RECIPES[name].task
-    assert manifest.recipe["settings"] == get_recipe(small_store.open(name)).settings.model_dump()
+    assert manifest.recipe["settings"] == get_recipe(small_store.open(name)).settings.model_dump(mode="json")
     assert manifest.frameworks["tensorflow"] == tf.__version__
     assert manifest.frameworks["keras"] == keras.__version__
     assert manifest.frameworks["numpy"] == np.__version__
     assert manifest.frameworks["scikit-learn"] == sklearn.__version__
     assert manifest.frameworks["python"].startswith("3.")
-    assert set(manifest.metrics) == {"accuracy", "loss"} | ({"auc"} if name in REVIEW_NAMES else set())
+    held_out = {HELD_OUT} if get_recipe(small_store.open(name)).settings.validation_share else set()
+    assert set(manifest.metrics) == {"accuracy", "loss"} | ({"auc"} if name in REVIEW_NAMES else set()) | held_out
     assert 0 <= manifest.metrics["accuracy"] <= 1
 
 
@@ -79,7 +78,8 @@ def test_a_letter_bundle_is_described_by_its_patterns(small_store: Store, name: 
     settings = get_recipe(small_store.open(name)).settings
     assert isinstance(settings, LetterSettings)
     patterns = alphabet.make_patterns(settings)
-    copies = alphabet.copy_short_runs(patterns, settings.short_run_copies)
+    kept, _ = split_randomly(len(patterns), settings.validation_share, settings.seed)
+    copies = alphabet.copy_short_runs([patterns[index] for index in kept], settings.short_run_copies)
     assert manifest.dataset.sha256 == alphabet.hash_patterns(patterns)
     assert (manifest.dataset.training_examples, manifest.dataset.test_examples) == (len(copies), len(patterns))
     assert manifest.dataset.name == f"alphabet patterns ({settings.patterns})"
@@ -104,25 +104,6 @@ def test_a_review_bundle_is_described_by_its_dataset(small_store: Store, reviews
     assert manifest.preprocessing.length == settings.length
 
 
-def test_counted_ranks_are_those_of_what_was_trained_on(small_store: Store, reviews: Path) -> None:
-    codec = small_store.open("sentiment").codec
-    assert isinstance(codec, ReviewCodec)
-    assert codec.preprocessing.tokeniser == WordTokeniser()
-    data = imdb.load(reviews)
-    assert list(codec.vocabulary) == rank_words(
-        WordTokeniser(), [*(review.text for review in data.train), *data.unlabelled]
-    )
-    assert codec.preprocessing.vocabulary_size == len(codec.vocabulary) + RESERVED_IDS
-
-
-def test_keras_ranks_are_those_that_come_with_the_package(small_store: Store) -> None:
-    codec = small_store.open("imdb-500").codec
-    assert isinstance(codec, ReviewCodec)
-    assert codec.preprocessing.tokeniser == KerasTokeniser()
-    assert list(codec.vocabulary) == read_vocabulary(Path(training.__file__).parent / "keras_words.txt")
-    assert codec.preprocessing.vocabulary_size == 10_000
-
-
 @EVERY_NAME
 def test_the_network_is_saved_without_its_optimiser(small_store: Store, name: str) -> None:
     path = small_store.open(name).model_path
@@ -135,7 +116,8 @@ def test_the_network_is_saved_without_its_optimiser(small_store: Store, name: st
 def test_evaluation_gives_the_figures_of_the_manifest(small_store: Store, reviews: Path, name: str) -> None:
     bundle = small_store.open(name)
     evaluation, sha256 = pipeline.evaluate_bundle(bundle, reviews, QUIET)
-    assert evaluation.metrics == pytest.approx(bundle.manifest.metrics, abs=5e-5)
+    metrics = {name: value for name, value in bundle.manifest.metrics.items() if name != HELD_OUT}
+    assert evaluation.metrics == pytest.approx(metrics, abs=5e-5)
     assert len(evaluation.labels) == bundle.manifest.dataset.test_examples
     assert sha256 == bundle.manifest.dataset.sha256
 
@@ -148,6 +130,17 @@ def test_the_recipe_in_the_manifest_makes_the_same_weights_again(
     again = pipeline.train(get_recipe(bundle), name, Store(tmp_path), reviews, QUIET)
     assert same(get_weights(again), get_weights(bundle))
     assert again.manifest.metrics == bundle.manifest.metrics
+
+
+def test_a_recorded_run_has_the_figures_of_the_bundle_of_its_recipe(small_store: Store) -> None:
+    bundle = small_store.open("alphabet-window")
+    run = pipeline.record(get_recipe(bundle), None, QUIET)
+    assert (run.recipe, run.settings) == ("alphabet-window", bundle.manifest.recipe["settings"])
+    assert run.metrics == pytest.approx(bundle.manifest.metrics, abs=1e-5)
+    assert run.parameters == 4 * (4 * (4 + 3) + 4) + 5 * 26
+    assert run.dataset == bundle.manifest.dataset.sha256
+    assert run.frameworks == bundle.manifest.frameworks
+    assert {name: len(values) for name, values in run.curve.items()} == {"loss": 1, "accuracy": 1}
 
 
 def test_another_seed_makes_other_weights(small_store: Store, tmp_path: Path) -> None:
@@ -225,3 +218,116 @@ def test_a_recipe_of_another_release_is_not_evaluated(small_store: Store, recipe
         RecipeError, match=r"next-letter/1 has a recipe of another release \([0-9]+ fields do not fit\)"
     ):
         pipeline.evaluate_bundle(other, None, QUIET)
+
+
+def close(first: list[NDArray[np.float32]], second: list[NDArray[np.float32]]) -> bool:
+    return all(np.allclose(one, other, atol=1e-6) for one, other in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("name", ["alphabet-window", "alphabet-stateful"])
+def test_a_training_starts_from_the_weights_of_a_bundle(small_store: Store, tmp_path: Path, name: str) -> None:
+    start = small_store.open(name)
+    recipe = get_recipe(start).with_settings(["learning_rate=1e-12", "seed=8"])
+    bundle = pipeline.train(recipe, name, Store(tmp_path), None, QUIET, start)
+    assert close(get_weights(bundle), get_weights(start))
+    manifest = start.manifest
+    assert bundle.manifest.recipe["start"] == {"name": name, "version": 1, "checksum": manifest.checksum}
+    card = (bundle.folder / "README.md").read_text(encoding="utf-8")
+    assert f"--from models/{name}/1` makes the bundle again" in card
+    assert "start" not in manifest.recipe
+
+
+def test_reviews_are_read_with_the_vocabulary_of_the_bundle_that_is_started_from(
+    small_store: Store, tmp_path: Path
+) -> None:
+    start = small_store.open("imdb-500")
+    assert isinstance(start.codec, ReviewCodec)
+    others = write_reviews(tmp_path / "data", per_label=3)  # which have a handful of words
+    changes = ["ranks=counted", "length=9", "validation_share=0", "learning_rate=1e-12", "seed=8"]
+    recipe = get_recipe(start).with_settings(changes)
+    bundle = pipeline.train(recipe, "imdb-500", Store(tmp_path / "models"), others, QUIET, start)
+    assert isinstance(bundle.codec, ReviewCodec)
+    assert bundle.codec.vocabulary == start.codec.vocabulary
+    assert bundle.codec.preprocessing == start.codec.preprocessing.model_copy(update={"length": 9})
+    assert close(get_weights(bundle), get_weights(start))
+
+
+@pytest.mark.parametrize(
+    ("start", "name", "changes", "message"),
+    [
+        (
+            "alphabet-window",
+            "alphabet-window",
+            [],
+            r"window/1 have the shapes \[\(3, 16\), .*those of this recipe \[\(3, 1",
+        ),
+        (
+            "alphabet-window",
+            "alphabet-window",
+            ["units=4", "further_units=[4]"],
+            "set the recipe's fields as the bundle",
+        ),
+        ("sentiment", "next-letter", [], "sentiment/1 have the shapes .* set the recipe's fields as the bundle's card"),
+        ("alphabet-window", "alphabet-window", ["first_code=1"], "alphabet-window/1 codes letters otherwise"),
+        ("next-letter", "imdb-500", [], "next-letter/1 reads letters; start from a bundle of the task sentiment"),
+        ("imdb-500", "imdb-500", [], "imdb-500/1 have the shapes .* set the recipe's fields as the bundle's card has"),
+        (
+            "imdb-500",
+            "imdb-500",
+            ["vocabulary_size=9999"],
+            "imdb-500/1 was trained with tokeniser=keras, vocabulary_size=10000; set the same, as every id has its wei",
+        ),
+        (
+            "imdb-500",
+            "sentiment",
+            ["vocabulary_size=10000", "unlabelled=ignored"],
+            "with tokeniser=keras, vocabulary_si",
+        ),
+    ],
+)
+def test_a_bundle_that_cannot_be_started_from_is_refused(
+    small_store: Store, tmp_path: Path, reviews: Path, start: str, name: str, changes: list[str], message: str
+) -> None:
+    recipe = recipes.find(name).with_settings(changes)
+    with pytest.raises(RecipeError, match=message):
+        pipeline.train(recipe, name, Store(tmp_path), reviews, QUIET, small_store.open(start))
+    assert leftovers(tmp_path) == []
+
+
+def test_what_was_trained_letter_by_letter_answers_whole_sequences_the_same(small_store: Store) -> None:
+    bundle = small_store.open("alphabet-stateful")
+    settings, codec = get_recipe(bundle).settings, bundle.codec
+    assert isinstance(settings, LetterSettings)
+    assert isinstance(codec, LetterCodec)
+    network = keras.saving.load_model(bundle.model_path)
+    carrying = networks.build_stateful_letter_network(settings, codec)
+    carrying.set_weights(network.get_weights())
+    for prefix in alphabet.make_patterns(settings):
+        whole = network(codec.pad([codec.encode(prefix.sequence)]))
+        carried = carrying(codec.encode(prefix.sequence[-1]).reshape(1, 1, 1))
+        np.testing.assert_allclose(carried, whole, atol=1e-5)
+
+
+def test_letters_can_be_held_out() -> None:
+    changes = ["length=3", "validation_share=0.25", "learning_rate=1e-12", "schedule=constant", "short_run_copies=3"]
+    recipe = recipes.find("next-letter").with_settings([*SMALL, *changes, "batch_size=1000"])
+    assert isinstance(recipe.settings, LetterSettings)
+    trained = pipeline.fit_recipe(recipe, None, QUIET)
+    patterns = alphabet.make_patterns(recipe.settings)
+    assert len(patterns) == len(trained.test.labels) == 78
+    answers = trained.network.predict(trained.test.inputs)
+    losses = -np.log(answers[np.arange(78), trained.test.labels])
+    kept, held_out = split_randomly(78, 0.25, recipe.settings.seed)
+    assert trained.history["val_loss"] == [pytest.approx(losses[held_out].mean(), rel=1e-5)]
+    assert trained.held_out is not None
+    assert np.array_equal(trained.held_out.labels, trained.test.labels[np.sort(held_out)])
+    copies = [3 // len(pattern.sequence) for pattern in patterns]  # 3, 1 and 1
+    assert trained.history["loss"] == [pytest.approx(np.average(losses[kept], weights=np.take(copies, kept)), rel=1e-5)]
+    assert trained.dataset.training_examples == np.take(copies, kept).sum()
+    assert set(trained.history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+
+
+def test_letters_cannot_all_be_held_out() -> None:
+    recipe = recipes.find("next-letter").with_settings([*SMALL, "length=3", "validation_share=0.999"])
+    with pytest.raises(RecipeError, match="validation_share=0.999 of 78 examples leaves none"):
+        pipeline.fit_recipe(recipe, None, QUIET)

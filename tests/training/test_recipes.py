@@ -7,7 +7,8 @@ import training
 from bundle.store import read_vocabulary
 from training import recipes
 from training.errors import RecipeError
-from training.recipes import KERAS_RANKS, RECIPES, LetterSettings
+from training.recipes import RECIPES
+from training.settings import KERAS_RANKS, LetterSettings
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -32,7 +33,7 @@ def test_no_assignments_change_nothing(name: str) -> None:
 def test_an_unknown_recipe_is_refused_with_a_suggestion() -> None:
     with pytest.raises(RecipeError, match="no recipe 'sentimnt'; did you mean 'sentiment'. There are: next-letter, "):
         recipes.find("sentimnt")
-    with pytest.raises(RecipeError, match="no recipe 'x'; There are: .*imdb-500$"):
+    with pytest.raises(RecipeError, match="no recipe 'x'; There are: .*imdb-20$"):
         recipes.find("x")
 
 
@@ -54,6 +55,8 @@ def test_an_unknown_recipe_is_refused_with_a_suggestion() -> None:
         ("sentiment", "patience=3", "patience", 3),
         ("sentiment", "validation=random", "validation", "random"),
         ("next-letter", 'patterns="random"', "patterns", "random"),
+        ("next-letter", "further_units=[3, 2]", "further_units", (3, 2)),
+        ("next-letter", "optimiser=sgd", "optimiser", "sgd"),
         ("next-letter", "seed=4294967295", "seed", 2**32 - 1),
     ],
 )
@@ -81,7 +84,7 @@ def test_the_named_recipe_itself_stays_as_it_is() -> None:
         ("next-letter", ["units"], "'units' is not an assignment; write key=value"),
         ("next-letter", [""], "'' is not an assignment"),
         ("next-letter", ["=3"], "next-letter has no field ''; There are: units"),
-        ("next-letter", ["unit=3"], "no field 'unit'; did you mean 'units'. There are: units, optimiser"),
+        ("next-letter", ["unit=3"], "no field 'unit'; did you mean 'units'. There are: units, further_units"),
         ("next-letter", ["embedding=3"], "no field 'embedding'"),
         ("next-letter", ["units=0"], "units: Input should be greater than or equal to 1, not 0"),
         ("next-letter", ["units=many"], "units: Input should be a valid integer.*, not 'many'"),
@@ -94,15 +97,38 @@ def test_the_named_recipe_itself_stays_as_it_is() -> None:
         ("next-letter", ["units=" + "9" * 5000], "units: "),
         ("next-letter", ["units=" + "[" * 100_000], "units: "),
         ("next-letter", ["clip_norm=Infinity"], "clip_norm: .*, not inf"),
-        ("next-letter", ["first_code=0"], "settings: .*with first_code=0 the letter A is coded as padding"),
-        ("alphabet-variable-length", ["mask_padding=true"], "settings: .*so mask_padding=true would skip it$"),
+        ("next-letter", ["further_units=3"], "further_units: Input should be a valid tuple, not 3"),
+        ("next-letter", ["further_units=[3, 0]"], "further_units.1: Input should be greater than or equal to 1, not 0"),
+        (
+            "next-letter",
+            ["loss=hinge"],
+            "loss: Input should be 'cross-entropy' or 'squared-error', not 'hinge'",
+        ),
+        ("next-letter", ["patterns=alphabet"], "settings: .*patterns=alphabet needs a length below 26"),
+        (
+            "next-letter",
+            ["examples=50"],
+            "settings: .*patterns=all are as many as there are; examples is for patterns=ra",
+        ),
+        ("torch", ["patience=3", "initialiser=orthogonal"], "needs patience=null, initialiser=glorot_uniform$"),
+        ("alphabet-stateful", ["length=26"], "settings: .*patterns=prefixes needs a length below 26"),
+        ("alphabet-window", ["mask_padding=true"], "settings: .*layout=features has a single step: it needs mask"),
+        ("alphabet-stateful", ["shuffle=true", "batch_size=5"], "settings: .* and needs batch_size=1, shuffle=false$"),
+        (
+            "alphabet-time-steps",
+            ["framework=torch", "pooling=mean-max", "mask_padding=true"],
+            "needs mask_padding=false",
+        ),
+        ("stacked", ["framework=torch", "optimiser=sgd"], "settings: .*Adam and needs .*optimiser=adam"),
+        ("next-letter", ["fast=true"], "next-letter has no fast variant; leave fast=true out"),
+        ("alphabet-variable-length", ["fast=yes"], "fast can be true or left out, not 'yes'"),
         ("sentiment", ["teacher_ngram=0"], "teacher_ngram: Input should be greater than or equal to 1, not 0"),
         ("sentiment", ["teacher_ngram=6"], "teacher_ngram: Input should be less than or equal to 5, not 6"),
         ("sentiment", ["teacher_reviews=0"], "teacher_reviews: .*, not 0"),
         ("sentiment", ["teacher_c=0"], "teacher_c: Input should be greater than 0, not 0"),
         ("next-letter", ["seed=-1"], "seed: .*, not -1"),
         ("next-letter", ["seed=4294967296"], "seed: Input should be less than 4294967296"),
-        ("next-letter", ["optimiser=sgd"], "optimiser: Input should be 'adam' or 'rmsprop', not 'sgd'"),
+        ("next-letter", ["optimiser=lion"], "optimiser: Input should be 'adam', 'rmsprop' or 'sgd', not 'lion'"),
         ("next-letter", ["first_code=2"], "first_code: Input should be 0 or 1, not 2"),
         ("next-letter", ["units=0", "epochs=0"], "units: .*; epochs: "),
         ("sentiment", ["word_dropout=1"], "word_dropout: Input should be less than 1, not 1"),
@@ -112,7 +138,7 @@ def test_the_named_recipe_itself_stays_as_it_is() -> None:
         ("imdb-500", ["tokeniser=words"], "settings: .*ranks=keras needs tokeniser=keras"),
         ("imdb-500", ["vocabulary_size=10001"], "settings: .*vocabulary_size of at most 10000"),
         ("imdb-500", ["pooling=mean-max"], "settings: .*needs mask_padding=true$"),
-        ("sentiment", ["mask_padding=false"], "settings: .*pooling=mean-max pools over the words"),
+        ("sentiment", ["mask_padding=false"], "settings: .*pooling=mean-max pools over what is not padding"),
     ],
 )
 def test_settings_that_cannot_be_trained_are_refused(name: str, assignments: list[str], message: str) -> None:
@@ -135,6 +161,14 @@ def test_settings_that_cannot_be_trained_are_refused(name: str, assignments: lis
 def test_settings_that_fit_together_are_taken_in_any_order(name: str, assignments: list[str]) -> None:
     recipe = recipes.find(name)
     assert recipe.with_settings(assignments) == recipe.with_settings(assignments[::-1])
+
+
+@pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if recipe.fast])
+def test_fast_stands_for_assignments_that_later_ones_can_change(name: str) -> None:
+    recipe = recipes.find(name)
+    assert recipe.with_settings(["fast=true"]).changes() == recipe.fast
+    assert recipe.with_settings(["fast=true", "epochs=3"]).settings.epochs == 3
+    assert recipe.with_settings(["epochs=3", "fast=true"]).settings.epochs == recipe.fast["epochs"]
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -1,0 +1,254 @@
+"""Whatever runs a network agrees with the equations of the LSTM: see `tests/cell.py`."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as options
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from app.engine import Engine
+from bundle.letters import ALPHABET, LetterCodec
+from bundle.reviews import ReviewCodec, ReviewPreprocessing, WordTokeniser
+from tests import cell
+from training import conversion, networks
+from training.coding import make_letter_codec
+from training.recipes import RECIPES, Recipe
+from training.settings import PLAIN_LETTERS, PLAIN_STACK, LetterSettings, ReviewSettings
+
+TOLERANCE = 1e-5
+ROWS = 4  # of every batch: for another number Keras traces a network again, which takes a second
+WORDS = ("good", "bad", "film", "a", "the")
+
+Inputs = NDArray[np.float32] | NDArray[np.int32]
+Answer = Callable[[Inputs], NDArray[np.float32]]
+
+
+def letters(**changes: object) -> LetterSettings:
+    """Return settings of a letter network, unmasked and of 26 steps where not said otherwise."""
+    values = {"patterns": "all", "length": 26, "units": 6, "mask_padding": False, "batch_size": 1, "epochs": 1}
+    return LetterSettings.model_validate(values | changes)
+
+
+def reviews(**changes: object) -> ReviewSettings:
+    """Return settings of a review network, unmasked and of 500 steps where not said otherwise."""
+    values = {"tokeniser": "words", "vocabulary_size": len(WORDS) + 4, "length": 500, "embedding": 4, "units": 5}
+    return ReviewSettings.model_validate(values | {"batch_size": 1, "epochs": 1} | changes)
+
+
+STACKED = {"further_units": (4,)}
+BIDIRECTIONAL = {"bidirectional": True}
+MASKED = {"mask_padding": True}
+POOLED = MASKED | {"pooling": "mean-max"}
+KINDS: dict[str, LetterSettings | ReviewSettings] = {
+    "letters": letters(),
+    "letters, stacked, bidirectional": letters(further_units=(4, 3), **BIDIRECTIONAL),
+    "letters, all in one step": letters(layout="features"),
+    "letters, linear, no bias": letters(activation="linear", use_bias=False),
+    "letters, masked, features": letters(**MASKED, features=4),
+    "letters, masked by -1, stacked, bidirectional, softsign": letters(
+        **MASKED, first_code=0, **STACKED, **BIDIRECTIONAL, activation="softsign", recurrent_activation="tanh"
+    ),
+    "letters, pooled, batch normalisation, sigmoid": letters(
+        **POOLED, normalisation="batch", activation="sigmoid", recurrent_activation="hard_sigmoid"
+    ),
+    "letters, masked, stacked": letters(**MASKED, **STACKED),
+    "letters, masked by -1": letters(**MASKED, first_code=0),
+    "500 letters, masked, stacked, features": letters(**MASKED, length=500, features=4, **STACKED),
+    "reviews": reviews(),
+    "reviews, stacked": reviews(**STACKED),
+    "reviews, bidirectional": reviews(**BIDIRECTIONAL),
+    "reviews, masked": reviews(**MASKED),
+    "reviews, masked, no bias": reviews(**MASKED, use_bias=False),
+    "reviews, masked, stacked, bidirectional": reviews(**MASKED, **STACKED, **BIDIRECTIONAL),
+    "reviews, masked, relu": reviews(**MASKED, activation="relu", recurrent_activation="hard_sigmoid"),
+    "reviews, pooled, layer normalisation": reviews(**POOLED, normalisation="layer"),
+    "reviews, pooled, bidirectional": reviews(**POOLED, **BIDIRECTIONAL),
+    "reviews, pooled, stacked, bidirectional": reviews(**POOLED, **BIDIRECTIONAL, **STACKED),
+    "reviews, stacked, batch normalisation": reviews(**STACKED, normalisation="batch"),
+    "reviews, stacked, bidirectional, layer normalisation": reviews(**STACKED, **BIDIRECTIONAL, normalisation="layer"),
+}
+STATEFUL = {"stacked": STACKED, "features, other activations": {"features": 4, "activation": "softsign"}}
+
+
+def architecture(settings: LetterSettings | ReviewSettings) -> dict[str, object]:
+    """Return what a network is made of, without the sizes."""
+    made_of = settings.model_dump(include=set(PLAIN_STACK) | {"bidirectional"})
+    made_of |= {"reads": type(settings), "stacked": bool(settings.further_units)}
+    if isinstance(settings, LetterSettings):
+        made_of |= {"layout": settings.layout, "features": bool(settings.features)}
+        made_of["padding"] = make_letter_codec(settings).padding_value
+    return made_of
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_the_network_of_every_recipe_is_among_the_kinds(recipe: Recipe) -> None:
+    kinds = [architecture(settings) for settings in KINDS.values()]
+    assert architecture(recipe.settings) in kinds
+    assert not recipe.fast or architecture(recipe.with_settings(["fast=true"]).settings) in kinds
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A network with random weights, and what it reads."""
+
+    settings: LetterSettings | ReviewSettings
+    codec: LetterCodec | ReviewCodec
+    network: keras.Model
+
+    @property
+    def shortest(self) -> int:
+        """The fewest letters or ids of a row: there is no mean of none, and a review has its start id."""
+        return 1 if self.settings.pooling == "mean-max" else 0
+
+    def draw(self, lengths: Sequence[int], seed: int) -> Inputs:
+        """Return random letters or ids, with padding to the left, in rows of these lengths."""
+        random = np.random.default_rng(seed)
+        if isinstance(self.codec, LetterCodec):
+            texts = ["".join(random.choice(list(ALPHABET), max(1, length))) for length in lengths]
+            pairs = zip(texts, lengths, strict=True)
+            return self.codec.pad([self.codec.encode(text)[:length] for text, length in pairs])
+        return self.codec.pad([random.integers(1, len(WORDS) + 4, length, np.int32) for length in lengths])
+
+    def answer(self, inputs: Inputs) -> cell.Array:
+        """Return the probabilities that the equations give."""
+        padding = self.codec.padding_value if isinstance(self.codec, LetterCodec) else 0
+        return cell.answer(self.settings, self.network.get_weights(), inputs, padding)
+
+
+def randomise(network: keras.Model) -> None:
+    """Give a network weights so large that every part of it matters, and no larger: rounding errors grow with them."""
+    random = np.random.default_rng(1)
+    for variable in network.weights:
+        values = random.normal(scale=0.8, size=variable.shape)
+        variable.assign(0.1 + abs(values) if variable.name == "moving_variance" else values)
+
+
+@cache
+def build(name: str) -> Kind:
+    settings = KINDS[name]
+    codec: LetterCodec | ReviewCodec
+    if isinstance(settings, LetterSettings):
+        codec = make_letter_codec(settings)
+        network = networks.build_letter_network(settings, codec)
+    else:
+        preprocessing = ReviewPreprocessing(
+            tokeniser=WordTokeniser(), vocabulary_size=settings.vocabulary_size, length=settings.length
+        )
+        codec = ReviewCodec(preprocessing, WORDS)
+        network = networks.build_review_network(settings, preprocessing)
+    randomise(network)
+    return Kind(settings, codec, network)
+
+
+def predict(name: str, folder: Path) -> Answer:
+    del folder
+    return partial(build(name).network.predict, verbose=0)
+
+
+@cache
+def serve(name: str, folder: Path) -> Answer:
+    kind = build(name)
+    path = folder / f"{name}.keras"
+    kind.network.save(path)
+    padding, example = kind.draw([0], 0), kind.draw([kind.settings.length], 0)
+    return Engine(path, padding, example, kind.network.output_shape[1], batch_sizes=(1, ROWS)).run
+
+
+def serve_alone(name: str, folder: Path) -> Answer:
+    answer = serve(name, folder)
+    return lambda inputs: np.concatenate([answer(row[np.newaxis]) for row in inputs])
+
+
+def convert_to_torch(name: str, folder: Path) -> Answer:
+    del folder
+    torch = pytest.importorskip("torch")
+    from training import torch_network
+
+    kind = build(name)
+    settings, classes = kind.settings, kind.network.output_shape[1]
+    if isinstance(settings, ReviewSettings):
+        network = torch_network.Network(settings, settings.embedding, classes, settings.vocabulary_size)
+    else:
+        network = torch_network.Network(settings, kind.network.input_shape[2], classes)
+    state = conversion.to_torch(kind.network)
+    network.load_state_dict({weight: torch.from_numpy(values) for weight, values in state.items()})
+    return partial(torch_network.predict, network)
+
+
+def has_torch(settings: LetterSettings | ReviewSettings) -> bool:
+    return not settings.differences(**PLAIN_LETTERS if isinstance(settings, LetterSettings) else PLAIN_STACK)
+
+
+ENGINES: dict[str, Callable[[str, Path], Answer]] = {
+    "Keras": predict,
+    "service": serve,
+    "service, alone": serve_alone,
+    "PyTorch": convert_to_torch,
+}
+CASES = [
+    (name, engine)
+    for name, settings in KINDS.items()
+    for engine in ENGINES
+    if engine != "PyTorch" or has_torch(settings)
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("parity")
+
+
+@pytest.fixture(scope="module", params=CASES, ids=": ".join)
+def case(request: pytest.FixtureRequest, folder: Path) -> tuple[Kind, Answer]:
+    """A kind of network, and what one of the engines answers for it."""
+    name, engine = request.param
+    return build(name), ENGINES[engine](name, folder)
+
+
+def compare(kind: Kind, answer: Answer, lengths: Sequence[int], seed: int) -> None:
+    inputs = kind.draw(lengths, seed)
+    np.testing.assert_allclose(answer(inputs), kind.answer(inputs), rtol=0, atol=TOLERANCE)
+
+
+def test_the_shortest_and_the_longest_rows_get_the_probabilities_of_the_equations(case: tuple[Kind, Answer]) -> None:
+    kind, answer = case
+    compare(kind, answer, [kind.shortest, 1, kind.settings.length - 1, kind.settings.length], seed=0)
+
+
+@options(deadline=None, max_examples=5)
+@given(data=st.data(), seed=st.integers(0, 1000))
+def test_rows_of_any_lengths_get_the_probabilities_of_the_equations(
+    case: tuple[Kind, Answer], data: st.DataObject, seed: int
+) -> None:
+    kind, answer = case
+    length = st.integers(kind.shortest, kind.settings.length)
+    compare(kind, answer, data.draw(st.lists(length, min_size=ROWS, max_size=ROWS)), seed)
+
+
+@pytest.mark.parametrize("changes", STATEFUL.values(), ids=STATEFUL)
+def test_a_network_that_is_fed_letter_by_letter_gives_the_probabilities_of_the_equations(
+    changes: dict[str, object],
+) -> None:
+    settings = letters(**MASKED, **changes, patterns="prefixes", length=25, stateful=True, shuffle=False)
+    codec = make_letter_codec(settings)
+    network = networks.build_letter_network(settings, codec)
+    randomise(network)
+    carrying = networks.build_stateful_letter_network(settings, codec)
+    carrying.set_weights(network.get_weights())
+    for text in ("LSTMCARRIESALONGITSSTATES", "ANDFORGETSITWHENITISRESET"):
+        codes = codec.encode(text)
+        prefixes = codec.pad([codes[: number + 1] for number in range(len(text))])
+        expected = cell.answer(settings, network.get_weights(), prefixes, codec.padding_value)
+        for layer in carrying.layers:
+            if getattr(layer, "stateful", False):
+                layer.reset_states()
+        fed = np.concatenate([carrying(code.reshape(1, 1, 1)) for code in codes])
+        np.testing.assert_allclose(fed, expected, rtol=0, atol=TOLERANCE)
+        np.testing.assert_allclose(network.predict(prefixes, verbose=0), expected, rtol=0, atol=TOLERANCE)

@@ -1,0 +1,165 @@
+import re
+import shlex
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bundle.store import Store
+from tests.bundle.samples import LETTERS, REVIEWS
+from tests.conftest import SMALL_RECIPES
+from training import card, recipes
+from training.evaluate import Evaluation
+from training.recipes import RECIPES
+
+EVALUATION = Evaluation(
+    np.array([0, 0, 1, 1, 1], np.int32),
+    np.array([0, 1, 1, 0, 1]),
+    np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.7, 0.3], [0.5, 0.5]]),
+    {"accuracy": 0.6, "loss": 0.8, "auc": 0.5},
+)
+HISTORY = {"loss": [3.0, 2.0, 1.5], "accuracy": [0.1, 0.4, 0.6]}
+HELD_OUT = {"val_loss": [3.1, 2.5, 2.6], "val_accuracy": [0.1, 0.3, 0.2]}
+
+
+def check_image(path: Path) -> None:
+    content = path.read_bytes()
+    assert content.startswith(b"\x89PNG\r\n\x1a\n")
+    assert len(content) > 5000
+    assert all(300 < side < 2000 for side in struct.unpack(">II", content[16:24]))
+
+
+@pytest.mark.parametrize(
+    "history", [HISTORY, HISTORY | HELD_OUT, {name: values * 10 for name, values in HISTORY.items()}]
+)
+def test_the_learning_curve_is_an_image(tmp_path: Path, history: dict[str, list[float]]) -> None:
+    card.plot_learning_curve(history, tmp_path / "plot.png")
+    check_image(tmp_path / "plot.png")
+
+
+def test_the_learning_curve_shows_the_held_out_part(tmp_path: Path) -> None:
+    card.plot_learning_curve(HISTORY, tmp_path / "without.png")
+    card.plot_learning_curve(HISTORY | HELD_OUT, tmp_path / "with.png")
+    assert (tmp_path / "without.png").read_bytes() != (tmp_path / "with.png").read_bytes()
+
+
+def test_the_confusion_matrix_is_an_image(tmp_path: Path) -> None:
+    card.plot_confusion_matrix(EVALUATION, ("negative", "positive"), tmp_path / "plot.png")
+    check_image(tmp_path / "plot.png")
+
+
+def test_the_roc_curve_is_an_image(tmp_path: Path) -> None:
+    card.plot_roc_curve(EVALUATION, tmp_path / "plot.png")
+    check_image(tmp_path / "plot.png")
+
+
+@pytest.mark.parametrize("name", SMALL_RECIPES)
+def test_the_card_holds_every_setting_figure_and_checksum(small_store: Store, name: str) -> None:
+    bundle = small_store.open(name)
+    manifest = bundle.manifest
+    text = (bundle.folder / card.CARD).read_text(encoding="utf-8")
+    settings = manifest.recipe["settings"]
+    assert isinstance(settings, dict)
+    for setting, value in settings.items():
+        assert f"| `{setting}` | {'-' if value is None else value} |" in text
+    for metric, measured in manifest.metrics.items():
+        assert f"| {metric} | {measured:.4f} | - |" in text  # the published ones are not of these settings
+    for framework, version in manifest.frameworks.items():
+        assert f"{framework} {version}" in text
+    assert manifest.dataset.sha256 in text
+    assert RECIPES[name].source in text
+    assert f"`python -m training train {name} --set " in text
+    assert f"python -m training evaluate models/{name}/" in text
+    images = re.findall(r"\]\((.*?)\)", text)
+    assert sorted(images) == sorted(path.name for path in bundle.folder.glob("*.png"))
+
+
+def write_card(folder: Path, name: str, assignments: list[str]) -> str:
+    """Return the card of a recipe with these settings and made-up figures."""
+    description = {"next-letter": LETTERS, "sentiment": REVIEWS}[RECIPES[name].task].model_copy(update={"name": name})
+    card.write_card(folder, recipes.find(name).with_settings(assignments), description, parameters=1, seconds=1)
+    return (folder / card.CARD).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", SMALL_RECIPES)
+def test_the_command_of_the_card_makes_the_same_recipe(small_store: Store, name: str) -> None:
+    bundle = small_store.open(name)
+    command = re.search(r"`(python -m training train .*)` makes", (bundle.folder / card.CARD).read_text("utf-8"))
+    assert command
+    _, _, _, verb, recipe, *options = shlex.split(command[1])
+    assert (verb, recipe) == ("train", name)
+    assert set(options[::2]) == {"--set"}
+    settings = recipes.find(recipe).with_settings(options[1::2]).settings
+    assert settings.model_dump(mode="json") == bundle.manifest.recipe["settings"]
+
+
+@pytest.mark.parametrize(
+    ("assignments", "options"),
+    [
+        ([], ""),
+        (["epochs=60"], ""),
+        (["seed=3"], " --set seed=3"),
+        (
+            ["clip_norm=1.5", "patience=2", "patience=null", "mask_padding=false", "schedule=constant"],
+            " --set mask_padding=false --set schedule=constant --set clip_norm=1.5",
+        ),
+    ],
+)
+def test_the_command_of_the_card_has_the_settings_that_were_changed(
+    tmp_path: Path, assignments: list[str], options: str
+) -> None:
+    card = write_card(tmp_path, "next-letter", assignments)
+    assert f"`python -m training train next-letter{options}` makes the bundle again" in card
+
+
+def test_the_command_of_the_card_gives_the_bundle_its_name(tmp_path: Path) -> None:
+    description = LETTERS.model_copy(update={"name": "mine"})
+    card.write_card(tmp_path, recipes.find("next-letter"), description, parameters=1, seconds=1)
+    text = (tmp_path / card.CARD).read_text(encoding="utf-8")
+    assert "`python -m training train next-letter --name mine` makes the bundle again" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "assignments", "figures"),
+    [
+        ("alphabet-variable-length", [], ["| accuracy | 0.7500 | 0.9890 |", "| loss | 1.5000 | - |"]),
+        ("alphabet-variable-length", ["seed=8"], ["| accuracy | 0.7500 | 0.9890 |", "| loss | 1.5000 | - |"]),
+        ("alphabet-variable-length", ["epochs=499"], ["| accuracy | 0.7500 | - |", "| loss | 1.5000 | - |"]),
+        ("alphabet-variable-length", ["seed=8", "units=31"], ["| accuracy | 0.7500 | - |"]),
+        ("imdb-500", ["epochs=10"], ["| accuracy | 0.5000 | 0.8674 |", "| loss | 0.7000 | 0.3975 |"]),
+        ("imdb-500", ["length=400"], ["| accuracy | 0.5000 | - |", "| loss | 0.7000 | - |", "| auc | 0.5000 | - |"]),
+        ("sentiment", [], ["| accuracy | 0.5000 | - |"]),
+    ],
+)
+def test_published_figures_are_shown_for_the_settings_they_belong_to(
+    tmp_path: Path, name: str, assignments: list[str], figures: list[str]
+) -> None:
+    lines = write_card(tmp_path, name, assignments).splitlines()
+    assert not set(figures) - set(lines)
+
+
+@pytest.mark.parametrize("name", SMALL_RECIPES)
+def test_the_tables_of_the_card_are_tables(small_store: Store, name: str) -> None:
+    text = (small_store.open(name).folder / card.CARD).read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) > 10
+    assert {row.count("|") for row in rows} == {4}
+
+
+@pytest.mark.parametrize(("seconds", "duration"), [(0.4, "0 s"), (119, "119 s"), (120, "2.0 min"), (5400, "90.0 min")])
+def test_the_card_says_how_long_the_training_took(tmp_path: Path, seconds: float, duration: str) -> None:
+    card.write_card(tmp_path, recipes.find("next-letter"), LETTERS, parameters=1234567, seconds=seconds)
+    text = (tmp_path / card.CARD).read_text(encoding="utf-8")
+    assert f"1,234,567 parameters, trained in {duration}." in text
+
+
+def test_the_card_says_what_the_figures_were_measured_on_and_what_the_model_is_for(tmp_path: Path) -> None:
+    cards = []
+    for name, description in (("next-letter", LETTERS), ("sentiment", REVIEWS)):
+        card.write_card(tmp_path, recipes.find(name), description, parameters=1, seconds=1)
+        cards.append(" ".join((tmp_path / card.CARD).read_text(encoding="utf-8").split()))
+    assert "On 26 examples (the patterns it was trained on)" in cards[0]
+    assert "of at most 5;" in cards[0]
+    assert "On 24 examples (never trained on)" in cards[1]
+    assert "the last 6 are read" in cards[1]

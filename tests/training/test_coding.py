@@ -1,0 +1,90 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from bundle.letters import ALPHABET
+from bundle.reviews import RESERVED_IDS, KerasTokeniser, ReviewCodec, WordTokeniser, rank_words
+from bundle.store import Store, read_vocabulary
+from training import alphabet, coding, imdb, recipes
+from training.settings import LetterSettings, ReviewSettings
+
+QUIET = Console(quiet=True)
+
+
+def find_letters(name: str, *assignments: str) -> LetterSettings:
+    settings = recipes.find(name).with_settings(assignments).settings
+    assert isinstance(settings, LetterSettings)
+    return settings
+
+
+@pytest.mark.parametrize(
+    ("name", "assignments", "padding"),
+    [
+        ("next-letter", [], 0),
+        ("alphabet-time-steps", [], 0),  # where it is read as well
+        ("alphabet-stateful", [], -1),  # where 0 is an A
+        ("next-letter", ["first_code=0"], -1),
+        ("next-letter", ["first_code=0", "mask_padding=false"], 0),
+    ],
+)
+def test_masked_padding_is_no_letter(name: str, assignments: list[str], padding: int) -> None:
+    codec = coding.make_letter_codec(find_letters(name, *assignments))
+    assert codec.padding_value == padding
+    assert not padding or codec.encode("A")[0] == 0
+
+
+def test_patterns_are_coded_with_the_letter_that_follows() -> None:
+    settings = find_letters("alphabet-time-steps")
+    codec, patterns = coding.make_letter_codec(settings), alphabet.make_patterns(settings)
+    examples = coding.code_patterns(codec, patterns)
+    assert examples.inputs.shape == (23, 3, 1)
+    assert examples.inputs.dtype == np.float32
+    assert examples.labels.dtype == np.int32
+    assert examples.labels.tolist() == list(range(3, 26))
+    np.testing.assert_allclose(examples.inputs[1, :, 0] * 26, [1, 2, 3], rtol=1e-6)
+    described, dataset = coding.describe_patterns(codec, settings, patterns, 7)
+    assert np.array_equal(described.inputs, examples.inputs)
+    assert (dataset.training_examples, dataset.test_examples) == (7, len(patterns))
+    assert ALPHABET[examples.labels[0]] == patterns[0].target
+
+
+def test_reviews_are_coded_with_their_labels(small_store: Store, reviews: Path) -> None:
+    codec, data = small_store.open("imdb-500").codec, imdb.load(reviews)
+    assert isinstance(codec, ReviewCodec)
+    examples = coding.code_reviews(codec, data.test, "Coding", QUIET)
+    assert examples.inputs.shape == (len(data.test), 48)
+    assert examples.inputs.dtype == np.int32
+    assert examples.labels.tolist() == [review.label for review in data.test]
+    for row, review in zip(examples.inputs, data.test, strict=True):
+        assert row[row > 0].tolist() == codec.encode(review.text).ids.tolist()
+
+
+def test_a_vocabulary_has_no_more_words_than_the_recipe() -> None:
+    settings = recipes.find("imdb-500").with_settings(["ranks=counted", "vocabulary_size=6"]).settings
+    assert isinstance(settings, ReviewSettings)
+    codec = coding.learn_review_codec(settings, ["a film, a good film", "a film"], QUIET)
+    assert list(codec.vocabulary) == ["a", "film"]
+    settings = settings.model_copy(update={"vocabulary_size": 100})
+    codec = coding.learn_review_codec(settings, ["a film, a good film", "a film"], QUIET)
+    assert codec.preprocessing.vocabulary_size == 3 + RESERVED_IDS
+
+
+def test_counted_ranks_are_those_of_what_was_trained_on(small_store: Store, reviews: Path) -> None:
+    codec = small_store.open("sentiment").codec
+    assert isinstance(codec, ReviewCodec)
+    assert codec.preprocessing.tokeniser == WordTokeniser()
+    data = imdb.load(reviews)
+    assert list(codec.vocabulary) == rank_words(
+        WordTokeniser(), [*(review.text for review in data.train), *data.unlabelled]
+    )
+    assert codec.preprocessing.vocabulary_size == len(codec.vocabulary) + RESERVED_IDS
+
+
+def test_keras_ranks_are_those_that_come_with_the_package(small_store: Store) -> None:
+    codec = small_store.open("imdb-500").codec
+    assert isinstance(codec, ReviewCodec)
+    assert codec.preprocessing.tokeniser == KerasTokeniser()
+    assert list(codec.vocabulary) == read_vocabulary(coding.KERAS_WORDS)
+    assert codec.preprocessing.vocabulary_size == 10_000

@@ -1,0 +1,179 @@
+"""What a training run leaves for people: the model card and its plots."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from bundle.manifest import Description
+from bundle.reviews import ReviewPreprocessing
+from training.evaluate import Evaluation, roc_curve
+from training.fit import History
+from training.recipes import Recipe
+from training.settings import StackSettings, TrainingSettings
+
+LEARNING_CURVE = "learning-curve.png"
+CONFUSION_MATRIX = "confusion-matrix.png"
+ROC_CURVE = "roc-curve.png"
+CARD = "README.md"
+
+_INTENDED_USE = {
+    "next-letter": """\
+The network continues a run of consecutive letters: `ABC` gives `D`. It answers any letters A-Z, upper or lower
+case, of at most {length}; for letters that are no run within what it was trained on its answer means nothing.""",
+    "sentiment": """\
+The network tells whether an English film review is positive or negative. Reviews of 5 and 6 stars of 10 are not
+among the labelled ones, so it was never told nor asked what a lukewarm one is; texts other than film reviews are
+outside what was measured.
+Of a review longer than {length} words and marks, the last {length} are read.""",
+}
+
+
+def plot_learning_curve(history: History, path: Path) -> None:
+    """Plot loss and accuracy by epoch, of the training and, where there is one, the held-out part."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for name, label in ((metric, "training"), (f"val_{metric}", "held out")):
+            if name in history:
+                epochs = np.arange(1, len(history[name]) + 1)
+                axes.plot(epochs, history[name], label=label, marker="o" if len(epochs) <= 20 else None)
+        axes.set(xlabel="epoch", ylabel=f"{metric} (nats)" if metric == "loss" else metric)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path, dpi=100)
+
+
+def plot_confusion_matrix(evaluation: Evaluation, labels: Sequence[str], path: Path) -> None:
+    """Plot how often each true class was given each class."""
+    counts = np.zeros((len(labels), len(labels)), int)
+    np.add.at(counts, (evaluation.labels, evaluation.answers), 1)
+    figure = Figure(figsize=(4.2, 3.8), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(counts, cmap="Blues", vmin=0)
+    for (truth, answer), count in np.ndenumerate(counts):
+        shade = "white" if count > counts.max() / 2 else "black"
+        share = count / counts[truth].sum()
+        axes.text(answer, truth, f"{count:,}\n{share:.1%}", ha="center", va="center", color=shade)
+    axes.set(xlabel="answer", ylabel="truth")
+    axes.set_xticks(range(len(labels)), labels)
+    axes.set_yticks(range(len(labels)), labels, rotation=90, va="center")
+    figure.savefig(path, dpi=100)
+
+
+def plot_roc_curve(evaluation: Evaluation, path: Path) -> None:
+    """Plot true against false positives over all thresholds, with the threshold in use marked."""
+    scores = evaluation.probabilities[:, 1]
+    figure = Figure(figsize=(4.2, 3.8), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(*roc_curve(evaluation.labels, scores), label=f"area {evaluation.metrics['auc']:.4f}")
+    axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="chance")
+    rates = [evaluation.answers[evaluation.labels == label].mean() for label in (0, 1)]
+    axes.plot(*rates, marker="o", linestyle="", label="threshold 0.5")
+    axes.set(xlabel="negative reviews called positive", ylabel="positive reviews called positive")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    figure.savefig(path, dpi=100)
+
+
+def write_card(folder: Path, recipe: Recipe, description: Description, parameters: int, seconds: float) -> None:
+    """Write the model card of a bundle whose plots are in the folder already."""
+    fields = type(recipe.settings).model_fields
+    is_converted = "converted" in description.recipe
+    settings = "\n".join(
+        f"| `{name}` | {value if value is not None else '-'} | {(fields[name].description or '').replace('|', '/')} |"
+        for name, value in recipe.settings.model_dump(mode="json").items()
+        if not (is_converted and name in TrainingSettings.model_fields.keys() - StackSettings.model_fields)
+    )
+    figures = "\n".join(
+        f"| {metric} | {value:.4f} | {_published(recipe, metric)} |" for metric, value in description.metrics.items()
+    )
+    dataset = description.dataset
+    plots = [name for name in (LEARNING_CURVE, CONFUSION_MATRIX, ROC_CURVE) if (folder / name).exists()]
+    (folder / CARD).write_text(
+        f"""\
+# {description.name}
+
+{recipe.summary[0].upper()}{recipe.summary[1:]}.
+
+Task `{description.task}`, {parameters:,} parameters, {_made(description, seconds)}. Recipe from: {recipe.source}.
+
+## Figures
+
+On {dataset.test_examples:,} examples ({_tested_on(recipe, description)}):
+
+| metric | this bundle | published by the source |
+|---|---|---|
+{figures}
+
+{" ".join(f"![{name.removesuffix('.png').replace('-', ' ')}]({name})" for name in plots)}
+
+Check them with `python -m training evaluate models/{description.name}/<version>`.
+
+## Use and limits
+
+{_INTENDED_USE[description.task].format(length=description.preprocessing.length)}
+
+## Data
+
+{dataset.name}: {dataset.training_examples:,} examples for training; SHA-256 of the contents `{dataset.sha256}`.
+
+## Recipe
+
+`{_command(recipe, description)}` makes the bundle again, with these settings:
+
+| setting | value | meaning |
+|---|---|---|
+{settings}
+
+Made with {", ".join(f"{name} {version}" for name, version in description.frameworks.items())}.
+""",
+        encoding="utf-8",
+    )
+
+
+def _made(description: Description, seconds: float) -> str:
+    converted = description.recipe.get("converted")
+    if isinstance(converted, dict):
+        return f"weights converted from PyTorch (`{converted['file']}`, SHA-256 `{converted['sha256']}`)"
+    return f"trained in {_duration(seconds)}"
+
+
+def _command(recipe: Recipe, description: Description) -> str:
+    """Return the command for a shell."""
+    if isinstance(converted := description.recipe.get("converted"), dict):
+        words = ["convert", "from-torch", str(converted["file"]), recipe.name]
+        if isinstance(description.preprocessing, ReviewPreprocessing):
+            words += [
+                "--vocabulary",
+                f"models/{description.name}/<version>/{description.preprocessing.vocabulary_file}",
+            ]
+    else:
+        words = ["train", recipe.name]
+    for key, value in recipe.changes().items():
+        words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value, separators=(',', ':'))}"]
+    if description.name != recipe.name:
+        words += ["--name", description.name]
+    if isinstance(start := description.recipe.get("start"), dict):
+        words += ["--from", f"models/{start['name']}/{start['version']}"]
+    return shlex.join(["python", "-m", "training", *words])
+
+
+def _published(recipe: Recipe, metric: str) -> str:
+    published = recipe.find_published(metric)
+    return "-" if published is None else f"{published:.4f}"
+
+
+def _tested_on(recipe: Recipe, description: Description) -> str:
+    if description.task == "sentiment":
+        return "never trained on"
+    if "converted" in description.recipe:
+        return "the patterns of the recipe"
+    return "the patterns it was trained on" + " and those held out" * (recipe.settings.validation_share > 0)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"

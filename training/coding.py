@@ -1,0 +1,100 @@
+"""What networks are trained and evaluated on: the codecs of recipes, and examples coded by them."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+
+from bundle.letters import ALPHABET, LetterCodec
+from bundle.manifest import Dataset
+from bundle.reviews import RESERVED_IDS, KerasTokeniser, ReviewCodec, ReviewPreprocessing, WordTokeniser, rank_words
+from bundle.store import read_vocabulary
+from training import alphabet, imdb
+from training.fit import Examples
+from training.settings import LetterSettings, ReviewSettings
+
+KERAS_WORDS = Path(__file__).parent / "keras_words.txt"
+
+_TOKENISERS: dict[str, KerasTokeniser | WordTokeniser] = {"keras": KerasTokeniser(), "words": WordTokeniser()}
+
+
+def make_letter_codec(settings: LetterSettings) -> LetterCodec:
+    """Return the codec of a recipe."""
+    is_zero_a_letter = settings.mask_padding and settings.first_code == 0
+    return LetterCodec(
+        length=settings.length,
+        layout=settings.layout,
+        first_code=settings.first_code,
+        padding_value=-1 if is_zero_a_letter else 0,
+    )
+
+
+def describe_patterns(
+    codec: LetterCodec, settings: LetterSettings, patterns: list[alphabet.Pattern], training_examples: int
+) -> tuple[Examples, Dataset]:
+    """Return what a letter network is evaluated on: all patterns of its recipe."""
+    dataset = Dataset(
+        name=f"alphabet patterns ({settings.patterns})",
+        sha256=alphabet.hash_patterns(patterns),
+        training_examples=training_examples,
+        test_examples=len(patterns),
+    )
+    return code_patterns(codec, patterns), dataset
+
+
+@lru_cache(maxsize=1)  # the report trains one recipe after the other on it
+def load_reviews(source: Path | None, console: Console) -> imdb.Imdb:
+    """Return the dataset: see `imdb.load`."""
+    with console.status(escape(f"Reading {source or imdb.ARCHIVE}")):
+        return imdb.load(source)
+
+
+def learn_review_codec(settings: ReviewSettings, texts: list[str], console: Console) -> ReviewCodec:
+    """Return the codec of a recipe that is trained on these texts."""
+    if settings.ranks == "keras":
+        return make_review_codec(settings, read_vocabulary(KERAS_WORDS))
+    return make_review_codec(
+        settings, rank_words(_TOKENISERS[settings.tokeniser], track(texts, "Ranking words", console=console))
+    )
+
+
+def make_review_codec(settings: ReviewSettings, ranked: list[str]) -> ReviewCodec:
+    """Return the codec of a recipe, for words by their rank."""
+    words = ranked[: settings.vocabulary_size - RESERVED_IDS]
+    preprocessing = ReviewPreprocessing(
+        tokeniser=_TOKENISERS[settings.tokeniser],
+        vocabulary_size=len(words) + RESERVED_IDS,
+        length=settings.length,
+    )
+    return ReviewCodec(preprocessing, words)
+
+
+def describe_reviews(
+    codec: ReviewCodec, data: imdb.Imdb, training_examples: int, console: Console
+) -> tuple[Examples, Dataset]:
+    """Return what a review network is evaluated on: the test reviews."""
+    dataset = Dataset(
+        name=imdb.NAME, sha256=data.sha256, training_examples=training_examples, test_examples=len(data.test)
+    )
+    return code_reviews(codec, data.test, "Coding the test reviews", console), dataset
+
+
+def code_patterns(codec: LetterCodec, patterns: list[alphabet.Pattern]) -> Examples:
+    """Return the inputs, float32 [patterns, ...], and the letters that follow, int32 [patterns]."""
+    inputs = codec.pad([codec.encode(pattern.sequence) for pattern in patterns])
+    return Examples(inputs, np.array([ALPHABET.index(pattern.target) for pattern in patterns], np.int32))
+
+
+def code_reviews(codec: ReviewCodec, reviews: tuple[imdb.Review, ...], what: str, console: Console) -> Examples:
+    """Return the ids, int32 [reviews, length], and the labels, int32 [reviews]; `what` is told meanwhile."""
+    inputs = code_texts(codec, [review.text for review in reviews], what, console)
+    return Examples(inputs, np.array([review.label for review in reviews], np.int32))
+
+
+def code_texts(codec: ReviewCodec, texts: list[str], what: str, console: Console) -> NDArray[np.int32]:
+    """Return the ids of texts, int32 [texts, length]; `what` is told meanwhile."""
+    return codec.pad([codec.encode(text).ids for text in track(texts, what, console=console)])

@@ -1,0 +1,240 @@
+"""What a recipe chooses, every choice with its limits."""
+
+import json
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from bundle.reviews import RESERVED_IDS
+
+KERAS_RANKS = 9_996  # words in keras_words.txt; with the reserved ids the usual 10,000
+MOST_LETTERS = 26  # of a run that stays within the alphabet, or goes round it once
+
+Units = Annotated[int, Field(ge=1, le=4096)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+# What PyTorch's nn.LSTM and a linear layer have too.
+PLAIN_STACK: dict[str, object] = {
+    "mask_padding": False,
+    "pooling": "last",
+    "activation": "tanh",
+    "recurrent_activation": "sigmoid",
+    "use_bias": True,
+    "normalisation": "none",
+}
+PLAIN_LETTERS: dict[str, object] = PLAIN_STACK | {"features": 0, "stateful": False}
+# What the PyTorch loop does; the last three are Keras' own, for which it has no use.
+PLAIN_TRAINING: dict[str, object] = {
+    "input_dropout": 0,
+    "recurrent_dropout": 0,
+    "output_dropout": 0,
+    "loss": "cross-entropy",
+    "optimiser": "adam",
+    "weight_decay": None,
+    "schedule": "constant",
+    "clip_norm": None,
+    "validation_share": 0,
+    "patience": None,
+    "initialiser": "glorot_uniform",
+    "recurrent_initialiser": "orthogonal",
+    "steps_per_call": 1,
+}
+
+
+class StackSettings(BaseModel):
+    """The LSTM layers of every network; the defaults are those of Keras."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    units: Units = Field(description="Units of the first LSTM layer, per direction.")
+    further_units: tuple[Units, ...] = Field(
+        default=(),
+        max_length=7,
+        description="Units of the LSTM layers on top of it, from the lowest, as in `[64, 32]`.",
+    )
+    bidirectional: bool = Field(default=False, description="In every layer a second LSTM reads backwards.")
+    mask_padding: bool = Field(default=False, description="The network skips the padding.")
+    pooling: Literal["last", "mean-max"] = Field(
+        default="last", description="What the classifier sees: the last state, or mean and maximum over the steps."
+    )
+    activation: Literal["tanh", "relu", "softsign", "sigmoid", "linear"] = Field(
+        default="tanh", description="Of the candidate and of the state that is put out."
+    )
+    recurrent_activation: Literal["sigmoid", "hard_sigmoid", "tanh"] = Field(
+        default="sigmoid", description="Of the three gates."
+    )
+    use_bias: bool = Field(default=True, description="Whether the gates have one.")
+    initialiser: Literal["glorot_uniform", "glorot_normal", "he_normal", "lecun_normal", "orthogonal"] = Field(
+        default="glorot_uniform", description="Of the weights of an LSTM's inputs."
+    )
+    recurrent_initialiser: Literal["orthogonal", "glorot_uniform", "glorot_normal"] = Field(
+        default="orthogonal", description="Of the weights of an LSTM's own state."
+    )
+    normalisation: Literal["none", "batch", "layer"] = Field(
+        default="none", description="Behind every LSTM layer: batch normalisation, layer normalisation or none."
+    )
+    input_dropout: Share = Field(
+        default=0, description="Share of an LSTM's inputs that is dropped, the same at all steps."
+    )
+    recurrent_dropout: Share = Field(default=0, description="The same of its own state.")
+    output_dropout: Share = Field(default=0, description="Share of what the classifier sees that is dropped.")
+
+    def differences(self, **wanted: object) -> str:
+        """Return the assignments that would give fields the values wanted, of those that have others."""
+        wrong = {name: value for name, value in wanted.items() if getattr(self, name) != value}
+        return ", ".join(
+            f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in wrong.items()
+        )
+
+    @model_validator(mode="after")
+    def _pooling_needs_a_mask(self) -> Self:
+        if self.pooling == "mean-max" and not self.mask_padding:
+            raise ValueError("pooling=mean-max pools over what is not padding and needs mask_padding=true")
+        return self
+
+
+class TrainingSettings(StackSettings):
+    """How a network is trained; the defaults are those of Keras."""
+
+    loss: Literal["cross-entropy", "squared-error"] = Field(
+        default="cross-entropy", description="Of the probabilities."
+    )
+    optimiser: Literal["adam", "rmsprop", "sgd"] = Field(default="adam", description="As Keras has it.")
+    weight_decay: float | None = Field(
+        default=None, gt=0, description="Share of every weight taken off per step, times the learning rate."
+    )
+    learning_rate: float = Field(default=1e-3, gt=0, description="At the first step.")
+    schedule: Literal["constant", "cosine"] = Field(
+        default="constant", description="Of the learning rate; cosine falls to zero at the last step."
+    )
+    clip_norm: float | None = Field(default=None, gt=0, description="Gradients are scaled to at most this L2 norm.")
+    batch_size: int = Field(ge=1, description="Examples a step.")
+    epochs: int = Field(ge=1, description="Passes over the training data.")
+    shuffle: bool = Field(default=True, description="Every epoch has the examples in another order.")
+    validation_share: Share = Field(default=0, description="Share of the training data held out.")
+    patience: int | None = Field(
+        default=None, ge=1, description="Stop after this many epochs without a better loss, and restore the best."
+    )
+    steps_per_call: int = Field(
+        default=1, ge=1, description="Steps run without returning to Python: changes the speed, not the weights."
+    )
+    seed: int = Field(default=7, ge=0, lt=2**32, description="Of the data's order, the first weights and the dropout.")
+
+
+class LetterSettings(TrainingSettings):
+    """LSTM layers over the letters, then a softmax over the alphabet."""
+
+    patterns: Literal["random", "all", "alphabet", "prefixes"] = Field(
+        description="`random`: runs within the alphabet as the reference draws them; "
+        "`all`: from every letter, of every length, wrapping round from Z to A; "
+        "`alphabet`: all runs of the longest length within the alphabet; `prefixes`: those of any length from A on."
+    )
+    examples: int = Field(default=1000, ge=1, description="Number of `random` patterns.")
+    short_run_copies: int = Field(
+        default=1,
+        ge=1,
+        description="Copies of a one-letter run in the training data; one of n letters has 1/n as many, at least one.",
+    )
+    length: int = Field(ge=1, le=1000, description="Letters of the longest sequence.")
+    layout: Literal["steps", "features"] = Field(
+        default="steps", description="A letter is a time step, or all are the features of a single one."
+    )
+    first_code: Literal[0, 1] = Field(
+        default=1, description="Code of the letter A; padding is 0, or -1 where A is 0 and the padding is masked."
+    )
+    mask_padding: bool = Field(default=True, description="The network skips the padding.")
+    features: int = Field(
+        default=0, ge=0, le=4096, description="Units of a tanh layer that spreads a letter's number out; 0 for none."
+    )
+    framework: Literal["keras", "torch"] = Field(
+        default="keras", description="What it is trained with; its bundle has a Keras network either way."
+    )
+    stateful: bool = Field(
+        default=False,
+        description="Trained letter by letter, with the state carried on through an epoch and reset after it.",
+    )
+
+    @model_validator(mode="after")
+    def _only_random_patterns_have_a_number(self) -> Self:
+        if self.patterns != "random" and self.examples != type(self).model_fields["examples"].default:
+            raise ValueError(f"patterns={self.patterns} are as many as there are; examples is for patterns=random")
+        return self
+
+    @model_validator(mode="after")
+    def _runs_fit_the_alphabet(self) -> Self:
+        if self.patterns in ("alphabet", "prefixes") and self.length >= MOST_LETTERS:
+            raise ValueError(
+                f"patterns={self.patterns} needs a length below {MOST_LETTERS}: behind Z there is no letter"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _features_are_one_step(self) -> Self:
+        if self.layout == "features" and (self.mask_padding or self.features or self.stateful):
+            raise ValueError(
+                "layout=features has a single step: it needs mask_padding=false, features=0, stateful=false"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _state_has_one_way_through_an_epoch(self) -> Self:
+        if self.stateful and (
+            wrong := self.differences(
+                patterns="prefixes",
+                mask_padding=True,
+                bidirectional=False,
+                pooling="last",
+                normalisation="none",
+                batch_size=1,
+                shuffle=False,
+                validation_share=0,
+                short_run_copies=1,
+            )
+        ):
+            raise ValueError(f"stateful=true reads the alphabet letter by letter and needs {wrong}")
+        return self
+
+    @model_validator(mode="after")
+    def _torch_trains_plain_networks(self) -> Self:
+        if self.framework == "torch" and (wrong := self.differences(**PLAIN_LETTERS, **PLAIN_TRAINING)):
+            raise ValueError(f"framework=torch has nn.LSTM, a linear layer, cross-entropy and Adam and needs {wrong}")
+        return self
+
+
+class ReviewSettings(TrainingSettings):
+    """Embedding, LSTM layers, then one sigmoid."""
+
+    tokeniser: Literal["keras", "words"] = Field(
+        description="Words as `keras.datasets.imdb` has them, or with the marks that carry sentiment."
+    )
+    ranks: Literal["counted", "keras"] = Field(
+        default="counted",
+        description="Word ranks: counted on the reviews that are trained on, or those of `keras.datasets.imdb`, which "
+        "differ from those counted on the labelled ones only in the order of words that are equally frequent.",
+    )
+    vocabulary_size: int = Field(ge=5, description="Number of word ids, the four reserved ones included.")
+    length: int = Field(ge=1, le=10_000, description="Words read of a review; of longer ones the last.")
+    embedding: int = Field(ge=1, le=4096, description="Size of a word's vector.")
+    unlabelled: Literal["ignored", "soft-labelled"] = Field(
+        default="ignored",
+        description="Also train on the unlabelled reviews, with the probabilities that an n-gram model gives them.",
+    )
+    teacher_ngram: int = Field(default=3, ge=1, le=5, description="Words in the longest n-gram of that model.")
+    teacher_reviews: int = Field(default=2, ge=1, description="Fewest reviews an n-gram of that model has to be in.")
+    teacher_c: float = Field(default=1.0, gt=0, description="Inverse of that model's L2 regularisation.")
+    word_dropout: Share = Field(default=0, description="Share of words replaced by the unknown word.")
+    embedding_dropout: Share = Field(default=0, description="Share of vector components, the same all over.")
+    validation_share: Share = Field(default=0.2, description="Share of the training reviews held out.")
+    validation: Literal["random", "last"] = Field(
+        default="random", description="Held out at random, or the last files of either label, which are other films."
+    )
+
+    @model_validator(mode="after")
+    def _keras_ranks_reach(self) -> Self:
+        if self.ranks == "keras" and (self.vocabulary_size > KERAS_RANKS + RESERVED_IDS or self.tokeniser != "keras"):
+            raise ValueError(
+                f"ranks=keras needs tokeniser=keras and a vocabulary_size of at most {KERAS_RANKS + RESERVED_IDS}; "
+                "choose ranks=counted"
+            )
+        return self
