@@ -1,31 +1,33 @@
 """`python -m app`: the service, with the settings of the environment."""
 
-import logging
-import math
-import resource
 import signal
 import sys
 
-import uvicorn
-from uvicorn.supervisors import Multiprocess
-
-from app import logs
-from app.errors import SettingsError
-from app.server import Protocol, bind
-from app.settings import read_settings
-
 # In which a process that is to take the place of another (SIGHUP) has to be ready.
 LOADING_SECONDS = 60
-
-logger = logging.getLogger("app")
 
 
 def main() -> None:
     """Serve until the process is told to end, and answer what was begun.
 
     Raises:
-        SystemExit: the service cannot run with these settings.
+        SystemExit: the service cannot run with these settings, or was told to end before it began.
     """
+    # The first process of a container ends by no signal that it does not handle, and the imports take a second.
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, lambda *_: sys.exit())
+    import logging
+    import math
+    import resource
+
+    import uvicorn
+
+    from app import logs
+    from app.errors import SettingsError
+    from app.server import Protocol, bind
+    from app.settings import read_settings
+    from app.supervisor import Supervisor
+
     try:
         settings = read_settings()
         logs.configure(settings.log_level)
@@ -35,7 +37,7 @@ def main() -> None:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection is an open file
     host, port, *_ = bound.getsockname()
-    logger.info("listening", extra={"host": host, "port": port, "workers": settings.workers})
+    logging.getLogger("app").info("listening", extra={"host": host, "port": port, "workers": settings.workers})
     config = uvicorn.Config(
         "app.main:create_app",
         factory=True,
@@ -49,11 +51,9 @@ def main() -> None:
     )
     with bound:
         if settings.workers > 1:
-            Multiprocess(config, [bound]).run()
+            Supervisor(config, [bound]).run()
         else:
-            for ending in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(ending, lambda *_: None)  # uvicorn sends it once more, when all is answered
-            uvicorn.Server(config).run([bound])
+            uvicorn.Server(config).run([bound])  # which sends the signal once more, when all is answered
 
 
 if __name__ == "__main__":

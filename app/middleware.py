@@ -4,6 +4,7 @@ import logging
 import random
 import time
 from collections.abc import Mapping
+from http import HTTPStatus
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -11,6 +12,8 @@ from app.errors import INTERNAL_ERROR, ClientLeftError, InternalError, RequestEr
 from app.logs import begin_request
 
 REQUEST_ID_HEADER = b"x-request-id"
+# Asked every few seconds by who watches the service: logged only when something is amiss, or with all details.
+WATCHED_PATHS = frozenset({"/livez", "/readyz"})
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +54,9 @@ class RequestLog:
                 raise  # the answer has begun: only the server can break it off
             await send_problem(InternalError(INTERNAL_ERROR), scope["path"], send_with_id)
         finally:
-            logger.info(
+            is_routine = status == HTTPStatus.OK and scope["path"] in WATCHED_PATHS
+            logger.log(
+                logging.DEBUG if is_routine else logging.INFO,
                 "answered" if status else "the client left before an answer",
                 extra={
                     "method": scope["method"],

@@ -58,7 +58,10 @@ def test_it_serves_until_it_is_told_to_end(port: int, workers: str, monkeypatch:
     statuses: list[int] = []
     ending = threading.Thread(target=_end_when_alive, args=[port, statuses])
     ending.start()
-    main()
+    try:
+        main()
+    except SystemExit as ended:
+        assert ended.code is None
     ending.join(SECONDS)
     assert statuses == [200]
     with pytest.raises(httpx.ConnectError):

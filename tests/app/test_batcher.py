@@ -44,7 +44,7 @@ class Engine:
             raise RuntimeError("the engine failed")
         return np.array([[len(row), row[0]] for row in rows], np.float32)
 
-    async def let_through(self, batches: int = 1_000_000) -> None:
+    async def let_through(self, batches: int = 1000) -> None:
         """Let batches through, once everything that was asked is queued: the engine takes from the queue itself."""
         await settle()
         self._let_through.release(batches)
