@@ -1,10 +1,10 @@
 # make serve: the service on port 8000.  make training: what training needs.  make torch: PyTorch, which is optional.
-# make test: every test.
+# make test: every test but those of the deployment.  make docker-test: those, with Docker.
 # make lint: ruff and mypy.  make format: ruff, in place.  make lock: renew the pins.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: serve training torch test lint format lock clean
+.PHONY: serve training torch test docker-test lint format lock clean
 .DELETE_ON_ERROR:
 
 serve: .venv/serve
@@ -16,11 +16,14 @@ torch: .venv/training .venv/torch
 
 # The reports stay silent where the shares are reached, so that the last word is pytest's.
 test: .venv/test
-	$(BIN)/pytest --cov --cov-report=
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --cov --cov-report=
 	@$(BIN)/coverage report --show-missing --include='app/*,bundle/*' --fail-under=100 > coverage.txt \
 	    || { cat coverage.txt; exit 1; }
 	@$(BIN)/coverage report --show-missing --include='training/*' --fail-under=90 > coverage.txt \
 	    || { cat coverage.txt; exit 1; }
+
+docker-test: .venv/test
+	$(BIN)/pytest -m docker -ra tests/deploy
 
 lint: .venv/test
 	$(BIN)/ruff format --check .
