@@ -85,7 +85,8 @@ Two standard deviations of the seeds are the noise, as the published figure is o
 mean is above the published figure by more, **reached** where it is above or equal as shown, **reproduced** where it is
 below by no more, else **missed**. Letters are evaluated on all patterns of the recipe, as the sources do; reviews on
 the 25,000 test reviews, which are never trained on and select nothing. The validation accuracy is that of the network
-that came out, on what was held out of the training data.
+that came out, on what was held out of the training data. The seconds are those that the runs took on two cores, of
+the longest ones beside other work, which about doubles them.
 """
 
 
