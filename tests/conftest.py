@@ -1,5 +1,6 @@
 """What several packages' tests stand on: a small dataset, small bundles trained on it, and a real server of them."""
 
+import fcntl
 import os
 import socket
 import threading
@@ -74,12 +75,19 @@ SMALL_RECIPES = {
 
 
 @pytest.fixture(scope="session")
-def small_store(tmp_path_factory: pytest.TempPathFactory, reviews: Path) -> Store:
-    """A store with one bundle of each kind of recipe, trained briefly and with small networks."""
-    store = Store(tmp_path_factory.mktemp("models"))
-    for name, assignments in SMALL_RECIPES.items():
-        recipe = recipes.find(name).with_settings(assignments)
-        train(recipe, name, store, reviews, Console(quiet=True))
+def small_store(tmp_path_factory: pytest.TempPathFactory, reviews: Path, worker_id: str) -> Store:
+    """A store with one bundle of each kind of recipe, trained briefly and with small networks.
+
+    Processes that share the tests train each its part, one from the first recipe on, another from the last.
+    """
+    place = tmp_path_factory.getbasetemp()
+    store = Store((place if worker_id == "master" else place.parent) / "small-models")
+    store.root.mkdir(exist_ok=True)
+    for name, assignments in sorted(SMALL_RECIPES.items(), reverse=worker_id == "gw1"):
+        with (store.root.parent / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not store.versions(name):
+                train(recipes.find(name).with_settings(assignments), name, store, reviews, Console(quiet=True))
     return store
 
 
