@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +29,14 @@ from tests.conftest import SECONDS, serve
 def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BaseProcess:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return multiprocessing.current_process()
+
+
+@pytest.fixture
+def store(small_store: Store, tmp_path: Path) -> Store:
+    """A store of one model."""
+    store = Store(tmp_path / "models")
+    shutil.copytree(small_store.root / "sentiment", store.root / "sentiment")
+    return store
 
 
 @pytest.mark.usefixtures("parent")
@@ -70,12 +79,12 @@ def test_who_takes_the_place_of_the_first_waits_if_others_are_ready(parent: Base
 
 
 def test_one_that_is_not_first_answers_only_when_its_models_are_loaded(
-    small_store: Store, parent: BaseProcess, monkeypatch: pytest.MonkeyPatch
+    store: Store, parent: BaseProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = Turn(parent)
     first.end()
     monkeypatch.setattr(multiprocessing, "parent_process", lambda: parent)
-    with serve(Settings(models=small_store.root), loaded=False) as client:
+    with serve(Settings(models=store.root), loaded=False) as client:
         assert client.get("/readyz").status_code == 200
     first.close()
 
@@ -105,26 +114,28 @@ def _serve_with_workers(store: Store, log: Path, port: int) -> Iterator[subproce
             assert process.wait(SECONDS) == 0
 
 
-def _loaders(log: Path) -> int:
-    """Return how many processes have loaded all models."""
+def _loaded(log: Path) -> int:
+    """Return how many models were loaded, by all processes together."""
     complete = log.read_text().rpartition("\n")[0]
     lines = [json.loads(line) for line in complete.splitlines() if line.startswith("{")]
-    return [line["message"] for line in lines].count("loaded") // 4
+    return [line["message"] for line in lines].count("loaded")
 
 
-def _ask_until(url: str, log: Path, loaders: int) -> set[int]:
-    """Ask over new connections until so many processes have loaded, and a little longer; return the statuses."""
+def _ask_until(url: str, log: Path, loaded: int) -> set[int]:
+    """Ask over new connections until so many models were loaded, and a little longer; return the statuses."""
     statuses, end = set(), time.monotonic() + SECONDS
-    while _loaders(log) < loaders:
+    while _loaded(log) < loaded:
         assert time.monotonic() < end
         statuses.add(_ask(url))
+        time.sleep(0.02)  # who loads needs the processor
     return statuses | {_ask(url) for _ in range(200)}
 
 
 def _ask(url: str) -> int:
     """Return the status, 0 if the process that had the connection was killed."""
     try:
-        return httpx.post(f"{url}/sentiment", json={"text": "good"}).status_code
+        # Without certificates, which would cost more than all the rest each time.
+        return httpx.post(f"{url}/sentiment", json={"text": "good"}, verify=False).status_code
     except httpx.TransportError:
         return 0
 
@@ -133,24 +144,25 @@ def test_one_that_is_told_to_end_loads_nothing_more(small_store: Store, tmp_path
     log = tmp_path / "log"
     with _serve_with_workers(small_store, log, find_free_port()):
         end = time.monotonic() + SECONDS
-        while not _loaders(log):
+        while not _loaded(log):
             assert time.monotonic() < end
             time.sleep(0.01)
-    assert _loaders(log) == 1
+    assert 1 <= _loaded(log) < len(small_store.names())
 
 
-def test_two_processes_answer_on_one_port_and_never_before_they_are_ready(small_store: Store, tmp_path: Path) -> None:
+def test_two_processes_answer_on_one_port_and_never_before_they_are_ready(store: Store, tmp_path: Path) -> None:
     port = find_free_port()
     url, log = f"http://127.0.0.1:{port}", tmp_path / "log"
-    with _serve_with_workers(small_store, log, port) as process:
+    with _serve_with_workers(store, log, port) as process:
         end = time.monotonic() + SECONDS
         statuses = set()
         while 200 not in statuses:
             assert time.monotonic() < end
             try:
-                statuses.add(httpx.get(f"{url}/readyz").status_code)
+                statuses.add(httpx.get(f"{url}/readyz", verify=False).status_code)
             except httpx.TransportError:
                 pass
+            time.sleep(0.02)
         assert statuses <= {200, 503}
         assert _ask_until(url, log, 2) == {200}
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()

@@ -5,10 +5,11 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
@@ -20,6 +21,7 @@ import pytest
 from numpy.typing import NDArray
 
 from app.batcher import Batcher, Row
+from app.engine import Engine, load_engine
 from app.main import create_app
 from app.routes.prediction import DEADLINE_HEADER, DRAINED_LIMITS, _unless_client_leaves
 from app.settings import Settings
@@ -76,8 +78,21 @@ def models() -> list[str]:
     return ["sentiment"]
 
 
+@pytest.fixture(scope="module")
+def load(small_store: Store) -> Callable[[str], Engine]:
+    """A function that compiles a model of the small store once for all services of this module."""
+    return cache(lambda name: load_engine(small_store.open(name)))
+
+
 @pytest.fixture
-def blocked(small_store: Store, tmp_path: Path, models: list[str]) -> Iterator[Blocked]:
+def blocked(
+    small_store: Store,
+    tmp_path: Path,
+    models: list[str],
+    load: Callable[[str], Engine],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Blocked]:
+    monkeypatch.setattr("app.engine.load_engine", lambda bundle, _: load(bundle.manifest.name))
     for name in models:
         shutil.copytree(small_store.root / name, tmp_path / name)
     app = create_app(Settings(models=tmp_path, max_batch=4, max_queue=4, engine_workers=1))
