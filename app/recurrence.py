@@ -80,7 +80,8 @@ class _Rewriter:
                     return _MERGES[layer.merge_mode](name=layer.name)(list(outputs))
         outputs = layer(*args, **kwargs)
         if type(layer) is layers.Embedding:
-            self._lookups[id(outputs)] = args[0], layer.embeddings.numpy()
+            # Not its weights, which may be of 8 bits.
+            self._lookups[id(outputs)] = args[0], layer(np.arange(layer.input_dim)).numpy()
         return outputs
 
     def _replace(

@@ -1,10 +1,8 @@
 """The review tokenisers: text to the padded word ids of a sentiment network."""
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Annotated, Literal
 
 import numpy as np
@@ -24,6 +22,13 @@ MARKUP: Literal["</?[a-z][^<>]*>"] = "</?[a-z][^<>]*>"
 # ellipsis of any length, and the smileys :) :( ;) with or without a nose.
 WORDS: Literal[r"\d+/\d+|[^\W_]+(?:'[^\W_]+)*|[!?]|\.\.+|[:;]-?[()]"] = (
     r"\d+/\d+|[^\W_]+(?:'[^\W_]+)*|[!?]|\.\.+|[:;]-?[()]"
+)
+
+
+# The same with ratings such as "3.5/10", the possessive "'s" apart from its word, stars, and the marks that tell
+# sentences and asides apart.
+TOKENS: Literal[r"\d+(?:\.\d+)?/\d+|[^\W_]+(?:'(?!s\b)[^\W_]+)*|'s\b|[!?]|\.\.+|[:;]-?[()]|\*+|[.,:;()\"]"] = (
+    r"\d+(?:\.\d+)?/\d+|[^\W_]+(?:'(?!s\b)[^\W_]+)*|'s\b|[!?]|\.\.+|[:;]-?[()]|\*+|[.,:;()\"]"
 )
 
 
@@ -70,6 +75,39 @@ class WordTokeniser(BaseModel):
         return words.findall(_MARKUP.sub(" ", straight))
 
 
+class TokenTokeniser(BaseModel):
+    """The splitting for language models: words in their case and every mark between them.
+
+    Markup becomes a space; the typographic apostrophe becomes the straight one. A word in capitals is emphasised, but
+    not where all of a text is in capitals, which becomes lower case. A vocabulary has words in lower case, and those in
+    capitals that are frequent so; what it has not is looked up in lower case, and then by its ending.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["tokens"] = "tokens"
+    apostrophe: Literal["\N{RIGHT SINGLE QUOTATION MARK}"] = "\N{RIGHT SINGLE QUOTATION MARK}"
+    pattern: Literal[r"\d+(?:\.\d+)?/\d+|[^\W_]+(?:'(?!s\b)[^\W_]+)*|'s\b|[!?]|\.\.+|[:;]-?[()]|\*+|[.,:;()\"]"] = (
+        TOKENS
+    )
+    markup: Literal["</?[a-zA-Z][^<>]*>"] = "</?[a-zA-Z][^<>]*>"
+    longest_ending: Literal[4] = 4
+
+    def split(self, text: str) -> list[str]:
+        """Return the words and marks of a text, in order."""
+        plain = _MARKUP_OF_ANY_CASE.sub(" ", text).replace(self.apostrophe, "'")
+        return _TOKENS.findall(plain.lower() if plain.isupper() else plain)
+
+    def fold(self, token: str) -> str:
+        """Return the form of a word that a vocabulary can have: in capitals if it is so, else in lower case."""
+        return token if len(token) > 1 and token.isupper() else token.lower()
+
+    def endings(self, token: str) -> list[str]:
+        """Return what a vocabulary can have for words it has not, the longest ending first: `~ness` of `oddness`."""
+        lower = token.lower()
+        return [f"~{lower[-length:]}" for length in range(min(self.longest_ending, len(lower)), 0, -1)]
+
+
 _FILTERS_TO_SPACES = bytes.maketrans(KERAS_FILTERS.encode(), b" " * len(KERAS_FILTERS))
 _MARKUP = re.compile(MARKUP)
 _WORDS = re.compile(WORDS)
@@ -80,9 +118,12 @@ _WORDS_OF_ASCII = re.compile(
     re.ASCII,
 )
 
+_MARKUP_OF_ANY_CASE = re.compile("</?[a-zA-Z][^<>]*>")
+_TOKENS = re.compile(TOKENS)
+
 RESERVED_IDS = 4  # padding, start, unknown word, and one that the Keras coding leaves out
 
-Tokeniser = Annotated[KerasTokeniser | WordTokeniser, Field(discriminator="kind")]
+Tokeniser = KerasTokeniser | WordTokeniser | TokenTokeniser
 
 
 class ReviewPreprocessing(BaseModel):
@@ -95,7 +136,7 @@ class ReviewPreprocessing(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["reviews"] = "reviews"
-    tokeniser: Tokeniser
+    tokeniser: Annotated[Tokeniser, Field(discriminator="kind")]
     vocabulary_file: Literal["vocabulary.txt"] = "vocabulary.txt"
     vocabulary_size: int = Field(ge=5, description="Number of ids, the four reserved ones included.")
     length: int = Field(ge=1, le=10_000, description="Time steps of the network, in ids.")
@@ -127,14 +168,16 @@ class ReviewCodec:
         """
         self.preprocessing = preprocessing
         self.vocabulary = tuple(vocabulary)
-        self._ids = {word: rank + preprocessing.rank_offset for rank, word in enumerate(self.vocabulary, 1)}
+        ids = {word: rank + preprocessing.rank_offset for rank, word in enumerate(self.vocabulary, 1)}
         expected = preprocessing.vocabulary_size - RESERVED_IDS
-        if len(self.vocabulary) != expected or len(self._ids) != expected:
+        if len(self.vocabulary) != expected or len(ids) != expected:
             raise ManifestError(
-                f"the vocabulary has {len(self.vocabulary)} words, {len(self._ids)} of them distinct; "
+                f"the vocabulary has {len(self.vocabulary)} words, {len(ids)} of them distinct; "
                 f"vocabulary_size {preprocessing.vocabulary_size} needs "
                 f"{expected} distinct words: train the bundle again"
             )
+        kind = _FoldedIds if isinstance(preprocessing.tokeniser, TokenTokeniser) else _Ids
+        self._ids = kind(ids, preprocessing)
 
     def encode(self, text: str) -> EncodedReview:
         """Return the ids of a review: the start id and the words, cut on the left to `length` ids."""
@@ -142,7 +185,7 @@ class ReviewCodec:
         words = constants.tokeniser.split(text)
         used = words[-constants.length :]
         ids: list[int] = [constants.start_id] if len(words) < constants.length else []
-        ids.extend(map(self._ids.get, used, repeat(constants.unknown_id)))
+        ids.extend(map(self._ids.__getitem__, used))
         return EncodedReview(np.array(ids, np.int32), len(used), len(words) - len(used))
 
     def pad(self, reviews: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:
@@ -154,9 +197,29 @@ class ReviewCodec:
         return padded
 
 
-def rank_words(tokeniser: KerasTokeniser | WordTokeniser, texts: Iterable[str]) -> list[str]:
-    """Return the words of the texts by falling frequency, the ones seen first before others as frequent."""
-    counts: Counter[str] = Counter()
-    for text in texts:
-        counts.update(tokeniser.split(text))
-    return [word for word, _ in counts.most_common()]
+class _Ids(dict[str, int]):
+    """The ids of words; what has none is unknown, and not remembered."""
+
+    def __init__(self, ids: dict[str, int], preprocessing: ReviewPreprocessing) -> None:
+        super().__init__(ids)
+        self._unknown_id = preprocessing.unknown_id
+
+    def __missing__(self, word: str) -> int:
+        return self._unknown_id
+
+
+class _FoldedIds(_Ids):
+    """The ids of words in any case: of a word as it stands, in lower case, or of its longest ending."""
+
+    def __init__(self, ids: dict[str, int], preprocessing: ReviewPreprocessing) -> None:
+        # The beginning of a sentence is so frequent that it is found at once.
+        begun = {word.capitalize(): id_ for word, id_ in ids.items() if word == word.lower()}
+        super().__init__(begun | ids, preprocessing)
+        assert isinstance(preprocessing.tokeniser, TokenTokeniser)
+        self._tokeniser = preprocessing.tokeniser
+
+    def __missing__(self, word: str) -> int:
+        for form in (word.lower(), *self._tokeniser.endings(word)):
+            if form in self:
+                return self[form]
+        return self._unknown_id

@@ -62,6 +62,19 @@ def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_reviews(tmp_path_factory.mktemp("data") / "aclImdb")
 
 
+# Of teacher and student alike, which so have one language model.
+TUNED = (
+    "units=4",
+    "epochs=2",
+    "batch_size=4",
+    "adversarial=none",
+    "language.passes=2",
+    "language.batch_size=4",
+    "language.steps=5",
+    "language.sample=8",
+    "language.checkpoint_steps=20",
+)
+
 # One recipe of each kind, and what makes it small.
 SMALL_RECIPES = {
     "next-letter": ["units=8", "features=8", "epochs=1", "short_run_copies=1"],
@@ -69,7 +82,13 @@ SMALL_RECIPES = {
     "alphabet-stateful": ["units=4", "epochs=2", "length=6"],
     "alphabet-variable-length": ["units=4", "epochs=1", "examples=50", "batch_size=10", "steps_per_call=1"],
     "stacked": ["units=4", "further_units=[3, 2]", "epochs=1"],
-    "sentiment": ["units=4", "embedding=4", "epochs=2", "length=40", "batch_size=4"],
+    "sentiment": [
+        "vocabulary_size=40",
+        "endings=8",
+        "length=40",
+        "embedding=4",
+        *(f"{network}.{setting}" for network in ("teacher", "student") for setting in TUNED),
+    ],
     "imdb-500": ["units=4", "embedding=4", "epochs=1", "length=48", "batch_size=4"],
 }
 
@@ -87,7 +106,8 @@ def small_store(tmp_path_factory: pytest.TempPathFactory, reviews: Path, worker_
         with (store.root.parent / f"{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not store.versions(name):
-                train(recipes.find(name).with_settings(assignments), name, store, reviews, Console(quiet=True))
+                recipe = recipes.find(name).with_settings(assignments)
+                train(recipe, name, store, reviews, Console(quiet=True), runs=store.root.parent / "runs")
     return store
 
 

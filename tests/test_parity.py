@@ -20,7 +20,7 @@ from tests import cell
 from training import conversion, networks
 from training.coding import make_letter_codec
 from training.recipes import RECIPES, Recipe
-from training.settings import PLAIN_LETTERS, PLAIN_STACK, LetterSettings, ReviewSettings
+from training.settings import PLAIN_LETTERS, PLAIN_STACK, LetterSettings, ReviewSettings, Settings, StagedSettings
 
 TOLERANCE = 1e-5
 ROWS = 4  # of every batch: for another number Keras traces a network again, which takes a second
@@ -77,9 +77,11 @@ KINDS: dict[str, LetterSettings | ReviewSettings] = {
 STATEFUL = {"stacked": STACKED, "features, other activations": {"features": 4, "activation": "softsign"}}
 
 
-def architecture(settings: LetterSettings | ReviewSettings) -> dict[str, object]:
+def architecture(settings: Settings) -> dict[str, object]:
     """Return what a network is made of, without the sizes."""
-    made_of = settings.model_dump(include=set(PLAIN_STACK) | {"bidirectional"})
+    if isinstance(settings, StagedSettings):
+        settings = settings.network(settings.student)
+    made_of: dict[str, object] = settings.model_dump(include=set(PLAIN_STACK) | {"bidirectional"})
     made_of |= {"reads": type(settings), "stacked": bool(settings.further_units)}
     if isinstance(settings, LetterSettings):
         made_of |= {"layout": settings.layout, "features": bool(settings.features)}

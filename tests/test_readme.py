@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import SMALL_RECIPES
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```sh\n(.*?)```\n(?:\n```json\n(.*?)```)?", README, re.DOTALL)
@@ -21,7 +23,10 @@ ASKED = [(command.strip(), answer) for command, answer in BLOCKS if command.star
 TYPED = [line for command, _ in BLOCKS if not command.startswith("curl") for line in command.splitlines()]
 
 # What a test adds to a command, so that it is over soon.
-SHORTER = {"train next-letter": " --set epochs=1", "train sentiment": " --set epochs=1 --set length=20"}
+SHORTER = {
+    "train next-letter": " --set epochs=1",
+    "train sentiment": "".join(f" --set {assignment}" for assignment in SMALL_RECIPES["sentiment"]),
+}
 NOT_RUN_AGAIN = {"make test"}  # it is what runs this
 
 

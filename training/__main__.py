@@ -16,8 +16,9 @@ from bundle.errors import BundleError
 from bundle.manifest import check_name
 from bundle.store import Bundle, Store, open_bundle
 from training import recipes
-from training.errors import TrainingError
+from training.errors import RecipeError, TrainingError
 from training.results import HELD_OUT, RESULTS, Results, find_missing, find_own_figure
+from training.settings import STAGES, StagedSettings
 
 DataOption = Annotated[
     Path | None,
@@ -71,14 +72,28 @@ def train(
         Path | None, typer.Option("--from", metavar="BUNDLE", help="Start from the weights of this bundle's folder.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="The same as --set seed=SEED.")] = None,
+    stages: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STAGE,...",
+            help=f"Of a recipe trained in stages: run these of {', '.join(STAGES)}, and what they need, and publish "
+            "nothing.",
+        ),
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="The folder of what stages leave, from which they go on.")] = Path("runs"),
 ) -> None:
     """Train a recipe and publish the model as the next version of its bundle."""
     with _clear_errors("; nothing was published"):
         seeds = [] if seed is None else [f"seed={seed}"]
         chosen = recipes.find(recipe).with_settings([*(assignments or []), *seeds])
+        if stages is not None:
+            if name is not None or start is not None:
+                raise RecipeError("with --stages nothing is published; leave --name and --from out")
+            _import("pipeline").run_stages(chosen, _read_stages(chosen, stages), data, console, runs)
+            return
         published_as = check_name(recipe if name is None else name)
         begun = open_bundle(start) if start else None
-        bundle = _import("pipeline").train(chosen, published_as, Store(models), data, console, begun)
+        bundle = _import("pipeline").train(chosen, published_as, Store(models), data, console, begun, runs)
     _tell_published(bundle, chosen)
 
 
@@ -92,11 +107,13 @@ def evaluate(
         bundle = open_bundle(folder)
         evaluation, sha256 = _import("pipeline").evaluate_bundle(bundle, data, console)
     recorded = {name: value for name, value in bundle.manifest.metrics.items() if name != HELD_OUT}
+    # One that was published by an older release may have fewer.
+    measured = {name: value for name, value in evaluation.metrics.items() if name in recorded}
     _print_metrics(evaluation.metrics, recorded, "manifest")
     console.print(f"{len(evaluation.labels):,} examples")
     if sha256 != bundle.manifest.dataset.sha256:
         console.print("These are not the data of the manifest, so the figures may differ from it.")
-    elif _format(evaluation.metrics) != _format(recorded):
+    elif _format(measured) != _format(recorded):
         console.print("The same data give other figures than the manifest records.", style="red")
         raise typer.Exit(1)
     else:
@@ -169,10 +186,19 @@ def report(
         raise typer.Exit(1)
 
 
+def _read_stages(recipe: recipes.Recipe, text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if not isinstance(recipe.settings, StagedSettings):
+        raise RecipeError(f"{recipe.name} is trained in one go; leave --stages out")
+    if unknown := [name for name in names if name not in STAGES]:
+        raise RecipeError(f"{', '.join(unknown)} is no stage; there are: {', '.join(STAGES)}")
+    return names
+
+
 def _import(module: str) -> ModuleType:
     """Import a module with TensorFlow, which takes seconds, only once the command is known to make sense."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user's Keras is set to
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # whatever the user's keras.json has
     return importlib.import_module(f"training.{module}")
 
 

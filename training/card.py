@@ -13,7 +13,7 @@ from bundle.reviews import ReviewPreprocessing
 from training.evaluate import Evaluation, roc_curve
 from training.fit import History
 from training.recipes import Recipe
-from training.settings import StackSettings, TrainingSettings
+from training.settings import StackSettings, TrainingSettings, flatten
 
 LEARNING_CURVE = "learning-curve.png"
 CONFUSION_MATRIX = "confusion-matrix.png"
@@ -32,13 +32,14 @@ Of a review longer than {length} words and marks, the last {length} are read."""
 }
 
 
-def plot_learning_curve(history: History, path: Path) -> None:
-    """Plot loss and accuracy by epoch, of the training and, where there is one, the held-out part."""
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+def plot_learning_curve(history: History, path: Path, per_epoch: int = 1) -> None:
+    """Plot loss and, where it was measured, accuracy, of the training and the held-out part; so often in an epoch."""
+    metrics = [metric for metric in ("loss", "accuracy") if {metric, f"val_{metric}"} & history.keys()]
+    figure = Figure(figsize=(4.5 * len(metrics), 3.6), layout="constrained")
+    for axes, metric in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True):
         for name, label in ((metric, "training"), (f"val_{metric}", "held out")):
             if name in history:
-                epochs = np.arange(1, len(history[name]) + 1)
+                epochs = np.arange(1, len(history[name]) + 1) / per_epoch
                 axes.plot(epochs, history[name], label=label, marker="o" if len(epochs) <= 20 else None)
         axes.set(xlabel="epoch", ylabel=f"{metric} (nats)" if metric == "loss" else metric)
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -79,13 +80,14 @@ def plot_roc_curve(evaluation: Evaluation, path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
-def write_card(folder: Path, recipe: Recipe, description: Description, parameters: int, seconds: float) -> None:
-    """Write the model card of a bundle whose plots are in the folder already."""
-    fields = type(recipe.settings).model_fields
+def write_card(
+    folder: Path, recipe: Recipe, description: Description, parameters: int, seconds: float, analysis: str
+) -> None:
+    """Write the model card of a bundle whose plots are in the folder already; `analysis` is Markdown or empty."""
     is_converted = "converted" in description.recipe
     settings = "\n".join(
-        f"| `{name}` | {value if value is not None else '-'} | {(fields[name].description or '').replace('|', '/')} |"
-        for name, value in recipe.settings.model_dump(mode="json").items()
+        f"| `{name}` | {value if value is not None else '-'} | {meaning.replace('|', '/')} |"
+        for name, (value, meaning) in flatten(recipe.settings).items()
         if not (is_converted and name in TrainingSettings.model_fields.keys() - StackSettings.model_fields)
     )
     figures = "\n".join(
@@ -113,6 +115,7 @@ On {dataset.test_examples:,} examples ({_tested_on(recipe, description)}):
 
 Check them with `python -m training evaluate models/{description.name}/<version>`.
 
+{analysis}
 ## Use and limits
 
 {_INTENDED_USE[description.task].format(length=description.preprocessing.length)}

@@ -1,5 +1,7 @@
 """What networks are trained and evaluated on: the codecs of recipes, and examples coded by them."""
 
+from collections import Counter
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,7 +13,15 @@ from rich.progress import track
 
 from bundle.letters import ALPHABET, LetterCodec
 from bundle.manifest import Dataset
-from bundle.reviews import RESERVED_IDS, KerasTokeniser, ReviewCodec, ReviewPreprocessing, WordTokeniser, rank_words
+from bundle.reviews import (
+    RESERVED_IDS,
+    KerasTokeniser,
+    ReviewCodec,
+    ReviewPreprocessing,
+    Tokeniser,
+    TokenTokeniser,
+    WordTokeniser,
+)
 from bundle.store import read_vocabulary
 from training import alphabet, imdb
 from training.fit import Examples
@@ -19,7 +29,7 @@ from training.settings import LetterSettings, ReviewSettings
 
 KERAS_WORDS = Path(__file__).parent / "keras_words.txt"
 
-_TOKENISERS: dict[str, KerasTokeniser | WordTokeniser] = {"keras": KerasTokeniser(), "words": WordTokeniser()}
+_TOKENISERS: dict[str, Tokeniser] = {"keras": KerasTokeniser(), "words": WordTokeniser(), "tokens": TokenTokeniser()}
 
 
 def make_letter_codec(settings: LetterSettings) -> LetterCodec:
@@ -57,9 +67,36 @@ def learn_review_codec(settings: ReviewSettings, texts: list[str], console: Cons
     """Return the codec of a recipe that is trained on these texts."""
     if settings.ranks == "keras":
         return make_review_codec(settings, read_vocabulary(KERAS_WORDS))
+    tokeniser = _TOKENISERS[settings.tokeniser]
+    counts = count_words(tokeniser, track(texts, "Counting words", console=console))
     return make_review_codec(
-        settings, rank_words(_TOKENISERS[settings.tokeniser], track(texts, "Ranking words", console=console))
+        settings, choose_words(tokeniser, counts, settings.vocabulary_size - RESERVED_IDS, settings.endings)
     )
+
+
+def count_words(tokeniser: Tokeniser, texts: Iterable[str]) -> Counter[str]:
+    """Return how often the texts have each word that a vocabulary can have, the ones seen first before others."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(tokeniser.split(text))
+    if not isinstance(tokeniser, TokenTokeniser):
+        return counts
+    folded: Counter[str] = Counter()
+    for word, count in counts.items():
+        folded[tokeniser.fold(word)] += count
+    return folded
+
+
+def choose_words(tokeniser: Tokeniser, counts: Counter[str], size: int, endings: int) -> list[str]:
+    """Return the most frequent of counted words, and behind them so many endings, the most frequent of the others'."""
+    ranked = [word for word, _ in counts.most_common()]
+    if not isinstance(tokeniser, TokenTokeniser):
+        return ranked[:size]
+    ended: Counter[str] = Counter()
+    for word in ranked[size - endings :]:
+        for ending in tokeniser.endings(word):
+            ended[ending] += counts[word]
+    return ranked[: size - endings] + [ending for ending, _ in ended.most_common(endings)]
 
 
 def make_review_codec(settings: ReviewSettings, ranked: list[str]) -> ReviewCodec:
@@ -97,4 +134,9 @@ def code_reviews(codec: ReviewCodec, reviews: tuple[imdb.Review, ...], what: str
 
 def code_texts(codec: ReviewCodec, texts: list[str], what: str, console: Console) -> NDArray[np.int32]:
     """Return the ids of texts, int32 [texts, length]; `what` is told meanwhile."""
-    return codec.pad([codec.encode(text).ids for text in track(texts, what, console=console)])
+    return codec.pad(code_each(codec, texts, what, console))
+
+
+def code_each(codec: ReviewCodec, texts: list[str], what: str, console: Console) -> list[NDArray[np.int32]]:
+    """Return the ids of each text, int32 [ids]; `what` is told meanwhile."""
+    return [codec.encode(text).ids for text in track(texts, what, console=console)]

@@ -17,6 +17,10 @@ class DataError(TrainingError):
     """The dataset cannot be had, or is not laid out as expected."""
 
 
+class CheckpointError(TrainingError):
+    """What a training has left cannot be gone on from."""
+
+
 class ResultsError(TrainingError):
     """The results file holds what is no recorded run."""
 

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from training.calibration import calibration_error
 from training.errors import DivergedError
 from training.fit import Examples
 
@@ -26,7 +27,7 @@ def evaluate(network: keras.Model, examples: Examples) -> Evaluation:
     """Run a network over all examples.
 
     The metrics are `accuracy`, `loss` (mean negative log likelihood, in nats) and, of two classes, `auc`
-    (area under the ROC curve).
+    (area under the ROC curve) and `calibration_error` (the expected one).
 
     Raises:
         DivergedError: the network answers with no numbers.
@@ -48,6 +49,7 @@ def evaluate(network: keras.Model, examples: Examples) -> Evaluation:
     if two_classes:
         false_positives, true_positives = roc_curve(labels, probabilities[:, 1])
         metrics["auc"] = float(np.trapezoid(true_positives, false_positives))
+        metrics["calibration_error"] = calibration_error(probabilities.max(axis=1), answers == labels)
     return Evaluation(labels, answers, probabilities, metrics)
 
 

@@ -10,7 +10,7 @@ from bundle.store import Bundle, Store, hash_file, read_vocabulary
 from training import alphabet, coding, conversion, networks, pipeline
 from training.errors import ConversionError
 from training.recipes import Recipe
-from training.settings import PLAIN_LETTERS, PLAIN_STACK, LetterSettings, ReviewSettings
+from training.settings import PLAIN_LETTERS, PLAIN_STACK, LetterSettings, ReviewSettings, StagedSettings
 
 
 def import_bundle(
@@ -34,12 +34,15 @@ def import_bundle(
         DataError, OSError: see `pipeline.train`.
     """
     state = pipeline.import_torch_network().read_state(path)
+    settings = recipe.settings
+    if isinstance(settings, StagedSettings):
+        raise ConversionError(f"{recipe.name} pools what its LSTM gives; choose a recipe of an LSTM and a linear layer")
     # Masked as well: the last state behind packed sequences is that behind the steps that are no padding.
-    plain = _plain(recipe.settings) | {"mask_padding": recipe.settings.mask_padding}
-    if wrong := recipe.settings.differences(**plain):
+    plain = _plain(settings) | {"mask_padding": settings.mask_padding}
+    if wrong := settings.differences(**plain):
         raise ConversionError(f"a network of nn.LSTM and a linear layer cannot be the recipe's; set {wrong}")
     with store.stage(name) as folder:
-        trained = _convert(state, recipe.settings, vocabulary, source, console)
+        trained = _convert(state, settings, vocabulary, source, console)
         origin: dict[str, JsonValue] = {"converted": {"file": path.name, "sha256": hash_file(path)}}
         return pipeline.publish(trained, recipe, name, store, folder, 0, origin)
 
@@ -90,4 +93,5 @@ def _convert(
     network = networks.build_review_network(settings, words.preprocessing)
     conversion.to_keras(state, network)
     data = coding.load_reviews(source, console)
-    return pipeline.Trained(network, words, {}, *coding.describe_reviews(words, data, 0, console))
+    tested = coding.describe_reviews(words, data, 0, console)
+    return pipeline.Trained(network, words, {}, *tested, reviews=data.test)

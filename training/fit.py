@@ -22,6 +22,9 @@ _LOSSES = {
     "squared-error": (keras.losses.mean_squared_error, keras.losses.mean_squared_error),
 }
 
+# A step compiled by XLA is also deterministic, which the separate operations of TensorFlow are not.
+COMPILES = keras.backend.backend() != "torch"
+
 _REPORTS = 20  # of a training on the screen: bars for so many epochs, or so many lines for more
 
 History = dict[str, list[float]]
@@ -29,23 +32,14 @@ History = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs of a network and the class of each, or in training of two classes the probability of the second.
-
-    Labels are int32 or float32 [examples].
-    """
+    """Inputs of a network, and the class of each, int32 [examples]."""
 
     inputs: NDArray[np.float32] | NDArray[np.int32]
-    labels: NDArray[np.int32] | NDArray[np.float32]
+    labels: NDArray[np.int32]
 
     def take(self, indices: NDArray[np.intp]) -> "Examples":
         """Return the examples at these indices, in their order."""
         return Examples(self.inputs[indices], self.labels[indices])
-
-    def join(self, others: "Examples") -> "Examples":
-        """Return these examples and then the others."""
-        return Examples(
-            np.concatenate([self.inputs, others.inputs]), np.concatenate([self.labels, others.labels], dtype=np.float32)
-        )
 
 
 def split_randomly(count: int, share: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -75,15 +69,13 @@ def fit(
     A stateful network starts every epoch from a state of zeros.
     """
     classes = network.output_shape[-1]
-    two_classes = classes == 1
     # A second model of the same layers is compiled, so that the network is saved without its optimiser.
     model = keras.Model(network.inputs, network.outputs)
     model.compile(
         optimizer=_make_optimiser(settings, len(training.labels)),
         loss=_make_loss(settings.loss, classes),
-        metrics=[keras.metrics.MeanMetricWrapper(_agree, "accuracy") if two_classes else "accuracy"],
-        # A step compiled by XLA is also deterministic, which the separate operations of TensorFlow are not.
-        jit_compile=True,
+        metrics=["accuracy"],
+        jit_compile=COMPILES,
         steps_per_execution=settings.steps_per_call,
     )
     stateful = [layer for layer in network.layers if getattr(layer, "stateful", False)]
@@ -96,7 +88,7 @@ def fit(
     has_bars = settings.epochs <= _REPORTS
     if not has_bars and keras.config.is_interactive_logging_enabled():
         callbacks.append(_Reports(settings.epochs))
-    with _interrupted_between_steps() as interruption:
+    with interrupted_between_steps() as interruption:
         history = model.fit(
             training.inputs,
             training.labels,
@@ -141,7 +133,7 @@ class _Interruption(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
 
 
 @contextmanager
-def _interrupted_between_steps() -> Iterator[_Interruption]:
+def interrupted_between_steps() -> Iterator[_Interruption]:
     """Keep Ctrl-C from breaking into a step: what TensorFlow's threads still write to would be freed under them."""
     interruption = _Interruption()
     previous = signal.getsignal(signal.SIGINT)
@@ -178,9 +170,3 @@ def _make_loss(
         return of_many(ops.one_hot(ops.reshape(ops.cast(labels, "int32"), (-1,)), classes), probabilities)
 
     return compute
-
-
-def _agree(labels: keras.KerasTensor, probabilities: keras.KerasTensor) -> keras.KerasTensor:
-    """Return whether label and answer fall on the same side; that of Keras takes no label between 0 and 1."""
-    truths = ops.reshape(ops.cast(labels, probabilities.dtype), ops.shape(probabilities))
-    return ops.equal(truths >= 0.5, probabilities >= 0.5)

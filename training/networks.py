@@ -25,9 +25,14 @@ def build_stateful_letter_network(settings: LetterSettings, codec: LetterCodec) 
     return _read_letters(settings, codec, keras.Input(batch_shape=(1, 1, 1), name="letter"), None)
 
 
-def build_review_network(settings: ReviewSettings, preprocessing: ReviewPreprocessing) -> keras.Model:
-    """Return a network from int32 [batch, length] to the probability of positive, float32 [batch, 1]."""
-    inputs = keras.Input((preprocessing.length,), dtype="int32", name="ids")
+def build_review_network(
+    settings: ReviewSettings, preprocessing: ReviewPreprocessing, any_length: bool = False
+) -> keras.Model:
+    """Return a network from int32 [batch, length] to the probability of positive, float32 [batch, 1].
+
+    For training it can have the same weights and read inputs of any length.
+    """
+    inputs = keras.Input((None if any_length else preprocessing.length,), dtype="int32", name="ids")
     words = layers.Embedding(preprocessing.vocabulary_size, settings.embedding)(inputs)
     words = layers.SpatialDropout1D(settings.embedding_dropout)(words)
     mask = ops.not_equal(inputs, preprocessing.padding_id) if settings.mask_padding else None
@@ -80,12 +85,6 @@ def _stack(
     return layers.Dropout(settings.output_dropout)(pooled)
 
 
-def add_word_dropout(network: keras.Model, share: float, unknown_id: int, seed: int) -> keras.Model:
-    """Return a network for training alone, of the same weights, that reads unknown words in place of some."""
-    inputs = keras.Input(network.input_shape[1:], dtype="int32")
-    return keras.Model(inputs, network(_WordDropout(share, unknown_id, seed)(inputs)))
-
-
 def _pool(states: keras.KerasTensor, mask: keras.KerasTensor) -> keras.KerasTensor:
     """Return mean and maximum of the states over the steps that are not padding, [batch, 2 * features].
 
@@ -96,19 +95,3 @@ def _pool(states: keras.KerasTensor, mask: keras.KerasTensor) -> keras.KerasTens
     mean = ops.sum(states * present, axis=1) / ops.sum(present, axis=1)
     maximum = ops.max(ops.where(is_present, states, _BELOW_ANY_STATE), axis=1)
     return ops.concatenate([mean, maximum], axis=-1)
-
-
-class _WordDropout(layers.Layer):  # type: ignore[misc]  # Keras has no types
-    """Replaces a random share of the words by the unknown word while training; padding and start stay."""
-
-    def __init__(self, share: float, unknown_id: int, seed: int) -> None:
-        super().__init__()
-        self.share = share
-        self.unknown_id = unknown_id
-        self.random = keras.random.SeedGenerator(seed)
-
-    def call(self, ids: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
-        if not training:
-            return ids
-        dropped = keras.random.uniform(ops.shape(ids), seed=self.random) < self.share
-        return ops.where(dropped & (ids > self.unknown_id), self.unknown_id, ids)

@@ -11,15 +11,16 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from training.errors import DataError
-from training.settings import ReviewSettings
+from training.settings import NgramSettings
 
 
 def soft_label(
-    settings: ReviewSettings,
+    settings: NgramSettings,
     split: Callable[[str], list[str]],
     labelled: Sequence[str],
     labels: NDArray[np.int32] | NDArray[np.float32],
     unlabelled: Sequence[str],
+    seed: int,
 ) -> NDArray[np.float32]:
     """Return the probability of label 1 for unlabelled texts, float32 [unlabelled], learnt from labelled ones.
 
@@ -32,8 +33,8 @@ def soft_label(
         tokenizer=split,
         token_pattern=None,
         lowercase=False,
-        ngram_range=(1, settings.teacher_ngram),
-        min_df=settings.teacher_reviews,
+        ngram_range=(1, settings.longest),
+        min_df=settings.fewest_reviews,
         binary=True,
         dtype=np.float32,
     )
@@ -45,7 +46,7 @@ def soft_label(
     of_label = [1 + np.asarray(counts[labels == label].sum(axis=0)).ravel() for label in (0, 1)]
     ratios = np.log((of_label[1] / of_label[1].sum()) / (of_label[0] / of_label[0].sum()))
     # The dual is the small problem here: far fewer reviews than n-grams.
-    classifier = LogisticRegression(C=settings.teacher_c, solver="liblinear", dual=True, random_state=settings.seed)
+    classifier = LogisticRegression(C=settings.c, solver="liblinear", dual=True, random_state=seed)
     classifier.fit(counts.multiply(ratios).tocsr(), labels)
     weighted = vectoriser.transform(unlabelled).multiply(ratios).tocsr()
     probabilities: NDArray[np.float32] = classifier.predict_proba(weighted)[:, 1].astype(np.float32)

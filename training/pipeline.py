@@ -3,7 +3,7 @@
 import importlib
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from types import ModuleType
 import keras
 import numpy as np
 import sklearn
-import tensorflow as tf
+from numpy.typing import NDArray
 from pydantic import JsonValue, ValidationError
 from rich.console import Console
 
@@ -20,20 +20,29 @@ from bundle.letters import LetterCodec
 from bundle.manifest import LABELS, Dataset, Description
 from bundle.reviews import ReviewCodec
 from bundle.store import MODEL_FILE, Bundle, Store, write_vocabulary
-from training import alphabet, card, coding, conversion, imdb, networks, ngrams
-from training.errors import ConversionError, DataError, MissingPackageError, RecipeError
+from training import alphabet, analysis, card, coding, conversion, imdb, networks
+from training.corpus import Corpus
+from training.errors import ConversionError, MissingPackageError, RecipeError
 from training.evaluate import Evaluation, evaluate
 from training.fit import Examples, History, fit, split_randomly
 from training.recipes import Recipe
 from training.results import HELD_OUT, Run
-from training.settings import LetterSettings, ReviewSettings
+from training.review_batches import predict
+from training.settings import LetterSettings, ReviewSettings, StagedSettings
+from training.stages import Stages
 
+RUNS = Path("runs")
 AGREEMENT = 1e-5  # between the answers of two frameworks
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A network in memory with all that its bundle will say of it."""
+    """A network in memory with all that its bundle will say of it.
+
+    `reviews` are those that a review network is tested on; `of_any_length` is the same network, if it can read less
+    than its whole length; `seconds` are those of stages, which may have been run long before; the history has
+    `reports_per_epoch`.
+    """
 
     network: keras.Model
     codec: LetterCodec | ReviewCodec
@@ -41,12 +50,24 @@ class Trained:
     test: Examples
     dataset: Dataset
     held_out: Examples | None = None  # of the training data
+    reviews: tuple[imdb.Review, ...] = ()
+    of_any_length: keras.Model | None = None
+    seconds: float | None = None
+    reports_per_epoch: int = 1
 
 
 def train(
-    recipe: Recipe, name: str, store: Store, source: Path | None, console: Console, start: Bundle | None = None
+    recipe: Recipe,
+    name: str,
+    store: Store,
+    source: Path | None,
+    console: Console,
+    start: Bundle | None = None,
+    runs: Path = RUNS,
 ) -> Bundle:
     """Train a recipe and publish it under a name; until the last moment nothing is written that a reader could see.
+
+    What the stages of a recipe leave is in the folder `runs`, and is not trained again.
 
     Raises:
         DivergedError: the network learnt no numbers.
@@ -55,13 +76,15 @@ def train(
     """
     with store.stage(name) as folder:
         started = time.monotonic()
-        trained = fit_recipe(recipe, source, console, start)
-        seconds = time.monotonic() - started
+        trained = fit_recipe(recipe, source, console, start, runs)
+        seconds = trained.seconds or time.monotonic() - started
         origin = {"start": start.manifest.model_dump(include={"name", "version", "checksum"})} if start else {}
         return publish(trained, recipe, name, store, folder, seconds, origin)
 
 
-def fit_recipe(recipe: Recipe, source: Path | None, console: Console, start: Bundle | None = None) -> Trained:
+def fit_recipe(
+    recipe: Recipe, source: Path | None, console: Console, start: Bundle | None = None, runs: Path = RUNS
+) -> Trained:
     """Train the network of a recipe, from random weights or from those of a bundle.
 
     Raises:
@@ -71,7 +94,23 @@ def fit_recipe(recipe: Recipe, source: Path | None, console: Console, start: Bun
     keras.utils.set_random_seed(recipe.settings.seed)
     if isinstance(recipe.settings, LetterSettings):
         return _train_letters(recipe.settings, start)
+    if isinstance(recipe.settings, StagedSettings):
+        if start:
+            raise RecipeError(f"{recipe.name} begins with its own language model; leave --from out")
+        return _train_in_stages(recipe.settings, source, console, runs)
     return _train_reviews(recipe.settings, source, console, start)
+
+
+def run_stages(recipe: Recipe, names: list[str], source: Path | None, console: Console, runs: Path) -> None:
+    """Run some stages of a recipe, named as in `STAGES`, and what they need.
+
+    Raises:
+        DataError: see `imdb.load`.
+    """
+    assert isinstance(recipe.settings, StagedSettings)
+    stages = Stages(recipe.settings, runs, source, console)
+    for name in names:
+        getattr(stages, name)()
 
 
 def publish(
@@ -98,9 +137,25 @@ def publish(
         card.plot_confusion_matrix(evaluation, description.labels, folder / card.CONFUSION_MATRIX)
         card.plot_roc_curve(evaluation, folder / card.ROC_CURVE)
     if trained.history:
-        card.plot_learning_curve(trained.history, folder / card.LEARNING_CURVE)
-    card.write_card(folder, recipe, description, trained.network.count_params(), seconds)
+        card.plot_learning_curve(trained.history, folder / card.LEARNING_CURVE, trained.reports_per_epoch)
+    card.write_card(
+        folder, recipe, description, trained.network.count_params(), seconds, _analyse(trained, evaluation, recipe)
+    )
     return store.publish(folder, description)
+
+
+def _analyse(trained: Trained, evaluation: Evaluation, recipe: Recipe) -> str:
+    """Return what a card tells of a review network's answers: see `analysis.describe`."""
+    codec = trained.codec
+    if not isinstance(codec, ReviewCodec):
+        return ""
+    network = trained.of_any_length or trained.network
+
+    def answer(texts: Sequence[str]) -> NDArray[np.float32]:
+        corpus = Corpus.of(codec.encode(text).ids for text in texts)
+        return predict(network, corpus, np.arange(len(texts)), codec.preprocessing)
+
+    return analysis.describe(trained.reviews, evaluation, answer, recipe.settings.seed)
 
 
 def record(recipe: Recipe, source: Path | None, console: Console) -> Run:
@@ -160,14 +215,19 @@ def evaluate_bundle(bundle: Bundle, source: Path | None, console: Console) -> tu
 
 
 def read_settings(bundle: Bundle) -> LetterSettings | ReviewSettings:
-    """Return the settings that a bundle was trained with.
+    """Return the settings of a bundle's network; those of its training that this release has not are left out.
 
     Raises:
         RecipeError: they are not those of this release.
     """
-    kind = LetterSettings if isinstance(bundle.codec, LetterCodec) else ReviewSettings
+    recipe = bundle.manifest.recipe.get("settings")
     try:
-        return kind.model_validate(bundle.manifest.recipe.get("settings"))
+        if isinstance(recipe, dict) and "student" in recipe:
+            staged = StagedSettings.model_validate(recipe)
+            return staged.network(staged.student)
+        kind = LetterSettings if isinstance(bundle.codec, LetterCodec) else ReviewSettings
+        known = recipe.items() if isinstance(recipe, dict) else ()
+        return kind.model_validate({name: value for name, value in known if name in kind.model_fields})
     except ValidationError as error:
         raise RecipeError(
             f"{bundle.folder} has a recipe of another release ({error.error_count()} fields do not fit); "
@@ -252,31 +312,39 @@ def import_torch_network() -> ModuleType:
 def _train_reviews(settings: ReviewSettings, source: Path | None, console: Console, start: Bundle | None) -> Trained:
     data = coding.load_reviews(source, console)
     texts = [review.text for review in data.train]
-    unlabelled = list(data.unlabelled) if settings.unlabelled == "soft-labelled" else []
-    if settings.unlabelled == "soft-labelled" and not unlabelled:
-        raise DataError("the dataset has no train/unsup/*.txt; get the whole, or train with --set unlabelled=ignored")
-    codec = _take_codec(settings, start) if start else coding.learn_review_codec(settings, texts + unlabelled, console)
+    codec = _take_codec(settings, start) if start else coding.learn_review_codec(settings, texts, console)
     labelled = coding.code_reviews(codec, data.train, "Coding the training reviews", console)
     kept, held_out = imdb.hold_out(data.train, settings.validation_share, settings.validation, settings.seed)
     training = labelled.take(kept)
-    if unlabelled:
-        split = codec.preprocessing.tokeniser.split
-        with console.status("Labelling the unlabelled reviews"):
-            soft = ngrams.soft_label(settings, split, [texts[k] for k in kept], training.labels, unlabelled)
-        training = training.join(
-            Examples(coding.code_texts(codec, unlabelled, "Coding the unlabelled reviews", console), soft)
-        )
     network = networks.build_review_network(settings, codec.preprocessing)
     if start:
         _take_weights(network, start)
-    fitted = network
-    if settings.word_dropout:
-        unknown = codec.preprocessing.unknown_id
-        fitted = networks.add_word_dropout(network, settings.word_dropout, unknown, settings.seed)
     validation = labelled.take(held_out) if len(held_out) else None
-    history = fit(fitted, settings, training, validation)
+    history = fit(network, settings, training, validation)
+    tested = coding.describe_reviews(codec, data, len(training.labels), console)
+    return Trained(network, codec, history, *tested, validation, data.test)
+
+
+def _train_in_stages(settings: StagedSettings, source: Path | None, console: Console, runs: Path) -> Trained:
+    stages = Stages(settings, runs, source, console)
+    network, reviews, history = stages.publish(), stages.reviews(), stages.history()
+    constants = reviews.codec.preprocessing
+    validation = Examples(
+        reviews.corpus.pad(reviews.held_out, constants.length, constants.padding_id),
+        reviews.labels[reviews.held_out].astype(np.int32),
+    )
+    trained_on = len(reviews.corpus) - len(reviews.held_out)
+    tested = coding.describe_reviews(reviews.codec, stages.data, trained_on, console)
     return Trained(
-        network, codec, history, *coding.describe_reviews(codec, data, len(training.labels), console), validation
+        network,
+        reviews.codec,
+        history,
+        *tested,
+        validation,
+        stages.data.test,
+        stages.publish(any_length=True),
+        stages.count_seconds(),
+        len(history["loss"]) // settings.student.epochs,
     )
 
 
@@ -335,9 +403,10 @@ def _is_of_torch(recipe: Recipe) -> bool:
 
 
 def _list_frameworks(with_torch: bool) -> dict[str, str]:
+    backend = keras.backend.backend()
     frameworks = {
         "python": platform.python_version(),
-        "tensorflow": tf.__version__,
+        backend: importlib.import_module(backend).__version__,
         "keras": keras.__version__,
         "numpy": np.__version__,
         "scikit-learn": sklearn.__version__,

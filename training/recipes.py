@@ -9,7 +9,15 @@ from typing import Any, Literal, Self
 from pydantic import JsonValue, ValidationError
 
 from training.errors import RecipeError
-from training.settings import LetterSettings, ReviewSettings
+from training.settings import (
+    LanguageSettings,
+    LetterSettings,
+    ReviewSettings,
+    Settings,
+    StagedSettings,
+    TuningSettings,
+    flatten,
+)
 
 Family = Literal["alphabet", "classifier", "imdb"]
 
@@ -26,7 +34,7 @@ class Recipe:
     summary: str
     source: str
     published: dict[str, float]
-    settings: LetterSettings | ReviewSettings
+    settings: Settings
     family: Family | None = None
     fast: Mapping[str, JsonValue] = field(default_factory=dict)
 
@@ -43,7 +51,7 @@ class Recipe:
         Raises:
             RecipeError: an assignment is not one, names no field, or has a value the field cannot have.
         """
-        fields = type(self.settings).model_fields
+        fields = flatten(self.settings)
         values = self.settings.model_dump()
         for assignment in assignments:
             key, equals, text = assignment.partition("=")
@@ -54,7 +62,11 @@ class Recipe:
             elif key not in fields:
                 raise RecipeError(f"{self.name} has no field {key!r}; {_nearest(key, [*fields, 'fast'])}")
             else:
-                values[key] = _parse(text)
+                *parents, name = key.split(".")
+                place = values
+                for parent in parents:
+                    place = place[parent]
+                place[name] = _parse(text)
         try:
             settings = type(self.settings).model_validate(values)
         except ValidationError as error:
@@ -83,8 +95,8 @@ class Recipe:
 
     def changes(self) -> dict[str, JsonValue]:
         """Return the settings that are not those of the named recipe."""
-        original = find(self.name).settings.model_dump()
-        return {name: value for name, value in self.settings.model_dump().items() if value != original[name]}
+        original = flatten(find(self.name).settings)
+        return {name: value for name, (value, _) in flatten(self.settings).items() if value != original[name][0]}
 
 
 def find(name: str) -> Recipe:
@@ -129,6 +141,16 @@ _LESS_OVERFITTING: dict[str, JsonValue] = {
     "embedding_dropout": 0.3,
     "output_dropout": 0.3,
 }
+
+_IN_STAGES = StagedSettings(
+    vocabulary_size=24_000,
+    endings=512,
+    length=600,
+    embedding=128,
+    validation_share=0.1,
+    teacher=TuningSettings(units=256, language=LanguageSettings(passes=3), epochs=4, adversarial="supervised"),
+    student=TuningSettings(units=96, language=LanguageSettings(passes=2), epochs=4),
+)
 
 _RECIPES = (
     Recipe(
@@ -275,30 +297,18 @@ _RECIPES = (
     ),
     Recipe(
         name="sentiment",
-        summary="400 words and marks, bidirectional LSTM, pooled; also learns from the unlabelled reviews",
-        source="this project",
+        summary="400 words and marks, bidirectional LSTM, pooled; reads all reviews first, then learns from a teacher",
+        source="this project; see training/stages.py for those of its stages",
         published={},
-        settings=ReviewSettings(
-            tokeniser="words",
-            unlabelled="soft-labelled",
-            vocabulary_size=20_000,
-            length=400,
-            embedding=64,
-            units=64,
-            bidirectional=True,
-            pooling="mean-max",
-            mask_padding=True,
-            word_dropout=0.1,
-            embedding_dropout=0.3,
-            output_dropout=0.5,
-            learning_rate=3e-3,
-            schedule="cosine",
-            weight_decay=0.05,
-            clip_norm=1.0,
-            batch_size=64,
-            epochs=2,
-            validation="last",
-            validation_share=0.05,
+        settings=_IN_STAGES,
+    ),
+    Recipe(
+        name="sentiment-large",
+        summary="the same with a student as large as its teacher",
+        source="this project; see training/stages.py for those of its stages",
+        published={},
+        settings=_IN_STAGES.model_copy(
+            update={"student": _IN_STAGES.teacher.model_copy(update={"adversarial": "none", "epochs": 3})}
         ),
     ),
     Recipe(

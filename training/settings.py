@@ -1,7 +1,7 @@
 """What a recipe chooses, every choice with its limits."""
 
 import json
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -12,6 +12,18 @@ MOST_LETTERS = 26  # of a run that stays within the alphabet, or goes round it o
 
 Units = Annotated[int, Field(ge=1, le=4096)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+def flatten(settings: BaseModel) -> dict[str, tuple[Any, str]]:
+    """Return the value and the meaning of every field; one of settings within has a name such as `student.units`."""
+    found: dict[str, tuple[Any, str]] = {}
+    values = settings.model_dump(mode="json")
+    for name, field in type(settings).model_fields.items():
+        if isinstance(within := getattr(settings, name), BaseModel):
+            found |= {f"{name}.{inner}": told for inner, told in flatten(within).items()}
+        else:
+            found[name] = values[name], field.description or ""
+    return found
 
 
 # What PyTorch's nn.LSTM and a linear layer have too.
@@ -205,8 +217,12 @@ class LetterSettings(TrainingSettings):
 class ReviewSettings(TrainingSettings):
     """Embedding, LSTM layers, then one sigmoid."""
 
-    tokeniser: Literal["keras", "words"] = Field(
-        description="Words as `keras.datasets.imdb` has them, or with the marks that carry sentiment."
+    tokeniser: Literal["keras", "words", "tokens"] = Field(
+        description="Words as `keras.datasets.imdb` has them, with the marks that carry sentiment, or with all marks "
+        "and what is in capitals."
+    )
+    endings: int = Field(
+        default=0, ge=0, description="Ids, of `vocabulary_size`, for the endings of words that have none of their own."
     )
     ranks: Literal["counted", "keras"] = Field(
         default="counted",
@@ -216,19 +232,18 @@ class ReviewSettings(TrainingSettings):
     vocabulary_size: int = Field(ge=5, description="Number of word ids, the four reserved ones included.")
     length: int = Field(ge=1, le=10_000, description="Words read of a review; of longer ones the last.")
     embedding: int = Field(ge=1, le=4096, description="Size of a word's vector.")
-    unlabelled: Literal["ignored", "soft-labelled"] = Field(
-        default="ignored",
-        description="Also train on the unlabelled reviews, with the probabilities that an n-gram model gives them.",
-    )
-    teacher_ngram: int = Field(default=3, ge=1, le=5, description="Words in the longest n-gram of that model.")
-    teacher_reviews: int = Field(default=2, ge=1, description="Fewest reviews an n-gram of that model has to be in.")
-    teacher_c: float = Field(default=1.0, gt=0, description="Inverse of that model's L2 regularisation.")
-    word_dropout: Share = Field(default=0, description="Share of words replaced by the unknown word.")
     embedding_dropout: Share = Field(default=0, description="Share of vector components, the same all over.")
     validation_share: Share = Field(default=0.2, description="Share of the training reviews held out.")
     validation: Literal["random", "last"] = Field(
         default="random", description="Held out at random, or the last files of either label, which are other films."
     )
+
+    @model_validator(mode="after")
+    def _endings_are_of_tokens(self) -> Self:
+        if self.endings and self.tokeniser != "tokens":
+            raise ValueError("endings are of tokeniser=tokens; set endings=0")
+        _check_endings(self.endings, self.vocabulary_size)
+        return self
 
     @model_validator(mode="after")
     def _keras_ranks_reach(self) -> Self:
@@ -238,3 +253,116 @@ class ReviewSettings(TrainingSettings):
                 "choose ranks=counted"
             )
         return self
+
+
+def _check_endings(endings: int, vocabulary_size: int) -> None:
+    most = vocabulary_size - RESERVED_IDS - 1
+    if endings > max(most, 0):
+        raise ValueError(f"of vocabulary_size={vocabulary_size} ids at most {most} can be endings")
+
+
+class LanguageSettings(BaseModel):
+    """How a language model is trained."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    passes: float = Field(gt=0, description="Over all reviews, labelled or not, that are not held out.")
+    batch_size: int = Field(default=128, ge=1, description="Streams of reviews read side by side.")
+    steps: int = Field(
+        default=70, ge=1, description="Words a stream is read on by, through which errors are traced back."
+    )
+    sample: int = Field(default=1024, ge=1, description="Words that the right one is told apart from.")
+    learning_rate: float = Field(default=3e-3, gt=0, description="At the first step; it falls to zero as a cosine.")
+    dropout: Share = Field(default=0.1, description="Share of the components of word vectors, the same at all steps.")
+    clip_norm: float = Field(default=1.0, gt=0, description="Gradients are scaled to at most this L2 norm.")
+    checkpoint_steps: int = Field(default=100, ge=1, description="Steps between two checkpoints.")
+
+
+class NgramSettings(BaseModel):
+    """How a logistic regression of n-grams is trained."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    longest: int = Field(default=3, ge=1, le=5, description="Words in the longest n-gram.")
+    fewest_reviews: int = Field(default=2, ge=1, description="Fewest reviews that an n-gram has to be in.")
+    c: float = Field(default=1.0, gt=0, description="Inverse of the L2 regularisation.")
+
+
+class TuningSettings(BaseModel):
+    """How a bidirectional review network is trained from a language model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    units: Units = Field(description="Units of the LSTM of either direction.")
+    language: LanguageSettings
+    epochs: int = Field(ge=1, description="Passes over the reviews that are trained on.")
+    length: int = Field(default=400, ge=1, le=10_000, description="Words and marks trained on of a review, the last.")
+    batch_size: int = Field(default=64, ge=1, description="Reviews a step.")
+    learning_rate: float = Field(default=1e-3, gt=0, description="The highest; it falls to zero as a cosine.")
+    warm_up: Share = Field(default=0.1, description="Share of the steps in which it rises from zero.")
+    recurrent_rate: float = Field(
+        default=0.2, gt=0, le=1, description="Share of it for the LSTM, which the language model has taught to read."
+    )
+    clip_norm: float = Field(default=1.0, gt=0, description="Gradients are scaled to at most this L2 norm.")
+    word_dropout: Share = Field(default=0.05, description="Share of words replaced by the unknown word.")
+    embedding_dropout: Share = Field(default=0.3, description="Share of the components of word vectors, at all steps.")
+    output_dropout: Share = Field(default=0.3, description="Share of what the classifier sees.")
+    averaging: Share = Field(
+        default=0.995, description="Momentum of the average of the weights, which is what is kept."
+    )
+    adversarial: Literal["none", "supervised", "virtual"] = Field(
+        default="none", description="Worst case that is trained against: away from the label, or from the own answer."
+    )
+    epsilon: float = Field(default=5.0, gt=0, description="L2 length of the worst step over a whole review.")
+    adversarial_weight: float = Field(default=1.0, gt=0, description="Weight of the worst case's loss.")
+    checkpoint_steps: int = Field(default=100, ge=1, description="Steps between two checkpoints, about.")
+
+
+STAGES = ("corpus", "language", "teacher", "labels", "student")
+
+
+class StagedSettings(BaseModel):
+    """A sentiment network trained in stages: see `training.stages`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    vocabulary_size: int = Field(ge=5, description="Number of ids, the reserved ones and the endings included.")
+    endings: int = Field(ge=0, description="Ids for words outside the vocabulary, by the longest known ending.")
+    length: int = Field(
+        ge=1, le=10_000, description="Words and marks read of a review when it is answered; of longer ones the last."
+    )
+    embedding: int = Field(ge=1, le=4096, description="Components of a word's vector.")
+    validation_share: float = Field(
+        gt=0, lt=1, description="Share of the labelled reviews held out, the last files of either label."
+    )
+    teacher: TuningSettings
+    ngrams: NgramSettings = NgramSettings()
+    student: TuningSettings
+    seed: int = Field(default=7, ge=0, lt=2**32, description="Of the data's order, the first weights and the dropout.")
+
+    @model_validator(mode="after")
+    def _words_are_left(self) -> Self:
+        _check_endings(self.endings, self.vocabulary_size)
+        return self
+
+    def network(self, tuning: TuningSettings) -> ReviewSettings:
+        """Return the settings of the teacher's or the student's network."""
+        return ReviewSettings(
+            tokeniser="tokens",
+            vocabulary_size=self.vocabulary_size,
+            endings=self.endings,
+            length=self.length,
+            embedding=self.embedding,
+            units=tuning.units,
+            bidirectional=True,
+            pooling="mean-max",
+            mask_padding=True,
+            embedding_dropout=tuning.embedding_dropout,
+            output_dropout=tuning.output_dropout,
+            batch_size=tuning.batch_size,
+            epochs=tuning.epochs,
+            seed=self.seed,
+        )
+
+
+Settings = LetterSettings | ReviewSettings | StagedSettings

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import training
 from bundle.errors import ManifestError
-from bundle.reviews import KerasTokeniser, ReviewCodec, ReviewPreprocessing, WordTokeniser, rank_words
+from bundle.reviews import KerasTokeniser, ReviewCodec, ReviewPreprocessing, Tokeniser, TokenTokeniser, WordTokeniser
 from bundle.store import read_vocabulary
 
 KERAS_WORDS = Path(training.__file__).parent / "keras_words.txt"
@@ -24,7 +24,7 @@ PIECES = st.lists(st.sampled_from(SNIPPETS)).map("".join)
 BRACKETS = st.integers(0, 300).map("<".__mul__)
 
 
-def make_codec(length: int = 5, tokeniser: KerasTokeniser | WordTokeniser | None = None) -> ReviewCodec:
+def make_codec(length: int = 5, tokeniser: Tokeniser | None = None) -> ReviewCodec:
     preprocessing = ReviewPreprocessing(tokeniser=tokeniser or WordTokeniser(), vocabulary_size=8, length=length)
     return ReviewCodec(preprocessing, VOCABULARY)
 
@@ -75,8 +75,37 @@ def test_words_and_marks_that_carry_sentiment_are_kept(text: str, words: list[st
     assert WordTokeniser().split(text) == words
 
 
-@pytest.mark.parametrize("tokeniser", [KerasTokeniser(), WordTokeniser()])
-def test_opening_brackets_that_nothing_closes_are_no_tags(tokeniser: KerasTokeniser | WordTokeniser) -> None:
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("A GREAT film, isn't it?", ["A", "GREAT", "film", ",", "isn't", "it", "?"]),
+        ("Bad.<br /><BR>Really", ["Bad", ".", "Really"]),
+        ("a < b", ["a", "b"]),
+        ("7/10, 3.5/5 and 10", ["7/10", ",", "3.5/5", "and", "10"]),
+        ("It's John's; rock'n'roll don’t", ["It", "'s", "John", "'s", ";", "rock'n'roll", "don't"]),
+        ('*** of ****! (really) :) "so"', ["***", "of", "****", "!", "(", "really", ")", ":)", '"', "so", '"']),
+        ("Well.... e.g.", ["Well", "....", "e", ".", "g", "."]),
+        ("ALL OF IT IN CAPITALS!", ["all", "of", "it", "in", "capitals", "!"]),
+        ("", []),
+        (" -- \r\n", []),
+    ],
+)
+def test_tokens_are_words_in_their_case_and_the_marks_between_them(text: str, tokens: list[str]) -> None:
+    assert TokenTokeniser().split(text) == tokens
+
+
+def test_a_token_is_looked_up_as_it_stands_in_lower_case_and_by_its_longest_ending() -> None:
+    vocabulary = ("the", "great", "GREAT", "~s", "~ness", "~ss")
+    preprocessing = ReviewPreprocessing(tokeniser=TokenTokeniser(), vocabulary_size=10, length=20)
+    ids = ReviewCodec(preprocessing, vocabulary).encode
+    assert ids("the The tHe THE").ids.tolist() == [1, 4, 4, 4, 4]
+    assert ids("the GREAT Great great").ids.tolist() == [1, 4, 6, 5, 5]
+    assert ids("THE GREAT").ids.tolist() == [1, 4, 5]  # nothing stands out
+    assert ids("oddness Glass cats ness s x").ids.tolist() == [1, 8, 9, 7, 8, 7, 2]
+
+
+@pytest.mark.parametrize("tokeniser", [KerasTokeniser(), WordTokeniser(), TokenTokeniser()])
+def test_opening_brackets_that_nothing_closes_are_no_tags(tokeniser: Tokeniser) -> None:
     assert tokeniser.split("<a" * 200_000) == ["a"] * 200_000
 
 
@@ -171,23 +200,13 @@ def test_a_vocabulary_that_does_not_fit_is_refused(vocabulary: tuple[str, ...], 
         ReviewCodec(preprocessing, vocabulary)
 
 
-def test_words_are_ranked_by_frequency_and_then_by_first_sight() -> None:
-    texts = ["b c a", "c d", "C e b"]
-    assert rank_words(KerasTokeniser(), texts) == ["c", "b", "a", "d", "e"]
-    assert rank_words(KerasTokeniser(), []) == []
-
-
-def test_words_are_ranked_as_the_tokeniser_splits_them() -> None:
-    assert rank_words(WordTokeniser(), ["good! <br />good!", "!"]) == ["!", "good"]
-
-
 @given(
     text=ANY_TEXT | PIECES | BRACKETS,
     length=st.integers(1, 12),
-    tokeniser=st.sampled_from([KerasTokeniser(), WordTokeniser()]),
+    tokeniser=st.sampled_from([KerasTokeniser(), WordTokeniser(), TokenTokeniser()]),
 )
 @settings(deadline=None)
-def test_any_text_has_ids_of_the_vocabulary(text: str, length: int, tokeniser: KerasTokeniser | WordTokeniser) -> None:
+def test_any_text_has_ids_of_the_vocabulary(text: str, length: int, tokeniser: Tokeniser) -> None:
     codec = make_codec(length, tokeniser)
     encoded = codec.encode(text)
     assert 1 <= len(encoded.ids) <= length

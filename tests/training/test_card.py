@@ -12,6 +12,7 @@ from tests.conftest import SMALL_RECIPES
 from training import card, recipes
 from training.evaluate import Evaluation
 from training.recipes import RECIPES
+from training.settings import flatten
 
 EVALUATION = Evaluation(
     np.array([0, 0, 1, 1, 1], np.int32),
@@ -59,9 +60,8 @@ def test_the_card_holds_every_setting_figure_and_checksum(small_store: Store, na
     bundle = small_store.open(name)
     manifest = bundle.manifest
     text = (bundle.folder / card.CARD).read_text(encoding="utf-8")
-    settings = manifest.recipe["settings"]
-    assert isinstance(settings, dict)
-    for setting, value in settings.items():
+    settings = type(RECIPES[name].settings).model_validate(manifest.recipe["settings"])
+    for setting, (value, _) in flatten(settings).items():
         assert f"| `{setting}` | {'-' if value is None else value} |" in text
     for metric, measured in manifest.metrics.items():
         assert f"| {metric} | {measured:.4f} | - |" in text  # the published ones are not of these settings
@@ -78,7 +78,9 @@ def test_the_card_holds_every_setting_figure_and_checksum(small_store: Store, na
 def write_card(folder: Path, name: str, assignments: list[str]) -> str:
     """Return the card of a recipe with these settings and made-up figures."""
     description = {"next-letter": LETTERS, "sentiment": REVIEWS}[RECIPES[name].task].model_copy(update={"name": name})
-    card.write_card(folder, recipes.find(name).with_settings(assignments), description, parameters=1, seconds=1)
+    card.write_card(
+        folder, recipes.find(name).with_settings(assignments), description, parameters=1, seconds=1, analysis=""
+    )
     return (folder / card.CARD).read_text(encoding="utf-8")
 
 
@@ -115,7 +117,7 @@ def test_the_command_of_the_card_has_the_settings_that_were_changed(
 
 def test_the_command_of_the_card_gives_the_bundle_its_name(tmp_path: Path) -> None:
     description = LETTERS.model_copy(update={"name": "mine"})
-    card.write_card(tmp_path, recipes.find("next-letter"), description, parameters=1, seconds=1)
+    card.write_card(tmp_path, recipes.find("next-letter"), description, parameters=1, seconds=1, analysis="")
     text = (tmp_path / card.CARD).read_text(encoding="utf-8")
     assert "`python -m training train next-letter --name mine` makes the bundle again" in text
 
@@ -149,7 +151,7 @@ def test_the_tables_of_the_card_are_tables(small_store: Store, name: str) -> Non
 
 @pytest.mark.parametrize(("seconds", "duration"), [(0.4, "0 s"), (119, "119 s"), (120, "2.0 min"), (5400, "90.0 min")])
 def test_the_card_says_how_long_the_training_took(tmp_path: Path, seconds: float, duration: str) -> None:
-    card.write_card(tmp_path, recipes.find("next-letter"), LETTERS, parameters=1234567, seconds=seconds)
+    card.write_card(tmp_path, recipes.find("next-letter"), LETTERS, parameters=1234567, seconds=seconds, analysis="")
     text = (tmp_path / card.CARD).read_text(encoding="utf-8")
     assert f"1,234,567 parameters, trained in {duration}." in text
 
@@ -157,7 +159,7 @@ def test_the_card_says_how_long_the_training_took(tmp_path: Path, seconds: float
 def test_the_card_says_what_the_figures_were_measured_on_and_what_the_model_is_for(tmp_path: Path) -> None:
     cards = []
     for name, description in (("next-letter", LETTERS), ("sentiment", REVIEWS)):
-        card.write_card(tmp_path, recipes.find(name), description, parameters=1, seconds=1)
+        card.write_card(tmp_path, recipes.find(name), description, parameters=1, seconds=1, analysis="")
         cards.append(" ".join((tmp_path / card.CARD).read_text(encoding="utf-8").split()))
     assert "On 26 examples (the patterns it was trained on)" in cards[0]
     assert "of at most 5;" in cards[0]

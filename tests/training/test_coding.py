@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from bundle.letters import ALPHABET
-from bundle.reviews import RESERVED_IDS, KerasTokeniser, ReviewCodec, WordTokeniser, rank_words
+from bundle.reviews import RESERVED_IDS, KerasTokeniser, ReviewCodec, Tokeniser, TokenTokeniser, WordTokeniser
 from bundle.store import Store, read_vocabulary
 from training import alphabet, coding, imdb, recipes
 from training.settings import LetterSettings, ReviewSettings
@@ -61,6 +61,21 @@ def test_reviews_are_coded_with_their_labels(small_store: Store, reviews: Path) 
         assert row[row > 0].tolist() == codec.encode(review.text).ids.tolist()
 
 
+def test_words_are_counted_as_the_tokeniser_splits_them_and_ranked_by_frequency_and_then_by_first_sight() -> None:
+    def rank(tokeniser: Tokeniser, *texts: str) -> list[str]:
+        return coding.choose_words(tokeniser, coding.count_words(tokeniser, texts), 100, 0)
+
+    assert rank(KerasTokeniser(), "b c a", "c d", "C e b") == ["c", "b", "a", "d", "e"]
+    assert rank(KerasTokeniser()) == []
+    assert rank(WordTokeniser(), "good! <br />good!", "!") == ["!", "good"]
+    assert rank(TokenTokeniser(), "The TV, the DVD", "I saw the TV") == ["the", "TV", ",", "DVD", "i", "saw"]
+
+
+def test_endings_are_those_that_most_words_without_an_id_have() -> None:
+    counts = coding.count_words(TokenTokeniser(), ["the the the the", "oddness gladness", "cats"])
+    assert coding.choose_words(TokenTokeniser(), counts, 4, 3) == ["the", "~s", "~ness", "~ess"]
+
+
 def test_a_vocabulary_has_no_more_words_than_the_recipe() -> None:
     settings = recipes.find("imdb-500").with_settings(["ranks=counted", "vocabulary_size=6"]).settings
     assert isinstance(settings, ReviewSettings)
@@ -74,11 +89,13 @@ def test_a_vocabulary_has_no_more_words_than_the_recipe() -> None:
 def test_counted_ranks_are_those_of_what_was_trained_on(small_store: Store, reviews: Path) -> None:
     codec = small_store.open("sentiment").codec
     assert isinstance(codec, ReviewCodec)
-    assert codec.preprocessing.tokeniser == WordTokeniser()
+    tokeniser = TokenTokeniser()
+    assert codec.preprocessing.tokeniser == tokeniser
     data = imdb.load(reviews)
-    assert list(codec.vocabulary) == rank_words(
-        WordTokeniser(), [*(review.text for review in data.train), *data.unlabelled]
-    )
+    kept, held_out = imdb.hold_out(data.train, 0.1, "last", 7)
+    assert len(held_out) == 2
+    counts = coding.count_words(tokeniser, [*(data.train[k].text for k in np.sort(kept)), *data.unlabelled])
+    assert list(codec.vocabulary) == coding.choose_words(tokeniser, counts, 36, 8)
     assert codec.preprocessing.vocabulary_size == len(codec.vocabulary) + RESERVED_IDS
 
 

@@ -29,6 +29,7 @@ def test_metrics_of_one_output() -> None:
             "accuracy": 2 / 5,  # 0.4, 0.6 and 0.5 are answered wrong
             "loss": -np.log([0.9, 0.8, 0.4, 0.4, 0.5]).mean(),
             "auc": 4 / 6,
+            "calibration_error": np.mean([0.1, 0.2, 0.6, 0.6, 0.5]),
         }
     )
 
@@ -52,7 +53,7 @@ def test_one_half_is_positive_and_all_below_is_not() -> None:
 def test_a_certain_mistake_has_a_finite_loss() -> None:
     outputs = np.array([[0.0], [1.0]], np.float32)
     metrics = evaluate(make_echo(1), Examples(outputs, np.array([1, 0], np.int32))).metrics
-    assert metrics == pytest.approx({"accuracy": 0, "loss": -np.log(1e-7), "auc": 0})
+    assert metrics == pytest.approx({"accuracy": 0, "loss": -np.log(1e-7), "auc": 0, "calibration_error": 1})
 
 
 def test_more_examples_than_a_batch_keep_their_order() -> None:

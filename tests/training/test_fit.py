@@ -43,14 +43,6 @@ def test_examples_can_be_taken_in_any_order() -> None:
     assert taken.labels.tolist() == [0, 1]
 
 
-def test_examples_can_be_joined() -> None:
-    hard = Examples(np.array([[1], [2]], np.int32), np.array([0, 1], np.int32))
-    soft = Examples(np.array([[3]], np.int32), np.array([0.25], np.float32))
-    joined = hard.join(soft)
-    assert joined.inputs.tolist() == [[1], [2], [3]]
-    assert joined.labels.tolist() == [0, 1, 0.25]
-
-
 @pytest.mark.parametrize(
     ("count", "share", "held_out"), [(10, 0.2, 2), (10, 0, 0), (26, 0.1, 3), (7, 0.5, 4), (1, 0, 0)]
 )
@@ -128,15 +120,6 @@ def test_accuracy_is_the_share_of_examples_answered_right(network: keras.Model) 
     held_out = Examples(inputs, np.array([1, 0, 0, 1], np.int32))
     history = fit(network, make_settings(), training, held_out)
     assert (history["accuracy"], history["val_accuracy"]) == ([0.75], [1.0])
-
-
-def test_labels_can_be_probabilities(network: keras.Model) -> None:
-    network.set_weights([np.array([[1.0], [0.0]]), np.array([0.0])])
-    labels = np.array([0.9, 0.8, 0.7, 0.4], np.float32)
-    history = fit(network, make_settings(), Examples(np.tile(np.array([1, 0], np.float32), (4, 1)), labels))
-    answered = 1 / (1 + np.exp(-1))
-    expected = -np.mean(labels * np.log(answered) + (1 - labels) * np.log(1 - answered))
-    assert history == {"accuracy": [0.75], "loss": [pytest.approx(expected)]}
 
 
 @pytest.mark.parametrize("loss", ["cross-entropy", "squared-error"])

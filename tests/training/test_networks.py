@@ -363,49 +363,6 @@ def test_a_stateful_network_reads_letter_by_letter_with_the_weights_of_the_other
         np.testing.assert_allclose(carried, answer(network, codec.pad([codes[:length]])), atol=1e-6)
 
 
-@pytest.fixture
-def echo() -> keras.Model:
-    """A network that answers with its inputs."""
-    inputs = keras.Input((1000,), dtype="int32")
-    return keras.Model(inputs, keras.layers.Identity()(inputs))
-
-
-def test_word_dropout_leaves_words_alone_outside_training(echo: keras.Model) -> None:
-    ids = np.random.default_rng(1).integers(0, 9, (10, 1000)).astype(np.int32)
-    dropping = networks.add_word_dropout(echo, share=0.9, unknown_id=2, seed=1)
-    np.testing.assert_array_equal(answer(dropping, ids), ids)
-
-
-def test_word_dropout_makes_a_share_of_the_words_unknown_and_keeps_padding_and_start(echo: keras.Model) -> None:
-    ids = np.random.default_rng(1).integers(0, 9, (10, 1000)).astype(np.int32)
-    dropping = networks.add_word_dropout(echo, share=0.3, unknown_id=2, seed=1)
-    changed, again = (keras.ops.convert_to_numpy(dropping(ids, training=True)) for _ in range(2))
-    assert (changed[ids < 3] == ids[ids < 3]).all()
-    words = ids >= 3
-    dropped = changed[words] == 2
-    assert abs(dropped.mean() - 0.3) < 0.03
-    assert (changed[words][~dropped] == ids[words][~dropped]).all()
-    assert (changed != again).any()
-
-
-def test_word_dropout_depends_on_the_seed_alone(echo: keras.Model) -> None:
-    def drop(seed: int) -> list[list[int]]:
-        dropping = networks.add_word_dropout(echo, share=0.3, unknown_id=2, seed=seed)
-        changed: list[list[int]] = dropping(np.full((1, 1000), 5, np.int32), training=True).numpy().tolist()
-        return changed
-
-    assert drop(1) == drop(1)
-    assert drop(1) != drop(2)
-
-
-def test_word_dropout_shares_the_weights_of_the_network() -> None:
-    network = build_reviews(REVIEWS)
-    dropping = networks.add_word_dropout(network, share=0.3, unknown_id=2, seed=1)
-    dropping.set_weights([np.ones_like(weight) for weight in dropping.get_weights()])
-    assert len(network.trainable_weights) == len(dropping.trainable_weights)
-    assert all((weight == 1).all() for weight in network.get_weights())
-
-
 def test_saved_networks_load_without_this_project(small_store: Store, tmp_path: Path) -> None:
     script = """
 import importlib.util, sys, keras

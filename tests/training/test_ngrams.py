@@ -1,22 +1,19 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
 from training.errors import DataError
 from training.ngrams import soft_label
-from training.settings import ReviewSettings
+from training.settings import NgramSettings
 
 GOOD = ["a good film", "good and good again", "really good film", "very good"]
 BAD = ["a bad film", "bad and bad again", "really bad film", "very bad"]
 LABELS = np.array([1, 1, 1, 1, 0, 0, 0, 0], np.int32)
 
 
-def make_settings(**changes: object) -> ReviewSettings:
-    sizes = {"vocabulary_size": 5, "length": 1, "embedding": 1, "units": 1, "batch_size": 1, "epochs": 1}
-    return ReviewSettings.model_validate({"tokeniser": "words", "seed": 1, **sizes, **changes})
-
-
-def label(unlabelled: list[str], **changes: object) -> list[float]:
-    probabilities = soft_label(make_settings(**changes), str.split, GOOD + BAD, LABELS, unlabelled)
+def label(unlabelled: list[str], **changes: Any) -> list[float]:
+    probabilities = soft_label(NgramSettings(**changes), str.split, GOOD + BAD, LABELS, unlabelled, 1)
     assert probabilities.dtype == np.float32
     assert probabilities.shape == (len(unlabelled),)
     return [float(probability) for probability in probabilities]
@@ -32,7 +29,7 @@ def test_texts_are_labelled_by_their_words() -> None:
 def test_words_in_a_row_count() -> None:
     labelled = ["not good", "not good", "good not", "good not"]
     labels = np.array([0, 0, 1, 1], np.int32)
-    probabilities = soft_label(make_settings(), str.split, labelled, labels, ["not good", "good not"])
+    probabilities = soft_label(NgramSettings(), str.split, labelled, labels, ["not good", "good not"], 1)
     assert probabilities[0] < 0.4 < 0.6 < probabilities[1]
 
 
@@ -41,8 +38,8 @@ def test_the_longest_n_gram_is_set() -> None:
     labels = np.array([1, 1, 0, 0], np.int32)
 
     def find(longest: int) -> list[float]:
-        settings = make_settings(teacher_ngram=longest)
-        return [float(one) for one in soft_label(settings, str.split, labelled, labels, ["a b x b c", "a b c"])]
+        settings = NgramSettings(longest=longest)
+        return [float(one) for one in soft_label(settings, str.split, labelled, labels, ["a b x b c", "a b c"], 1)]
 
     apart, together = find(2)
     assert apart == together
@@ -54,14 +51,14 @@ def test_the_longest_n_gram_is_set() -> None:
 def test_a_word_of_fewer_reviews_than_set_does_not_count(reviews: int, counts: bool) -> None:
     labelled = ["good once", "good", "bad", "bad"]
     labels = np.array([1, 1, 0, 0], np.int32)
-    settings = make_settings(teacher_reviews=reviews)
-    once, unknown = soft_label(settings, str.split, labelled, labels, ["once", "unknown"])
+    settings = NgramSettings(fewest_reviews=reviews)
+    once, unknown = soft_label(settings, str.split, labelled, labels, ["once", "unknown"], 1)
     assert (once > unknown) == counts
     assert (once == unknown) != counts
 
 
 def test_less_regularisation_makes_surer_labels() -> None:
-    wary, usual, sure = (label(["so good"], teacher_c=c)[0] for c in (0.1, 1.0, 10.0))
+    wary, usual, sure = (label(["so good"], c=c)[0] for c in (0.1, 1.0, 10.0))
     assert 0.5 < wary < usual < sure < 1
 
 
@@ -69,20 +66,20 @@ def test_less_regularisation_makes_surer_labels() -> None:
 def test_texts_of_one_label_teach_nothing(labelled: list[str]) -> None:
     labels = np.ones(len(labelled), np.int32)
     with pytest.raises(DataError, match=f"^{len(labelled)} training reviews are all of one label"):
-        soft_label(make_settings(), str.split, labelled, labels, ["good"])
+        soft_label(NgramSettings(), str.split, labelled, labels, ["good"], 1)
 
 
 @pytest.mark.parametrize("labelled", [["good", "bad"], ["", ""]], ids=str)
 def test_texts_that_have_nothing_in_common_are_too_few(labelled: list[str]) -> None:
     labels = np.array([1, 0][: len(labelled)], np.int32)
     with pytest.raises(DataError, match=f"^{len(labelled)} training reviews are too few to learn labels from"):
-        soft_label(make_settings(), str.split, labelled, labels, ["good"])
+        soft_label(NgramSettings(), str.split, labelled, labels, ["good"], 1)
 
 
 def test_texts_are_split_as_the_caller_says() -> None:
     labelled = ["GOOD-film", "GOOD-story", "bad-film", "bad-story"]
     labels = np.array([1, 1, 0, 0], np.int32)
-    good, other = soft_label(make_settings(), lambda text: text.split("-"), labelled, labels, ["GOOD-x", "good-x"])
+    good, other = soft_label(NgramSettings(), lambda text: text.split("-"), labelled, labels, ["GOOD-x", "good-x"], 1)
     assert good > 0.6
     assert other == pytest.approx(0.5, abs=0.01)
 
@@ -98,9 +95,5 @@ def test_the_probabilities_are_those_of_a_logistic_regression_on_weighted_words(
     for _ in range(20_000):  # the weights and the intercept are kept small alike
         weights -= 0.01 * (weights + features.T @ (1 / (1 + np.exp(-features @ weights)) - labels))
     expected = 1 / (1 + np.exp(-np.array([[ratios[0], 0, 1], [0, ratios[1], 1], [*ratios, 1]]) @ weights))
-    found = soft_label(make_settings(teacher_ngram=1), str.split, labelled, labels.astype(np.int32), ["x", "y", "y x"])
+    found = soft_label(NgramSettings(longest=1), str.split, labelled, labels.astype(np.int32), ["x", "y", "y x"], 1)
     np.testing.assert_allclose(found, expected, atol=2e-3)
-
-
-def test_the_seed_decides() -> None:
-    assert label(["so good", "so bad"], seed=1) == label(["so good", "so bad"], seed=1)

@@ -14,16 +14,17 @@ from rich.console import Console
 
 from bundle.letters import ALPHABET, LetterCodec
 from bundle.reviews import ReviewCodec
-from bundle.store import Bundle, Store
+from bundle.store import Bundle, Store, open_bundle
 from tests.conftest import SMALL_RECIPES, leftovers, write_reviews
 from training import alphabet, imdb, networks, pipeline, recipes
 from training.errors import DataError, DivergedError, RecipeError
 from training.fit import split_randomly
 from training.recipes import RECIPES, Recipe
 from training.results import HELD_OUT
-from training.settings import LetterSettings, ReviewSettings
+from training.settings import LetterSettings, ReviewSettings, StagedSettings
 
 QUIET = Console(quiet=True)
+MODELS = Path(__file__).parents[2] / "models"
 EVERY_NAME = pytest.mark.parametrize("name", SMALL_RECIPES)
 LETTER_NAMES = [name for name in SMALL_RECIPES if RECIPES[name].task == "next-letter"]
 REVIEW_NAMES = ["sentiment", "imdb-500"]
@@ -68,7 +69,10 @@ def test_the_manifest_says_how_the_bundle_was_made(small_store: Store, name: str
     assert manifest.frameworks["scikit-learn"] == sklearn.__version__
     assert manifest.frameworks["python"].startswith("3.")
     held_out = {HELD_OUT} if get_recipe(small_store.open(name)).settings.validation_share else set()
-    assert set(manifest.metrics) == {"accuracy", "loss"} | ({"auc"} if name in REVIEW_NAMES else set()) | held_out
+    assert (
+        set(manifest.metrics)
+        == {"accuracy", "loss"} | ({"auc", "calibration_error"} if name in REVIEW_NAMES else set()) | held_out
+    )
     assert 0 <= manifest.metrics["accuracy"] <= 1
 
 
@@ -92,16 +96,22 @@ def test_a_letter_bundle_is_described_by_its_patterns(small_store: Store, name: 
 def test_a_review_bundle_is_described_by_its_dataset(small_store: Store, reviews: Path, name: str) -> None:
     manifest = small_store.open(name).manifest
     settings = get_recipe(small_store.open(name)).settings
-    assert isinstance(settings, ReviewSettings)
+    assert isinstance(settings, ReviewSettings | StagedSettings)
     data = imdb.load(reviews)
-    kept, _ = imdb.hold_out(data.train, settings.validation_share, settings.validation, settings.seed)
-    unlabelled = len(data.unlabelled) if settings.unlabelled == "soft-labelled" else 0
+    kept, _ = imdb.hold_out(data.train, settings.validation_share, "random", settings.seed)
+    unlabelled = len(data.unlabelled) if isinstance(settings, StagedSettings) else 0
     assert manifest.dataset.sha256 == data.sha256
     assert manifest.dataset.training_examples == len(kept) + unlabelled
     assert manifest.dataset.test_examples == 24
     assert manifest.dataset.name == imdb.NAME
     assert manifest.labels == ("negative", "positive")
     assert manifest.preprocessing.length == settings.length
+
+
+@pytest.mark.parametrize("folder", sorted(MODELS.glob("*/*")), ids=lambda folder: folder.parent.name)
+def test_the_settings_of_the_bundles_of_this_repository_are_read(folder: Path) -> None:
+    bundle = open_bundle(folder)
+    assert pipeline.read_settings(bundle).length == bundle.manifest.preprocessing.length
 
 
 @EVERY_NAME
@@ -127,7 +137,7 @@ def test_the_recipe_in_the_manifest_makes_the_same_weights_again(
     small_store: Store, reviews: Path, tmp_path: Path, name: str
 ) -> None:
     bundle = small_store.open(name)
-    again = pipeline.train(get_recipe(bundle), name, Store(tmp_path), reviews, QUIET)
+    again = pipeline.train(get_recipe(bundle), name, Store(tmp_path), reviews, QUIET, runs=tmp_path / "runs")
     assert same(get_weights(again), get_weights(bundle))
     assert again.manifest.metrics == bundle.manifest.metrics
 
@@ -198,16 +208,12 @@ def test_a_training_that_diverges_publishes_nothing(
     assert leftovers(tmp_path) == []
 
 
-def test_soft_labels_need_unlabelled_reviews(tmp_path: Path, reviews: Path) -> None:
+def test_stages_need_unlabelled_reviews(tmp_path: Path, reviews: Path) -> None:
     data = Path(shutil.copytree(reviews, tmp_path / "data", ignore=shutil.ignore_patterns("unsup")))
-    changes = ["units=2", "embedding=2", "epochs=1", "length=4", "batch_size=8"]
-    recipe = recipes.find("sentiment").with_settings(changes)
     store = Store(tmp_path / "models")
-    with pytest.raises(DataError, match="has no train/unsup/.*or train with --set unlabelled=ignored"):
-        pipeline.train(recipe, recipe.name, store, data, QUIET)
+    with pytest.raises(DataError, match="has no train/unsup/"):
+        pipeline.train(recipes.find("sentiment"), "sentiment", store, data, QUIET, runs=tmp_path / "runs")
     assert leftovers(store.root) == []
-    bundle = pipeline.train(recipe.with_settings(["unlabelled=ignored"]), recipe.name, store, data, QUIET)
-    assert bundle.manifest.dataset.training_examples == 22  # two of the 24 are held out
 
 
 @pytest.mark.parametrize("recipe", [{}, {"settings": None}, {"settings": {"nodes": 3}}], ids=str)
@@ -280,8 +286,8 @@ def test_reviews_are_read_with_the_vocabulary_of_the_bundle_that_is_started_from
         (
             "imdb-500",
             "sentiment",
-            ["vocabulary_size=10000", "unlabelled=ignored"],
-            "with tokeniser=keras, vocabulary_si",
+            [],
+            "sentiment begins with its own language model; leave --from out",
         ),
     ],
 )

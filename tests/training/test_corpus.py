@@ -1,0 +1,23 @@
+from pathlib import Path
+
+import numpy as np
+
+from training.corpus import Corpus
+
+REVIEWS = [np.array(ids, np.int32) for ids in ([1, 5, 6], [1], [1, 7, 8, 9, 4])]
+
+
+def test_reviews_are_read_back_as_they_were_written(tmp_path: Path) -> None:
+    Corpus.of(REVIEWS).save(tmp_path)
+    corpus = Corpus.open(tmp_path)
+    assert isinstance(corpus.ids, np.memmap)
+    assert len(corpus) == 3
+    assert corpus.lengths.tolist() == [3, 1, 5]
+    assert [corpus[k].tolist() for k in range(3)] == [ids.tolist() for ids in REVIEWS]
+    assert corpus.join(np.array([2, 0])).tolist() == [1, 7, 8, 9, 4, 1, 5, 6]
+
+
+def test_the_last_words_are_kept_and_padding_goes_to_the_left() -> None:
+    padded = Corpus.of(REVIEWS).pad(np.array([2, 1, 0]), 4, 0)
+    assert padded.dtype == np.int32
+    assert padded.tolist() == [[7, 8, 9, 4], [0, 0, 0, 1], [0, 1, 5, 6]]

@@ -1,0 +1,216 @@
+import fcntl
+import json
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from rich.console import Console
+
+from bundle.reviews import TokenTokeniser
+from tests.conftest import write_reviews
+from training import imdb, recipes, resumable, stages
+from training.calibration import find_temperature, to_logits
+from training.corpus import Corpus
+from training.errors import CheckpointError, RecipeError
+from training.fit import History
+from training.resumable import read_history
+from training.settings import STAGES, StagedSettings
+from training.stages import Stages
+
+QUIET = Console(quiet=True)
+SMALL = [
+    "vocabulary_size=30",
+    "endings=8",
+    "length=20",
+    "embedding=4",
+    "validation_share=0.25",
+    *(
+        f"{network}.{assignment}"
+        for network, units in (("teacher", 5), ("student", 3))
+        for assignment in (
+            f"units={units}",
+            "epochs=2",
+            "batch_size=8",
+            "language.passes=2",
+            "language.batch_size=4",
+            "language.steps=5",
+            "language.sample=8",
+            "language.checkpoint_steps=5",
+            "checkpoint_steps=2",
+        )
+    ),
+]
+
+
+def make_settings(*changes: str) -> StagedSettings:
+    settings = recipes.find("sentiment").with_settings([*SMALL, *changes]).settings
+    assert isinstance(settings, StagedSettings)
+    return settings
+
+
+def check_same(found: h5py.File, name: str, expected: h5py.Group | h5py.Dataset) -> None:
+    if isinstance(expected, h5py.Dataset):
+        np.testing.assert_array_equal(found[name], expected)
+
+
+class Killed(BaseException):
+    """What ends a run in the middle of a stage."""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, reviews: Path) -> Path:
+    """The folder of stages that were never stopped."""
+    folder = tmp_path_factory.mktemp("runs")
+    Stages(make_settings(), folder, reviews, QUIET).student()
+    return folder
+
+
+def test_a_run_that_is_killed_in_each_stage_ends_as_one_that_never_was(
+    runs: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, done = resumable._save, Path.write_text
+    met = set()
+
+    def die_after_the_first(path: Path, variables: list[keras.Variable], epochs: int, history: History) -> None:
+        save(path, variables, epochs, history)
+        if epochs == 1:
+            met.add(path.parent.name)
+            assert not (path.parent / "weights.npz").exists()
+            raise Killed
+
+    def die_before_it_is_done(path: Path, text: str) -> int:
+        if path.name == "done.tmp" and path.parent.name not in met:
+            met.add(path.parent.name)
+            raise Killed
+        return done(path, text)
+
+    monkeypatch.setattr(resumable, "_save", die_after_the_first)
+    monkeypatch.setattr(Path, "write_text", die_before_it_is_done)
+    kills = 0
+    while True:
+        try:
+            Stages(make_settings(), tmp_path, reviews, QUIET).student()
+            break
+        except Killed:
+            kills += 1
+    assert kills == 6  # a stage each, `language` of teacher and student
+    assert all(len(read_history(path)["loss"]) > 2 for path in runs.glob("*/checkpoint.npz"))
+    for folder in runs.iterdir():
+        for path in folder.iterdir():
+            again = tmp_path / folder.name / path.name
+            if path.suffix == ".npz" and path.stem != "checkpoint":
+                with np.load(path) as expected, np.load(again) as found:
+                    for name in expected:
+                        np.testing.assert_array_equal(found[name], expected[name])
+            elif path.suffix == ".npy":
+                np.testing.assert_array_equal(np.load(again), np.load(path))
+            elif path.suffix == ".h5":
+                with h5py.File(path) as expected, h5py.File(again) as found:
+                    expected.visititems(partial(check_same, found))
+
+
+def test_each_stage_leaves_its_folder(runs: Path) -> None:
+    names = sorted(folder.name.rpartition("-")[0] for folder in runs.iterdir())
+    assert names == sorted([*STAGES, "language"])
+    assert all((folder / "done.json").exists() for folder in runs.iterdir())
+
+
+def test_a_stage_that_is_done_is_not_run_again_and_one_with_other_settings_is(
+    runs: Path, reviews: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "fit_resumably", lambda *_: pytest.fail("it is trained again"))
+    Stages(make_settings(), runs, reviews, QUIET).student()
+    Stages(make_settings("student.epochs=3"), runs, reviews, QUIET).labels()
+    with pytest.raises(pytest.fail.Exception):
+        Stages(make_settings("teacher.epochs=3"), runs, reviews, QUIET).teacher()
+
+
+def test_what_was_made_of_other_reviews_is_not_gone_on_from(runs: Path, reviews: Path, tmp_path: Path) -> None:
+    folder = Stages(make_settings(), runs, reviews, QUIET).corpus()
+    other = Stages(make_settings(), tmp_path / "runs", write_reviews(tmp_path / "other", 13), QUIET).corpus()
+    assert folder.name != other.name
+
+
+def test_held_out_reviews_have_neither_label_nor_place_in_what_is_read(
+    runs: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Stages(make_settings(), runs, reviews, QUIET)
+    coded = found.reviews()
+    assert sorted([*coded.kept, *coded.held_out]) == list(range(24)) and len(coded.held_out) == 6
+    assert len(coded.unlabelled) == 12 and len(coded.corpus) == 36
+
+    def stop(read: Corpus, *_: object) -> NoReturn:
+        expected = [*coded.kept, *coded.unlabelled]
+        assert len(read) == len(expected) == 30
+        for place, number in enumerate(expected):
+            np.testing.assert_array_equal(read[place], coded.corpus[number])
+        raise Killed
+
+    monkeypatch.setattr(stages, "LanguageBatches", stop)
+    with pytest.raises(Killed):
+        Stages(make_settings(), tmp_path, reviews, QUIET).language()
+
+    given = found._given_labels()
+    assert (given[coded.held_out] == -1).all() and (given[coded.unlabelled] == -1).all()
+    np.testing.assert_array_equal(given[coded.kept], coded.labels[coded.kept])
+    soft = found._soft_labels()
+    assert (soft[coded.held_out] == -1).all()
+    assert ((soft[coded.unlabelled] > 0) & (soft[coded.unlabelled] < 1)).all()
+
+
+def test_what_is_published_answers_as_the_student_but_for_temperature_and_eight_bits(runs: Path, reviews: Path) -> None:
+    made = Stages(make_settings(), runs, reviews, QUIET)
+    network, coded = made.publish(), made.reviews()
+    assert network.input_shape == (None, 20)
+    assert network.layers[1].quantization_mode == "int8"
+    answers = np.load(made.student() / "answers.npy")[coded.held_out]
+    ids = coded.corpus.pad(coded.held_out, 20, 0)
+    published = network.predict(ids, verbose=0)[:, 0]
+    slopes = to_logits(published) / to_logits(answers)
+    temperature = find_temperature(answers, coded.labels[coded.held_out])
+    assert temperature < 0.9  # two epochs leave it unsure
+    np.testing.assert_allclose(slopes, 1 / temperature, rtol=0.2)
+
+
+def test_labels_are_the_likeliest_mixture_of_teacher_and_ngrams(runs: Path, reviews: Path) -> None:
+    made = Stages(make_settings(), runs, reviews, QUIET)
+    coded = made.reviews()
+    labels, teacher = (coded.measure(np.load(stage / "answers.npy")) for stage in (made.labels(), made.teacher()))
+    figures = json.loads((made.labels() / "done.json").read_text())
+    assert figures["held_out_loss"] == pytest.approx(labels["held_out_loss"])
+    assert labels["held_out_loss"] < teacher["held_out_loss"]
+    # Words of the one label are never in reviews of the other, which counts find out at once.
+    assert figures["ngram_accuracy"] == 1 and figures["ngram_weight"] > figures["teacher_weight"]
+
+
+def test_a_folder_in_which_another_process_works_is_refused(runs: Path, reviews: Path, tmp_path: Path) -> None:
+    folder = tmp_path / Stages(make_settings(), runs, reviews, QUIET).corpus().name
+    folder.mkdir()
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(CheckpointError, match=f"another process works in .*{folder.name}; wait for it"):
+            Stages(make_settings(), tmp_path, reviews, QUIET).corpus()
+
+
+def test_a_student_whose_language_model_has_no_step_is_refused_before_the_teacher_is_trained(
+    runs: Path, reviews: Path
+) -> None:
+    with pytest.raises(RecipeError, match="words are too few for 4000 streams"):
+        Stages(make_settings("student.language.batch_size=4000", "seed=8"), runs, reviews, QUIET).language()
+
+
+def test_a_settings_file_says_what_a_stage_depends_on(runs: Path, reviews: Path) -> None:
+    (folder,) = (folder for folder in runs.iterdir() if folder.name.startswith("corpus"))
+    found = json.loads((folder / "settings.json").read_text())
+    assert found == {
+        "vocabulary_size": 30,
+        "endings": 8,
+        "validation_share": 0.25,
+        "dataset": imdb.load(reviews).sha256,
+        "tokeniser": TokenTokeniser().model_dump(),
+        "format": 1,
+    }

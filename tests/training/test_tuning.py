@@ -1,0 +1,119 @@
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from rich.console import Console
+
+from bundle.reviews import ReviewCodec
+from training import coding, networks
+from training.adversarial import UNLABELLED
+from training.corpus import Corpus, Reviews
+from training.language_model import DIRECTIONS
+from training.settings import LanguageSettings, StagedSettings, TuningSettings
+from training.tuning import give_weights, tune
+
+WORDS = [f"word{number}" for number in range(16)]
+GOOD, BAD = 4, 5  # ids that tell the label
+
+
+def make_settings(**changes: object) -> StagedSettings:
+    values = {"units": 3, "language": LanguageSettings(passes=1), "epochs": 8, "length": 12, "batch_size": 4}
+    values |= {"learning_rate": 0.05, "recurrent_rate": 1, "averaging": 0.9, "checkpoint_steps": 3}
+    tuning = TuningSettings.model_validate(values | changes)
+    return StagedSettings(
+        vocabulary_size=20,
+        endings=0,
+        length=20,
+        embedding=4,
+        validation_share=0.1,
+        teacher=tuning,
+        student=tuning,
+    )
+
+
+def make_network(settings: StagedSettings) -> tuple[keras.Model, ReviewCodec]:
+    keras.utils.set_random_seed(7)
+    codec = coding.make_review_codec(settings.network(settings.student), WORDS)
+    return networks.build_review_network(settings.network(settings.student), codec.preprocessing, True), codec
+
+
+def make_reviews(codec: ReviewCodec) -> Reviews:
+    """Return 20 labelled reviews, the last 4 held out, and 10 others; every one has the word of its label."""
+    random, labels = np.random.default_rng(7), np.arange(30) % 2
+    texts = [np.r_[1, random.integers(6, 20, random.integers(2, 18)), BAD if label else GOOD] for label in labels]
+    corpus = Corpus.of(ids.astype(np.int32) for ids in texts)
+    return Reviews(codec, corpus, labels[:20].astype(np.float32), np.arange(16), np.arange(16, 20))
+
+
+def make_labels(reviews: Reviews) -> np.ndarray:
+    labels = np.full(30, UNLABELLED, np.float32)
+    labels[reviews.kept] = reviews.labels[reviews.kept]
+    return labels
+
+
+def test_a_network_learns_the_labels_and_answers_all_that_have_none(tmp_path: Path) -> None:
+    settings = make_settings()
+    network, codec = make_network(settings)
+    reviews = make_reviews(codec)
+    console = Console(quiet=True)
+    history, answers = tune(network, settings.student, reviews, make_labels(reviews), 7, tmp_path / "c.npz", console)
+    assert np.isnan(answers[reviews.kept]).all()
+    assert ((answers[reviews.unlabelled] > 0.5) == np.arange(20, 30) % 2).all()
+    assert history["val_accuracy"][-1] == reviews.measure(answers)["held_out_accuracy"] == 1
+    assert len(history["loss"]) == 8 * 2  # 7 steps of a pass, 3 or 4 each
+
+
+def test_the_weights_are_the_average_that_answers(tmp_path: Path) -> None:
+    settings = make_settings()
+    network, codec = make_network(settings)
+    reviews = make_reviews(codec)
+    quiet = Console(quiet=True)
+    _, answers = tune(network, settings.student, reviews, make_labels(reviews), 7, tmp_path / "c.npz", quiet)
+    ids = reviews.corpus.pad(reviews.held_out, 20, 0)
+    np.testing.assert_allclose(network.predict(ids, verbose=0)[:, 0], answers[reviews.held_out], atol=1e-6)
+    other, _ = make_network(settings)
+    last = settings.student.model_copy(update={"averaging": 0})
+    tune(other, last, reviews, make_labels(reviews), 7, tmp_path / "other.npz", quiet)
+    assert not np.allclose(network.get_weights()[0], other.get_weights()[0])
+
+
+@pytest.mark.parametrize(("adversarial", "count"), [("none", 16), ("supervised", 16), ("virtual", 26)])
+def test_reviews_without_labels_are_trained_on_only_where_none_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adversarial: str, count: int
+) -> None:
+    settings = make_settings(adversarial=adversarial)
+    network, codec = make_network(settings)
+    reviews = make_reviews(codec)
+
+    class Stopped(Exception):
+        pass
+
+    def stop(_: Corpus, rows: np.ndarray, labels: np.ndarray, *__: object) -> None:
+        assert len(rows) == len(labels) == count and not set(rows) & set(reviews.held_out)
+        raise Stopped
+
+    monkeypatch.setattr("training.tuning.ReviewBatches", stop)
+    with pytest.raises(Stopped):
+        labels = make_labels(reviews)
+        tune(network, settings.student, reviews, labels, 7, tmp_path / "c.npz", Console(quiet=True))
+
+
+def test_a_network_begins_as_its_language_model_reads() -> None:
+    network, _ = make_network(make_settings())
+    random = np.random.default_rng(7)
+    words = {"embedding": random.normal(2, 3, network.layers[1].get_weights()[0].shape)}
+    for name in DIRECTIONS:
+        for kind, shape in (("kernel", (4, 12)), ("recurrent", (3, 12)), ("bias", (12,))):
+            words[f"{name}_{kind}"] = random.normal(size=shape)
+    counts = np.arange(len(words["embedding"]))
+    give_weights(network, words, counts)
+    vectors = network.layers[1].get_weights()[0]
+    read = np.repeat(vectors, counts, axis=0)
+    np.testing.assert_allclose(read.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(read.std(axis=0), 1, atol=1e-5)
+    (bidirectional,) = (layer for layer in network.layers if isinstance(layer, keras.layers.Bidirectional))
+    kernel, _, bias = bidirectional.forward_layer.get_weights()
+    np.testing.assert_allclose(
+        vectors @ kernel + bias, words["embedding"] @ words["forward_kernel"] + words["forward_bias"], atol=1e-4
+    )

@@ -1,0 +1,49 @@
+"""How far probabilities can be believed: their calibration, measured and mended.
+
+Source: Guo et al. 2017, "On Calibration of Modern Neural Networks".
+"""
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+BINS = 15
+
+_LEAST = 1e-7
+
+
+def to_logits(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the logits of probabilities, float64 of the same shape; none is infinite."""
+    clipped = np.clip(probabilities.astype(np.float64), _LEAST, 1 - _LEAST)
+    logits: NDArray[np.float64] = np.log(clipped / (1 - clipped))
+    return logits
+
+
+def find_temperature(probabilities: NDArray[np.float32], labels: NDArray[np.float32]) -> float:
+    """Return what to divide logits by for the greatest likelihood of the labels, 0 or 1; both float32 [examples]."""
+    margins = to_logits(probabilities) * np.where(labels == 1, 1, -1)  # of the right answer against the wrong one
+    found = minimize_scalar(
+        lambda logarithm: np.logaddexp(0, -margins / np.exp(logarithm)).mean(), bounds=(-3, 3), method="bounded"
+    )
+    return float(np.exp(found.x))
+
+
+def divide_logits(network: keras.Model, temperature: float) -> None:
+    """Divide the logits of a network whose last layer is a sigmoid by a temperature, in its weights."""
+    last = network.layers[-1]
+    last.set_weights([weight / temperature for weight in last.get_weights()])
+
+
+def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
+    """Return the expected calibration error, in 15 bins of equal width.
+
+    It is the mean distance, over all examples, of a bin's mean confidence from its accuracy.
+
+    Args:
+        confidence: probability of the answer to each example, float64 [examples].
+        right: whether that was the answer, bool [examples].
+    """
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gaps = np.bincount(bins, confidence - right, BINS)
+    return float(np.abs(gaps).sum() / len(right))
