@@ -45,8 +45,10 @@ class Repository:
             self._names = self._store.names()
         except OSError as error:
             self._unreadable = f" ({error})"
+        # The largest first, as nothing would be loaded beside it if it were the last.
+        names = sorted(self._names, key=self._store.size, reverse=True)
         with ThreadPoolExecutor(os.cpu_count()) as threads:  # what XLA compiles, it compiles beside Python
-            list(threads.map(self._load_one, self._names))
+            list(threads.map(self._load_one, names))
         if self._stopped.is_set():
             return
         # What TensorFlow and the models have made stays; looking through it would stop requests for 0.1 s and more.

@@ -83,6 +83,14 @@ class Store:
         numbers = (entry.name for entry in folder.iterdir() if entry.is_dir())
         return sorted(int(number) for number in numbers if number.isascii() and number.isdecimal() and number[0] != "0")
 
+    def size(self, name: str) -> int:
+        """Return the bytes of the latest version of a name; 0 if they cannot be counted."""
+        try:
+            folder = self.root / name / str(self.versions(name)[-1])
+            return sum(path.stat().st_size for path in folder.iterdir())
+        except (OSError, IndexError):
+            return 0
+
     def open(self, name: str, version: int | None = None) -> Bundle:
         """Open one version of a name, by default its latest.
 

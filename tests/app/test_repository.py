@@ -11,8 +11,9 @@ import pytest
 from app.errors import ModelNotFoundError, ModelRefusedError, NotReadyError
 from app.repository import Repository
 from app.settings import Settings
+from bundle.errors import ManifestError
 from bundle.manifest import Description
-from bundle.store import Store
+from bundle.store import Bundle, Store
 from tests.app.conftest import Log
 
 
@@ -49,6 +50,20 @@ def test_the_latest_version_answers(store: Store) -> None:
     repository = Repository(store, Settings())
     repository.load()
     assert repository.next_letter(None).bundle.manifest.version == 2
+
+
+def test_the_largest_model_is_loaded_first(small_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+
+    class Watched(Store):
+        def open(self, name: str, version: int | None = None) -> Bundle:
+            opened.append(name)
+            raise ManifestError(f"{name} {version or 'latest'} is not loaded here")
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    Repository(Watched(small_store.root), Settings()).load()
+    sizes = [small_store.size(name) for name in opened]
+    assert sizes == sorted(sizes, reverse=True) and set(opened) == set(small_store.names())
 
 
 def test_before_loading_nothing_is_ready(store: Store) -> None:

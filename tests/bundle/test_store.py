@@ -69,6 +69,14 @@ def test_a_bundle_of_reviews_comes_with_the_codec_of_its_vocabulary(store: Store
     assert codec.encode("bad film").ids.tolist() == [1, 5, 6]
 
 
+def test_the_size_is_that_of_the_latest_version(store: Store) -> None:
+    publish(store, LETTERS)
+    folder = publish(store, LETTERS).folder
+    (folder / "more").write_bytes(bytes(1000))
+    assert store.size("letters") == sum(path.stat().st_size for path in folder.iterdir()) > 1000
+    assert store.size("nothing") == 0
+
+
 def test_names_are_those_with_a_published_version(store: Store) -> None:
     assert store.names() == []
     assert store.versions("letters") == []
