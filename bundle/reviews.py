@@ -17,6 +17,7 @@ KERAS_FILTERS: Literal['!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'] = '!"#$%&()*+,-./
 # A tag, whatever its name: `<br />`, `</i>`. "a < b" and "<3" are none, as no letter follows the bracket; "a<b" is one
 # up to the next ">", if there is one before the next "<".
 MARKUP: Literal["</?[a-z][^<>]*>"] = "</?[a-z][^<>]*>"
+MARKUP_OF_ANY_CASE: Literal["</?[a-zA-Z][^<>]*>"] = "</?[a-zA-Z][^<>]*>"
 
 # In this order: ratings ("7/10"), words with inner apostrophes ("don't"), "!" and "?" one by one, an
 # ellipsis of any length, and the smileys :) :( ;) with or without a nose.
@@ -90,7 +91,7 @@ class TokenTokeniser(BaseModel):
     pattern: Literal[r"\d+(?:\.\d+)?/\d+|[^\W_]+(?:'(?!s\b)[^\W_]+)*|'s\b|[!?]|\.\.+|[:;]-?[()]|\*+|[.,:;()\"]"] = (
         TOKENS
     )
-    markup: Literal["</?[a-zA-Z][^<>]*>"] = "</?[a-zA-Z][^<>]*>"
+    markup: Literal["</?[a-zA-Z][^<>]*>"] = MARKUP_OF_ANY_CASE
     longest_ending: Literal[4] = 4
 
     def split(self, text: str) -> list[str]:
@@ -118,7 +119,7 @@ _WORDS_OF_ASCII = re.compile(
     re.ASCII,
 )
 
-_MARKUP_OF_ANY_CASE = re.compile("</?[a-zA-Z][^<>]*>")
+_MARKUP_OF_ANY_CASE = re.compile(MARKUP_OF_ANY_CASE)
 _TOKENS = re.compile(TOKENS)
 
 RESERVED_IDS = 4  # padding, start, unknown word, and one that the Keras coding leaves out
@@ -190,11 +191,16 @@ class ReviewCodec:
 
     def pad(self, reviews: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:
         """Pad reviews on the left to the network's input, int32 [reviews, length]."""
-        length = self.preprocessing.length
-        padded = np.full((len(reviews), length), self.preprocessing.padding_id, np.int32)
-        for row, ids in zip(padded, reviews, strict=True):
-            row[length - len(ids) :] = ids
-        return padded
+        return pad_left(reviews, self.preprocessing.length, self.preprocessing.padding_id)
+
+
+def pad_left(reviews: Sequence[NDArray[np.int32]], length: int, padding_id: int) -> NDArray[np.int32]:
+    """Return the last ids of reviews, padded on the left, int32 [reviews, length]."""
+    padded = np.full((len(reviews), length), padding_id, np.int32)
+    for row, ids in zip(padded, reviews, strict=True):
+        last = ids[-length:]
+        row[length - len(last) :] = last
+    return padded
 
 
 class _Ids(dict[str, int]):

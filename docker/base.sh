@@ -4,7 +4,6 @@
 set -euo pipefail
 
 image=${1:-lstm-serve-base}
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 for command in docker debootstrap; do
     command -v "$command" >/dev/null || { echo "error: $command is not installed; apt-get install $command" >&2; exit 1; }
 done
@@ -13,7 +12,7 @@ done
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 root=$folder/root
-debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates bookworm "$root" "$mirror" >"$folder/log" 2>&1 \
+debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates bookworm "$root" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"} >"$folder/log" 2>&1 \
     || { tail -n 20 "$folder/log" >&2; exit 1; }
 
 ln -s /usr/bin/python3 "$root/usr/local/bin/python3"

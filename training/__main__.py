@@ -18,7 +18,7 @@ from bundle.store import Bundle, Store, open_bundle
 from training import recipes
 from training.errors import RecipeError, TrainingError
 from training.results import HELD_OUT, RESULTS, Results, find_missing, find_own_figure
-from training.settings import STAGES, StagedSettings
+from training.settings import RUNS, STAGES, StagedSettings
 
 DataOption = Annotated[
     Path | None,
@@ -80,7 +80,7 @@ def train(
             "nothing.",
         ),
     ] = None,
-    runs: Annotated[Path, typer.Option(help="The folder of what stages leave, from which they go on.")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(help="The folder of what stages leave, from which they go on.")] = RUNS,
 ) -> None:
     """Train a recipe and publish the model as the next version of its bundle."""
     with _clear_errors("; nothing was published"):

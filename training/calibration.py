@@ -20,9 +20,14 @@ def to_logits(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
     return logits
 
 
+def to_margins(probabilities: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the logits of the right answers, for probabilities of 1 and labels 0 or 1: float64 [examples]."""
+    return to_logits(probabilities) * np.where(labels == 1, 1, -1)
+
+
 def find_temperature(probabilities: NDArray[np.float32], labels: NDArray[np.float32]) -> float:
     """Return what to divide logits by for the greatest likelihood of the labels, 0 or 1; both float32 [examples]."""
-    margins = to_logits(probabilities) * np.where(labels == 1, 1, -1)  # of the right answer against the wrong one
+    margins = to_margins(probabilities, labels)
     found = minimize_scalar(
         lambda logarithm: np.logaddexp(0, -margins / np.exp(logarithm)).mean(), bounds=(-3, 3), method="bounded"
     )

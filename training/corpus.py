@@ -8,8 +8,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bundle.reviews import ReviewCodec
-from training.calibration import to_logits
+from bundle.reviews import ReviewCodec, pad_left
+from training.calibration import to_margins
 
 _IDS = "ids.npy"
 _ENDS = "ends.npy"
@@ -58,13 +58,9 @@ class Corpus:
         """Return the ids of some reviews one after the other, int32 [ids]."""
         return np.concatenate([self[index] for index in indices])
 
-    def pad(self, indices: NDArray[np.intp], length: int, padding: int) -> NDArray[np.int32]:
+    def pad(self, indices: NDArray[np.intp], length: int, padding_id: int) -> NDArray[np.int32]:
         """Return the last ids of some reviews, padded on the left, int32 [indices, length]."""
-        padded = np.full((len(indices), length), padding, np.int32)
-        for row, index in zip(padded, indices, strict=True):
-            ids = self[index][-length:]
-            row[length - len(ids) :] = ids
-        return padded
+        return pad_left([self[index] for index in indices], length, padding_id)
 
 
 @dataclass(frozen=True)
@@ -86,14 +82,21 @@ class Reviews:
         """Numbers of the reviews without labels."""
         return np.arange(len(self.labels), len(self.corpus))
 
-    def take_not_held_out(self) -> tuple[Corpus, NDArray[np.int64]]:
-        """Return all reviews that are not held out, and how often each word is in them, int64 [words]."""
-        corpus = Corpus.of(self.corpus[k] for k in [*self.kept, *self.unlabelled])
-        return corpus, np.bincount(corpus.ids, minlength=self.codec.preprocessing.vocabulary_size)
+    def take_not_held_out(self) -> Corpus:
+        """Return all reviews that are not held out."""
+        return Corpus.of(self.corpus[k] for k in [*self.kept, *self.unlabelled])
+
+    def count_words(self) -> NDArray[np.int64]:
+        """Return how often each word is in the reviews that are not held out, int64 [words]."""
+        counts, held_out = (
+            np.bincount(ids, minlength=self.codec.preprocessing.vocabulary_size)
+            for ids in (self.corpus.ids, self.corpus.join(self.held_out))
+        )
+        return counts - held_out
 
     def measure(self, answers: NDArray[np.float32]) -> dict[str, float]:
         """Return accuracy and loss on the held-out reviews, for the probabilities of all, float32 [reviews]."""
-        margins = to_logits(answers[self.held_out]) * np.where(self.labels[self.held_out] == 1, 1, -1)
+        margins = to_margins(answers[self.held_out], self.labels[self.held_out])
         return {
             "held_out_accuracy": float(np.mean(margins > 0)),
             "held_out_loss": float(np.logaddexp(0, -margins).mean()),

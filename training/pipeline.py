@@ -28,10 +28,9 @@ from training.fit import Examples, History, fit, split_randomly
 from training.recipes import Recipe
 from training.results import HELD_OUT, Run
 from training.review_batches import predict
-from training.settings import LetterSettings, ReviewSettings, StagedSettings
+from training.settings import RUNS, LetterSettings, ReviewSettings, StagedSettings
 from training.stages import Stages
 
-RUNS = Path("runs")
 AGREEMENT = 1e-5  # between the answers of two frameworks
 
 
@@ -220,14 +219,14 @@ def read_settings(bundle: Bundle) -> LetterSettings | ReviewSettings:
     Raises:
         RecipeError: they are not those of this release.
     """
-    recipe = bundle.manifest.recipe.get("settings")
+    recorded = bundle.manifest.recipe.get("settings")
+    fields = recorded if isinstance(recorded, dict) else {}
     try:
-        if isinstance(recipe, dict) and "student" in recipe:
-            staged = StagedSettings.model_validate(recipe)
+        if "student" in fields:
+            staged = StagedSettings.model_validate(fields)
             return staged.network(staged.student)
         kind = LetterSettings if isinstance(bundle.codec, LetterCodec) else ReviewSettings
-        known = recipe.items() if isinstance(recipe, dict) else ()
-        return kind.model_validate({name: value for name, value in known if name in kind.model_fields})
+        return kind.model_validate({name: value for name, value in fields.items() if name in kind.model_fields})
     except ValidationError as error:
         raise RecipeError(
             f"{bundle.folder} has a recipe of another release ({error.error_count()} fields do not fit); "

@@ -297,7 +297,7 @@ _RECIPES = (
     ),
     Recipe(
         name="sentiment",
-        summary="400 words and marks, bidirectional LSTM, pooled; reads all reviews first, then learns from a teacher",
+        summary="600 words and marks, bidirectional LSTM, pooled; reads all reviews first, then learns from a teacher",
         source="this project; see training/stages.py for those of its stages",
         published={},
         settings=_IN_STAGES,

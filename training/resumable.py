@@ -1,7 +1,6 @@
 """A training that goes on where it was stopped, with the same result as one that never was."""
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import numpy as np
 from rich.console import Console
 
 from training.errors import CheckpointError, DivergedError
+from training.files import replacing
 from training.fit import History, interrupted_between_steps
 
 
@@ -184,12 +184,8 @@ def _restore(path: Path, variables: list[keras.Variable]) -> tuple[int, History]
 
 
 def _save(path: Path, variables: list[keras.Variable], epochs: int, history: History) -> None:
-    """Replace a file as a whole."""
+    """Replace the file of a checkpoint."""
     values = {str(number): keras.ops.convert_to_numpy(variable) for number, variable in enumerate(variables)}
-    staged = path.with_suffix(".tmp")
-    with staged.open("wb") as file:
-        done = {"epochs": epochs, "history": history, "shapes": [list(variable.shape) for variable in variables]}
+    done = {"epochs": epochs, "history": history, "shapes": [list(variable.shape) for variable in variables]}
+    with replacing(path) as file:
         np.savez(file, done=json.dumps(done), **values)
-        file.flush()
-        os.fsync(file.fileno())
-    staged.replace(path)

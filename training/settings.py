@@ -1,6 +1,7 @@
 """What a recipe chooses, every choice with its limits."""
 
 import json
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -318,6 +319,7 @@ class TuningSettings(BaseModel):
     checkpoint_steps: int = Field(default=100, ge=1, description="Steps between two checkpoints, about.")
 
 
+RUNS = Path("runs")  # the folder of what stages leave
 STAGES = ("corpus", "language", "teacher", "labels", "student")
 
 

@@ -29,6 +29,7 @@ from training.adversarial import UNLABELLED
 from training.calibration import divide_logits, find_temperature, to_logits
 from training.corpus import Corpus, Reviews
 from training.errors import CheckpointError, DataError
+from training.files import replacing
 from training.fit import COMPILES, History
 from training.language_model import LanguageBatches, LanguageModel, count_steps
 from training.resumable import fit_resumably, read_history
@@ -143,9 +144,8 @@ class Stages:
                 started = time.monotonic()
                 figures = work(folder)
                 figures = {"seconds": time.monotonic() - started} | figures
-            staged = (folder / _DONE).with_suffix(".tmp")
-            staged.write_text(json.dumps(figures))
-            staged.replace(folder / _DONE)
+                with replacing(folder / _DONE) as file:
+                    file.write(json.dumps(figures).encode())
             told = ", ".join(f"{key} {value:,.4f}".rstrip("0").rstrip(".") for key, value in figures.items())
             self._console.print(f"{name}: done, {told}", highlight=False, soft_wrap=True)
         return folder
@@ -199,7 +199,8 @@ class Stages:
     def _learn_language(self, folder: Path, tuning: TuningSettings) -> Figures:
         """Train a language model on all reviews that are not held out."""
         settings, seed = tuning.language, self._settings.seed
-        corpus, counts = self.reviews().take_not_held_out()
+        reviews = self.reviews()
+        corpus, counts = reviews.take_not_held_out(), reviews.count_words()
         for each in (self._settings.teacher, self._settings.student):
             count_steps(len(corpus.ids), each.language)  # that of the student is not to fail hours later
         keras.utils.set_random_seed(seed)
@@ -220,7 +221,7 @@ class Stages:
         settings, preprocessing = self._settings.network(tuning), reviews.codec.preprocessing
         network = networks.build_review_network(settings, preprocessing, any_length=True)
         with np.load(language / _WEIGHTS) as weights:
-            give_weights(network, dict(weights), reviews.take_not_held_out()[1])
+            give_weights(network, dict(weights), reviews.count_words())
         history, answers = tune(network, tuning, reviews, labels, seed, folder / _CHECKPOINT, self._console)
         network.save_weights(folder / _NETWORK)
         np.save(folder / _ANSWERS, answers)

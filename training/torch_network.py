@@ -11,6 +11,7 @@ from torch import nn
 from bundle.letters import ALPHABET
 from training.conversion import State
 from training.errors import ConversionError
+from training.files import replacing
 from training.fit import Examples, History
 from training.settings import StackSettings, TrainingSettings
 
@@ -106,13 +107,8 @@ def read_state(path: Path) -> State:
 
 def write_state(state: State, path: Path) -> None:
     """Write a state dict, as `torch.load` reads it, whole or not at all."""
-    written = path.with_name(f".{path.name}.new")
-    try:
-        with written.open("wb") as file:  # torch.save itself raises RuntimeError where it cannot be opened
-            torch.save({name: torch.from_numpy(value.copy()) for name, value in state.items()}, file)
-        written.replace(path)
-    finally:
-        written.unlink(missing_ok=True)
+    with replacing(path) as file:  # torch.save itself raises RuntimeError where it cannot be opened
+        torch.save({name: torch.from_numpy(value.copy()) for name, value in state.items()}, file)
 
 
 def _batches(count: int, settings: TrainingSettings) -> Iterator[torch.Tensor]:

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import numpy as np
 
-from training.corpus import Corpus
+from bundle.reviews import ReviewCodec, ReviewPreprocessing, TokenTokeniser
+from training.corpus import Corpus, Reviews
 
 REVIEWS = [np.array(ids, np.int32) for ids in ([1, 5, 6], [1], [1, 7, 8, 9, 4])]
 
@@ -21,3 +22,12 @@ def test_the_last_words_are_kept_and_padding_goes_to_the_left() -> None:
     padded = Corpus.of(REVIEWS).pad(np.array([2, 1, 0]), 4, 0)
     assert padded.dtype == np.int32
     assert padded.tolist() == [[7, 8, 9, 4], [0, 0, 0, 1], [0, 1, 5, 6]]
+
+
+def test_words_are_counted_in_all_reviews_that_are_not_held_out() -> None:
+    preprocessing = ReviewPreprocessing(tokeniser=TokenTokeniser(), vocabulary_size=10, length=5)
+    codec = ReviewCodec(preprocessing, [f"word{number}" for number in range(6)])
+    reviews = Reviews(codec, Corpus.of(REVIEWS), np.ones(2, np.float32), np.array([1]), np.array([0]))
+    assert reviews.count_words().tolist() == [0, 2, 0, 0, 1, 0, 0, 1, 1, 1]
+    read = reviews.take_not_held_out()
+    assert [read[k].tolist() for k in range(len(read))] == [[1], [1, 7, 8, 9, 4]]

@@ -1,8 +1,9 @@
 import fcntl
 import json
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import BinaryIO, NoReturn
 
 import h5py
 import keras
@@ -11,11 +12,12 @@ import pytest
 from rich.console import Console
 
 from bundle.reviews import TokenTokeniser
-from tests.conftest import write_reviews
+from tests.conftest import SMALL_RECIPES, write_reviews
 from training import imdb, recipes, resumable, stages
 from training.calibration import find_temperature, to_logits
 from training.corpus import Corpus
 from training.errors import CheckpointError, RecipeError
+from training.files import replacing
 from training.fit import History
 from training.resumable import read_history
 from training.settings import STAGES, StagedSettings
@@ -23,25 +25,15 @@ from training.stages import Stages
 
 QUIET = Console(quiet=True)
 SMALL = [
+    *SMALL_RECIPES["sentiment"],
     "vocabulary_size=30",
-    "endings=8",
     "length=20",
-    "embedding=4",
     "validation_share=0.25",
+    "teacher.adversarial=supervised",
     *(
         f"{network}.{assignment}"
         for network in ("teacher", "student")
-        for assignment in (
-            "units=3",
-            "epochs=2",
-            "batch_size=8",
-            "language.passes=2",
-            "language.batch_size=4",
-            "language.steps=5",
-            "language.sample=8",
-            "language.checkpoint_steps=5",
-            "checkpoint_steps=2",
-        )
+        for assignment in ("units=3", "batch_size=8", "language.checkpoint_steps=5", "checkpoint_steps=2")
     ),
 ]
 
@@ -72,7 +64,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, reviews: Path) -> Path:
 def test_a_run_that_is_killed_in_each_stage_ends_as_one_that_never_was(
     runs: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save, done = resumable._save, Path.write_text
+    save = resumable._save
     met = set()
 
     def die_after_the_first(path: Path, variables: list[keras.Variable], epochs: int, history: History) -> None:
@@ -82,14 +74,14 @@ def test_a_run_that_is_killed_in_each_stage_ends_as_one_that_never_was(
             assert not (path.parent / "weights.npz").exists()
             raise Killed
 
-    def die_before_it_is_done(path: Path, text: str) -> int:
-        if path.name == "done.tmp" and path.parent.name not in met:
+    def die_before_it_is_done(path: Path) -> AbstractContextManager[BinaryIO]:
+        if path.name == "done.json" and path.parent.name not in met:
             met.add(path.parent.name)
             raise Killed
-        return done(path, text)
+        return replacing(path)
 
     monkeypatch.setattr(resumable, "_save", die_after_the_first)
-    monkeypatch.setattr(Path, "write_text", die_before_it_is_done)
+    monkeypatch.setattr(stages, "replacing", die_before_it_is_done)
     kills = 0
     while True:
         try:

@@ -15,6 +15,7 @@ from training.tuning import give_weights, tune
 
 WORDS = [f"word{number}" for number in range(16)]
 GOOD, BAD = 4, 5  # ids that tell the label
+KEPT, HELD_OUT = np.arange(16), np.arange(16, 20)  # of 20 labelled reviews
 
 
 def make_settings(**changes: object) -> StagedSettings:
@@ -43,7 +44,7 @@ def make_reviews(codec: ReviewCodec) -> Reviews:
     random, labels = np.random.default_rng(7), np.arange(30) % 2
     texts = [np.r_[1, random.integers(6, 20, random.integers(2, 18)), BAD if label else GOOD] for label in labels]
     corpus = Corpus.of(ids.astype(np.int32) for ids in texts)
-    return Reviews(codec, corpus, labels[:20].astype(np.float32), np.arange(16), np.arange(16, 20))
+    return Reviews(codec, corpus, labels[:20].astype(np.float32), KEPT, HELD_OUT)
 
 
 def make_labels(reviews: Reviews) -> np.ndarray:
@@ -52,51 +53,54 @@ def make_labels(reviews: Reviews) -> np.ndarray:
     return labels
 
 
-def test_a_network_learns_the_labels_and_answers_all_that_have_none(tmp_path: Path) -> None:
-    settings = make_settings()
-    network, codec = make_network(settings)
-    reviews = make_reviews(codec)
-    console = Console(quiet=True)
-    history, answers = tune(network, settings.student, reviews, make_labels(reviews), 7, tmp_path / "c.npz", console)
+class Tuned:
+    """A network, how it was trained, what it answers, and on which reviews."""
+
+    def __init__(self, folder: Path, **changes: object) -> None:
+        settings = make_settings(**changes)
+        self.network, codec = make_network(settings)
+        self.reviews = make_reviews(codec)
+        labels = make_labels(self.reviews)
+        self.history, self.answers = tune(
+            self.network, settings.student, self.reviews, labels, 7, folder / "checkpoint.npz", Console(quiet=True)
+        )
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> Tuned:
+    return Tuned(tmp_path_factory.mktemp("tuned"))
+
+
+def test_a_network_learns_the_labels_and_answers_all_that_have_none(tuned: Tuned) -> None:
+    reviews, answers, history = tuned.reviews, tuned.answers, tuned.history
     assert np.isnan(answers[reviews.kept]).all()
     assert ((answers[reviews.unlabelled] > 0.5) == np.arange(20, 30) % 2).all()
     assert history["val_accuracy"][-1] == reviews.measure(answers)["held_out_accuracy"] == 1
     assert len(history["loss"]) == 8 * 2  # 7 steps of a pass, 3 or 4 each
 
 
-def test_the_weights_are_the_average_that_answers(tmp_path: Path) -> None:
-    settings = make_settings()
-    network, codec = make_network(settings)
-    reviews = make_reviews(codec)
-    quiet = Console(quiet=True)
-    _, answers = tune(network, settings.student, reviews, make_labels(reviews), 7, tmp_path / "c.npz", quiet)
-    ids = reviews.corpus.pad(reviews.held_out, 20, 0)
-    np.testing.assert_allclose(network.predict(ids, verbose=0)[:, 0], answers[reviews.held_out], atol=1e-6)
-    other, _ = make_network(settings)
-    last = settings.student.model_copy(update={"averaging": 0})
-    tune(other, last, reviews, make_labels(reviews), 7, tmp_path / "other.npz", quiet)
-    assert not np.allclose(network.get_weights()[0], other.get_weights()[0])
+def test_the_weights_are_the_average_that_answers(tuned: Tuned, tmp_path: Path) -> None:
+    held_out = tuned.reviews.held_out
+    ids = tuned.reviews.corpus.pad(held_out, 20, 0)
+    np.testing.assert_allclose(tuned.network.predict(ids, verbose=0)[:, 0], tuned.answers[held_out], atol=1e-6)
+    last = Tuned(tmp_path, averaging=0).network
+    assert not np.allclose(tuned.network.get_weights()[0], last.get_weights()[0])
 
 
 @pytest.mark.parametrize(("adversarial", "count"), [("none", 16), ("supervised", 16), ("virtual", 26)])
 def test_reviews_without_labels_are_trained_on_only_where_none_is_needed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adversarial: str, count: int
 ) -> None:
-    settings = make_settings(adversarial=adversarial)
-    network, codec = make_network(settings)
-    reviews = make_reviews(codec)
-
     class Stopped(Exception):
         pass
 
     def stop(_: Corpus, rows: np.ndarray, labels: np.ndarray, *__: object) -> None:
-        assert len(rows) == len(labels) == count and not set(rows) & set(reviews.held_out)
+        assert len(rows) == len(labels) == count and not set(rows) & set(HELD_OUT)
         raise Stopped
 
     monkeypatch.setattr("training.tuning.ReviewBatches", stop)
     with pytest.raises(Stopped):
-        labels = make_labels(reviews)
-        tune(network, settings.student, reviews, labels, 7, tmp_path / "c.npz", Console(quiet=True))
+        Tuned(tmp_path, adversarial=adversarial)
 
 
 def test_a_network_begins_as_its_language_model_reads() -> None:
