@@ -117,7 +117,7 @@ def _serve_with_workers(store: Store, log: Path, port: int) -> Iterator[subproce
 def _loaded(log: Path) -> int:
     """Return how many models were loaded, by all processes together."""
     complete = log.read_text().rpartition("\n")[0]
-    lines = [json.loads(line) for line in complete.splitlines() if line.startswith("{")]
+    lines = [json.loads(line) for line in complete.splitlines()]
     return [line["message"] for line in lines].count("loaded")
 
 

@@ -144,7 +144,7 @@ class Container:
 
     def requests(self, path: str) -> list[dict[str, Any]]:
         """Return what it wrote of the requests of a path."""
-        lines = [json.loads(line) for line in self.logs().splitlines() if line.startswith("{")]
+        lines = [json.loads(line) for line in self.logs().splitlines()]
         return [line for line in lines if line.get("path") == path]
 
 
