@@ -30,18 +30,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import TOO_LATE, DeadlineError, OverloadedError
+from app.grouping import Grouping
 
 Row = NDArray[np.generic]
 Output = NDArray[np.float32]
 RunRows = Callable[[Sequence[Row]], NDArray[np.float32]]
 
-# No row of a batch is filled up with padding by more than this share of what the longest row costs, its steps and the
-# fixed ones below.
-PADDING_SHARE = 0.4
-# What a batch costs, measured by benchmarks/engine.py: as if it had so many steps more, of about 2 microseconds each,
-# and every step as if it had so many rows more.
-FIXED_STEPS = 64
-FIXED_ROWS = 2
 # So many of the most urgent rows are compared when a batch is chosen; the others make it no better.
 CANDIDATES = 64
 # Requests still come if there was one within so many passes of the event loop: one reads it, the next begins with it.
@@ -77,7 +71,6 @@ class _Entry:
     """One row in the queue, and its place among those of its request."""
 
     urgency: tuple[float, int]  # the deadline, and among equal ones the order of arrival
-    steps: int  # what running it alone costs
     index: int
     row: Row
     request: _Request
@@ -105,7 +98,6 @@ class _Pace:
 
 
 _urgency = attrgetter("urgency")
-_steps = attrgetter("steps")
 _NO_OUTPUT: Output = np.empty(0, np.float32)
 
 
@@ -143,9 +135,7 @@ class Batcher:
             loop_time: what batches may take of the event loop's thread, and those of other models have.
         """
         self._run = run
-        self._largest = batch_sizes[-1]
-        # What a step costs with 0, 1, 2, ... rows.
-        self._step_costs = [FIXED_ROWS + min(s for s in batch_sizes if s >= rows) for rows in range(self._largest + 1)]
+        self._grouping = Grouping(batch_sizes)
         self._executor = executor
         self._workers = workers
         self._capacity = capacity
@@ -182,7 +172,7 @@ class Batcher:
         with self._lock:
             for index, row in enumerate(rows):
                 self._arrivals += 1
-                entry = _Entry((deadline, self._arrivals), len(row) + FIXED_STEPS, index, row, request)
+                entry = _Entry((deadline, self._arrivals), index, row, request)
                 insort(self._queue, entry, key=_urgency)
         self._open.add(request)
         try:
@@ -291,7 +281,7 @@ class Batcher:
         return 0 < self._pace.cost_seconds * self._cost(batch) <= self._loop_time.most
 
     def _cost(self, batch: Sequence[_Entry]) -> float:
-        return max(entry.steps for entry in batch) * self._step_costs[len(batch)]
+        return self._grouping.cost([len(entry.row) for entry in batch])
 
     def _run_here(self, loop: asyncio.AbstractEventLoop, batch: Sequence[_Entry], seconds: float) -> None:
         """Run a batch in the event loop's thread, and what waits after it, but begin nothing once the time is over.
@@ -318,7 +308,7 @@ class Batcher:
         """
         outcome = self._run_batch(batch)
         with self._lock:
-            following = self._take_batch() if len(self._queue) >= self._largest else []
+            following = self._take_batch() if len(self._queue) >= self._grouping.largest else []
             if not following:
                 self._running -= 1
         loop.call_soon_threadsafe(self._finish, loop, batch, *outcome)
@@ -375,7 +365,7 @@ class Batcher:
             end += 1
             if not entry.request.future.done() and entry.urgency[0] > now:
                 candidates.append(entry)
-        batch = _choose(candidates, self._step_costs) if candidates else []
+        batch = [candidates[place] for place in self._grouping.choose([len(entry.row) for entry in candidates])]
         taken = set(batch)
         self._queue[:end] = [entry for entry in candidates if entry not in taken]
         if not batch:
@@ -386,21 +376,3 @@ class Batcher:
 def _average(known: float, newest: float) -> float:
     """Return the average over the values of late, where there are any."""
     return known + NEWEST_WEIGHT * (newest - known) if known else newest
-
-
-def _choose(candidates: Sequence[_Entry], step_costs: Sequence[float]) -> list[_Entry]:
-    """Return the first row and neighbours of it in length, so that the most is done for what it costs."""
-    by_steps = sorted(candidates, key=_steps)
-    place = by_steps.index(candidates[0])
-    most = len(step_costs) - 1
-    best, chosen = 0.0, slice(0)
-    for begin in range(place, max(place - most, -1), -1):
-        shortest, useful = by_steps[begin].steps, 0
-        for rows, entry in enumerate(by_steps[begin : begin + most], 1):
-            if shortest < (1 - PADDING_SHARE) * entry.steps:
-                break
-            useful += entry.steps
-            share = useful / (entry.steps * step_costs[rows])
-            if begin + rows > place and share > best:
-                best, chosen = share, slice(begin, begin + rows)
-    return by_steps[chosen]

@@ -4,16 +4,18 @@ The two differ in three points: PyTorch keeps weight matrices the other way roun
 only ever added, and leaves out the softmax or sigmoid behind its last layer. The order of the gates is the same.
 """
 
+import importlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import ModuleType
 
 import keras
 import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from training.errors import ConversionError
+from training.errors import ConversionError, MissingPackageError
 
 Weights = NDArray[np.float32]
 State = Mapping[str, Weights]  # what PyTorch calls a state dict
@@ -99,6 +101,18 @@ def to_torch(network: keras.Model) -> dict[str, Weights]:
         kernel, bias = layer.get_weights()
         state |= {"linear.weight": kernel.T, "linear.bias": bias}
     return {name: np.ascontiguousarray(value) for name, value in state.items()}
+
+
+def import_torch_network() -> ModuleType:
+    """Return `training.torch_network`.
+
+    Raises:
+        MissingPackageError: PyTorch is not installed.
+    """
+    try:
+        return importlib.import_module("training.torch_network")
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(f"{error.name} is not installed, which this needs; run `make torch`") from error
 
 
 def _sort(state: State) -> _Parts:

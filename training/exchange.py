@@ -11,6 +11,7 @@ from training import alphabet, coding, conversion, networks, pipeline
 from training.errors import ConversionError
 from training.recipes import Recipe
 from training.settings import PLAIN_LETTERS, PLAIN_STACK, LetterSettings, ReviewSettings, StagedSettings
+from training.trained import Trained
 
 
 def import_bundle(
@@ -33,7 +34,7 @@ def import_bundle(
         MissingPackageError: PyTorch is not installed.
         DataError, OSError: see `pipeline.train`.
     """
-    state = pipeline.import_torch_network().read_state(path)
+    state = conversion.import_torch_network().read_state(path)
     settings = recipe.settings
     if isinstance(settings, StagedSettings):
         raise ConversionError(f"{recipe.name} pools what its LSTM gives; choose a recipe of an LSTM and a linear layer")
@@ -55,7 +56,7 @@ def export_bundle(bundle: Bundle, path: Path) -> None:
         MissingPackageError: PyTorch is not installed.
         OSError: the file cannot be written.
     """
-    torch_network = pipeline.import_torch_network()
+    torch_network = conversion.import_torch_network()
     settings = pipeline.read_settings(bundle)
     if wrong := settings.differences(**_plain(settings)):
         raise ConversionError(f"{bundle.folder} is more than nn.LSTM and a linear layer, which would have {wrong}")
@@ -73,7 +74,7 @@ def _convert(
     vocabulary: Path | None,
     source: Path | None,
     console: Console,
-) -> pipeline.Trained:
+) -> Trained:
     """Return the network of a recipe with weights from PyTorch, and what it is evaluated on, which is read last.
 
     Raises:
@@ -84,7 +85,7 @@ def _convert(
         network = networks.build_letter_network(settings, codec)
         conversion.to_keras(state, network)
         patterns = alphabet.make_patterns(settings)
-        return pipeline.Trained(network, codec, {}, *coding.describe_patterns(codec, settings, patterns, 0))
+        return Trained(network, codec, {}, *coding.describe_patterns(codec, settings, patterns, 0))
     if vocabulary is None and settings.tokeniser != "keras":
         raise ConversionError(
             f"tokeniser={settings.tokeniser} has no words of its own; pass the network's, --vocabulary"
@@ -94,4 +95,4 @@ def _convert(
     conversion.to_keras(state, network)
     data = coding.load_reviews(source, console)
     tested = coding.describe_reviews(words, data, 0, console)
-    return pipeline.Trained(network, words, {}, *tested, reviews=data.test)
+    return Trained(network, words, {}, *tested, reviews=data.test)

@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from app.batcher import CANDIDATES, FIXED_STEPS, MOST_PASSES, NEWEST_WEIGHT, PADDING_SHARE, Batcher, LoopTime, Row
+from app.batcher import CANDIDATES, MOST_PASSES, NEWEST_WEIGHT, Batcher, LoopTime, Row
 from app.errors import DeadlineError, OverloadedError
+from app.grouping import FIXED_STEPS, PADDING_SHARE
 from tests.conftest import SECONDS
 
 SIZES = (1, 4, 16)
@@ -604,7 +605,7 @@ def test_a_batch_that_takes_little_is_run_in_the_thread_of_the_event_loop() -> N
     async def test(engine: Engine, batcher: Batcher) -> None:
         await engine.let_through()
         await ask(batcher, row(1))  # is measured first
-        batcher._pace.cost_seconds = 1.0 / ((10 + FIXED_STEPS) * batcher._step_costs[1])  # as if measured
+        batcher._pace.cost_seconds = 1.0 / batcher._grouping.cost([10])  # as if measured
         await ask(batcher, row(2))
         await ask(batcher, row(3), row(4), row(5))
         here = threading.get_ident()
@@ -617,7 +618,7 @@ def test_a_long_batch_behind_a_short_one_is_not_run_in_the_thread_of_the_event_l
     async def test(engine: Engine, batcher: Batcher) -> None:
         await engine.let_through()
         await ask(batcher, row(1))
-        batcher._pace.cost_seconds = 1.0 / ((10 + FIXED_STEPS) * batcher._step_costs[1])
+        batcher._pace.cost_seconds = 1.0 / batcher._grouping.cost([10])
         await asyncio.gather(ask(batcher, row(2)), ask(batcher, row(3, 500)))
         here = threading.get_ident()
         assert engine.batches == [[1], [2], [3]]
