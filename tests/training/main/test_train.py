@@ -1,0 +1,228 @@
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+import pytest
+from typer.testing import Result
+
+from bundle.store import Bundle, Store
+from tests.conftest import leftovers
+from tests.training.main.command import QUICK, QUICK_OPTIONS, ROOT, check_error, run
+
+
+class Trained(NamedTuple):
+    result: Result
+    bundle: Bundle
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A training with a seed of its own, into a folder whose name is long and looks like markup."""
+    models = tmp_path_factory.mktemp("models") / ("[red]" + "x" * 100)
+    result = run("train", "next-letter", *QUICK_OPTIONS, "--seed", "3", "--models", models)
+    return Trained(result, Store(models).open("next-letter"))
+
+
+def test_train_publishes_a_bundle_with_the_chosen_settings(trained: Trained) -> None:
+    assert trained.result.exit_code == 0
+    assert trained.bundle.manifest.version == 1
+    settings = trained.bundle.manifest.recipe["settings"]
+    assert isinstance(settings, dict)
+    assert [f"{assignment.split('=')[0]}={settings[assignment.split('=')[0]]}" for assignment in QUICK] == QUICK
+    assert settings["seed"] == 3
+
+
+def test_train_prints_the_figures_and_the_folder_as_it_is(trained: Trained) -> None:
+    for value in trained.bundle.manifest.metrics.values():
+        assert f"{value:.4f}" in trained.result.stdout
+    assert f"Published {trained.bundle.folder}\n" in trained.result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["next-leter"], "there is no recipe 'next-leter'; did you mean 'next-letter'.*imdb-500"),
+        (["next-letter", "--set", "unit=3"], "no field 'unit'; did you mean 'units'.*features"),
+        (["next-letter", "--set", "units"], "'units' is not an assignment; write key=value"),
+        (["next-letter", "--set", "units=0"], "units: Input should be greater than or equal to 1, not 0"),
+        (["next-letter", "--seed", "-1"], "seed: Input should be greater than or equal to 0, not -1"),
+        (["sentiment", "--set", "nodes=3", "--data", "nothing"], "no field 'nodes'"),
+        (["imdb-20", "--set", "pooling=mean-max", "--data", "nothing"], "needs mask_padding=true"),
+        (["imdb-20", "--stages", "corpus"], "imdb-20 is trained in one go; leave --stages out"),
+        (["sentiment", "--stages", "corpus", "--name", "mine"], "nothing is published; leave --name and --from out"),
+        (
+            ["sentiment", "--stages", "corpus,pupil"],
+            "pupil is no stage; there are: corpus, language, teacher, labels, stud",
+        ),
+        (["sentiment", "--data", "nothing"], "there is no nothing; --data takes aclImdb_v1.tar.gz or the folder"),
+    ],
+)
+def test_train_refuses_what_makes_no_sense(tmp_path: Path, arguments: list[str], message: str) -> None:
+    check_error(run("train", *arguments, "--models", tmp_path / "models"), message)
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["Letters", "../letters", "a/b", "-x", "a" * 64, "two words"])
+def test_train_refuses_a_bad_name_before_it_reads_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def load(source: Path | None) -> NoReturn:
+        raise AssertionError(f"{source} was read")
+
+    monkeypatch.setattr("training.imdb.load", load)
+    result = run("train", "sentiment", f"--name={name}", "--models", tmp_path / "models")
+    check_error(result, f"{re.escape(repr(name))} cannot name a bundle; use up to 63 of a-z")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_train_publishes_under_another_name(tmp_path: Path) -> None:
+    result = run("train", "next-letter", *QUICK_OPTIONS, "--name", "my-letters", "--models", tmp_path)
+    assert result.exit_code == 0
+    store = Store(tmp_path)
+    assert store.names() == ["my-letters"]
+    manifest = store.open("my-letters").manifest
+    assert (manifest.name, manifest.recipe["name"]) == ("my-letters", "next-letter")
+    assert f"Published {tmp_path / 'my-letters' / '1'}\n" in result.stdout
+    assert run("evaluate", tmp_path / "my-letters" / "1").exit_code == 0
+
+
+def test_train_starts_from_a_bundle(trained: Trained, tmp_path: Path) -> None:
+    start = trained.bundle
+    result = run("train", "next-letter", *QUICK_OPTIONS, "--from", start.folder, "--models", tmp_path)
+    assert result.exit_code == 0
+    begun = {"name": "next-letter", "version": 1, "checksum": start.manifest.checksum}
+    assert Store(tmp_path).open("next-letter").manifest.recipe["start"] == begun
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "message"),
+    [
+        ([], "none", "none/manifest.json cannot be read"),
+        (
+            ["units=3"],
+            "next-letter/1",
+            "next-letter/1 have the shapes .*; set the recipe's fields as the bundle's card",
+        ),
+    ],
+)
+def test_train_refuses_to_start_from_what_does_not_fit(
+    trained: Trained, tmp_path: Path, changes: list[str], name: str, message: str
+) -> None:
+    options = [part for change in changes for part in ("--set", change)]
+    start = trained.bundle.folder.parents[1] / name
+    result = run("train", "next-letter", *QUICK_OPTIONS, *options, "--from", start, "--models", tmp_path)
+    check_error(result, message)
+    assert leftovers(tmp_path) == []
+
+
+def test_train_says_that_a_training_diverged(tmp_path: Path) -> None:
+    changes = [part for change in ("epochs=3", "batch_size=26", "learning_rate=1e38") for part in ("--set", change)]
+    result = run("train", "next-letter", *QUICK_OPTIONS, *changes, "--models", tmp_path)
+    check_error(result, "the training diverged; try a lower learning_rate")
+    assert leftovers(tmp_path) == []
+
+
+def test_train_runs_stages_without_publishing(tmp_path: Path, reviews: Path) -> None:
+    models, runs = tmp_path / "models", tmp_path / "runs"
+    result = run("train", "sentiment", "--stages", "corpus", "--data", reviews, "--models", models, "--runs", runs)
+    assert result.exit_code == 0
+    assert re.search(r"corpus: done, seconds [\d.]+, reviews 36, words \d+\n", result.stdout)
+    assert [folder.name.rpartition("-")[0] for folder in runs.iterdir()] == ["corpus"]
+    assert not models.exists()
+
+
+def test_train_refuses_stages_without_unlabelled_reviews(tmp_path: Path, reviews: Path) -> None:
+    data = shutil.copytree(reviews, tmp_path / "data", ignore=shutil.ignore_patterns("unsup"))
+    folders = ("--models", tmp_path / "models", "--runs", tmp_path / "runs")
+    check_error(run("train", "sentiment", "--data", data, *folders), "has no train/unsup/")
+    assert leftovers(tmp_path / "models") == []
+
+
+def test_train_refuses_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    result = run("train", "next-letter", *QUICK_OPTIONS, "--models", tmp_path / "file" / "models")
+    check_error(result, "Not a directory: .*file.*; nothing was published")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_an_interruption_is_no_error(tmp_path: Path, reviews: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def leave(status: int) -> NoReturn:  # os._exit would end the tests as well
+        raise SystemExit(status)
+
+    monkeypatch.setattr(os, "_exit", leave)
+    data = Path(shutil.copytree(reviews, tmp_path / "data"))
+    pipe = data / "train" / "neg" / "999_1.txt"
+    os.mkfifo(pipe)
+
+    def interrupt() -> None:
+        with pipe.open("wb") as file:
+            file.write(bytes(1_000_000))  # far more than a pipe holds, so the training has begun to read
+            file.flush()
+            os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    thread = threading.Thread(target=interrupt, daemon=True)
+    try:
+        thread.start()
+        folders = ("--models", tmp_path / "models", "--runs", tmp_path / "runs")
+        result = run("train", "sentiment", "--data", data, *folders)
+        thread.join(timeout=60)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert result.exit_code == 130
+    assert result.stderr == "stopped; nothing was published\n"
+    assert leftovers(tmp_path / "models") == []
+
+
+def test_a_command_of_the_shell_ends_with_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "training", "train", "next-letter", "--set", "unit=3", "--models", str(tmp_path)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert re.fullmatch(r"error: next-letter has no field 'unit'; .*\n", result.stderr)
+    assert result.stdout == ""
+
+
+def test_a_full_disk_is_a_clear_error_and_leaves_nothing(tmp_path: Path) -> None:
+    script = """
+import resource, runpy
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))  # no file can grow longer
+runpy.run_module("training", run_name="__main__")
+"""
+    command = [sys.executable, "-c", script, "train", "next-letter", *QUICK_OPTIONS, "--models", str(tmp_path)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert re.search(r"^error: .*File too large.*; nothing was published$", result.stderr, re.MULTILINE)
+    assert "Traceback" not in result.stderr
+    assert leftovers(tmp_path) == []
+
+
+def test_control_c_stops_a_training_and_leaves_nothing(tmp_path: Path) -> None:
+    # A shell that runs the tests in the background has its children ignore the signal.
+    script = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("training", run_name="__main__")
+"""
+    options = [*QUICK_OPTIONS, "--set", "epochs=3000", "--models", str(tmp_path)]
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", script, "train", "next-letter", *options],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert any("epoch 1 of 3,000" in line for line in process.stdout)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert errors.endswith("stopped; nothing was published\n")
+    assert "Traceback" not in errors
+    assert Store(tmp_path).names() == []
+    assert leftovers(tmp_path) == []
