@@ -1,7 +1,7 @@
 """Review networks trained against what would change their answers most: adversarial and virtual adversarial training.
 
-Sources: Miyato, Dai and Goodfellow 2017, "Adversarial Training Methods for Semi-Supervised Text Classification";
-Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima and Better Generalization".
+Sources: Miyato, Dai and Goodfellow 2017, "Adversarial Training Methods for Semi-Supervised Text Classification"; that a
+part of each batch is moved, Kurakin, Goodfellow and Bengio 2017, "Adversarial Machine Learning at Scale".
 """
 
 import importlib
@@ -20,10 +20,12 @@ _LEAST = 1e-7
 
 
 class AdversarialNetwork(keras.Model):  # type: ignore[misc]  # Keras has no types
-    """A review network whose loss also counts its answers to word vectors that were moved the worst way.
+    """A review network, with the loss of a batch as the output, float32 []; it counts words moved the worst way.
 
-    With labels the worst way is that away from the label (`supervised`); without, it is that away from the network's
-    own answer (`virtual`). Labels are probabilities of positive, float32 [batch, 1], or `UNLABELLED`.
+    While training, the word vectors of the first half of a batch are moved, which takes half the time of reading all of
+    it both ways. With labels the worst way is that away from the label (`supervised`); without, it is that away from
+    the network's own answer (`virtual`). A batch are the ids, int32 [batch, words], and the labels, float32 [batch, 1]:
+    probabilities of positive, or `UNLABELLED`.
     """
 
     def __init__(self, network: keras.Model, settings: TuningSettings, seed: int) -> None:
@@ -31,46 +33,58 @@ class AdversarialNetwork(keras.Model):  # type: ignore[misc]  # Keras has no typ
         super().__init__(name="adversarial")
         self.network = network
         self._embedding = next(layer for layer in network.layers if isinstance(layer, layers.Embedding))
-        self._behind = keras.Model([self._embedding.output, network.inputs[0]], network.outputs)
+        self._dropout = next(layer for layer in network.layers if isinstance(layer, layers.SpatialDropout1D))
+        self._behind = keras.Model([self._dropout.output, network.inputs[0]], network.outputs)
         self._settings = settings
         self._random = keras.random.SeedGenerator(seed)
 
-    def call(self, ids: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
-        """Return the probabilities of positive, float32 [batch, 1]."""
-        return self._behind([self._embedding(ids), ids], training=training)
-
-    def compute_loss(
-        self,
-        x: keras.KerasTensor = None,
-        y: keras.KerasTensor = None,
-        y_pred: keras.KerasTensor = None,
-        sample_weight: keras.KerasTensor = None,
-        training: bool = True,
-    ) -> keras.KerasTensor:
-        """Return the mean over a batch of the cross-entropy, and while training, of that of the worst case."""
-        del sample_weight
-        is_labelled = ops.cast(y >= 0, y_pred.dtype)
-        labels = ops.maximum(y, 0)
-        loss = _mean(_cross_entropy(labels, y_pred), is_labelled)
+    def call(self, batch: tuple[keras.KerasTensor, keras.KerasTensor], training: bool = False) -> keras.KerasTensor:
+        """Return the mean of the cross-entropy over the labelled reviews, and of that of the worst case over those."""
+        ids, labels = batch
+        vectors = self._embedding(ids)
+        words = self._dropout(vectors, training=training)
+        counted, aims = ops.cast(labels >= 0, words.dtype), ops.maximum(labels, 0)
         if not training or self._settings.adversarial == "none":
-            return loss
-        words = self._embedding(x)
-        is_virtual = self._settings.adversarial == "virtual"
-        aims, counted = labels, is_labelled
-        if is_virtual:
-            aims, counted = ops.stop_gradient(self._behind([words, x], training=False)), ops.ones_like(is_labelled)
-        present = ops.cast(ops.not_equal(x, 0), words.dtype)[:, :, None]
+            return _mean(_cross_entropy(aims, self._behind([words, ids], training=training)), counted)
+        half = ops.shape(ids)[0] // 2
+        moved, against, counted_moved = self._move(
+            words[:half], ids[:half], aims[:half], counted[:half], vectors[:half]
+        )
+        answers = self._behind([ops.concatenate([moved, words[half:]]), ids], training=True)
+        loss = _mean(_cross_entropy(aims[half:], answers[half:]), counted[half:])
+        worst = _mean(_cross_entropy(against, answers[:half]), counted_moved)
+        return loss + self._settings.adversarial_weight * worst
 
-        def distance(step: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
-            moved = self._behind([words + step, x], training=training)
-            return _mean(_cross_entropy(aims, moved), counted)
+    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any) -> keras.KerasTensor:
+        """Return the output, which is the loss already."""
+        del x, y
+        return y_pred
 
+    def _move(
+        self,
+        words: keras.KerasTensor,
+        ids: keras.KerasTensor,
+        aims: keras.KerasTensor,
+        counted: keras.KerasTensor,
+        vectors: keras.KerasTensor,
+    ) -> tuple[keras.KerasTensor, keras.KerasTensor, keras.KerasTensor]:
+        """Return words moved away from what is aimed at, what that is, and which reviews count, [batch, 1] both.
+
+        The step is as long as the settings have it for vectors whose components have a root mean square of 1.
+        """
+        present = ops.cast(ops.not_equal(ids, 0), words.dtype)[:, :, None]
         start = ops.zeros_like(words)
-        if is_virtual:
+        if self._settings.adversarial == "virtual":
+            aims, counted = ops.stop_gradient(self._behind([words, ids], training=False)), ops.ones_like(counted)
             # At the answer itself the distance is least, so its gradient is measured a small step away from it.
             start = _FIRST_STEP * _normalise(keras.random.normal(ops.shape(words), seed=self._random) * present)
-        worst = self._settings.epsilon * _normalise(find_gradient(distance, start) * present)
-        return loss + self._settings.adversarial_weight * distance(worst, training=True)
+
+        def distance(step: keras.KerasTensor) -> keras.KerasTensor:
+            return _mean(_cross_entropy(aims, self._behind([words + step, ids], training=False)), counted)
+
+        scale = ops.sqrt(ops.sum(ops.square(vectors) * present) / (ops.sum(present) * vectors.shape[-1]))
+        step = _normalise(find_gradient(distance, start) * present)
+        return words + self._settings.epsilon * ops.stop_gradient(scale) * step, aims, counted
 
 
 def find_gradient(

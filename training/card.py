@@ -26,8 +26,8 @@ The network continues a run of consecutive letters: `ABC` gives `D`. It answers 
 case, of at most {length}; for letters that are no run within what it was trained on its answer means nothing.""",
     "sentiment": """\
 The network tells whether an English film review is positive or negative. Reviews of 5 and 6 stars of 10 are not
-among the labelled ones, so it was never told nor asked what a lukewarm one is; texts other than film reviews are
-outside what was measured.
+among the labelled ones, so nobody has told it what a lukewarm one is, nor measured what it answers to one; texts other
+than film reviews are outside what was measured.
 Of a review longer than {length} words and marks, the last {length} are read.""",
 }
 
@@ -81,9 +81,19 @@ def plot_roc_curve(evaluation: Evaluation, path: Path) -> None:
 
 
 def write_card(
-    folder: Path, recipe: Recipe, description: Description, parameters: int, seconds: float, analysis: str
+    folder: Path,
+    recipe: Recipe,
+    description: Description,
+    parameters: int,
+    seconds: float,
+    stages: str = "",
+    analysis: str = "",
 ) -> None:
-    """Write the model card of a bundle whose plots are in the folder already; `analysis` is Markdown or empty."""
+    """Write the model card of a bundle whose plots are in the folder already.
+
+    `stages` tells how it was trained, where that is more than its recipe, and `analysis` where it is right; both are
+    Markdown or empty.
+    """
     is_converted = "converted" in description.recipe
     settings = "\n".join(
         f"| `{name}` | {value if value is not None else '-'} | {meaning.replace('|', '/')} |"
@@ -124,6 +134,7 @@ Check them with `python -m training evaluate models/{description.name}/<version>
 
 {dataset.name}: {dataset.training_examples:,} examples for training; SHA-256 of the contents `{dataset.sha256}`.
 
+{stages}
 ## Recipe
 
 `{_command(recipe, description)}` makes the bundle again, with these settings:

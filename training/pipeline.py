@@ -93,9 +93,8 @@ def publish(
         card.plot_roc_curve(evaluation, folder / card.ROC_CURVE)
     if trained.history:
         card.plot_learning_curve(trained.history, folder / card.LEARNING_CURVE, trained.reports_per_epoch)
-    card.write_card(
-        folder, recipe, description, trained.network.count_params(), seconds, _analyse(trained, evaluation, recipe)
-    )
+    analysis = _analyse(trained, evaluation, recipe)
+    card.write_card(folder, recipe, description, trained.network.count_params(), seconds, trained.stages, analysis)
     return store.publish(folder, description)
 
 

@@ -148,8 +148,14 @@ _IN_STAGES = StagedSettings(
     length=600,
     embedding=128,
     validation_share=0.1,
-    teacher=TuningSettings(units=256, language=LanguageSettings(passes=3), epochs=4, adversarial="supervised"),
-    student=TuningSettings(units=96, language=LanguageSettings(passes=2), epochs=4),
+    teacher=TuningSettings(
+        units=256,
+        language=LanguageSettings(passes=3),
+        epochs=10,
+        embedding_dropout=0.4,
+        adversarial="supervised",
+    ),
+    student=TuningSettings(units=96, language=LanguageSettings(passes=1), epochs=4, length=600),
 )
 
 _RECIPES = (
@@ -307,9 +313,7 @@ _RECIPES = (
         summary="the same with a student as large as its teacher",
         source="this project; see training/stages.py for those of its stages",
         published={},
-        settings=_IN_STAGES.model_copy(
-            update={"student": _IN_STAGES.teacher.model_copy(update={"adversarial": "none", "epochs": 3})}
-        ),
+        settings=_IN_STAGES.model_copy(update={"student": _IN_STAGES.teacher.model_copy(update={"epochs": 3})}),
     ),
     Recipe(
         name="imdb-500",

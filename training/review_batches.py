@@ -12,7 +12,7 @@ _PREDICTED = 256  # reviews at once
 
 
 class ReviewBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
-    """Batches of ids, int32 [batch, words], and labels, float32 [batch, 1].
+    """Batches for an `AdversarialNetwork`: ids, int32 [batch, words], and labels, float32 [batch, 1].
 
     Reviews are cut to a few lengths, for each of which a network is compiled; a batch that is not full is filled with
     other reviews of its length. An epoch are the steps between two checkpoints, a part of a pass over all reviews;
@@ -47,7 +47,7 @@ class ReviewBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has n
         """Return the number of batches of an epoch."""
         return len(self._get_steps())
 
-    def __getitem__(self, index: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    def __getitem__(self, index: int) -> tuple[tuple[NDArray[np.int32], NDArray[np.float32]]]:
         """Return one batch of the epoch."""
         if self._planned != self.epoch:
             self._plan = self._make_plan()
@@ -57,7 +57,7 @@ class ReviewBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has n
         ids = self._corpus.pad(self._rows[members], length, constants.padding_id)
         random = np.random.default_rng([self._seed, self.epoch, index])
         dropped = (random.random(ids.shape) < self._settings.word_dropout) & (ids > constants.rank_offset)
-        return np.where(dropped, np.int32(constants.unknown_id), ids), self._labels[members, np.newaxis]
+        return ((np.where(dropped, np.int32(constants.unknown_id), ids), self._labels[members, np.newaxis]),)
 
     def _get_steps(self) -> range:
         """Return which steps of a pass are those of the epoch."""
@@ -96,8 +96,8 @@ def predict(
 
 
 def group_by_length(lengths: NDArray[np.int64], longest: int) -> dict[int, NDArray[np.intp]]:
-    """Return the numbers of reviews by the length they are padded or cut to, that of the longest of a quarter."""
+    """Return the numbers of reviews by the length they are padded or cut to, that of the longest of an eighth."""
     steps = np.minimum(lengths, longest)
-    limits = np.unique(np.quantile(steps, [0.25, 0.5, 0.75, 1], method="lower"))
+    limits = np.unique(np.quantile(steps, np.arange(1, 9) / 8, method="lower"))
     found = np.searchsorted(limits, steps)
     return {int(limit): np.flatnonzero(found == k) for k, limit in enumerate(limits)}

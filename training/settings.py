@@ -299,17 +299,17 @@ class TuningSettings(BaseModel):
     epochs: int = Field(ge=1, description="Passes over the reviews that are trained on.")
     length: int = Field(default=400, ge=1, le=10_000, description="Words and marks trained on of a review, the last.")
     batch_size: int = Field(default=64, ge=1, description="Reviews a step.")
-    learning_rate: float = Field(default=1e-3, gt=0, description="The highest; it falls to zero as a cosine.")
+    learning_rate: float = Field(default=1e-3, gt=0, description="The highest; it falls to a tenth as a cosine.")
     warm_up: Share = Field(default=0.1, description="Share of the steps in which it rises from zero.")
     recurrent_rate: float = Field(
-        default=0.2, gt=0, le=1, description="Share of it for the LSTM, which the language model has taught to read."
+        default=0.5, gt=0, le=1, description="Share of it for the LSTM, which the language model has taught to read."
     )
     clip_norm: float = Field(default=1.0, gt=0, description="Gradients are scaled to at most this L2 norm.")
     word_dropout: Share = Field(default=0.05, description="Share of words replaced by the unknown word.")
     embedding_dropout: Share = Field(default=0.3, description="Share of the components of word vectors, at all steps.")
     output_dropout: Share = Field(default=0.3, description="Share of what the classifier sees.")
     averaging: Share = Field(
-        default=0.995, description="Momentum of the average of the weights, which is what is kept."
+        default=0.998, description="Momentum of the average of the weights, which is what is kept."
     )
     adversarial: Literal["none", "supervised", "virtual"] = Field(
         default="none", description="Worst case that is trained against: away from the label, or from the own answer."

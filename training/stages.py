@@ -2,7 +2,7 @@
 
 All reviews are coded; a large language model learns to read them, and with the labels becomes the teacher; teacher and
 an n-gram model together label the unlabelled reviews; and the student, which is small, begins with a language model of
-its own and learns from all labels.
+its own, over the word vectors of the large one, and learns from all labels.
 """
 
 import fcntl
@@ -106,8 +106,7 @@ class Stages:
         settings = self._settings.network(self._settings.student)
         network = networks.build_review_network(settings, reviews.codec.preprocessing, any_length)
         network.load_weights(folder / _NETWORK)
-        answers = np.load(folder / _ANSWERS)[reviews.held_out]
-        divide_logits(network, find_temperature(answers, reviews.labels[reviews.held_out]))
+        divide_logits(network, self._temperature)
         for layer in network.layers:
             if isinstance(layer, keras.layers.Embedding):
                 layer.quantize("int8")
@@ -119,9 +118,37 @@ class Stages:
 
     def count_seconds(self) -> float:
         """Return how long all stages took."""
-        folders = {self.corpus(), self.language(), self.teacher(), self.labels(), self.student()}
-        folders.add(self._language(self._settings.student))
-        return sum(float(json.loads((folder / _DONE).read_text())["seconds"]) for folder in folders)
+        return sum(figures["seconds"] for _, figures in self._figures())
+
+    def describe(self) -> str:
+        """Return what a card tells of the stages, Markdown."""
+        reviews = self.reviews()
+        rows = "\n".join(
+            f"| {name} | {figures['seconds'] / 60:.1f} min | "
+            f"{_tell({key: value for key, value in figures.items() if key != 'seconds'})} |"
+            for name, figures in self._figures()
+        )
+        return f"""\
+Of these, {len(reviews.unlabelled):,} have no label but that of teacher and n-grams. {len(reviews.held_out):,} more
+labelled reviews were held out: they weigh teacher against n-grams, and logits are divided by {self._temperature:.3f},
+as is likeliest for them. Before that, and before word vectors had 8 bits, the stages gave:
+
+| stage | time | figures |
+|---|---|---|
+{rows}
+"""
+
+    def _figures(self) -> list[tuple[str, Figures]]:
+        """Return name and figures of every stage there is."""
+        own = self._language(self._settings.student)
+        folders = dict.fromkeys([self.corpus(), self.language(), self.teacher(), self.labels(), own, self.student()])
+        return [(folder.name.rpartition("-")[0], json.loads((folder / _DONE).read_text())) for folder in folders]
+
+    @cached_property
+    def _temperature(self) -> float:
+        reviews = self.reviews()
+        answers = np.load(self.student() / _ANSWERS)
+        return find_temperature(answers[reviews.held_out], reviews.labels[reviews.held_out])
 
     def reviews(self) -> Reviews:
         """Return what the stage `corpus` leaves."""
@@ -146,8 +173,7 @@ class Stages:
                 figures = {"seconds": time.monotonic() - started} | figures
                 with replacing(folder / _DONE) as file:
                     file.write(json.dumps(figures).encode())
-            told = ", ".join(f"{key} {value:,.4f}".rstrip("0").rstrip(".") for key, value in figures.items())
-            self._console.print(f"{name}: done, {told}", highlight=False, soft_wrap=True)
+            self._console.print(f"{name}: done, {_tell(figures)}", highlight=False, soft_wrap=True)
         return folder
 
     def _corpus_settings(self) -> Depends:
@@ -161,7 +187,14 @@ class Stages:
             "units": tuning.units,
             "language": tuning.language.model_dump(),
         }
+        if not self._reads_as_teacher(tuning):
+            own["vectors"] = self._language_settings(self._settings.teacher)
         return self._corpus_settings() | own
+
+    def _reads_as_teacher(self, tuning: TuningSettings) -> bool:
+        """Return whether a network begins with the language model of the teacher, and not one over its vectors."""
+        teacher = self._settings.teacher
+        return (tuning.units, tuning.language) == (teacher.units, teacher.language)
 
     def _tuned_settings(self, tuning: TuningSettings) -> Depends:
         return self._language_settings(tuning) | {"length": self._settings.length, "tuning": tuning.model_dump()}
@@ -207,6 +240,10 @@ class Stages:
         model = LanguageModel(settings, tuning.units, self._settings.embedding, counts, seed)
         batches = LanguageBatches(corpus, settings, counts, seed)
         model(batches[0][0])  # makes its variables
+        if not self._reads_as_teacher(tuning):
+            with np.load(self.language() / _WEIGHTS) as learnt:
+                model.embedding.set_weights([learnt["embedding"]])
+            model.embedding.trainable = False
         rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, batches.epochs * len(batches))
         model.compile(keras.optimizers.Adam(rate, global_clipnorm=settings.clip_norm), jit_compile=COMPILES)
         history = fit_resumably(model, batches, batches.epochs, folder / _CHECKPOINT, self._console)
@@ -282,4 +319,9 @@ def _lock(folder: Path) -> Iterator[None]:
 
 
 def _summarise(history: History) -> Figures:
-    return {"seconds": sum(history["seconds"]), "loss": history["loss"][-1]}
+    seconds = history["seconds"]
+    return {"seconds": float(np.median(seconds)) * len(seconds), "loss": history["loss"][-1]}  # without pauses
+
+
+def _tell(figures: Figures) -> str:
+    return ", ".join(f"{key} {value:,.4f}".rstrip("0").rstrip(".") for key, value in figures.items())

@@ -26,8 +26,8 @@ class Trained:
     """A network in memory with all that its bundle will say of it.
 
     `reviews` are those that a review network is tested on; `of_any_length` is the same network, if it can read less
-    than its whole length; `seconds` are those of stages, which may have been run long before; the history has
-    `reports_per_epoch`.
+    than its whole length; `stages` is what a card tells of those there were, and `seconds` are theirs, which may have
+    been run long before; the history has `reports_per_epoch`.
     """
 
     network: keras.Model
@@ -38,6 +38,7 @@ class Trained:
     held_out: Examples | None = None  # of the training data
     reviews: tuple[imdb.Review, ...] = ()
     of_any_length: keras.Model | None = None
+    stages: str = ""
     seconds: float | None = None
     reports_per_epoch: int = 1
 
@@ -157,6 +158,7 @@ def _train_in_stages(settings: StagedSettings, source: Path | None, console: Con
         validation,
         stages.data.test,
         stages.publish(any_length=True),
+        stages.describe(),
         stages.count_seconds(),
         len(history["loss"]) // settings.student.epochs,
     )

@@ -15,6 +15,9 @@ from training.resumable import AveragingAdam, fit_resumably
 from training.review_batches import ReviewBatches, predict
 from training.settings import TuningSettings
 
+# Of the learning rate, at the last step: the average is over steps that still move.
+_LAST_RATE = 0.1
+
 
 def give_weights(network: keras.Model, weights: dict[str, NDArray[np.float32]], counts: NDArray[np.int64]) -> None:
     """Let a bidirectional network begin with the weights of a language model: see `get_reading_weights`.
@@ -58,8 +61,8 @@ def tune(
         console: is told the progress.
 
     Returns:
-        The history, in which `val_accuracy` is that of the average on the held-out reviews, and the answers to all
-        reviews without given labels, float32 [reviews], NaN elsewhere.
+        The history, in which `val_accuracy` and `val_loss` are those of the average on the held-out reviews, and the
+        answers to all reviews without given labels, float32 [reviews], NaN elsewhere.
     """
     preprocessing = reviews.codec.preprocessing
     trained_on = labels != UNLABELLED
@@ -68,7 +71,7 @@ def tune(
     rows = np.flatnonzero(trained_on)
     batches = ReviewBatches(reviews.corpus, rows, labels[rows], preprocessing, settings, seed)
     model = AdversarialNetwork(network, settings, seed)
-    model(batches[0][0][:1])  # makes its variables
+    model(batches[0][0])  # makes its variables
     optimiser = _make_optimiser(settings, model, settings.epochs * batches.steps_per_pass)
     model.compile(optimiser, jit_compile=COMPILES)
 
@@ -79,7 +82,8 @@ def tune(
 
     def measure() -> dict[str, float]:
         with optimiser.averaged(model.trainable_variables):
-            return {"val_accuracy": reviews.measure(answer(reviews.held_out))["held_out_accuracy"]}
+            found = reviews.measure(answer(reviews.held_out))
+        return {"val_accuracy": found["held_out_accuracy"], "val_loss": found["held_out_loss"]}
 
     epochs = settings.epochs * batches.epochs_per_pass
     history = fit_resumably(model, batches, epochs, checkpoint, console, measure)
@@ -95,6 +99,7 @@ def _make_optimiser(settings: TuningSettings, model: AdversarialNetwork, steps: 
         steps - warm_up,
         warmup_target=settings.learning_rate if warm_up else None,
         warmup_steps=warm_up,
+        alpha=_LAST_RATE,
     )
     of_lstms = {
         weight.path

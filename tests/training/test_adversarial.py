@@ -48,8 +48,8 @@ LABELS = np.array([[1], [0], [0.7], [UNLABELLED]], np.float32)
 
 
 def loss_of(network: AdversarialNetwork, ids: np.ndarray, labels: np.ndarray, training: bool = True) -> float:
-    x, y = keras.ops.convert_to_tensor(ids), keras.ops.convert_to_tensor(labels)
-    return float(network.compute_loss(x, y, network(x, training=training), training=training))
+    batch = keras.ops.convert_to_tensor(ids), keras.ops.convert_to_tensor(labels)
+    return float(network.compute_loss(y_pred=network(batch, training=training)))
 
 
 def cross_entropy(labels: np.ndarray, answers: np.ndarray) -> np.ndarray:
@@ -59,33 +59,54 @@ def cross_entropy(labels: np.ndarray, answers: np.ndarray) -> np.ndarray:
 
 def test_without_a_worst_case_the_loss_is_that_of_the_labels_there_are(ids: np.ndarray) -> None:
     network = make_network(make_tuning("none"))
-    expected = cross_entropy(LABELS[:3], network(ids).numpy()[:3]).mean()
+    expected = cross_entropy(LABELS[:3], network.network(ids).numpy()[:3]).mean()
     assert loss_of(network, ids, LABELS) == pytest.approx(expected, rel=1e-5)
 
 
-def test_answers_are_those_of_the_network_whatever_the_length(ids: np.ndarray) -> None:
-    network = make_network(make_tuning("none"))
+def test_padding_changes_no_loss(ids: np.ndarray) -> None:
+    network = make_network(make_tuning("supervised"))
     padded = np.pad(ids, ((0, 0), (4, 0)))
-    np.testing.assert_allclose(network(padded), network.network(ids), atol=1e-6)
+    assert loss_of(network, padded, LABELS) == pytest.approx(loss_of(network, ids, LABELS), rel=1e-5)
 
 
 @pytest.mark.parametrize("adversarial", ["supervised", "virtual"])
-def test_the_worst_step_is_worse_than_others_of_its_length(
-    ids: np.ndarray, adversarial: Literal["supervised", "virtual"]
+@pytest.mark.parametrize("scale", [1, 3])
+def test_the_first_half_is_moved_in_a_worse_way_than_any_other_of_this_length(
+    ids: np.ndarray, adversarial: Literal["supervised", "virtual"], scale: float
 ) -> None:
-    network = make_network(make_tuning(adversarial, epsilon=0.5))
-    clean = make_network(make_tuning("none"))
-    answers, labels = network(ids).numpy(), LABELS.copy()
-    aims, counted = (answers, [0, 1, 2, 3]) if adversarial == "virtual" else (labels, [0, 1, 2])
-    worst = loss_of(network, ids, labels) - loss_of(clean, ids, labels)
-    words = network._embedding(ids).numpy()
-    random = np.random.default_rng(7)
-    for _ in range(20):
-        step = random.normal(size=words.shape) * (ids > 0)[:, :, np.newaxis]
-        step *= 0.5 / np.sqrt((step**2).sum(axis=(1, 2), keepdims=True))
-        moved = network._behind([words + step.astype(np.float32), ids]).numpy()
-        assert cross_entropy(aims, moved)[counted].mean() < worst
-    assert worst > cross_entropy(aims, answers)[counted].mean()
+    network = make_network(make_tuning(adversarial, epsilon=0.05))
+    vectors = network.network.layers[1]
+    vectors.set_weights([scale * weight for weight in vectors.get_weights()])
+    words, labels = vectors(ids).numpy(), LABELS.copy()
+    labels[1] = UNLABELLED
+    answers = network.network(ids).numpy()
+    aims, counted = (answers, [0, 1]) if adversarial == "virtual" else (labels, [0])
+    clean = cross_entropy(labels[2], answers[2])
+    worst = loss_of(network, ids, labels) - float(clean[0])
+    present = (ids[:2] > 0)[:, :, np.newaxis]
+    length = 0.05 * np.sqrt((words[:2] ** 2 * present).sum() / (present.sum() * 3))
+    random, tried = np.random.default_rng(7), []
+    for _ in range(200):
+        step = random.normal(size=words[:2].shape) * present
+        step *= length / np.sqrt((step**2).sum(axis=(1, 2), keepdims=True))
+        moved = network._behind([words[:2] + step.astype(np.float32), ids[:2]]).numpy()
+        tried.append(cross_entropy(aims[:2], moved)[counted].mean())
+    assert max(tried) < worst
+    given = (words[:2], ids[:2], labels[:2], np.array([[1], [0]], np.float32), words[:2])
+    moved, *_ = network._move(*map(keras.ops.convert_to_tensor, given))
+    lengths = np.sqrt(((moved.numpy() - words[:2]) ** 2).sum(axis=(1, 2)))
+    np.testing.assert_allclose(lengths[counted], length, rtol=1e-4)
+
+
+def test_word_vectors_are_moved_behind_their_dropout(ids: np.ndarray) -> None:
+    tuning = make_tuning("supervised", embedding_dropout=0.5, epsilon=1e-9)
+    network, same = make_network(tuning), make_network(tuning)
+    words = network._dropout(network._embedding(ids), training=True)
+    assert (words.numpy() == 0).any()
+    answers = network._behind([words, keras.ops.convert_to_tensor(ids)]).numpy()
+    labels = np.abs(LABELS)
+    expected = sum(cross_entropy(labels[part], answers[part]).mean() for part in (slice(2), slice(2, 4)))
+    assert loss_of(same, ids, labels) == pytest.approx(expected, rel=1e-5)
 
 
 def test_unlabelled_reviews_count_against_the_own_answer_alone(ids: np.ndarray) -> None:

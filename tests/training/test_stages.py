@@ -1,5 +1,6 @@
 import fcntl
 import json
+import shutil
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -178,6 +179,30 @@ def test_labels_are_the_likeliest_mixture_of_teacher_and_ngrams(runs: Path, revi
     assert labels["held_out_loss"] < teacher["held_out_loss"]
     # Words of the one label are never in reviews of the other, which counts find out at once.
     assert figures["ngram_accuracy"] == 1 and figures["ngram_weight"] > figures["teacher_weight"]
+
+
+def test_the_language_model_of_a_smaller_student_reads_the_word_vectors_of_the_large_one(
+    runs: Path, reviews: Path, tmp_path: Path
+) -> None:
+    made = Stages(make_settings("student.units=2"), shutil.copytree(runs, tmp_path / "runs"), reviews, QUIET)
+    large, own = made.language(), made._language(make_settings("student.units=2").student)
+    assert own != large
+    with np.load(large / "weights.npz") as expected, np.load(own / "weights.npz") as found:
+        np.testing.assert_array_equal(found["embedding"], expected["embedding"])
+        assert found["forward_kernel"].shape == (4, 8)
+
+
+def test_a_card_tells_what_each_stage_gave(runs: Path, reviews: Path) -> None:
+    made = Stages(make_settings(), runs, reviews, QUIET)
+    text = made.describe()
+    assert text.startswith(
+        "Of these, 12 have no label but that of teacher and n-grams. 6 more\nlabelled reviews were held"
+    )
+    rows = [line.split(" | ")[0] for line in text.splitlines() if " min | " in line]
+    assert rows == ["| corpus", "| language", "| teacher", "| labels", "| student"]
+    figures = json.loads((made.student() / "done.json").read_text())
+    assert f"held_out_accuracy {figures['held_out_accuracy']:.4f}".rstrip("0").rstrip(".") in text
+    assert made.count_seconds() > figures["seconds"]
 
 
 def test_a_folder_in_which_another_process_works_is_refused(runs: Path, reviews: Path, tmp_path: Path) -> None:

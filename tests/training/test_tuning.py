@@ -75,7 +75,9 @@ def test_a_network_learns_the_labels_and_answers_all_that_have_none(tuned: Tuned
     reviews, answers, history = tuned.reviews, tuned.answers, tuned.history
     assert np.isnan(answers[reviews.kept]).all()
     assert ((answers[reviews.unlabelled] > 0.5) == np.arange(20, 30) % 2).all()
-    assert history["val_accuracy"][-1] == reviews.measure(answers)["held_out_accuracy"] == 1
+    measured = reviews.measure(answers)
+    assert history["val_accuracy"][-1] == measured["held_out_accuracy"] == 1
+    assert history["val_loss"][-1] == measured["held_out_loss"]
     assert len(history["loss"]) == 8 * 2  # 7 steps of a pass, 3 or 4 each
 
 
