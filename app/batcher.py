@@ -11,8 +11,9 @@ Who begins a batch, and where it runs:
 - If the batch is the only one and short, it runs in the event loop's thread, as handing it over would cost about as
   much again, and so do the short ones after it until the time for this is over (`_run_here`). In a flood that is as
   long as the event loop took before, so that refusing others never takes more time than answering does.
-- All others run in threads of the engine (`_work`). There a batch is followed by the next at once if there are rows for
-  a largest one, so that an event loop that is flooded with requests holds nothing up.
+- All others run in threads of the engine (`_work`), which are those of all models; what is run is chosen when a thread
+  is free. There a batch is followed by the next if there are rows for a largest one, so that an event loop that is
+  flooded with requests holds nothing up.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ import math
 import threading
 import time
 from bisect import bisect_right, insort
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ from app.grouping import Grouping
 Row = NDArray[np.generic]
 Output = NDArray[np.float32]
 RunRows = Callable[[Sequence[Row]], NDArray[np.float32]]
+CountSteps = Callable[[Row], int]
 
 # So many of the most urgent rows are compared when a batch is chosen; the others make it no better.
 CANDIDATES = 64
@@ -46,8 +48,8 @@ MOST_PASSES_SECONDS = 0.1
 # Batches are run in the event loop's thread if they take no longer than this: nothing else is answered meanwhile, but a
 # thread of their own, which has to wait for Python and a core and be waited for, takes longer.
 INLINE_SECONDS = 0.001
-# The same for a process beside others on the same cores: they answer meanwhile, and each keeps to its own core.
-INLINE_SECONDS_BESIDE_OTHERS = 0.025
+# The same where there is a process for every core: the others answer meanwhile, and each keeps to its own core.
+INLINE_SECONDS_OF_A_CORE = 0.025
 # In a flood a pass of the event loop takes longer than either. Then batches are run as long as it took, but no longer.
 MOST_INLINE_SECONDS = 0.2
 # uvloop rounds to milliseconds, so that a timer may come early and is set once more.
@@ -71,6 +73,7 @@ class _Entry:
     """One row in the queue, and its place among those of its request."""
 
     urgency: tuple[float, int]  # the deadline, and among equal ones the order of arrival
+    steps: int
     index: int
     row: Row
     request: _Request
@@ -81,7 +84,8 @@ class _Pace:
 
     def __init__(self) -> None:
         self.cost_seconds = 0.0  # what the engine takes for a cost of 1
-        self.row_seconds = 0.0  # what a row takes, with all that is done besides while rows wait
+        self._batch_seconds = 0.0  # what a batch takes, with all that is done besides while rows wait
+        self._batch_rows = 0.0
         self._since: float | None = None  # when the newest batch ended, if rows have waited from then on
 
     def note(self, rows: int, cost: float, seconds: float, rows_wait: bool) -> None:
@@ -90,7 +94,13 @@ class _Pace:
         all_seconds = seconds if self._since is None else now - self._since
         self._since = now if rows_wait else None
         self.cost_seconds = _average(self.cost_seconds, seconds / cost)
-        self.row_seconds = _average(self.row_seconds, all_seconds / rows)
+        self._batch_seconds = _average(self._batch_seconds, all_seconds)
+        self._batch_rows = _average(self._batch_rows, rows)
+
+    @property
+    def row_seconds(self) -> float:
+        """What a row takes, with all that is done besides."""
+        return self._batch_seconds / self._batch_rows if self._batch_rows else 0.0
 
     def pause(self) -> None:
         """Learn that the time from here on is not that of a row."""
@@ -123,6 +133,7 @@ class Batcher:
         workers: int,
         capacity: int,
         loop_time: LoopTime,
+        count_steps: CountSteps = len,
     ) -> None:
         """Take the engine.
 
@@ -133,6 +144,7 @@ class Batcher:
             workers: batches that are run at a time.
             capacity: rows that may wait.
             loop_time: what batches may take of the event loop's thread, and those of other models have.
+            count_steps: the steps that a row takes on the engine.
         """
         self._run = run
         self._grouping = Grouping(batch_sizes)
@@ -140,6 +152,7 @@ class Batcher:
         self._workers = workers
         self._capacity = capacity
         self._loop_time = loop_time
+        self._count_steps = count_steps
         self._lock = threading.Lock()  # of the queue and the number of batches that are run
         self._queue: list[_Entry] = []  # the most urgent first
         self._running = 0
@@ -169,11 +182,11 @@ class Batcher:
         self.admit(len(rows), deadline)
         loop = asyncio.get_running_loop()
         request = _Request(deadline, loop.create_future(), [_NO_OUTPUT] * len(rows), len(rows))
-        with self._lock:
-            for index, row in enumerate(rows):
-                self._arrivals += 1
-                entry = _Entry((deadline, self._arrivals), index, row, request)
-                insort(self._queue, entry, key=_urgency)
+        self._put(
+            _Entry((deadline, self._arrivals + index), self._count_steps(row), index, row, request)
+            for index, row in enumerate(rows)
+        )
+        self._arrivals += len(rows)
         self._open.add(request)
         try:
             self._set_timer(loop, deadline)
@@ -184,6 +197,7 @@ class Batcher:
             if request.missing:
                 with self._lock:
                     self._queue = [entry for entry in self._queue if entry.request is not request]
+            del request  # which knows the error that is raised, and the error this frame: neither would ever go
 
     def admit(self, rows: int, deadline: float) -> None:
         """Return if so many rows have a place in the queue.
@@ -264,24 +278,32 @@ class Batcher:
             loop.call_soon(self._dispatch, loop, self._arrivals, quiet, passes - 1)
             return
         self._scheduled_at = None
-        batches = []
         with self._lock:
-            while self._running < self._workers and (batch := self._take_batch()):
-                batches.append(batch)
-                self._running += 1
-        if self._running == 1 and len(batches) == 1 and self._is_short(batches[0]):
+            batch = [] if self._running else self._take_batch()
+            is_for_here = bool(batch) and self._is_short(batch) and (self._workers == 1 or not self._queue)
+            if is_for_here:
+                self._running = 1
+        if is_for_here:
             elsewhere = waited - (self._loop_time.spent - self._spent_before)  # else models would drive each other up
-            self._run_here(loop, batches[0], max(self._loop_time.most, min(elsewhere, MOST_INLINE_SECONDS)))
+            self._run_here(loop, batch, max(self._loop_time.most, min(elsewhere, MOST_INLINE_SECONDS)))
         else:
-            for batch in batches:
-                self._executor.submit(self._work, loop, batch)
+            self._put(batch)
+            self._start_workers(loop)
+
+    def _start_workers(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have as many threads of the engine as are idle look for what to run."""
+        with self._lock:
+            idle = min(self._workers - self._running, len(self._queue))
+            self._running += idle
+        for _ in range(idle):
+            self._executor.submit(self._work, loop)
 
     def _is_short(self, batch: Sequence[_Entry]) -> bool:
         """Return whether a batch can be run in the event loop's thread; the first one of all is measured elsewhere."""
         return 0 < self._pace.cost_seconds * self._cost(batch) <= self._loop_time.most
 
     def _cost(self, batch: Sequence[_Entry]) -> float:
-        return self._grouping.cost([len(entry.row) for entry in batch])
+        return self._grouping.cost([entry.steps for entry in batch])
 
     def _run_here(self, loop: asyncio.AbstractEventLoop, batch: Sequence[_Entry], seconds: float) -> None:
         """Run a batch in the event loop's thread, and what waits after it, but begin nothing once the time is over.
@@ -290,39 +312,45 @@ class Batcher:
         """
         begun = time.monotonic()
         while batch and self._is_short(batch):
-            self._finish(loop, batch, *self._run_batch(batch))
+            self._finish(loop, batch, *self._run_rows([entry.row for entry in batch]))
             with self._lock:
                 batch = self._take_batch() if time.monotonic() < begun + seconds else []
         self._loop_time.spent += time.monotonic() - begun
-        if batch:
-            self._executor.submit(self._work, loop, batch)
-            return
         with self._lock:
             self._running -= 1
-        self._schedule(loop)
+        if batch:
+            self._put(batch)
+            self._start_workers(loop)
+        else:
+            self._schedule(loop)
 
-    def _work(self, loop: asyncio.AbstractEventLoop, batch: Sequence[_Entry]) -> None:
+    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run a batch in a thread of the engine, and go on if there is a largest one's worth of rows.
 
         Less than that is left to the event loop, as it may be about to add rows.
         """
-        outcome = self._run_batch(batch)
         with self._lock:
-            following = self._take_batch() if len(self._queue) >= self._grouping.largest else []
-            if not following:
+            batch = self._take_batch()
+            if not batch:
+                self._running -= 1
+                return
+        outcome = self._run_rows([entry.row for entry in batch])
+        with self._lock:
+            goes_on = len(self._queue) >= self._grouping.largest
+            if not goes_on:
                 self._running -= 1
         loop.call_soon_threadsafe(self._finish, loop, batch, *outcome)
-        if following:
-            self._executor.submit(self._work, loop, following)  # behind what other models have submitted
+        del batch, outcome  # an error of the engine knows this frame: see `run`
+        if goes_on:
+            self._executor.submit(self._work, loop)  # behind what other models have submitted
 
-    def _run_batch(self, batch: Sequence[_Entry]) -> tuple[NDArray[np.float32] | Exception, float]:
+    def _run_rows(self, rows: Sequence[Row]) -> tuple[NDArray[np.float32] | Exception, float]:
         """Return the outputs, or the error that the engine ended with, and the seconds it took."""
         started = time.perf_counter()
-        outputs: NDArray[np.float32] | Exception
         try:
-            outputs = self._run([entry.row for entry in batch])
+            outputs = self._run(rows)
         except Exception as error:
-            outputs = error
+            return error, 0.0
         return outputs, time.perf_counter() - started
 
     def _finish(
@@ -343,13 +371,21 @@ class Batcher:
             if request.future.done():
                 continue
             if isinstance(outputs, Exception):
-                request.future.set_exception(outputs)
+                failure = RuntimeError("the engine failed on the batch of this request")  # each request its own
+                failure.__cause__ = outputs
+                request.future.set_exception(failure)
                 continue
             request.outputs[entry.index] = outputs[place]
             request.missing -= 1
             if not request.missing:
                 request.future.set_result(request.outputs)
         self._schedule(loop)
+
+    def _put(self, entries: Iterable[_Entry]) -> None:
+        """Put rows into the queue, or back into it."""
+        with self._lock:
+            for entry in entries:
+                insort(self._queue, entry, key=_urgency)
 
     def _take_batch(self) -> list[_Entry]:
         """Take the most urgent row from the queue, and what is best run with it.
@@ -365,7 +401,7 @@ class Batcher:
             end += 1
             if not entry.request.future.done() and entry.urgency[0] > now:
                 candidates.append(entry)
-        batch = [candidates[place] for place in self._grouping.choose([len(entry.row) for entry in candidates])]
+        batch = [candidates[place] for place in self._grouping.choose([entry.steps for entry in candidates])]
         taken = set(batch)
         self._queue[:end] = [entry for entry in candidates if entry not in taken]
         if not batch:

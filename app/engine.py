@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from app.recurrence import rewrite
+from app.recurrence import follows_length, rewrite
 from bundle.errors import ManifestError
 from bundle.letters import ALPHABET, LetterCodec
 from bundle.store import Bundle
@@ -33,9 +33,9 @@ TOLERANCE = 1e-5  # between the answers of the compiled network and those of Ker
 class Engine:
     """A Keras model compiled by XLA for a fixed set of batch sizes, all of them compiled when it is made.
 
-    What a batch costs follows its longest row, not the length the network was trained for; the answers are those of
-    the whole length. `model.predict` is not used: in a service it leaks (keras-team/keras#13118) and costs a hundred
-    times as much.
+    What a batch costs follows its longest row, if the network can be rewritten so, and not the length it was trained
+    for; the answers are those of the whole length. `model.predict` is not used: in a service it leaks
+    (keras-team/keras#13118) and costs a hundred times as much.
     """
 
     def __init__(
@@ -71,7 +71,10 @@ class Engine:
                 f"{model_path} maps {found[0]} to {found[1]}, its manifest says {expected[0]} to {expected[1]}; "
                 "train the bundle again"
             )
-        self._compile(network if is_whole else rewrite(network, padding), example)
+        rewritten = network if is_whole else rewrite(network, padding)
+        self._length = padding.shape[1]
+        self._follows_length = not is_whole and follows_length(rewritten)
+        self._compile(rewritten, example)
         half, short, middle = padding.copy(), padding.copy(), padding.shape[1] // 2
         half[:, middle:] = example[:, middle:]
         short[:, -1] = example[:, -1]
@@ -86,10 +89,15 @@ class Engine:
         if not is_whole:
             # Something before an LSTM mixes the steps, so that what stands in the padding depends on the row.
             logger.warning("%s runs every step of the padding: its layers mix steps", model_path)
+            self._follows_length = False
             self._compile(network, example)
             if self._agrees(inputs, answers):
                 return
         raise ManifestError(f"{model_path} answers otherwise than Keras when it is compiled; build it differently")
+
+    def steps(self, row: NDArray[np.generic]) -> int:
+        """Return how many steps an unpadded row, [steps, ...], takes: as many as it has, or always all."""
+        return len(row) if self._follows_length else self._length
 
     def _agrees(self, inputs: NDArray[np.generic], answers: NDArray[np.float32]) -> bool:
         """Return whether every compiled program gives rows the answers of Keras, with one without padding or not."""

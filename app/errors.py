@@ -93,6 +93,7 @@ class BodyTooLargeError(RequestError):
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     kind = "body-too-large"
+    headers = {"connection": "close"}
 
 
 class ModelNotFoundError(RequestError):

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import multiprocessing
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,7 +29,8 @@ from bundle.store import Store
 # How long a thread waits for another that computes in Python. At Python's own 5 ms an engine that has finished a batch
 # waits longer for the event loop than a batch takes (benchmarks/service.py: a quarter more requests at 0.5 ms).
 SWITCH_SECONDS = 0.0005
-# New objects between two runs of the garbage collector, which hardly ever finds any: requests leave no cycles behind.
+# New objects between two runs of the garbage collector, which hardly ever finds any: requests leave no cycles behind,
+# refused ones neither.
 # At Python's own 700 it looks through all requests that wait in a flood again and again, which takes half of the time.
 COLLECTION_THRESHOLD = 100_000
 
@@ -50,7 +52,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or read_settings()
     logs.configure(settings.log_level)
     parent = multiprocessing.parent_process()
-    repository = Repository(Store(settings.models), settings, beside_others=parent is not None)
+    fills_cores = parent is not None and settings.workers >= len(os.sched_getaffinity(0))
+    repository = Repository(Store(settings.models), settings, fills_cores)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

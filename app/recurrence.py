@@ -45,6 +45,13 @@ def rewrite(network: keras.Model, padding: NDArray[np.generic]) -> keras.Model:
     return walk(functional, inputs, _Rewriter(inputs, padding, pools).call)
 
 
+def follows_length(rewritten: keras.Model) -> bool:
+    """Return whether a rewritten network takes as long as its longest row, as no recurrent layer runs the padding."""
+    others = any(isinstance(layer, (layers.RNN, layers.Bidirectional)) for layer in rewritten.layers)
+    trimmed = [layer.starts_late for layer in rewritten.layers if isinstance(layer, TrimmedLSTM)]
+    return bool(trimmed) and all(trimmed) and not others
+
+
 class _Rewriter:
     """Calls the layers of a network one after the other, its LSTMs replaced."""
 
@@ -53,7 +60,7 @@ class _Rewriter:
         self._padding = padding
         self._pools = pools
         self._pooled: dict[int, keras.KerasTensor] = {}  # by the number of the call that pools
-        self._start = _FirstStep(padding)(inputs)
+        self._start: keras.KerasTensor | int = _FirstStep(padding)(inputs)
         self._lookups: dict[int, tuple[keras.KerasTensor, NDArray[np.float32]]] = {}
 
     def call(self, number: int, layer: Any, *args: Any, **kwargs: Any) -> Any:
@@ -116,6 +123,7 @@ class _Rewriter:
                 lstm.go_backwards,
                 zero_masked,
                 pooling,
+                starts_late=isinstance(self._start, keras.KerasTensor),
                 name=f"trimmed_{lstm.name}",
             )
             outputs.append(trimmed(source, start=self._start, mask=mask, network_inputs=self._inputs))
@@ -229,6 +237,7 @@ class TrimmedLSTM(layers.Layer):  # type: ignore[misc]  # Keras has no types
         go_backwards: bool,
         zero_masked: bool,
         pooling: Pooling,
+        starts_late: bool,
         name: str,
     ) -> None:
         """Take the weights, and the states of a row of nothing but padding before every step: see `LSTMWeights.run`.
@@ -238,6 +247,7 @@ class TrimmedLSTM(layers.Layer):  # type: ignore[misc]  # Keras has no types
         """
         super().__init__(name=name)
         self.supports_masking = True
+        self.starts_late = starts_late  # it is not called with the very first step
         self._units = len(weights.recurrent)
         half = np.repeat(np.array([0.5, 0.5, 1, 0.5], np.float32), self._units)  # turns tanh into sigmoid
         # A tensor, so that all that is compiled shares a table; the smaller ones become part of the programs.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from app.batcher import INLINE_SECONDS, INLINE_SECONDS_BESIDE_OTHERS, Batcher, LoopTime, Row
+from app.batcher import INLINE_SECONDS, INLINE_SECONDS_OF_A_CORE, Batcher, LoopTime, Row
 from app.errors import ModelNotFoundError, ModelRefusedError, NotReadyError
 from app.logs import annotate_request
 from app.predictors import NextLetterPredictor, Predictor, SentimentPredictor
@@ -26,11 +26,11 @@ logger = logging.getLogger(__name__)
 class Repository:
     """The latest version of every bundle in a store, loaded and warm, or with the reason why not."""
 
-    def __init__(self, store: Store, settings: Settings, beside_others: bool = False) -> None:
-        """Take the store, and whether other processes serve on the same cores; nothing is read before `load`."""
+    def __init__(self, store: Store, settings: Settings, fills_cores: bool = False) -> None:
+        """Take the store, and whether there is a process for every core; nothing is read before `load`."""
         self._store = store
         self._settings = settings
-        self._loop_time = LoopTime(INLINE_SECONDS_BESIDE_OTHERS if beside_others else INLINE_SECONDS)
+        self._loop_time = LoopTime(INLINE_SECONDS_OF_A_CORE if fills_cores else INLINE_SECONDS)
         self._engines = ThreadPoolExecutor(settings.engine_workers, thread_name_prefix="engine")
         self._names: list[str] = []
         self._unreadable = ""
@@ -155,6 +155,7 @@ class Repository:
             workers=settings.engine_workers,
             capacity=settings.max_queue,
             loop_time=self._loop_time,
+            count_steps=engine.steps,
         )
         if isinstance(codec, LetterCodec):
             return NextLetterPredictor(bundle, codec, batcher)

@@ -16,12 +16,15 @@ MOST_ACCEPTED = 64
 class Protocol(HttpToolsProtocol):
     """Uvicorn's protocol, but the head and the body of an answer are sent together, and connections taken together.
 
-    Uvicorn writes head and body one after the other, and each write costs a packet, here and at the client.
+    One on which nothing comes is closed. Uvicorn writes head and body one after the other, and each write costs a
+    packet, here and at the client.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a new connection."""
         super().connection_made(JoiningTransport(transport, self.loop))  # type: ignore[arg-type]
+        # As uvicorn does behind an answer: a client that never asks would be kept for ever.
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
         if OwnSocket.newest:
             self._accept_more(OwnSocket.newest)
 

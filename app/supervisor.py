@@ -41,5 +41,5 @@ def read_memory() -> tuple[str, int]:
             text = limit.read_text(encoding="ascii").strip()
             is_limited = text.isdigit() and int(text) < 2**60  # the older version has a huge number for none
             counts = dict(line.split() for line in events.read_text(encoding="ascii").splitlines())
-            return f"{int(text) >> 20:,} MiB" if is_limited else "that of the machine", int(counts["oom_kill"])
+            return f"{int(text) >> 20:,} MiB" if is_limited else "that of the machine", int(counts.get("oom_kill", 0))
     return "that of the machine", 0

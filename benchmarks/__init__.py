@@ -1,7 +1,7 @@
 """What the project costs and what its peers cost, measured on one machine with real reviews; run by hand.
 
-Imports `bundle` and `training`, and never `app`, as the service is measured from outside, the way its users meet it;
-only `engine` and what belongs to it look inside.
+Imports `bundle` and `training`. The service is measured from outside, the way its users meet it; of `app` only the
+engine is run (`engine`, `padding`, `overhead`), and the defaults of the settings are read (`parallelism`).
 """
 
 import os

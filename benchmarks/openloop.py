@@ -13,7 +13,6 @@ import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import uvloop
@@ -43,7 +42,6 @@ class Order:
     deadline: float = 5
     connections: int = 256
     limit: int = 2000
-    schedule: Literal["poisson", "even"] = "poisson"
     seed: int = 7
 
 
@@ -96,8 +94,6 @@ def run(order: Order) -> Load:
 def _plan(order: Order) -> list[float]:
     """Return when to send each request, in seconds from the start, rising."""
     count = min(_REQUESTS, round(order.rate * order.seconds))
-    if order.schedule == "even":
-        return [number / order.rate for number in range(count)]
     # Given how many there are, the times of a Poisson process are as if drawn at random.
     times: list[float] = np.sort(np.random.default_rng(order.seed).uniform(0, order.seconds, count)).tolist()
     return times

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.batcher import INLINE_SECONDS_BESIDE_OTHERS, Batcher, LoopTime, Row
+from app.batcher import INLINE_SECONDS_OF_A_CORE, Batcher, LoopTime, Row
 from benchmarks import results
 from bundle.reviews import ReviewCodec
 
@@ -84,7 +84,7 @@ def _group(lengths: Sequence[int], batch_sizes: Sequence[int]) -> list[list[int]
 
     async def send() -> None:
         with ThreadPoolExecutor(1) as executor:
-            queue = Batcher(run_nothing, batch_sizes, executor, 1, _CLIENTS, LoopTime(INLINE_SECONDS_BESIDE_OTHERS))
+            queue = Batcher(run_nothing, batch_sizes, executor, 1, _CLIENTS, LoopTime(INLINE_SECONDS_OF_A_CORE))
             arriving = iter(lengths)
             deadline = asyncio.get_running_loop().time() + _SECONDS
 

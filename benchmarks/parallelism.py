@@ -37,15 +37,8 @@ class Choice:
 
 _DEFAULTS = Settings.model_construct()  # without the environment
 _DEFAULT = Choice(_DEFAULTS.workers, _DEFAULTS.engine_workers, _DEFAULTS.engine_threads)
-_CHOICES = (
-    _DEFAULT,
-    Choice(1, 1, 1),
-    Choice(1, 2, 1),
-    Choice(1, 1, 2),
-    Choice(2, 2, 1),
-    Choice(2, 1, 2),
-    Choice(3, 1, 1),
-)
+_OTHERS = ((1, 1, 1), (1, 2, 1), (1, 1, 2), (2, 2, 1), (2, 1, 2), (3, 1, 1))
+_CHOICES = tuple(dict.fromkeys([_DEFAULT, *(Choice(*numbers) for numbers in _OTHERS)]))  # on one core it is among them
 
 
 @dataclass(frozen=True)

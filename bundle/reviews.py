@@ -1,7 +1,7 @@
 """The review tokenisers: text to the padded word ids of a sentiment network."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -103,10 +103,11 @@ class TokenTokeniser(BaseModel):
         """Return the form of a word that a vocabulary can have: in capitals if it is so, else in lower case."""
         return token if len(token) > 1 and token.isupper() else token.lower()
 
-    def endings(self, token: str) -> list[str]:
-        """Return what a vocabulary can have for words it has not, the longest ending first: `~ness` of `oddness`."""
+    def endings(self, token: str) -> Iterator[str]:
+        """Give what a vocabulary can have for words it has not, the longest ending first: `~ness` of `oddness`."""
         lower = token.lower()
-        return [f"~{lower[-length:]}" for length in range(min(self.longest_ending, len(lower)), 0, -1)]
+        for length in range(min(self.longest_ending, len(lower)), 0, -1):
+            yield f"~{lower[-length:]}"
 
 
 _FILTERS_TO_SPACES = bytes.maketrans(KERAS_FILTERS.encode(), b" " * len(KERAS_FILTERS))
@@ -225,7 +226,7 @@ class _FoldedIds(_Ids):
         self._tokeniser = preprocessing.tokeniser
 
     def __missing__(self, word: str) -> int:
-        for form in (word.lower(), *self._tokeniser.endings(word)):
-            if form in self:
-                return self[form]
-        return self._unknown_id
+        lower = self.get(word.lower())
+        if lower is not None:
+            return lower
+        return next((self[ending] for ending in self._tokeniser.endings(word) if ending in self), self._unknown_id)

@@ -134,7 +134,9 @@ def _read_deadline_ms(headers: RawHeaders) -> int | None:
         return None
     if not (value.isdigit() and len(value) <= 20 and int(value) >= 1):
         message = f"{value[:20].decode('latin-1')!r} is not a number of milliseconds; send a whole number from 1"
-        raise invalid_input([FieldProblem(type="int_parsing", loc=["header", DEADLINE_HEADER], msg=message)])
+        error = invalid_input([FieldProblem(type="int_parsing", loc=["header", DEADLINE_HEADER], msg=message)])
+        error.headers = {"connection": "close"}  # the body has not been read
+        raise error
     return int(value)
 
 

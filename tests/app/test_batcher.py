@@ -1,8 +1,10 @@
 """The queue, with an engine that waits for a signal: nothing here depends on how fast the machine is."""
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
@@ -42,7 +44,7 @@ class Engine:
         self._started.put(None)
         assert self._let_through.acquire(timeout=SECONDS)
         if self.failing & set(numbers):
-            raise RuntimeError("the engine failed")
+            raise RuntimeError("no answer")
         return np.array([[len(row), row[0]] for row in rows], np.float32)
 
     async def let_through(self, batches: int = 1000) -> None:
@@ -246,7 +248,7 @@ def test_a_request_that_would_wait_past_its_deadline_is_refused_and_told_how_lon
         first = await occupy(engine, batcher)
         waiting = ask(batcher, row(1), row(2), row(3), seconds=60)
         await settle()
-        batcher._pace.row_seconds = 20.0  # as if measured
+        batcher._pace._batch_seconds, batcher._pace._batch_rows = 40.0, 2.0  # as if measured
         with pytest.raises(OverloadedError, match="3 texts .* takes about 80.0 s, the request has 70.0 s") as refusal:
             await ask(batcher, row(4), seconds=70)
         assert refusal.value.headers == {"retry-after": "80"}
@@ -280,9 +282,11 @@ def test_the_time_of_a_row_is_measured_with_what_is_done_between_batches() -> No
         seconds = time.monotonic() - begun
         pace = batcher._pace
         assert 0 < pace.cost_seconds < pace.row_seconds
-        known, pace._since = pace.row_seconds, time.monotonic() - 100  # as if others than the engine had been busy
+        rows, pace._since = pace._batch_rows, time.monotonic() - 100  # as if others than the engine had been busy
+        assert 1 < rows < SIZES[-1]  # of batches of 1 and of all the others
         await ask(batcher, row(1))
-        assert pace.row_seconds == pytest.approx(known + NEWEST_WEIGHT * (100 - known), abs=1 + seconds)
+        expected = NEWEST_WEIGHT * 100 / (rows + NEWEST_WEIGHT * (1 - rows))
+        assert pace.row_seconds == pytest.approx(expected, abs=1 + seconds)
 
     run(test)
 
@@ -429,6 +433,66 @@ def test_a_batch_that_fails_fails_its_requests_and_no_others() -> None:
         assert (await spared).tolist() == [[400, 9]]
         assert (await ask(batcher, row(5))).tolist() == [[10, 5]]
         await first
+
+    run(test)
+
+
+def test_what_failed_is_forgotten_at_once_and_not_only_by_the_garbage_collector() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        kept: list[weakref.ref[Row]] = []
+
+        async def fail(number: int, kind: type[Exception]) -> None:
+            kept.append(weakref.ref(asked := row(number)))
+            try:
+                await batcher.run([asked], time.monotonic() + (0.05 if kind is DeadlineError else SECONDS))
+            except kind:
+                return
+            pytest.fail("it did not fail")
+
+        first = await occupy(engine, batcher)
+        gc.disable()
+        try:
+            await fail(1, DeadlineError)
+            engine.failing = {2}
+            await engine.let_through()
+            await fail(2, RuntimeError)
+            await fail(2, RuntimeError)
+            await settle()
+            assert [reference() is None for reference in kept] == [True] * 3
+        finally:
+            gc.enable()
+        await first
+
+    run(test)
+
+
+def test_each_request_of_a_batch_that_failed_has_an_error_of_its_own() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        engine.failing = {1}
+        await engine.let_through()
+        errors = await asyncio.gather(*(ask(batcher, row(number)) for number in (1, 2, 3)), return_exceptions=True)
+        assert engine.batches == [[1, 2, 3]]
+        assert len(set(map(id, errors))) == 3
+        assert {str(error.__cause__) for error in errors if isinstance(error, RuntimeError)} == {"no answer"}
+
+    run(test)
+
+
+def test_what_waits_for_a_thread_of_another_model_is_chosen_when_there_is_one() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        other = Batcher(engine.run, SIZES, batcher._executor, 1, 100, LoopTime(0))
+        first = await occupy(engine, batcher)
+        leaving, late, staying = ask(other, row(1)), ask(other, row(2)), ask(other, row(3), row(4))
+        await settle()
+        leaving.cancel()
+        let_deadlines_pass(other, {entry.request for entry in other._queue if entry.row[0] == 2})
+        with pytest.raises(DeadlineError):
+            await late
+        joining = ask(other, row(5))
+        await settle()
+        await engine.let_through()
+        await asyncio.gather(first, staying, joining)
+        assert engine.batches == [[0], [3, 4, 5]]
 
     run(test)
 

@@ -44,6 +44,11 @@ def test_any_number_of_rows_gives_what_keras_predicts(
     np.testing.assert_allclose(outputs, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize(("name", "expected"), [("sentiment", 3), ("imdb-500", 3), ("stacked", 26)])
+def test_a_row_takes_its_own_steps_or_all(engines: dict[str, Engine], name: str, expected: int) -> None:
+    assert engines[name].steps(np.ones(3, np.int32)) == expected
+
+
 @pytest.mark.parametrize("name", SMALL_RECIPES)
 @settings(deadline=None, max_examples=20)
 @given(data=st.data())

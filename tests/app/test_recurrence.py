@@ -10,7 +10,7 @@ from keras import layers, ops
 from numpy.typing import NDArray
 
 from app import recurrence
-from app.recurrence import TrimmedLSTM, rewrite
+from app.recurrence import TrimmedLSTM, follows_length, rewrite
 
 STEPS, WORDS = 12, 30
 PADDING = np.zeros((1, STEPS), np.int32)
@@ -64,6 +64,7 @@ TRIMMED: dict[str, tuple[Build, int]] = {
     ),
     **{f"merged by {mode}": (partial(merge, mode), 2) for mode in ("sum", "mul", "ave", "concat")},
 }
+RUN_ON_PADDING = {"bidirectional, unmasked", "bidirectional, then another"}
 LEFT_AS_THEY_ARE: dict[str, Build] = {
     "GRU": lambda ids: layers.GRU(4)(embed(ids, mask_zero=True)),
     "other activation": lambda ids: lstm(activation="relu")(embed(ids)),
@@ -97,6 +98,7 @@ def test_the_answers_are_those_of_the_whole_length(kind: str) -> None:
     original = network(build)
     rewritten = rewrite(original, PADDING)
     assert len(trimmed_layers(rewritten)) == replaced
+    assert follows_length(rewritten) == (kind not in RUN_ON_PADDING)
     for lengths in ([1], [1, 3, 2], [7, 7], [5, STEPS, 1], [0, 2], [STEPS]):
         ids = rows(lengths)
         np.testing.assert_allclose(rewritten(ids), original(ids), atol=1e-6)
@@ -107,6 +109,7 @@ def test_other_layers_are_left_as_they_are(kind: str) -> None:
     original = network(LEFT_AS_THEY_ARE[kind])
     rewritten = rewrite(original, PADDING)
     assert not trimmed_layers(rewritten)
+    assert not follows_length(rewritten)
     ids = rows([4])
     np.testing.assert_allclose(rewritten(ids), original(ids), atol=1e-6)
 

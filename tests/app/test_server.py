@@ -141,6 +141,16 @@ def test_connections_that_wait_are_taken_with_the_first(own: socket.socket, loop
     _pass(loop)
 
 
+def test_a_connection_on_which_nothing_comes_is_closed(own: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+    own.listen()
+    protocol = Protocol(uvicorn.Config(FastAPI(), log_config=None, timeout_keep_alive=0), ServerState(), {}, loop)
+    with socket.create_connection(own.getsockname(), timeout=SECONDS) as client:
+        connection, _ = own.accept()
+        loop.run_until_complete(loop.connect_accepted_socket(lambda: protocol, connection))
+        received = loop.run_in_executor(None, client.recv, 1)
+        assert loop.run_until_complete(received) == b""
+
+
 def test_an_address_that_somebody_listens_on_is_refused(own: socket.socket) -> None:
     with pickle.loads(pickle.dumps(own)) as listener:
         listener.listen()

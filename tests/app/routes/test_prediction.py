@@ -245,13 +245,11 @@ def test_a_body_without_end_is_given_up_on(client: httpx.Client, settings: Setti
     host, port = client.base_url.host, client.base_url.port
     assert port is not None
     size = settings.max_body_bytes
-    with socket.create_connection((host, port)) as connection:
+    with socket.create_connection((host, port), timeout=SECONDS) as connection:
         connection.sendall(b"POST /sentiment HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
         for chunk in chunks(size, DRAINED_LIMITS + 1):
             connection.sendall(b"%x\r\n%s\r\n" % (size, chunk))
-        answer = b""
-        while not answer.endswith(b"}"):
-            answer += connection.recv(1000)
+        answer = b"".join(iter(lambda: connection.recv(1000), b""))  # the service closes the connection
     assert answer.startswith(b"HTTP/1.1 413")
     assert b"or more" in answer
 
@@ -265,6 +263,17 @@ def test_a_body_that_stops_half_way_is_not_waited_for(client: httpx.Client) -> N
         answer = b"".join(iter(lambda: connection.recv(1000), b""))  # the service closes the connection
     assert answer.startswith(b"HTTP/1.1 408")
     assert b"the body was not all there after 0.05 s" in answer
+
+
+def test_a_body_behind_a_wrong_deadline_is_not_waited_for(client: httpx.Client) -> None:
+    host, port = client.base_url.host, client.base_url.port
+    assert port is not None
+    with socket.create_connection((host, port), timeout=SECONDS) as connection:
+        head = b"POST /sentiment HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\nx-deadline-ms: soon\r\n\r\nhalf"
+        connection.sendall(head)
+        answer = b"".join(iter(lambda: connection.recv(1000), b""))
+    assert answer.startswith(b"HTTP/1.1 422")
+    assert b"'soon' is not a number of milliseconds" in answer
 
 
 def test_a_client_that_leaves_half_way_does_no_harm(client: httpx.Client, log: Log) -> None:
