@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
 
+_encode = json.JSONEncoder(default=str).encode  # made once: it is a third of a line's time
+
 _fields_of_request: ContextVar[dict[str, object] | None] = ContextVar("fields_of_request", default=None)
 
 
@@ -37,7 +39,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(fields, default=str)
+        return _encode(fields)
 
 
 def configure(level: str) -> None:

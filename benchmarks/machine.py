@@ -1,7 +1,8 @@
-"""What figures depend on besides the code: the machine and the versions."""
+"""What figures depend on: the machine, the code and the versions."""
 
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -9,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import environments
+
+_BUSY = 0.5  # load
+_ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -41,10 +45,27 @@ def inspect() -> Machine:
     )
 
 
+def find_commit() -> str:
+    """Return the commit that is measured, with `-dirty` behind it if files were changed since."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        found = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"  # without git, or from an archive
+    return found.stdout.strip()
+
+
 def describe(pythons: Mapping[str, Path] | None = None) -> dict[str, Any]:
-    """Return what a JSON file begins with: the machine, and the versions of environments, by default of this one."""
+    """Return what a JSON file begins with: machine, commit, and the versions of environments, by default of this one.
+
+    A machine that is busy is told of on standard error.
+    """
     pythons = pythons or {"lstm-serve": Path(sys.executable)}
+    machine = inspect()
+    if machine.load > _BUSY:
+        print(f"the machine is busy (load {machine.load}): other work spoils what is measured", file=sys.stderr)
     return {
-        "machine": inspect().describe(),
+        "machine": machine.describe(),
+        "commit": find_commit(),
         "versions": {name: environments.list_versions(python) for name, python in pythons.items()},
     }

@@ -106,22 +106,26 @@ class Server:
         if (status := self.process.poll()) is not None:
             raise ServerError(f"ended with status {status}\n{self.read_log()}")
 
-    def settle(self) -> None:
+    def settle(self) -> float:
         """Wait until it rests: all its processes are loaded, and nothing of a load that was ended is worked on.
+
+        Returns since when, in seconds since the process was started, to a few tenths.
 
         Raises:
             ServerError: it does not come to rest, or has ended.
         """
         deadline = time.monotonic() + _SETTLE_SECONDS
-        quiet = 0
+        quiet, since = 0, 0.0
         while time.monotonic() < deadline:
             self.check_alive()
             before, start = self._processor_seconds(), time.monotonic()
             time.sleep(0.2)
             is_quiet = self._processor_seconds() - before < _IDLE_SHARE * (time.monotonic() - start)
             quiet = quiet + 1 if is_quiet else 0
+            if quiet == 1:
+                since = start - self._started
             if quiet == _QUIET_LOOKS:
-                return
+                return since
         raise ServerError(f"still busy {_SETTLE_SECONDS} s after the load ended")
 
     def read_log(self) -> str:

@@ -25,8 +25,8 @@ _POLL_SECONDS = 0.02
 class Start:
     """One start of a server: seconds from the start of its process to each answer, and memory in MiB.
 
-    `alive` is None for a peer: it listens only once its model is loaded. Memory is that of all processes, once all are
-    loaded.
+    `alive` is None for a peer: it listens only once its model is loaded. The first process is `ready`, and the others
+    are loaded after it: all are at `whole`, when memory is weighed.
     """
 
     round: int
@@ -34,6 +34,7 @@ class Start:
     models: str
     alive: float | None
     ready: float
+    whole: float
     memory: float
 
 
@@ -92,8 +93,8 @@ def _start(case: Case, number: int) -> Start:
     with contender.run(case.bundle, first, _POLL_SECONDS, variables) as server:
         alive = server.ready_seconds if case.server == OURS else None
         ready = server.wait_for(contender.ready_path, _POLL_SECONDS) if alive is not None else server.ready_seconds
-        server.settle()
-        return Start(number, case.server, case.name, alive, ready, server.memory())
+        whole = server.settle()
+        return Start(number, case.server, case.name, alive, ready, whole, server.memory())
 
 
 def _show(cases: Sequence[Case], starts: Sequence[Start], out: Path) -> None:
@@ -103,9 +104,13 @@ def _show(cases: Sequence[Case], starts: Sequence[Start], out: Path) -> None:
         alive = [start.alive for start in found if start.alive is not None]
         ready[case.label] = median(start.ready for start in found)
         memory[case.label] = median(start.memory for start in found)
-        times = [alive, [start.ready for start in found], [start.memory for start in found]]
-        rows.append([case.server, case.name, *map(format_range, times)])
-    header = ["server", "models", "`/livez` s", "`/readyz` s", "memory MiB"]
+        columns = [
+            [start.ready for start in found],
+            [start.whole for start in found],
+            [start.memory for start in found],
+        ]
+        rows.append([case.server, case.name, *map(format_range, (alive, *columns))])
+    header = ["server", "models", "`/livez` s", "`/readyz` s", "all processes s", "memory MiB"]
     print(f"\nMedian (least-most)\n\n{render_table(header, rows, 2)}")
     panels = [Panel("From process start to ready", "s", ready), Panel("Resident memory", "MiB", memory)]
     results.draw_bars(out / "startup.png", [("", panels)], {case.label for case in cases if case.server == OURS})

@@ -1,6 +1,8 @@
-"""The model as every peer runs it: coded by the bundle, padded to its full length, one `tf.function` without retracing.
+"""The model as every peer runs it: coded by the bundle, padded, one `tf.function` without retracing.
 
-`model.predict` and the padding are what the peers' users have, as none of these servers offers anything for sequences.
+A batch is padded to its longest text where padding changes no answer, and else to the bundle's full length. That is
+what the peers' users can do, as none of these servers offers anything for sequences; `model.predict` would trace every
+length anew, and is given the full one.
 """
 
 import os
@@ -12,6 +14,9 @@ from numpy.typing import NDArray
 
 from bundle.reviews import ReviewCodec
 from bundle.store import open_bundle
+
+_TEXT = "A tender, wonderful film."
+_TOLERANCE = 1e-5
 
 
 class Network:
@@ -27,9 +32,19 @@ class Network:
         assert isinstance(bundle.codec, ReviewCodec)
         self._codec = bundle.codec
         self.model: Any = keras.saving.load_model(bundle.model_path, compile=False)
-        signature = [tf.TensorSpec((None, self._codec.preprocessing.length), tf.int32)]
-        self._function = tf.function(lambda ids: self.model(ids, training=False), input_signature=signature)
-        self.run([""])
+        network = self.model
+        length: int | None = self._codec.preprocessing.length
+        any_length = keras.models.clone_model(
+            keras.Model(network.inputs[0], network.outputs[0]), input_tensors=keras.Input((None,), dtype="int32")
+        )
+        any_length.set_weights(network.get_weights())
+        padded = self.encode([_TEXT])
+        self._pads_to_longest = bool(abs(any_length(self._cut(padded)) - network(padded)).numpy().max() < _TOLERANCE)
+        if self._pads_to_longest:
+            network, length = any_length, None
+        signature = [tf.TensorSpec((None, length), tf.int32)]
+        self._function = tf.function(lambda ids: network(ids, training=False), input_signature=signature)
+        self.run([_TEXT])
 
     def encode(self, texts: list[str]) -> NDArray[np.int32]:
         """Return the network's input, int32 [texts, length]."""
@@ -37,5 +52,13 @@ class Network:
 
     def run(self, texts: list[str]) -> list[float]:
         """Return the probability that each text is positive."""
-        probabilities: list[float] = self._function(self.encode(texts)).numpy()[:, 0].tolist()
+        ids = self.encode(texts)
+        probabilities: list[float] = (
+            self._function(self._cut(ids) if self._pads_to_longest else ids).numpy()[:, 0].tolist()
+        )
         return probabilities
+
+    def _cut(self, ids: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Return the ids without the padding that all rows have, but for one step where there is nothing else."""
+        present = (ids != self._codec.preprocessing.padding_id).any(axis=0)
+        return ids[:, min(int(present.argmax()), ids.shape[1] - 1) :]
