@@ -38,7 +38,8 @@ Output = NDArray[np.float32]
 RunRows = Callable[[Sequence[Row]], NDArray[np.float32]]
 CountSteps = Callable[[Row], int]
 
-# So many of the most urgent rows are compared when a batch is chosen; the others make it no better.
+# So many of the most urgent rows are compared when a batch is chosen; with more, batches of the sizes there are would
+# hardly be better.
 CANDIDATES = 64
 # Requests still come if there was one within so many passes of the event loop: one reads it, the next begins with it.
 QUIET_PASSES = 2

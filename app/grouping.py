@@ -2,11 +2,11 @@
 
 from collections.abc import Collection, Sequence
 
-# No row of a batch is filled up with padding by more than this share of what the longest row costs, its steps and the
-# fixed ones below.
+# No row of a batch is filled up with padding by more than this share of what the longest row costs: its steps and the
+# fixed ones below, which are as if every row had them.
 PADDING_SHARE = 0.4
-# What a batch costs, measured by benchmarks/engine.py: as if it had so many steps more, of about 2 microseconds each,
-# and every step as if it had so many rows more.
+# What a batch costs: as if it had so many steps more, and every step as if it had so many rows more. Both lie between
+# what benchmarks/engine.py finds for large networks, whose steps take longer, and for small ones.
 FIXED_STEPS = 64
 FIXED_ROWS = 2
 

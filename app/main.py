@@ -39,7 +39,7 @@ Recurrent models over HTTP: the next letter of a sequence, and the sentiment of 
 
 Limits: {settings.max_text_characters:,} characters a text, {settings.max_batch:,} texts a batch,
 {settings.max_body_bytes:,} bytes a body. Every error is a problem document (RFC 9457), and every answer carries an
-`x-request-id` that the service's log names too.
+`x-request-id` that the service's log names too, but for what is no HTTP request at all.
 """
 
 

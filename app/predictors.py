@@ -84,10 +84,11 @@ class SentimentPredictor:
             OverloadedError: there is no place for them in the queue.
             DeadlineError: they could not be answered in time.
         """
-        with self.batcher.reserve(len(texts), deadline):
-            if sum(map(len, texts.values())) <= INLINE_CHARACTERS:
-                reviews = list(map(self._codec.encode, texts.values()))
-            else:
+        if sum(map(len, texts.values())) <= INLINE_CHARACTERS:
+            self.batcher.admit(len(texts), deadline)
+            reviews = list(map(self._codec.encode, texts.values()))
+        else:
+            with self.batcher.reserve(len(texts), deadline):
                 reviews = await asyncio.to_thread(self._encode_by, deadline, texts.values())
         probabilities = await self.batcher.run([review.ids for review in reviews], deadline)
         manifest = self.bundle.manifest
