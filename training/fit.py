@@ -126,10 +126,13 @@ class _Interruption(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
     def press(self, *_: object) -> None:
         self._pressed = True
 
-    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
-        del batch, logs
+    def interrupt(self) -> None:
         if self._pressed:
             raise KeyboardInterrupt
+
+    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+        del batch, logs
+        self.interrupt()
 
 
 @contextmanager
@@ -145,6 +148,7 @@ def interrupted_between_steps() -> Iterator[_Interruption]:
     finally:
         if replaced:
             signal.signal(signal.SIGINT, previous)
+    interruption.interrupt()
 
 
 def _make_optimiser(settings: TrainingSettings, examples: int) -> keras.optimizers.Optimizer:

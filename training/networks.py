@@ -73,6 +73,7 @@ def _stack(
             recurrent_initializer=settings.recurrent_initialiser,
             dropout=settings.input_dropout,
             recurrent_dropout=settings.recurrent_dropout,
+            use_cudnn="auto" if mask is None else False,  # which takes no padding on the left
             return_sequences=number < len(all_units) or settings.pooling != "last",
             stateful=stateful,
         )

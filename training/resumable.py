@@ -94,11 +94,11 @@ def fit_resumably(
             variable.assign(value)
         told = f"{epochs - done} epochs to go, about {seconds / 60:.0f} min; the same command goes on from the last one"
         console.print(told, highlight=False, soft_wrap=True)
-    for epoch in range(done, epochs):
-        batches.epoch = epoch
-        started = time.monotonic()
-        # Not all epochs in one call, as TensorFlow asks for batches before the epoch begins that they are of.
-        with interrupted_between_steps() as interruption:
+    with interrupted_between_steps() as interruption:
+        for epoch in range(done, epochs):
+            batches.epoch = epoch
+            started = time.monotonic()
+            # Not all epochs in one call, as TensorFlow asks for batches before the epoch begins that they are of.
             fitted = network.fit(
                 batches,
                 initial_epoch=epoch,
@@ -107,15 +107,15 @@ def fit_resumably(
                 callbacks=[interruption],
                 verbose=int(console.is_terminal),
             )
-        figures = {name: value for name, (value,) in fitted.history.items()} | measure()
-        if not np.isfinite(figures["loss"]):
-            raise DivergedError(f"the loss is {figures['loss']} in epoch {epoch + 1}; set a smaller learning_rate")
-        for name, value in (figures | {"seconds": time.monotonic() - started}).items():
-            history.setdefault(name, []).append(float(value))
-        _save(checkpoint, variables, epoch + 1, history)
-        left = (epochs - epoch - 1) * np.median(history["seconds"])
-        told = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
-        console.print(f"{epoch + 1} of {epochs}: {told}, {left / 60:.0f} min left", highlight=False, soft_wrap=True)
+            figures = {name: value for name, (value,) in fitted.history.items()} | measure()
+            if not np.isfinite(figures["loss"]):
+                raise DivergedError(f"the loss is {figures['loss']} in epoch {epoch + 1}; set a smaller learning_rate")
+            for name, value in (figures | {"seconds": time.monotonic() - started}).items():
+                history.setdefault(name, []).append(float(value))
+            _save(checkpoint, variables, epoch + 1, history)
+            left = (epochs - epoch - 1) * np.median(history["seconds"])
+            told = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+            console.print(f"{epoch + 1} of {epochs}: {told}, {left / 60:.0f} min left", highlight=False, soft_wrap=True)
     return history
 
 

@@ -28,7 +28,7 @@ from training import coding, imdb, networks, ngrams
 from training.adversarial import UNLABELLED
 from training.calibration import divide_logits, find_temperature, to_logits
 from training.corpus import Corpus, Reviews
-from training.errors import CheckpointError, DataError
+from training.errors import CheckpointError, DataError, RecipeError
 from training.files import replacing
 from training.fit import COMPILES, History
 from training.language_model import LanguageBatches, LanguageModel, count_steps
@@ -216,6 +216,11 @@ as is likeliest for them. Before that, and before word vectors had 8 bits, the s
     def _code(self, folder: Path) -> Figures:
         settings, data = self._settings.network(self._settings.student), self.data
         kept, held_out = map(np.sort, imdb.hold_out(data.train, self._settings.validation_share, "last", settings.seed))
+        if not len(held_out):
+            raise RecipeError(
+                f"validation_share={self._settings.validation_share} of {len(data.train)} reviews holds out none; "
+                "set a larger one"
+            )
         labelled = [review.text for review in data.train]
         read = [labelled[k] for k in kept] + list(data.unlabelled)
         words = coding.learn_review_codec(settings, read, self._console).vocabulary

@@ -1,4 +1,5 @@
 import os
+import signal
 from pathlib import Path
 
 import keras
@@ -119,6 +120,21 @@ def test_a_process_that_dies_while_it_saves_leaves_the_epoch_before(
     assert checkpoint.read_bytes() == saved
     monkeypatch.undo()
     assert len(fit_resumably(make_network(), Numbers(), 3, checkpoint, QUIET)["loss"]) == 3
+
+
+def test_ctrl_c_while_it_is_measured_ends_it_and_keeps_the_epoch(tmp_path: Path) -> None:
+    def measure() -> dict[str, float]:
+        signal.raise_signal(signal.SIGINT)
+        return {"measured": 1.0}
+
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        for epochs in (1, 2):  # the last one, and one before
+            with pytest.raises(KeyboardInterrupt):
+                fit_resumably(make_network(), Numbers(), 2, tmp_path / "checkpoint.npz", QUIET, measure)
+            assert len(read_history(tmp_path / "checkpoint.npz")["measured"]) == epochs
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def test_an_epoch_is_timed_by_a_step_of_each_shape() -> None:

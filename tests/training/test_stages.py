@@ -1,6 +1,8 @@
 import fcntl
 import json
 import shutil
+import subprocess
+import sys
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+import training
 from bundle.reviews import TokenTokeniser
 from tests.conftest import SMALL_RECIPES, write_reviews
 from training import imdb, recipes, resumable, stages
@@ -25,6 +28,7 @@ from training.settings import STAGES, StagedSettings
 from training.stages import Stages
 
 QUIET = Console(quiet=True)
+ROOT = Path(training.__file__).parents[1]
 SMALL = [
     *SMALL_RECIPES["sentiment"],
     "vocabulary_size=30",
@@ -104,6 +108,24 @@ def test_a_run_that_is_killed_in_each_stage_ends_as_one_that_never_was(
             elif path.suffix == ".h5":
                 with h5py.File(path) as expected, h5py.File(again) as found:
                     expected.visititems(partial(check_same, found))
+
+
+def test_a_process_that_is_killed_goes_on_where_it_was(runs: Path, reviews: Path, tmp_path: Path) -> None:
+    options = [part for assignment in SMALL for part in ("--set", assignment)]
+    command = [sys.executable, "-u", "-m", "training", "train", "sentiment", *options, "--stages", "language"]
+    places = ["--data", str(reviews), "--runs", str(tmp_path)]
+    with subprocess.Popen([*command, *places], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert any(line.startswith("1 of ") for line in process.stdout)
+        process.kill()
+    (checkpoint,) = tmp_path.glob("language-*/checkpoint.npz")
+    assert not (checkpoint.parent / "done.json").exists()
+    done = len(read_history(checkpoint)["loss"])
+    folder = Stages(make_settings(), tmp_path, reviews, QUIET).language()
+    assert 1 <= done < len(read_history(checkpoint)["loss"])
+    with np.load(runs / folder.name / "weights.npz") as expected, np.load(folder / "weights.npz") as found:
+        for name in expected:
+            np.testing.assert_array_equal(found[name], expected[name])
 
 
 def test_each_stage_leaves_its_folder(runs: Path) -> None:
@@ -219,6 +241,11 @@ def test_a_student_whose_language_model_has_no_step_is_refused_before_the_teache
 ) -> None:
     with pytest.raises(RecipeError, match="words are too few for 4000 streams"):
         Stages(make_settings("student.language.batch_size=4000", "seed=8"), runs, reviews, QUIET).language()
+
+
+def test_a_share_that_holds_out_no_review_is_refused(reviews: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="validation_share=0.001 of 24 reviews holds out none; set a larger one"):
+        Stages(make_settings("validation_share=0.001"), tmp_path, reviews, QUIET).corpus()
 
 
 def test_a_settings_file_says_what_a_stage_depends_on(runs: Path, reviews: Path) -> None:
