@@ -151,7 +151,7 @@ _IN_STAGES = StagedSettings(
     teacher=TuningSettings(
         units=256,
         language=LanguageSettings(passes=3),
-        epochs=10,
+        epochs=8,
         embedding_dropout=0.4,
         adversarial="supervised",
     ),
