@@ -1,7 +1,7 @@
 """The review tokenisers: text to the padded word ids of a sentiment network."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -103,11 +103,10 @@ class TokenTokeniser(BaseModel):
         """Return the form of a word that a vocabulary can have: in capitals if it is so, else in lower case."""
         return token if len(token) > 1 and token.isupper() else token.lower()
 
-    def endings(self, token: str) -> Iterator[str]:
-        """Give what a vocabulary can have for words it has not, the longest ending first: `~ness` of `oddness`."""
+    def endings(self, token: str) -> list[str]:
+        """Return what a vocabulary can have for words it has not, the longest ending first: `~ness` of `oddness`."""
         lower = token.lower()
-        for length in range(min(self.longest_ending, len(lower)), 0, -1):
-            yield f"~{lower[-length:]}"
+        return [f"~{lower[-length:]}" for length in range(min(self.longest_ending, len(lower)), 0, -1)]
 
 
 _FILTERS_TO_SPACES = bytes.maketrans(KERAS_FILTERS.encode(), b" " * len(KERAS_FILTERS))
@@ -226,7 +225,10 @@ class _FoldedIds(_Ids):
         self._tokeniser = preprocessing.tokeniser
 
     def __missing__(self, word: str) -> int:
-        lower = self.get(word.lower())
-        if lower is not None:
-            return lower
-        return next((self[ending] for ending in self._tokeniser.endings(word) if ending in self), self._unknown_id)
+        lower = word.lower()
+        if lower in self:
+            return self[lower]
+        for ending in self._tokeniser.endings(lower):
+            if ending in self:
+                return self[ending]
+        return self._unknown_id
