@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from rich.console import Console
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # before TensorFlow is imported
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"  # which would be told of behind the last word of the tests
 
 import tensorflow as tf
 
