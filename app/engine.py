@@ -71,10 +71,8 @@ class Engine:
                 f"{model_path} maps {found[0]} to {found[1]}, its manifest says {expected[0]} to {expected[1]}; "
                 "train the bundle again"
             )
-        rewritten = network if is_whole else rewrite(network, padding)
         self._length = padding.shape[1]
-        self._follows_length = not is_whole and follows_length(rewritten)
-        self._compile(rewritten, example)
+        self._compile(network if is_whole else rewrite(network, padding), example)
         half, short, middle = padding.copy(), padding.copy(), padding.shape[1] // 2
         half[:, middle:] = example[:, middle:]
         short[:, -1] = example[:, -1]
@@ -89,7 +87,6 @@ class Engine:
         if not is_whole:
             # Something before an LSTM mixes the steps, so that what stands in the padding depends on the row.
             logger.warning("%s runs every step of the padding: its layers mix steps", model_path)
-            self._follows_length = False
             self._compile(network, example)
             if self._agrees(inputs, answers):
                 return
@@ -119,6 +116,7 @@ class Engine:
     def _compile(self, network: keras.Model, example: NDArray[np.generic]) -> None:
         """Compile a network for all batch sizes."""
         self._network = network  # the compiled functions hold its variables only weakly
+        self._follows_length = follows_length(network)
         function = tf.function(lambda inputs: network(inputs, training=False), jit_compile=True)
         traced = {}
         for size in self.batch_sizes:

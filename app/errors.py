@@ -85,7 +85,6 @@ class BodyTimeoutError(RequestError):
 
     status = HTTPStatus.REQUEST_TIMEOUT
     kind = "body-timeout"
-    headers = {"connection": "close"}
 
 
 class BodyTooLargeError(RequestError):
@@ -93,7 +92,6 @@ class BodyTooLargeError(RequestError):
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     kind = "body-too-large"
-    headers = {"connection": "close"}
 
 
 class ModelNotFoundError(RequestError):

@@ -12,7 +12,6 @@ from typing import Any
 from benchmarks import environments
 
 _BUSY = 0.5  # load
-_ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def find_commit() -> str:
     """Return the commit that is measured, with `-dirty` behind it if files were changed since."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
-        found = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=True)
+        found = subprocess.run(command, cwd=environments.ROOT, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"  # without git, or from an archive
     return found.stdout.strip()

@@ -71,7 +71,8 @@ def tune(
     rows = np.flatnonzero(trained_on)
     batches = ReviewBatches(reviews.corpus, rows, labels[rows], preprocessing, settings, seed)
     model = AdversarialNetwork(network, settings, seed)
-    model(batches[0][0])  # makes its variables
+    ((ids, some_labels),) = batches[0]
+    model((ids[:1], some_labels[:1]))  # makes its variables
     optimiser = _make_optimiser(settings, model, settings.epochs * batches.steps_per_pass)
     model.compile(optimiser, jit_compile=COMPILES)
 

@@ -17,6 +17,7 @@ from app.errors import (
     BodyTimeoutError,
     BodyTooLargeError,
     ClientLeftError,
+    RequestError,
     UnsupportedMediaTypeError,
     describe,
     invalid_input,
@@ -73,13 +74,13 @@ class PredictionRoute(APIRoute):
         headers = dict(scope["headers"])
         request = Request(scope)
         settings = get_settings(request)
-        seconds = min(_read_deadline_ms(headers) or settings.deadline_ms, settings.deadline_ms) / 1000
-        request.state.deadline = started + seconds
         try:
-            async with asyncio.timeout(seconds):
-                content = await _read_body(receive, settings.max_body_bytes)
-        except TimeoutError as error:
-            raise BodyTimeoutError(f"the body was not all there after {seconds:g} s; send it faster") from error
+            seconds = min(_read_deadline_ms(headers) or settings.deadline_ms, settings.deadline_ms) / 1000
+            request.state.deadline = started + seconds
+            content = await _read_body(receive, settings.max_body_bytes, seconds)
+        except RequestError as error:
+            error.headers = {"connection": "close"}  # the body may not have been read to its end
+            raise
         if (name := _find_model_name(content)) is not None:
             get_repository(request).admit(self.task, name, get_deadline(request))
         body = self._parse(content, headers)
@@ -134,19 +135,26 @@ def _read_deadline_ms(headers: RawHeaders) -> int | None:
         return None
     if not (value.isdigit() and len(value) <= 20 and int(value) >= 1):
         message = f"{value[:20].decode('latin-1')!r} is not a number of milliseconds; send a whole number from 1"
-        error = invalid_input([FieldProblem(type="int_parsing", loc=["header", DEADLINE_HEADER], msg=message)])
-        error.headers = {"connection": "close"}  # the body has not been read
-        raise error
+        raise invalid_input([FieldProblem(type="int_parsing", loc=["header", DEADLINE_HEADER], msg=message)])
     return int(value)
 
 
-async def _read_body(receive: Receive, limit: int) -> bytes:
+async def _read_body(receive: Receive, limit: int, seconds: float) -> bytes:
     """Return the whole body of a request.
 
     Raises:
+        BodyTimeoutError: it was not all there in this time.
         BodyTooLargeError: it has more bytes than the limit.
         ClientLeftError: the client left before it had sent all.
     """
+    try:
+        async with asyncio.timeout(seconds):
+            return await _read_parts(receive, limit)
+    except TimeoutError as error:
+        raise BodyTimeoutError(f"the body was not all there after {seconds:g} s; send it faster") from error
+
+
+async def _read_parts(receive: Receive, limit: int) -> bytes:
     parts, size, more = [], 0, True
     while more and size <= limit * DRAINED_LIMITS:
         message = await receive()

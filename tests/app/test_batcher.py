@@ -497,6 +497,22 @@ def test_what_waits_for_a_thread_of_another_model_is_chosen_when_there_is_one() 
     run(test)
 
 
+def test_nothing_is_run_when_all_have_left_who_waited_for_a_thread_of_another_model() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        other = Batcher(engine.run, SIZES, batcher._executor, 1, 100, LoopTime(0))
+        first = await occupy(engine, batcher)
+        leaving = ask(other, row(1))
+        await settle()
+        leaving.cancel()
+        await engine.let_through()
+        await first
+        await asyncio.wrap_future(batcher._executor.submit(int))  # behind what the other had submitted
+        await ask(other, row(2))
+        assert engine.batches == [[0], [2]]
+
+    run(test)
+
+
 def test_the_other_rows_of_a_request_that_failed_are_not_run() -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
         engine.failing = {1}

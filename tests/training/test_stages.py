@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-import training
 from bundle.reviews import TokenTokeniser
 from tests.conftest import SMALL_RECIPES, write_reviews
+from tests.training.main.command import ROOT
 from training import imdb, recipes, resumable, stages
 from training.calibration import find_temperature, to_logits
 from training.corpus import Corpus
@@ -28,7 +28,6 @@ from training.settings import STAGES, StagedSettings
 from training.stages import Stages
 
 QUIET = Console(quiet=True)
-ROOT = Path(training.__file__).parents[1]
 SMALL = [
     *SMALL_RECIPES["sentiment"],
     "vocabulary_size=30",
