@@ -85,13 +85,11 @@ def test_the_first_half_is_moved_in_a_worse_way_than_any_other_of_this_length(
     worst = loss_of(network, ids, labels) - float(clean[0])
     present = (ids[:2] > 0)[:, :, np.newaxis]
     length = 0.05 * np.sqrt((words[:2] ** 2 * present).sum() / (present.sum() * 3))
-    random, tried = np.random.default_rng(7), []
-    for _ in range(200):
-        step = random.normal(size=words[:2].shape) * present
-        step *= length / np.sqrt((step**2).sum(axis=(1, 2), keepdims=True))
-        moved = network._behind([words[:2] + step.astype(np.float32), ids[:2]]).numpy()
-        tried.append(cross_entropy(aims[:2], moved)[counted].mean())
-    assert max(tried) < worst
+    steps = np.random.default_rng(7).normal(size=(200, *words[:2].shape)) * present
+    steps *= length / np.sqrt((steps**2).sum(axis=(2, 3), keepdims=True))
+    moved = (words[:2] + steps).astype(np.float32).reshape(-1, LENGTH, 3)
+    tried = network._behind([moved, np.tile(ids[:2], (200, 1))]).numpy().reshape(200, 2, 1)
+    assert cross_entropy(aims[:2], tried)[:, counted].mean(axis=(1, 2)).max() < worst
     given = (words[:2], ids[:2], labels[:2], np.array([[1], [0]], np.float32), words[:2])
     moved, *_ = network._move(*map(keras.ops.convert_to_tensor, given))
     lengths = np.sqrt(((moved.numpy() - words[:2]) ** 2).sum(axis=(1, 2)))
