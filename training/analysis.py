@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bundle.manifest import LABELS
 from training.evaluate import Evaluation
-from training.imdb import Review
+from training.imdb import Imdb, Review
 
 _MISTAKES = 20
 _LENGTHS = (100, 200, 400)
@@ -21,16 +21,22 @@ Answer = Callable[[Sequence[str]], NDArray[np.floating]]
 Row = tuple[str, int, float]
 
 
-def describe(reviews: Sequence[Review], evaluation: Evaluation, answer: Answer, seed: int) -> str:
+def describe(data: Imdb, evaluation: Evaluation, answer: Answer, seed: int) -> str:
     """Return the tables of a card, Markdown.
 
     Args:
-        reviews: what was evaluated.
-        evaluation: of a network on them.
+        data: the dataset.
+        evaluation: of a network on its test reviews.
         answer: texts to the network's probabilities of positive, float [texts].
         seed: of the letters that are swapped.
     """
-    rows = [*by_length(reviews, evaluation), *by_stars(reviews, evaluation), *by_change(reviews, answer, seed)]
+    reviews = data.test
+    rows = [
+        *by_length(reviews, evaluation),
+        *by_stars(reviews, evaluation),
+        *by_novelty(data, evaluation),
+        *by_change(reviews, answer, seed),
+    ]
     table = "\n".join(f"| {name} | {count:,} | {accuracy:.2%} |" for name, count, accuracy in rows)
     mistakes = "\n".join(
         f"| `{name}` | {answer} | {confidence:.4f} |" for name, answer, confidence in find_mistakes(reviews, evaluation)
@@ -63,6 +69,15 @@ def by_stars(reviews: Sequence[Review], evaluation: Evaluation) -> list[Row]:
     """Return the same for each number of stars."""
     stars = np.array([review.stars for review in reviews])
     return _measure([(f"{count} of 10 stars", stars == count) for count in np.unique(stars)], evaluation)
+
+
+def by_novelty(data: Imdb, evaluation: Evaluation) -> list[Row]:
+    """Return the same for the test reviews whose text is in a training file too, if there are any, and the others."""
+    read = {review.text.strip() for review in data.train} | {text.strip() for text in data.unlabelled}
+    known = np.array([review.text.strip() in read for review in data.test])
+    if not known.any():
+        return []
+    return _measure([("text in a training file too", known), ("text in no training file", ~known)], evaluation)
 
 
 def by_change(reviews: Sequence[Review], answer: Answer, seed: int) -> list[Row]:

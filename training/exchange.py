@@ -95,4 +95,4 @@ def _convert(
     conversion.to_keras(state, network)
     data = coding.load_reviews(source, console)
     tested = coding.describe_reviews(words, data, 0, console)
-    return Trained(network, words, {}, *tested, reviews=data.test)
+    return Trained(network, words, {}, *tested, data=data)

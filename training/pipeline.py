@@ -103,13 +103,14 @@ def _analyse(trained: Trained, evaluation: Evaluation, recipe: Recipe) -> str:
     codec = trained.codec
     if not isinstance(codec, ReviewCodec):
         return ""
+    assert trained.data is not None
     network = trained.of_any_length or trained.network
 
     def answer(texts: Sequence[str]) -> NDArray[np.float32]:
         corpus = Corpus.of(codec.encode(text).ids for text in texts)
         return predict(network, corpus, np.arange(len(texts)), codec.preprocessing)
 
-    return analysis.describe(trained.reviews, evaluation, answer, recipe.settings.seed)
+    return analysis.describe(trained.data, evaluation, answer, recipe.settings.seed)
 
 
 def record(recipe: Recipe, source: Path | None, console: Console) -> Run:

@@ -25,7 +25,7 @@ AGREEMENT = 1e-5  # between the answers of two frameworks
 class Trained:
     """A network in memory with all that its bundle will say of it.
 
-    `reviews` are those that a review network is tested on; `of_any_length` is the same network, if it can read less
+    `data` is what a review network was trained and tested on; `of_any_length` is the same network, if it can read less
     than its whole length; `stages` is what a card tells of those there were, and `seconds` are theirs, which may have
     been run long before; the history has `reports_per_epoch`.
     """
@@ -36,7 +36,7 @@ class Trained:
     test: Examples
     dataset: Dataset
     held_out: Examples | None = None  # of the training data
-    reviews: tuple[imdb.Review, ...] = ()
+    data: imdb.Imdb | None = None
     of_any_length: keras.Model | None = None
     stages: str = ""
     seconds: float | None = None
@@ -137,7 +137,7 @@ def _train_reviews(settings: ReviewSettings, source: Path | None, console: Conso
     validation = labelled.take(held_out) if len(held_out) else None
     history = fit(network, settings, training, validation)
     tested = coding.describe_reviews(codec, data, len(training.labels), console)
-    return Trained(network, codec, history, *tested, validation, data.test)
+    return Trained(network, codec, history, *tested, validation, data)
 
 
 def _train_in_stages(settings: StagedSettings, source: Path | None, console: Console, runs: Path) -> Trained:
@@ -156,7 +156,7 @@ def _train_in_stages(settings: StagedSettings, source: Path | None, console: Con
         history,
         *tested,
         validation,
-        stages.data.test,
+        stages.data,
         stages.publish(any_length=True),
         stages.describe(),
         stages.count_seconds(),

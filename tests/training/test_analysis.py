@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ from numpy.typing import NDArray
 
 from training import analysis
 from training.evaluate import Evaluation
-from training.imdb import Review
+from training.imdb import Imdb, Review
 
 REVIEWS = (
     Review(0, 3, 2, "bad " * 120),
@@ -14,6 +15,8 @@ REVIEWS = (
     Review(1, 5, 9, "good " * 500),
     Review(1, 6, 9, "a good film"),
 )
+
+DATA = Imdb((Review(0, 0, 1, "bad film, bad plot\n"),), REVIEWS, ("a good film",), "")
 
 
 def make_evaluation(*positive: float) -> Evaluation:
@@ -34,6 +37,15 @@ def test_accuracy_is_told_by_length_and_by_stars() -> None:
         ("2 of 10 stars", 1, 0.0),
         ("9 of 10 stars", 2, 1.0),
     ]
+
+
+def test_accuracy_is_told_with_and_without_texts_that_training_files_have_too() -> None:
+    evaluation = make_evaluation(0.9, 0.2, 0.8, 0.1)
+    assert analysis.by_novelty(DATA, evaluation) == [
+        ("text in a training file too", 2, 0.5),
+        ("text in no training file", 2, 0.5),
+    ]
+    assert analysis.by_novelty(replace(DATA, train=(), unlabelled=()), evaluation) == []
 
 
 def test_changed_reviews_are_answered_again() -> None:
@@ -71,7 +83,7 @@ def test_a_tenth_of_the_longer_words_have_two_letters_swapped() -> None:
 
 
 def test_the_tables_have_every_row() -> None:
-    text = analysis.describe(REVIEWS, make_evaluation(0.7, 0.1, 0.9, 0.6), lambda texts: np.ones(len(texts)), 7)
+    text = analysis.describe(DATA, make_evaluation(0.7, 0.1, 0.9, 0.6), lambda texts: np.ones(len(texts)), 7)
     assert "| 9 of 10 stars | 2 | 100.00% |" in text
     assert "| all in lower case | 4 | 50.00% |" in text
     assert "| `test/neg/3_2.txt` | positive | 0.7000 |" in text
