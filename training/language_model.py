@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from training.corpus import Corpus
 from training.errors import RecipeError
+from training.fused_lstm import FusedLSTM, multiply
 from training.settings import LanguageSettings
 
 DIRECTIONS = ("forward", "backward")
@@ -48,7 +49,7 @@ class LanguageModel(keras.Model):  # type: ignore[misc]  # Keras has no types
         """
         super().__init__(name="language_model")
         self.embedding = layers.Embedding(len(counts), embedding, name="embedding")
-        self.lstms = [layers.LSTM(units, return_sequences=True, return_state=True, name=name) for name in DIRECTIONS]
+        self.lstms = [FusedLSTM(units, return_sequences=True, return_state=True, name=name) for name in DIRECTIONS]
         self.projections = [layers.Dense(embedding, name=f"{name}_projection") for name in DIRECTIONS]
         self.dropout = layers.SpatialDropout1D(settings.dropout, seed=seed)
         # Not by `stateful`, which on PyTorch overwrites what the gradient needs.
@@ -73,7 +74,7 @@ class LanguageModel(keras.Model):  # type: ignore[misc]  # Keras has no types
         guesses = ops.reshape(ops.stack(read), (-1, self.embedding.output_dim))
         vectors, offset = self.embedding.embeddings, self._bias + ops.convert_to_tensor(self._offset)
         right = ops.sum(guesses * ops.take(vectors, targets, axis=0), axis=-1) + ops.take(offset, targets)
-        others = ops.matmul(guesses, ops.transpose(ops.take(vectors, sample, axis=0))) + ops.take(offset, sample)
+        others = multiply(guesses, ops.transpose(ops.take(vectors, sample, axis=0))) + ops.take(offset, sample)
         others = ops.where(targets[:, None] == sample[None, :], _NEVER, others)
         return ops.mean(ops.logaddexp(right, ops.logsumexp(others, axis=-1)) - right)
 

@@ -5,6 +5,7 @@ from keras import layers, ops
 
 from bundle.letters import ALPHABET, LetterCodec
 from bundle.reviews import ReviewPreprocessing
+from training.fused_lstm import FusedLSTM
 from training.settings import LetterSettings, ReviewSettings, StackSettings
 
 _BELOW_ANY_STATE = -1e9
@@ -30,13 +31,14 @@ def build_review_network(
 ) -> keras.Model:
     """Return a network from int32 [batch, length] to the probability of positive, float32 [batch, 1].
 
-    For training it can have the same weights and read inputs of any length.
+    For training it can have the same weights and read inputs of any length, on PyTorch faster; that one is not to be
+    saved whole.
     """
     inputs = keras.Input((None if any_length else preprocessing.length,), dtype="int32", name="ids")
     words = layers.Embedding(preprocessing.vocabulary_size, settings.embedding)(inputs)
     words = layers.SpatialDropout1D(settings.embedding_dropout)(words)
     mask = ops.not_equal(inputs, preprocessing.padding_id) if settings.mask_padding else None
-    pooled = _stack(settings, words, mask)
+    pooled = _stack(settings, words, mask, lstm_class=FusedLSTM if any_length else layers.LSTM)
     outputs = layers.Dense(1, activation="sigmoid", name="positive")(pooled)
     return keras.Model(inputs, outputs, name="sentiment")
 
@@ -59,12 +61,16 @@ def _read_letters(
 
 
 def _stack(
-    settings: StackSettings, steps: keras.KerasTensor, mask: keras.KerasTensor | None, stateful: bool = False
+    settings: StackSettings,
+    steps: keras.KerasTensor,
+    mask: keras.KerasTensor | None,
+    stateful: bool = False,
+    lstm_class: type[keras.layers.LSTM] = layers.LSTM,
 ) -> keras.KerasTensor:
     """Return what the classifier sees of [batch, steps, features]: the LSTM layers and what is behind them."""
     all_units = (settings.units, *settings.further_units)
     for number, units in enumerate(all_units, 1):
-        lstm = layers.LSTM(
+        lstm = lstm_class(
             units,
             activation=settings.activation,
             recurrent_activation=settings.recurrent_activation,
