@@ -20,19 +20,19 @@ class FusedLSTM(layers.LSTM):  # type: ignore[misc]  # Keras has no types
 
     def inner_loop(
         self, sequences: keras.KerasTensor, initial_state: Any, mask: keras.KerasTensor | None, training: bool = False
-    ) -> tuple[keras.KerasTensor, keras.KerasTensor, list[keras.KerasTensor]]:
+    ) -> Any:
         """Return the last output, all outputs and the last states of rows [batch, steps, features]."""
         if keras.backend.backend() != "torch":
             return super().inner_loop(sequences, initial_state, mask, training)
         if self.go_backwards:
             sequences, mask = ops.flip(sequences, 1), None if mask is None else ops.flip(mask, 1)
         if mask is None:
-            outputs, *states = _run(sequences, *initial_state, self.cell)
+            outputs, *states = _run(sequences, initial_state, self.cell)
             return outputs[:, -1], outputs, states
         assert not self.return_state
         steps, present = ops.arange(ops.shape(mask)[1])[None, :], ops.cast(mask, "int32")
         before = ops.argmax(present, axis=1, keepdims=True)  # steps of padding
-        moved, *states = _run(_take(sequences, ops.minimum(steps + before, steps[:, -1:])), *initial_state, self.cell)
+        moved, *states = _run(_take(sequences, ops.minimum(steps + before, steps[:, -1:])), initial_state, self.cell)
         last = _take(moved, ops.sum(present, axis=1, keepdims=True) - 1)
         return (
             last[:, 0],
@@ -53,12 +53,12 @@ def _take(rows: keras.KerasTensor, steps: keras.KerasTensor) -> keras.KerasTenso
     return ops.take_along_axis(rows, steps[:, :, None], axis=1)
 
 
-def _run(rows: Any, state: Any, carry: Any, cell: Any) -> tuple[Any, Any, Any]:
+def _run(rows: Any, initial_state: Any, cell: Any) -> tuple[Any, Any, Any]:
     """Return outputs, last state and last carry of PyTorch's LSTM."""
     torch = importlib.import_module("torch")
     bias = ops.convert_to_tensor(cell.bias)
     weights = [ops.convert_to_tensor(cell.kernel).T, ops.convert_to_tensor(cell.recurrent_kernel).T]
-    given = [rows, state, carry, *weights, bias, torch.zeros_like(bias)]
+    given = [rows, *initial_state, *weights, bias, torch.zeros_like(bias)]
     if _is_narrow():
         given = [tensor.bfloat16() for tensor in given]
     rows, state, carry, *weights = (tensor.contiguous() for tensor in given)
