@@ -66,6 +66,7 @@ def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # Of teacher and student alike, which so have one language model.
 TUNED = (
     "units=4",
+    "embedding=4",
     "epochs=2",
     "batch_size=4",
     "adversarial=none",
@@ -87,7 +88,6 @@ SMALL_RECIPES = {
         "vocabulary_size=40",
         "endings=8",
         "length=40",
-        "embedding=4",
         *(f"{network}.{setting}" for network in ("teacher", "student") for setting in TUNED),
     ],
     "imdb-500": ["units=4", "embedding=4", "epochs=1", "length=48", "batch_size=4"],

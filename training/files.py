@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+from zipfile import ZIP_DEFLATED, ZipFile
 
 
 @contextmanager
@@ -23,3 +24,10 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         staged.replace(path)
     finally:
         staged.unlink(missing_ok=True)
+
+
+def compress(archive: Path) -> None:
+    """Make a ZIP archive smaller, in which files are stored as they are."""
+    with ZipFile(archive) as stored, replacing(archive) as file, ZipFile(file, "w", ZIP_DEFLATED) as compressed:
+        for name in stored.namelist():
+            compressed.writestr(name, stored.read(name))

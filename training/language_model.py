@@ -96,6 +96,20 @@ class LanguageModel(keras.Model):  # type: ignore[misc]  # Keras has no types
         return {name: ops.convert_to_numpy(weight) for name, weight in found.items()}
 
 
+def reduce_vectors(vectors: NDArray[np.float32], counts: NDArray[np.int64], components: int) -> NDArray[np.float32]:
+    """Return word vectors of fewer components, float32 [words, components]: those in which words read differ most.
+
+    Vectors that have as many are returned as they are. `counts` says how often there is each word, int64 [words].
+    """
+    if vectors.shape[1] == components:
+        return vectors
+    shares = counts / counts.sum()
+    centred = vectors - shares @ vectors
+    _, axes = np.linalg.eigh(centred.T @ (centred * shares[:, np.newaxis]))  # from the least variance to the most
+    reduced: NDArray[np.float32] = (centred @ axes[:, -components:]).astype(np.float32)
+    return reduced
+
+
 def count_expected(counts: NDArray[np.int64], sample: int) -> NDArray[np.float64]:
     """Return how often each word is expected in a sample of this size, float64 [words], for how often there is each."""
     weights = counts**_FLATTENED

@@ -22,6 +22,7 @@ from training import alphabet, analysis, card, coding
 from training.corpus import Corpus
 from training.errors import RecipeError
 from training.evaluate import Evaluation, evaluate
+from training.files import compress
 from training.recipes import Recipe
 from training.results import HELD_OUT, Run
 from training.review_batches import predict
@@ -85,6 +86,7 @@ def publish(
         DivergedError: it answers with no numbers.
     """
     trained.network.save(folder / MODEL_FILE)
+    compress(folder / MODEL_FILE)
     evaluation = evaluate(keras.saving.load_model(folder / MODEL_FILE), trained.test)
     description = _describe(recipe, name, trained, _measure(trained, evaluation), origin)
     if isinstance(trained.codec, ReviewCodec):

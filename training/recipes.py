@@ -146,16 +146,16 @@ _IN_STAGES = StagedSettings(
     vocabulary_size=24_000,
     endings=512,
     length=600,
-    embedding=128,
     validation_share=0.1,
     teacher=TuningSettings(
         units=256,
+        embedding=128,
         language=LanguageSettings(passes=3),
         epochs=8,
         embedding_dropout=0.4,
         adversarial="supervised",
     ),
-    student=TuningSettings(units=96, language=LanguageSettings(passes=1), epochs=4, length=600),
+    student=TuningSettings(units=96, embedding=128, language=LanguageSettings(passes=1), epochs=4, length=600),
 )
 
 _RECIPES = (

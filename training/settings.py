@@ -295,6 +295,9 @@ class TuningSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     units: Units = Field(description="Units of the LSTM of either direction.")
+    embedding: int = Field(
+        ge=1, le=4096, description="Components of a word's vector; a student has at most its teacher's."
+    )
     language: LanguageSettings
     epochs: int = Field(ge=1, description="Passes over the reviews that are trained on.")
     length: int = Field(default=400, ge=1, le=10_000, description="Words and marks trained on of a review, the last.")
@@ -333,7 +336,6 @@ class StagedSettings(BaseModel):
     length: int = Field(
         ge=1, le=10_000, description="Words and marks read of a review when it is answered; of longer ones the last."
     )
-    embedding: int = Field(ge=1, le=4096, description="Components of a word's vector.")
     validation_share: float = Field(
         gt=0, lt=1, description="Share of the labelled reviews held out, the last files of either label."
     )
@@ -347,6 +349,15 @@ class StagedSettings(BaseModel):
         _check_endings(self.endings, self.vocabulary_size)
         return self
 
+    @model_validator(mode="after")
+    def _vectors_can_be_reduced(self) -> Self:
+        if self.student.embedding > self.teacher.embedding:
+            raise ValueError(
+                f"the student's word vectors are made of the teacher's; student.embedding={self.student.embedding} can "
+                f"be at most teacher.embedding={self.teacher.embedding}"
+            )
+        return self
+
     def network(self, tuning: TuningSettings) -> ReviewSettings:
         """Return the settings of the teacher's or the student's network."""
         return ReviewSettings(
@@ -354,7 +365,7 @@ class StagedSettings(BaseModel):
             vocabulary_size=self.vocabulary_size,
             endings=self.endings,
             length=self.length,
-            embedding=self.embedding,
+            embedding=tuning.embedding,
             units=tuning.units,
             bidirectional=True,
             pooling="mean-max",

@@ -31,7 +31,7 @@ from training.corpus import Corpus, Reviews
 from training.errors import CheckpointError, DataError, RecipeError
 from training.files import replacing
 from training.fit import COMPILES, History
-from training.language_model import LanguageBatches, LanguageModel, count_steps
+from training.language_model import LanguageBatches, LanguageModel, count_steps, reduce_vectors
 from training.resumable import fit_resumably, read_history
 from training.settings import StagedSettings, TuningSettings
 from training.tuning import give_weights, tune
@@ -101,7 +101,7 @@ class Stages:
         return self._tuned("student", self._settings.student, {"labels": self._labels_settings()}, self._soft_labels)
 
     def publish(self, any_length: bool = False) -> keras.Model:
-        """Return the student as it is published: calibrated, and with word vectors of 8 bits."""
+        """Return the student as it is published: calibrated, with word vectors of 8 bits, and all else of 16."""
         folder, reviews = self.student(), self.reviews()
         settings = self._settings.network(self._settings.student)
         network = networks.build_review_network(settings, reviews.codec.preprocessing, any_length)
@@ -110,6 +110,8 @@ class Stages:
         for layer in network.layers:
             if isinstance(layer, keras.layers.Embedding):
                 layer.quantize("int8")
+            else:
+                layer.set_weights([weight.astype(np.float16) for weight in layer.get_weights()])
         return network
 
     def history(self) -> History:
@@ -131,7 +133,7 @@ class Stages:
         return f"""\
 Of these, {len(reviews.unlabelled):,} have no label but that of teacher and n-grams. {len(reviews.held_out):,} more
 labelled reviews were held out: they weigh teacher against n-grams, and logits are divided by {self._temperature:.3f},
-as is likeliest for them. Before that, and before word vectors had 8 bits, the stages gave:
+as is likeliest for them. Before that, and before weights were rounded to 8 and 16 bits, the stages gave:
 
 | stage | time | figures |
 |---|---|---|
@@ -183,7 +185,7 @@ as is likeliest for them. Before that, and before word vectors had 8 bits, the s
     def _language_settings(self, tuning: TuningSettings) -> Depends:
         own: Depends = {
             "seed": self._settings.seed,
-            "embedding": self._settings.embedding,
+            "embedding": tuning.embedding,
             "units": tuning.units,
             "language": tuning.language.model_dump(),
         }
@@ -194,7 +196,8 @@ as is likeliest for them. Before that, and before word vectors had 8 bits, the s
     def _reads_as_teacher(self, tuning: TuningSettings) -> bool:
         """Return whether a network begins with the language model of the teacher, and not one over its vectors."""
         teacher = self._settings.teacher
-        return (tuning.units, tuning.language) == (teacher.units, teacher.language)
+        parts = ("units", "embedding", "language")
+        return all(getattr(tuning, part) == getattr(teacher, part) for part in parts)
 
     def _tuned_settings(self, tuning: TuningSettings) -> Depends:
         return self._language_settings(tuning) | {"length": self._settings.length, "tuning": tuning.model_dump()}
@@ -242,12 +245,12 @@ as is likeliest for them. Before that, and before word vectors had 8 bits, the s
         for each in (self._settings.teacher, self._settings.student):
             count_steps(len(corpus.ids), each.language)  # that of the student is not to fail hours later
         keras.utils.set_random_seed(seed)
-        model = LanguageModel(settings, tuning.units, self._settings.embedding, counts, seed)
+        model = LanguageModel(settings, tuning.units, tuning.embedding, counts, seed)
         batches = LanguageBatches(corpus, settings, counts, seed)
         model(batches[0][0])  # makes its variables
         if not self._reads_as_teacher(tuning):
             with np.load(self.language() / _WEIGHTS) as learnt:
-                model.embedding.set_weights([learnt["embedding"]])
+                model.embedding.set_weights([reduce_vectors(learnt["embedding"], counts, tuning.embedding)])
             model.embedding.trainable = False
         rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, batches.epochs * len(batches))
         model.compile(keras.optimizers.Adam(rate, global_clipnorm=settings.clip_norm), jit_compile=COMPILES)

@@ -13,7 +13,13 @@ WORDS, LENGTH = 20, 7
 
 
 def make_tuning(adversarial: Literal["none", "supervised", "virtual"], **changes: float) -> TuningSettings:
-    values = {"units": 5, "language": LanguageSettings(passes=1), "epochs": 1, "adversarial": adversarial}
+    values = {
+        "units": 5,
+        "embedding": 3,
+        "language": LanguageSettings(passes=1),
+        "epochs": 1,
+        "adversarial": adversarial,
+    }
     plain = {"embedding_dropout": 0, "output_dropout": 0, "word_dropout": 0}
     return TuningSettings.model_validate(values | plain | changes)
 
@@ -23,7 +29,6 @@ def make_network(tuning: TuningSettings) -> AdversarialNetwork:
         vocabulary_size=WORDS,
         endings=0,
         length=LENGTH,
-        embedding=3,
         validation_share=0.1,
         teacher=tuning,
         student=tuning,

@@ -4,7 +4,7 @@ import pytest
 
 from training.corpus import Corpus
 from training.errors import RecipeError
-from training.language_model import LanguageBatches, LanguageModel, count_expected
+from training.language_model import LanguageBatches, LanguageModel, count_expected, reduce_vectors
 from training.settings import LanguageSettings
 
 SETTINGS = LanguageSettings(passes=2, batch_size=3, steps=4, sample=5, dropout=0, checkpoint_steps=6)
@@ -119,3 +119,15 @@ def test_the_next_word_is_learnt_where_it_follows_from_the_one_before() -> None:
         losses.append(model.fit(batches, verbose=0, shuffle=False).history["loss"][0])
     assert losses[0] > 1.5
     assert losses[-1] < 0.5
+
+
+def test_reduced_vectors_keep_what_frequent_words_differ_in() -> None:
+    counts = np.array([90, 90, 10, 10])
+    vectors = np.array([[3, 0, 5], [-3, 0, 5], [0, 8, 5], [0, -8, 5]], np.float32)
+    (reduced,) = reduce_vectors(vectors, counts, 1).T
+    np.testing.assert_allclose(np.abs(reduced), [3, 3, 0, 0], atol=1e-6)
+    kept = reduce_vectors(vectors, counts, 2)
+    assert kept.dtype == np.float32
+    found, expected = (np.linalg.norm(each[:, None] - each[None], axis=-1) for each in (kept, vectors))
+    np.testing.assert_allclose(found, expected, atol=1e-5)  # the third component is the same in all
+    assert reduce_vectors(vectors, counts, 3) is vectors

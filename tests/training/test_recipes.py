@@ -146,6 +146,11 @@ def test_the_named_recipe_itself_stays_as_it_is() -> None:
         ("imdb-500", ["tokeniser=words"], "settings: .*ranks=keras needs tokeniser=keras.*choose ranks=counted$"),
         ("imdb-500", ["endings=5"], "settings: .*endings are of tokeniser=tokens; set endings=0"),
         ("sentiment", ["endings=23997"], "settings: .*endings"),
+        (
+            "sentiment",
+            ["teacher.embedding=64"],
+            "settings: .*student.embedding=128 can be at most teacher.embedding=64",
+        ),
         ("imdb-500", ["vocabulary_size=10001"], "settings: .*vocabulary_size of at most 10000"),
         ("imdb-500", ["pooling=mean-max"], "settings: .*pools over what is not padding and needs mask_padding=true$"),
     ],

@@ -21,6 +21,7 @@ def make_batches(corpus: Corpus, word_dropout: float = 0, seed: int = 7, checkpo
     rows = np.arange(3, 17)
     settings = TuningSettings(
         units=1,
+        embedding=1,
         language=LanguageSettings(passes=1),
         epochs=1,
         length=12,

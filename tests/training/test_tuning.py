@@ -19,14 +19,20 @@ KEPT, HELD_OUT = np.arange(16), np.arange(16, 20)  # of 20 labelled reviews
 
 
 def make_settings(**changes: object) -> StagedSettings:
-    values = {"units": 3, "language": LanguageSettings(passes=1), "epochs": 8, "length": 12, "batch_size": 4}
+    values = {
+        "units": 3,
+        "embedding": 4,
+        "language": LanguageSettings(passes=1),
+        "epochs": 8,
+        "length": 12,
+        "batch_size": 4,
+    }
     values |= {"learning_rate": 0.05, "recurrent_rate": 1, "averaging": 0.9, "checkpoint_steps": 3}
     tuning = TuningSettings.model_validate(values | changes)
     return StagedSettings(
         vocabulary_size=20,
         endings=0,
         length=20,
-        embedding=4,
         validation_share=0.1,
         teacher=tuning,
         student=tuning,
