@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.training.main.command import ROOT
 from training.fused_lstm import FusedLSTM, multiply
 
-ROOT = Path(__file__).parents[2]
 UNITS, STEPS, FEATURES = 6, 9, 5
 
 # Writes answers and gradients of what is in one file to another.
@@ -29,14 +29,12 @@ if sys.argv[3] == "wide":
 inputs = torch.tensor(given.pop("inputs"), requires_grad=True)
 mask = ops.convert_to_tensor(given.pop("mask"))
 aims = ops.convert_to_tensor(given.pop("aims"))
-layer = layers.Bidirectional(fused_lstm.FusedLSTM({UNITS}, return_sequences=True))
-layer.build(inputs.shape)
-layer.set_weights(list(given.values()))
+layer, of_last = (layers.Bidirectional(fused_lstm.FusedLSTM({UNITS}, return_sequences=all)) for all in (True, False))
+for each in (layer, of_last):
+    each.build(inputs.shape)
+    each.set_weights(list(given.values()))
 with torch.no_grad():
-    found = dict(answers=layer(inputs, mask=mask), unmasked=layer(inputs))
-    layer.forward_layer.return_sequences = layer.backward_layer.return_sequences = layer.return_sequences = False
-    found["last"] = layer(inputs, mask=mask)
-layer.forward_layer.return_sequences = layer.backward_layer.return_sequences = layer.return_sequences = True
+    found = dict(answers=layer(inputs, mask=mask), unmasked=layer(inputs), last=of_last(inputs, mask=mask))
 (layer(inputs, mask=mask) * aims).sum().backward()
 found["of_inputs"] = inputs.grad
 found |= {{f"of_{{k}}": weight.value.grad for k, weight in enumerate(layer.trainable_variables)}}
