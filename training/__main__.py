@@ -17,6 +17,7 @@ from bundle.manifest import check_name
 from bundle.store import Bundle, Store, open_bundle
 from training import recipes
 from training.errors import RecipeError, TrainingError
+from training.memory import keep_freed_memory
 from training.results import HELD_OUT, RESULTS, Results, find_missing, find_own_figure
 from training.settings import RUNS, STAGES, StagedSettings
 
@@ -199,6 +200,7 @@ def _import(module: str) -> ModuleType:
     """Import a module with TensorFlow, which takes seconds, only once the command is known to make sense."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # whatever the user's keras.json has
+    keep_freed_memory()
     return importlib.import_module(f"training.{module}")
 
 
