@@ -88,6 +88,7 @@ SMALL_RECIPES = {
         "vocabulary_size=40",
         "endings=8",
         "length=40",
+        "large=null",
         *(f"{network}.{setting}" for network in ("teacher", "student") for setting in TUNED),
     ],
     "imdb-500": ["units=4", "embedding=4", "epochs=1", "length=48", "batch_size=4"],

@@ -51,7 +51,6 @@ class Recipe:
         Raises:
             RecipeError: an assignment is not one, names no field, or has a value the field cannot have.
         """
-        fields = flatten(self.settings)
         values = self.settings.model_dump()
         for assignment in assignments:
             key, equals, text = assignment.partition("=")
@@ -59,14 +58,18 @@ class Recipe:
                 raise RecipeError(f"{assignment!r} is not an assignment; write key=value, as in units=64")
             if key == "fast":
                 values |= self._find_fast(text)
-            elif key not in fields:
-                raise RecipeError(f"{self.name} has no field {key!r}; {_nearest(key, [*fields, 'fast'])}")
-            else:
-                *parents, name = key.split(".")
-                place = values
-                for parent in parents:
-                    place = place[parent]
-                place[name] = _parse(text)
+                continue
+            *parents, name = key.split(".")
+            value, place = _parse(text), values
+            for parent in parents:
+                within = place.get(parent)
+                place = within if isinstance(within, dict) else {}
+            # Settings within can be left out, but not given at once.
+            if name not in place or (isinstance(place[name], dict) and value is not None):
+                raise RecipeError(
+                    f"{self.name} has no field {key!r}; {_nearest(key, [*flatten(self.settings), 'fast'])}"
+                )
+            place[name] = value
         try:
             settings = type(self.settings).model_validate(values)
         except ValidationError as error:
@@ -96,7 +99,7 @@ class Recipe:
     def changes(self) -> dict[str, JsonValue]:
         """Return the settings that are not those of the named recipe."""
         original = flatten(find(self.name).settings)
-        return {name: value for name, (value, _) in flatten(self.settings).items() if value != original[name][0]}
+        return {name: told[0] for name, told in flatten(self.settings).items() if told != original.get(name)}
 
 
 def find(name: str) -> Recipe:
@@ -157,6 +160,7 @@ _IN_STAGES = StagedSettings(
     ),
     student=TuningSettings(units=96, embedding=128, language=LanguageSettings(passes=1), epochs=4, length=600),
 )
+_LARGE = _IN_STAGES.teacher.model_copy(update={"epochs": 3})
 
 _RECIPES = (
     Recipe(
@@ -306,14 +310,14 @@ _RECIPES = (
         summary="600 words and marks, bidirectional LSTM, pooled; reads all reviews first, then learns from a teacher",
         source="this project; see training/stages.py for those of its stages",
         published={},
-        settings=_IN_STAGES,
+        settings=_IN_STAGES.model_copy(update={"large": _LARGE}),
     ),
     Recipe(
         name="sentiment-large",
         summary="the same with a student as large as its teacher",
         source="this project; see training/stages.py for those of its stages",
         published={},
-        settings=_IN_STAGES.model_copy(update={"student": _IN_STAGES.teacher.model_copy(update={"epochs": 3})}),
+        settings=_IN_STAGES.model_copy(update={"student": _LARGE}),
     ),
     Recipe(
         name="imdb-500",

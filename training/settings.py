@@ -323,7 +323,7 @@ class TuningSettings(BaseModel):
 
 
 RUNS = Path("runs")  # the folder of what stages leave
-STAGES = ("corpus", "language", "teacher", "labels", "student")
+STAGES = ("corpus", "language", "teacher", "large", "labels", "student")
 
 
 class StagedSettings(BaseModel):
@@ -341,6 +341,9 @@ class StagedSettings(BaseModel):
     )
     teacher: TuningSettings
     ngrams: NgramSettings = NgramSettings()
+    large: TuningSettings | None = Field(
+        default=None, description="A student that labels once more, with the teacher, for the one that is published."
+    )
     student: TuningSettings
     seed: int = Field(default=7, ge=0, lt=2**32, description="Of the data's order, the first weights and the dropout.")
 
@@ -351,11 +354,12 @@ class StagedSettings(BaseModel):
 
     @model_validator(mode="after")
     def _vectors_can_be_reduced(self) -> Self:
-        if self.student.embedding > self.teacher.embedding:
-            raise ValueError(
-                f"the student's word vectors are made of the teacher's; student.embedding={self.student.embedding} can "
-                f"be at most teacher.embedding={self.teacher.embedding}"
-            )
+        for name, student in (("large", self.large), ("student", self.student)):
+            if student and student.embedding > self.teacher.embedding:
+                raise ValueError(
+                    f"the word vectors of students are made of the teacher's; {name}.embedding={student.embedding} can "
+                    f"be at most teacher.embedding={self.teacher.embedding}"
+                )
         return self
 
     def network(self, tuning: TuningSettings) -> ReviewSettings:

@@ -1,8 +1,9 @@
 """A sentiment network in stages, each of which leaves its result in a folder and goes on where it was stopped.
 
 All reviews are coded; a large language model learns to read them, and with the labels becomes the teacher; teacher and
-an n-gram model together label the unlabelled reviews; and the student, which is small, begins with a language model of
-its own, over the word vectors of the large one, and learns from all labels.
+an n-gram model together label the unlabelled reviews. A student as large as the teacher, where there is one, begins
+like it, learns from all labels, and labels once more with the others. The student that is published begins, where it is
+smaller, with a language model of its own, over the word vectors of the large one, and learns from all labels.
 """
 
 import fcntl
@@ -91,14 +92,19 @@ class Stages:
         """Train the teacher on the labelled reviews."""
         return self._tuned("teacher", self._settings.teacher, {}, self._given_labels)
 
+    def large(self) -> Path:
+        """Train the large student on all reviews."""
+        assert self._settings.large is not None
+        return self._taught(self._settings.large, self._labelled_by([self.teacher()]))
+
     def labels(self) -> Path:
-        """Label the unlabelled reviews."""
+        """Label the unlabelled reviews, where there is a large student for the second time."""
         teacher = self.teacher()
-        return self._run("labels", self._labels_settings(), lambda folder: self._label(folder, teacher))
+        return self._labelled_by([teacher, self.large()] if self._settings.large else [teacher])
 
     def student(self) -> Path:
         """Train the student on all reviews."""
-        return self._tuned("student", self._settings.student, {"labels": self._labels_settings()}, self._soft_labels)
+        return self._taught(self._settings.student, self.labels())
 
     def publish(self, any_length: bool = False) -> keras.Model:
         """Return the student as it is published: calibrated, with word vectors of 8 bits, and all else of 16."""
@@ -131,8 +137,8 @@ class Stages:
             for name, figures in self._figures()
         )
         return f"""\
-Of these, {len(reviews.unlabelled):,} have no label but that of teacher and n-grams. {len(reviews.held_out):,} more
-labelled reviews were held out: they weigh teacher against n-grams, and logits are divided by {self._temperature:.3f},
+Of these, {len(reviews.unlabelled):,} have no label but that of networks and n-grams. {len(reviews.held_out):,} more
+labelled reviews were held out: they weigh networks against n-grams, and logits are divided by {self._temperature:.3f},
 as is likeliest for them. Before that, and before weights were rounded to 8 and 16 bits, the stages gave:
 
 | stage | time | figures |
@@ -142,9 +148,14 @@ as is likeliest for them. Before that, and before weights were rounded to 8 and 
 
     def _figures(self) -> list[tuple[str, Figures]]:
         """Return name and figures of every stage there is."""
-        own = self._language(self._settings.student)
-        folders = dict.fromkeys([self.corpus(), self.language(), self.teacher(), self.labels(), own, self.student()])
-        return [(folder.name.rpartition("-")[0], json.loads((folder / _DONE).read_text())) for folder in folders]
+        first = {"corpus": self.corpus(), "language": self.language(), "teacher": self.teacher()}
+        if self._settings.large:
+            first |= {"first labels": self._labelled_by([self.teacher()]), "large": self.large()}
+        folders = first | {"labels": self.labels()}
+        if not self._reads_as_teacher(self._settings.student):
+            folders |= {"language of the student": self._language(self._settings.student)}
+        folders |= {"student": self.student()}
+        return [(name, json.loads((folder / _DONE).read_text())) for name, folder in folders.items()]
 
     @cached_property
     def _temperature(self) -> float:
@@ -202,9 +213,6 @@ as is likeliest for them. Before that, and before weights were rounded to 8 and 
     def _tuned_settings(self, tuning: TuningSettings) -> Depends:
         return self._language_settings(tuning) | {"length": self._settings.length, "tuning": tuning.model_dump()}
 
-    def _labels_settings(self) -> Depends:
-        return self._tuned_settings(self._settings.teacher) | {"ngrams": self._settings.ngrams.model_dump()}
-
     def _language(self, tuning: TuningSettings) -> Path:
         return self._run(
             "language", self._language_settings(tuning), lambda folder: self._learn_language(folder, tuning)
@@ -215,6 +223,17 @@ as is likeliest for them. Before that, and before weights were rounded to 8 and 
     ) -> Path:
         settings = self._tuned_settings(tuning) | depends
         return self._run(name, settings, lambda folder: self._tune(folder, tuning, make_labels()))
+
+    def _taught(self, tuning: TuningSettings, labels: Path) -> Path:
+        depends: Depends = {"labels": _read_settings(labels)}
+        return self._tuned("student", tuning, depends, lambda: self._soft_labels(labels))
+
+    def _labelled_by(self, networks: list[Path]) -> Path:
+        depends: Depends = {
+            "networks": [_read_settings(network) for network in networks],
+            "ngrams": self._settings.ngrams.model_dump(),
+        }
+        return self._run("labels", depends, lambda folder: self._label(folder, networks))
 
     def _code(self, folder: Path) -> Figures:
         settings, data = self._settings.network(self._settings.student), self.data
@@ -242,8 +261,9 @@ as is likeliest for them. Before that, and before weights were rounded to 8 and 
         settings, seed = tuning.language, self._settings.seed
         reviews = self.reviews()
         corpus, counts = reviews.take_not_held_out(), reviews.count_words()
-        for each in (self._settings.teacher, self._settings.student):
-            count_steps(len(corpus.ids), each.language)  # that of the student is not to fail hours later
+        for each in (self._settings.teacher, self._settings.large, self._settings.student):
+            if each is not None:
+                count_steps(len(corpus.ids), each.language)  # that of a student is not to fail hours later
         keras.utils.set_random_seed(seed)
         model = LanguageModel(settings, tuning.units, tuning.embedding, counts, seed)
         batches = LanguageBatches(corpus, settings, counts, seed)
@@ -272,13 +292,13 @@ as is likeliest for them. Before that, and before weights were rounded to 8 and 
         np.save(folder / _ANSWERS, answers)
         return _summarise(history) | reviews.measure(answers)
 
-    def _label(self, folder: Path, teacher: Path) -> Figures:
-        """Weigh the answers of the teacher and of an n-gram model by a regression on the held-out reviews."""
+    def _label(self, folder: Path, networks: list[Path]) -> Figures:
+        """Weigh the answers of networks and of an n-gram model by a regression on the held-out reviews."""
         reviews = self.reviews()
-        answers = np.load(teacher / _ANSWERS)
+        answers = [np.load(network / _ANSWERS) for network in networks]
         texts = [*(review.text for review in self.data.train), *self.data.unlabelled]
         asked, held_out = np.concatenate([reviews.held_out, reviews.unlabelled]), reviews.held_out
-        counted = np.full_like(answers, np.nan)
+        counted = np.full(len(reviews.corpus), np.nan, np.float32)
         with self._console.status("Labelling the unlabelled reviews"):
             counted[asked] = ngrams.soft_label(
                 self._settings.ngrams,
@@ -288,14 +308,15 @@ as is likeliest for them. Before that, and before weights were rounded to 8 and 
                 [texts[k] for k in asked],
                 self._settings.seed,
             )
-        logits = np.stack([to_logits(answers), to_logits(counted)], axis=1)
+        logits = np.stack([to_logits(each) for each in (*answers, counted)], axis=1)
         regression = LogisticRegression().fit(logits[held_out], reviews.labels[held_out])
-        mixed = np.full_like(answers, np.nan)
+        mixed = np.full_like(counted, np.nan)
         mixed[asked] = regression.predict_proba(logits[asked])[:, 1]
         np.save(folder / _ANSWERS, mixed)
+        *weights, ngram_weight = map(float, regression.coef_[0])
         return {
-            "teacher_weight": float(regression.coef_[0, 0]),
-            "ngram_weight": float(regression.coef_[0, 1]),
+            **dict(zip(("teacher_weight", "large_weight"), weights, strict=False)),
+            "ngram_weight": ngram_weight,
             "ngram_accuracy": reviews.measure(counted)["held_out_accuracy"],
         } | reviews.measure(mixed)
 
@@ -305,9 +326,9 @@ as is likeliest for them. Before that, and before weights were rounded to 8 and 
         labels[reviews.kept] = reviews.labels[reviews.kept]
         return labels
 
-    def _soft_labels(self) -> NDArray[np.float32]:
+    def _soft_labels(self, folder: Path) -> NDArray[np.float32]:
         labels, unlabelled = self._given_labels(), self.reviews().unlabelled
-        labels[unlabelled] = np.load(self.labels() / _ANSWERS)[unlabelled]
+        labels[unlabelled] = np.load(folder / _ANSWERS)[unlabelled]
         return labels
 
 
@@ -324,6 +345,12 @@ def _lock(folder: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise CheckpointError(f"another process works in {folder}; wait for it, or stop it") from error
         yield
+
+
+def _read_settings(folder: Path) -> JsonValue:
+    """Return what a stage depended on."""
+    settings: JsonValue = json.loads((folder / _SETTINGS).read_text())
+    return settings
 
 
 def _summarise(history: History) -> Figures:

@@ -148,9 +148,18 @@ def test_the_named_recipe_itself_stays_as_it_is() -> None:
         ("sentiment", ["endings=23997"], "settings: .*endings"),
         (
             "sentiment",
-            ["teacher.embedding=64"],
-            "settings: .*student.embedding=128 can be at most teacher.embedding=64",
+            ["student.embedding=300", "teacher.embedding=299"],
+            "settings: .*student.embedding=300 can be at most teacher.embedding=299",
         ),
+        (
+            "sentiment",
+            ["large.embedding=300", "teacher.embedding=299"],
+            "settings: .*large.embedding=300 can be at most teacher.embedding=299",
+        ),
+        ("sentiment", ["large=3"], "no field 'large'"),
+        ("sentiment", ["large=null", "large.units=3"], "no field 'large.units'"),
+        ("sentiment", ["teacher=null"], "teacher: .*, not None"),
+        ("sentiment", ["seed.units=3"], "no field 'seed.units'"),
         ("imdb-500", ["vocabulary_size=10001"], "settings: .*vocabulary_size of at most 10000"),
         ("imdb-500", ["pooling=mean-max"], "settings: .*pools over what is not padding and needs mask_padding=true$"),
     ],
@@ -197,6 +206,7 @@ def test_changes_are_the_settings_that_are_not_those_of_the_named_recipe() -> No
     assert recipe.with_settings(["units=32", "learning_rate=0.001"]).changes() == {}
     staged = recipes.find("sentiment").with_settings(["teacher.epochs=9", "student.units=96"])
     assert staged.changes() == {"teacher.epochs": 9}
+    assert recipes.find("sentiment").with_settings(["large=null"]).changes() == {"large": None}
 
 
 @pytest.mark.parametrize("name", RECIPES)
