@@ -23,7 +23,6 @@ from training.settings import LanguageSettings
 
 DIRECTIONS = ("forward", "backward")
 
-_NEVER = -1e9
 _HARDLY_EVER = 1e-9
 _FLATTENED = 0.75  # power of a word's count to which it is sampled
 
@@ -75,7 +74,6 @@ class LanguageModel(keras.Model):  # type: ignore[misc]  # Keras has no types
         vectors, offset = self.embedding.embeddings, self._bias + ops.convert_to_tensor(self._offset)
         right = ops.sum(guesses * ops.take(vectors, targets, axis=0), axis=-1) + ops.take(offset, targets)
         others = multiply(guesses, ops.transpose(ops.take(vectors, sample, axis=0))) + ops.take(offset, sample)
-        others = ops.where(targets[:, None] == sample[None, :], _NEVER, others)
         return ops.mean(ops.logaddexp(right, ops.logsumexp(others, axis=-1)) - right)
 
     def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any) -> keras.KerasTensor:
