@@ -63,19 +63,17 @@ def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_reviews(tmp_path_factory.mktemp("data") / "aclImdb")
 
 
-# Of teacher and student alike, which so have one language model.
-TUNED = (
-    "units=4",
-    "embedding=4",
-    "epochs=2",
-    "batch_size=4",
-    "adversarial=none",
+SMALL_LANGUAGE = (
+    "language.units=4",
+    "language.embedding=4",
     "language.passes=2",
     "language.batch_size=4",
     "language.steps=5",
     "language.sample=8",
     "language.checkpoint_steps=20",
+    "student_language=null",
 )
+SMALL_TUNING = ("epochs=2", "batch_size=4", "adversarial=none")
 
 # One recipe of each kind, and what makes it small.
 SMALL_RECIPES = {
@@ -89,7 +87,8 @@ SMALL_RECIPES = {
         "endings=8",
         "length=40",
         "large=null",
-        *(f"{network}.{setting}" for network in ("teacher", "student") for setting in TUNED),
+        *SMALL_LANGUAGE,
+        *(f"{network}.{setting}" for network in ("teacher", "student") for setting in SMALL_TUNING),
     ],
     "imdb-500": ["units=4", "embedding=4", "epochs=1", "length=48", "batch_size=4"],
 }

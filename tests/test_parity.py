@@ -80,7 +80,7 @@ STATEFUL = {"stacked": STACKED, "features, other activations": {"features": 4, "
 def architecture(settings: Settings) -> dict[str, object]:
     """Return what a network is made of, without the sizes."""
     if isinstance(settings, StagedSettings):
-        settings = settings.network(settings.student)
+        settings = settings.published
     made_of: dict[str, object] = settings.model_dump(include=set(PLAIN_STACK) | {"bidirectional"})
     made_of |= {"reads": type(settings), "stacked": bool(settings.further_units)}
     if isinstance(settings, LetterSettings):

@@ -13,8 +13,6 @@ from keras import layers, ops
 
 from training.settings import TuningSettings
 
-UNLABELLED = -1.0
-
 _FIRST_STEP = 0.1  # length of the random step at whose end the direction is measured
 _LEAST = 1e-7
 
@@ -25,7 +23,7 @@ class AdversarialNetwork(keras.Model):  # type: ignore[misc]  # Keras has no typ
     While training, the word vectors of the first half of a batch are moved, which takes half the time of reading all of
     it both ways. With labels the worst way is that away from the label (`supervised`); without, it is that away from
     the network's own answer (`virtual`). A batch are the ids, int32 [batch, words], and the labels, float32 [batch, 1]:
-    probabilities of positive, or `UNLABELLED`.
+    probabilities of positive, or `training.corpus.UNLABELLED`.
     """
 
     def __init__(self, network: keras.Model, settings: TuningSettings, seed: int) -> None:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from bundle.reviews import ReviewCodec, pad_left
 from training.calibration import to_margins
 
+UNLABELLED = -1.0
+
 _IDS = "ids.npy"
 _ENDS = "ends.npy"
 
@@ -81,6 +83,17 @@ class Reviews:
     def unlabelled(self) -> NDArray[np.intp]:
         """Numbers of the reviews without labels."""
         return np.arange(len(self.labels), len(self.corpus))
+
+    def label(self, answers: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Return the labels that are trained on, float32 [reviews], `UNLABELLED` where there is none.
+
+        Unlabelled reviews have that of `answers`, probabilities of positive, float32 [reviews].
+        """
+        labels = np.full(len(self.corpus), UNLABELLED, np.float32)
+        labels[self.kept] = self.labels[self.kept]
+        if answers is not None:
+            labels[self.unlabelled] = answers[self.unlabelled]
+        return labels
 
     def take_not_held_out(self) -> Corpus:
         """Return all reviews that are not held out."""

@@ -2,8 +2,8 @@
 
 PyTorch's own LSTM knows no mask. A row has its padding on one side only, so it is moved until its padding is behind it,
 where no state comes from. While a network is trained, products are of bfloat16 where the processor has units for them
-(AMX), which is about three times as fast again; weights, sums and all else are float32. Other backends run the layer of
-Keras.
+(AMX), which is about three times as fast again; the weights that are trained are float32. Other backends run the layer
+of Keras.
 """
 
 import importlib
@@ -24,6 +24,9 @@ class FusedLSTM(layers.LSTM):  # type: ignore[misc]  # Keras has no types
         """Return the last output, all outputs and the last states of rows [batch, steps, features]."""
         if keras.backend.backend() != "torch":
             return super().inner_loop(sequences, initial_state, mask, training)
+        # Those of PyTorch's.
+        assert (self.activation, self.recurrent_activation) == (keras.activations.tanh, keras.activations.sigmoid)
+        assert not self.dropout and not self.recurrent_dropout
         if self.go_backwards:
             sequences, mask = ops.flip(sequences, 1), None if mask is None else ops.flip(mask, 1)
         if mask is None:

@@ -34,18 +34,9 @@ class LanguageModel(keras.Model):  # type: ignore[misc]  # Keras has no types
     sample, int32 [sample]. Each LSTM goes on where the batch before has ended.
     """
 
-    def __init__(
-        self, settings: LanguageSettings, units: int, embedding: int, counts: NDArray[np.int64], seed: int
-    ) -> None:
-        """Make one with random weights.
-
-        Args:
-            settings: how it is trained.
-            units: of each LSTM.
-            embedding: components of a word's vector.
-            counts: how often there is each word, int64 [words].
-            seed: of the dropout.
-        """
+    def __init__(self, settings: LanguageSettings, counts: NDArray[np.int64], seed: int) -> None:
+        """Make one with random weights, for how often there is each word, int64 [words]; the seed is of the dropout."""
+        units, embedding = settings.units, settings.embedding
         super().__init__(name="language_model")
         self.embedding = layers.Embedding(len(counts), embedding, name="embedding")
         self.lstms = [FusedLSTM(units, return_sequences=True, return_state=True, name=name) for name in DIRECTIONS]

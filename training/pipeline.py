@@ -181,8 +181,7 @@ def read_settings(bundle: Bundle) -> LetterSettings | ReviewSettings:
     fields = recorded if isinstance(recorded, dict) else {}
     try:
         if "student" in fields:
-            staged = StagedSettings.model_validate(fields)
-            return staged.network(staged.student)
+            return StagedSettings.model_validate(fields).published
         kind = LetterSettings if isinstance(bundle.codec, LetterCodec) else ReviewSettings
         return kind.model_validate({name: value for name, value in fields.items() if name in kind.model_fields})
     except ValidationError as error:

@@ -145,22 +145,15 @@ _LESS_OVERFITTING: dict[str, JsonValue] = {
     "output_dropout": 0.3,
 }
 
-_IN_STAGES = StagedSettings(
+_LARGE_IN_STAGES = StagedSettings(
     vocabulary_size=24_000,
     endings=512,
     length=600,
     validation_share=0.1,
-    teacher=TuningSettings(
-        units=256,
-        embedding=128,
-        language=LanguageSettings(passes=3),
-        epochs=8,
-        embedding_dropout=0.4,
-        adversarial="supervised",
-    ),
-    student=TuningSettings(units=96, embedding=128, language=LanguageSettings(passes=1), epochs=4, length=600),
+    language=LanguageSettings(units=512, embedding=256, passes=3, learning_rate=2e-3),
+    teacher=TuningSettings(epochs=4, embedding_dropout=0.4),
+    student=TuningSettings(epochs=3, embedding_dropout=0.4),
 )
-_LARGE = _IN_STAGES.teacher.model_copy(update={"epochs": 3})
 
 _RECIPES = (
     Recipe(
@@ -310,14 +303,20 @@ _RECIPES = (
         summary="600 words and marks, bidirectional LSTM, pooled; reads all reviews first, then learns from a teacher",
         source="this project; see training/stages.py for those of its stages",
         published={},
-        settings=_IN_STAGES.model_copy(update={"large": _LARGE}),
+        settings=_LARGE_IN_STAGES.model_copy(
+            update={
+                "large": _LARGE_IN_STAGES.student,
+                "student_language": LanguageSettings(units=96, embedding=128, passes=1),
+                "student": TuningSettings(epochs=4, length=600),
+            }
+        ),
     ),
     Recipe(
         name="sentiment-large",
         summary="the same with a student as large as its teacher",
         source="this project; see training/stages.py for those of its stages",
         published={},
-        settings=_IN_STAGES.model_copy(update={"student": _LARGE}),
+        settings=_LARGE_IN_STAGES,
     ),
     Recipe(
         name="imdb-500",

@@ -263,10 +263,12 @@ def _check_endings(endings: int, vocabulary_size: int) -> None:
 
 
 class LanguageSettings(BaseModel):
-    """How a language model is trained."""
+    """A language model, whose LSTMs and word vectors review networks begin with, and how it is trained."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    units: Units = Field(description="Units of the LSTM of either direction.")
+    embedding: int = Field(ge=1, le=4096, description="Components of a word's vector.")
     passes: float = Field(gt=0, description="Over all reviews, labelled or not, that are not held out.")
     batch_size: int = Field(default=128, ge=1, description="Streams of reviews read side by side.")
     steps: int = Field(
@@ -294,11 +296,6 @@ class TuningSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    units: Units = Field(description="Units of the LSTM of either direction.")
-    embedding: int = Field(
-        ge=1, le=4096, description="Components of a word's vector; a student has at most its teacher's."
-    )
-    language: LanguageSettings
     epochs: int = Field(ge=1, description="Passes over the reviews that are trained on.")
     length: int = Field(default=400, ge=1, le=10_000, description="Words and marks trained on of a review, the last.")
     batch_size: int = Field(default=64, ge=1, description="Reviews a step.")
@@ -312,7 +309,7 @@ class TuningSettings(BaseModel):
     embedding_dropout: Share = Field(default=0.3, description="Share of the components of word vectors, at all steps.")
     output_dropout: Share = Field(default=0.3, description="Share of what the classifier sees.")
     averaging: Share = Field(
-        default=0.998, description="Momentum of the average of the weights, which is what is kept."
+        default=0.1, description="Share of the steps that the average of the weights is over, which is what is kept."
     )
     adversarial: Literal["none", "supervised", "virtual"] = Field(
         default="none", description="Worst case that is trained against: away from the label, or from the own answer."
@@ -339,10 +336,14 @@ class StagedSettings(BaseModel):
     validation_share: float = Field(
         gt=0, lt=1, description="Share of the labelled reviews held out, the last files of either label."
     )
+    language: LanguageSettings
     teacher: TuningSettings
     ngrams: NgramSettings = NgramSettings()
     large: TuningSettings | None = Field(
-        default=None, description="A student that labels once more, with the teacher, for the one that is published."
+        default=None, description="A student as large as the teacher that labels once more, together with it."
+    )
+    student_language: LanguageSettings | None = Field(
+        default=None, description="A language model for a smaller student, over the main components of word vectors."
     )
     student: TuningSettings
     seed: int = Field(default=7, ge=0, lt=2**32, description="Of the data's order, the first weights and the dropout.")
@@ -354,23 +355,28 @@ class StagedSettings(BaseModel):
 
     @model_validator(mode="after")
     def _vectors_can_be_reduced(self) -> Self:
-        for name, student in (("large", self.large), ("student", self.student)):
-            if student and student.embedding > self.teacher.embedding:
-                raise ValueError(
-                    f"the word vectors of students are made of the teacher's; {name}.embedding={student.embedding} can "
-                    f"be at most teacher.embedding={self.teacher.embedding}"
-                )
+        if self.student_language and self.student_language.embedding > self.language.embedding:
+            raise ValueError(
+                "the student's word vectors are made of the larger ones; "
+                f"student_language.embedding={self.student_language.embedding} can be at most "
+                f"language.embedding={self.language.embedding}"
+            )
         return self
 
-    def network(self, tuning: TuningSettings) -> ReviewSettings:
-        """Return the settings of the teacher's or the student's network."""
+    @property
+    def published(self) -> ReviewSettings:
+        """The settings of the student's network."""
+        return self.network(self.student_language or self.language, self.student)
+
+    def network(self, language: LanguageSettings, tuning: TuningSettings) -> ReviewSettings:
+        """Return the settings of a network that begins with a language model."""
         return ReviewSettings(
             tokeniser="tokens",
             vocabulary_size=self.vocabulary_size,
             endings=self.endings,
             length=self.length,
-            embedding=tuning.embedding,
-            units=tuning.units,
+            embedding=language.embedding,
+            units=language.units,
             bidirectional=True,
             pooling="mean-max",
             mask_padding=True,

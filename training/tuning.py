@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from training.adversarial import UNLABELLED, AdversarialNetwork
-from training.corpus import Reviews
+from training.adversarial import AdversarialNetwork
+from training.corpus import UNLABELLED, Reviews
 from training.fit import COMPILES, History
 from training.language_model import DIRECTIONS
 from training.resumable import AveragingAdam, fit_resumably
@@ -111,6 +111,6 @@ def _make_optimiser(settings: TuningSettings, model: AdversarialNetwork, steps: 
     return AveragingAdam(
         rate,
         global_clipnorm=settings.clip_norm,
-        momentum=settings.averaging,
+        momentum=max(0, 1 - 1 / (settings.averaging * steps)) if settings.averaging else 0,
         shares=[settings.recurrent_rate if weight.path in of_lstms else 1.0 for weight in model.trainable_variables],
     )

@@ -6,20 +6,15 @@ import pytest
 
 from bundle.reviews import ReviewPreprocessing, TokenTokeniser
 from training import networks
-from training.adversarial import UNLABELLED, AdversarialNetwork, find_gradient
+from training.adversarial import AdversarialNetwork, find_gradient
+from training.corpus import UNLABELLED
 from training.settings import LanguageSettings, StagedSettings, TuningSettings
 
 WORDS, LENGTH = 20, 7
 
 
 def make_tuning(adversarial: Literal["none", "supervised", "virtual"], **changes: float) -> TuningSettings:
-    values = {
-        "units": 5,
-        "embedding": 3,
-        "language": LanguageSettings(passes=1),
-        "epochs": 1,
-        "adversarial": adversarial,
-    }
+    values = {"epochs": 1, "adversarial": adversarial}
     plain = {"embedding_dropout": 0, "output_dropout": 0, "word_dropout": 0}
     return TuningSettings.model_validate(values | plain | changes)
 
@@ -30,13 +25,14 @@ def make_network(tuning: TuningSettings) -> AdversarialNetwork:
         endings=0,
         length=LENGTH,
         validation_share=0.1,
+        language=LanguageSettings(units=5, embedding=3, passes=1),
         teacher=tuning,
         student=tuning,
     )
     preprocessing = ReviewPreprocessing(tokeniser=TokenTokeniser(), vocabulary_size=WORDS, length=LENGTH)
     keras.utils.set_random_seed(7)
     network = AdversarialNetwork(
-        networks.build_review_network(settings.network(tuning), preprocessing, any_length=True), tuning, 7
+        networks.build_review_network(settings.published, preprocessing, any_length=True), tuning, 7
     )
     network.network.layers[1].set_weights([np.random.default_rng(7).normal(size=(WORDS, 3))])
     return network

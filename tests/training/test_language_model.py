@@ -7,7 +7,9 @@ from training.errors import RecipeError
 from training.language_model import LanguageBatches, LanguageModel, count_expected, reduce_vectors
 from training.settings import LanguageSettings
 
-SETTINGS = LanguageSettings(passes=2, batch_size=3, steps=4, sample=5, dropout=0, checkpoint_steps=6)
+SETTINGS = LanguageSettings(
+    units=6, embedding=4, passes=2, batch_size=3, steps=4, sample=5, dropout=0, checkpoint_steps=6
+)
 WORDS = 20
 
 
@@ -65,7 +67,7 @@ def test_a_word_is_sampled_as_often_as_it_is_expected(corpus: Corpus) -> None:
 
 def test_the_loss_is_that_of_the_equations(corpus: Corpus) -> None:
     counts = count(corpus)
-    model = LanguageModel(SETTINGS, 6, 4, counts, 7)
+    model = LanguageModel(SETTINGS, counts, 7)
     words, sample = LanguageBatches(corpus, SETTINGS, counts, 7)[0][0]
     model((words, sample))  # makes its variables
     model._states.assign(np.zeros(model._states.shape))
@@ -80,16 +82,37 @@ def test_the_loss_is_that_of_the_equations(corpus: Corpus) -> None:
         states = lstm(vectors[words[direction, :, :-1]])[0]
         guesses, targets = project(states).numpy().reshape(-1, 4), words[direction, :, 1:].ravel()
         for guess, target in zip(guesses, targets, strict=True):
-            others = [word for word in sample if word != target]
             right = vectors[target] @ guess + offset[target]
-            wrong = [vectors[word] @ guess + offset[word] for word in others]
+            wrong = [vectors[word] @ guess + offset[word] for word in sample]
             losses.append(np.log(np.exp([right, *wrong]).sum()) - right)
     assert loss == pytest.approx(np.mean(losses), rel=1e-4)
 
 
+def test_a_word_is_expected_as_often_as_there_is_it_where_nothing_else_is_known() -> None:
+    counts = np.array([0, 0, 0, 0, 160, 80, 40, 20])
+    random = np.random.default_rng(7)
+    targets = np.stack([random.permutation(np.repeat(np.arange(8), counts)).reshape(3, 100) for _ in range(2)])
+    words = np.concatenate([targets[:, :, :1], targets], axis=2).astype(np.int32)
+    settings = SETTINGS.model_copy(update={"sample": 8})
+    model = LanguageModel(settings, counts, 7)
+    chances = count_expected(counts, settings.sample) / settings.sample
+    model((words, np.zeros(settings.sample, np.int32)))  # makes its variables
+    for layer in (model.embedding, *model.lstms, *model.projections):
+        layer.trainable = False
+    for project in model.projections:
+        project.set_weights([np.zeros_like(weight) for weight in project.get_weights()])
+    model.compile(keras.optimizers.SGD(0.1), jit_compile=True)
+    biases = []
+    for _ in range(600):
+        model.train_on_batch((words, random.choice(8, settings.sample, p=chances).astype(np.int32)))
+        biases.append(model._bias.numpy()[4:])
+    # The frequencies are in the logits from the start, so that there is nothing to learn.
+    np.testing.assert_allclose(np.mean(biases[200:], axis=0), 0, atol=0.1)
+
+
 def test_the_state_is_carried_from_batch_to_batch(corpus: Corpus) -> None:
     counts = count(corpus)
-    model = LanguageModel(SETTINGS, 6, 4, counts, 7)
+    model = LanguageModel(SETTINGS, counts, 7)
     batch = LanguageBatches(corpus, SETTINGS, counts, 7)[0][0]
     first, second = float(model(batch)), float(model(batch))
     assert first != second
@@ -106,10 +129,10 @@ def test_too_few_words_for_a_step_are_refused(corpus: Corpus) -> None:
 def test_the_next_word_is_learnt_where_it_follows_from_the_one_before() -> None:
     # After every word comes the one with the next number, in either direction the neighbour.
     corpus = Corpus.of(np.arange(30, dtype=np.int32) % 16 + 4 for _ in range(40))
-    settings = SETTINGS.model_copy(update={"sample": 16})
+    settings = SETTINGS.model_copy(update={"units": 16, "embedding": 8, "sample": 16})
     counts = count(corpus)
     keras.utils.set_random_seed(7)
-    model = LanguageModel(settings, 16, 8, counts, 7)
+    model = LanguageModel(settings, counts, 7)
     batches = LanguageBatches(corpus, settings, counts, 7)
     model(batches[0][0])
     model.compile(keras.optimizers.Adam(0.03), jit_compile=True)

@@ -54,7 +54,7 @@ def test_an_unknown_recipe_is_refused_with_a_suggestion() -> None:
         ("alphabet-variable-length", "first_code=1", "first_code", 1),
         ("imdb-500", "mask_padding=true", "mask_padding", True),
         ("sentiment", "ngrams.longest=2", "ngrams.longest", 2),
-        ("sentiment", "teacher.language.passes=0.5", "teacher.language.passes", 0.5),
+        ("sentiment", "language.passes=0.5", "language.passes", 0.5),
         ("sentiment", "student.adversarial=virtual", "student.adversarial", "virtual"),
         ("sentiment", "length=300", "length", 300),
         ("imdb-500", "clip_norm=1", "clip_norm", 1.0),
@@ -132,9 +132,9 @@ def test_the_named_recipe_itself_stays_as_it_is() -> None:
         ("alphabet-variable-length", ["fast=yes"], "fast can be true or left out, not 'yes'"),
         ("sentiment", ["ngrams.longest=0"], "ngrams.longest: Input should be greater than or equal to 1, not 0"),
         ("sentiment", ["ngrams.c=0"], "ngrams.c: Input should be greater than 0, not 0"),
-        ("sentiment", ["teacher.language.passes=0"], "teacher.language.passes: Input should be greater than 0, not 0"),
-        ("sentiment", ["teacher=3"], "no field 'teacher'; did you mean 'teacher.units'"),
-        ("sentiment", ["teacher.unit=3"], "no field 'teacher.unit'; did you mean 'teacher.units'"),
+        ("sentiment", ["language.passes=0"], "language.passes: Input should be greater than 0, not 0"),
+        ("sentiment", ["teacher=3"], "no field 'teacher'; did you mean 'teacher.epochs'"),
+        ("sentiment", ["teacher.epoch=3"], "no field 'teacher.epoch'; did you mean 'teacher.epochs'"),
         ("next-letter", ["seed=-1"], "seed: .*, not -1"),
         ("next-letter", ["seed=4294967296"], "seed: Input should be less than 4294967296"),
         ("next-letter", ["optimiser=lion"], "optimiser: Input should be 'adam', 'rmsprop' or 'sgd', not 'lion'"),
@@ -148,16 +148,11 @@ def test_the_named_recipe_itself_stays_as_it_is() -> None:
         ("sentiment", ["endings=23997"], "settings: .*endings"),
         (
             "sentiment",
-            ["student.embedding=300", "teacher.embedding=299"],
-            "settings: .*student.embedding=300 can be at most teacher.embedding=299",
-        ),
-        (
-            "sentiment",
-            ["large.embedding=300", "teacher.embedding=299"],
-            "settings: .*large.embedding=300 can be at most teacher.embedding=299",
+            ["student_language.embedding=65", "language.embedding=64"],
+            "settings: .*student_language.embedding=65 can be at most language.embedding=64",
         ),
         ("sentiment", ["large=3"], "no field 'large'"),
-        ("sentiment", ["large=null", "large.units=3"], "no field 'large.units'"),
+        ("sentiment", ["large=null", "large.epochs=3"], "no field 'large.epochs'"),
         ("sentiment", ["teacher=null"], "teacher: .*, not None"),
         ("sentiment", ["seed.units=3"], "no field 'seed.units'"),
         ("imdb-500", ["vocabulary_size=10001"], "settings: .*vocabulary_size of at most 10000"),
@@ -204,7 +199,7 @@ def test_changes_are_the_settings_that_are_not_those_of_the_named_recipe() -> No
     changed = recipe.with_settings(["epochs=9", "epochs=10", "clip_norm=1", "validation=last", "seed=1"])
     assert changed.changes() == {"clip_norm": 1.0, "validation": "last", "seed": 1}
     assert recipe.with_settings(["units=32", "learning_rate=0.001"]).changes() == {}
-    staged = recipes.find("sentiment").with_settings(["teacher.epochs=9", "student.units=96"])
+    staged = recipes.find("sentiment").with_settings(["teacher.epochs=9", "language.units=512"])
     assert staged.changes() == {"teacher.epochs": 9}
     assert recipes.find("sentiment").with_settings(["large=null"]).changes() == {"large": None}
 

@@ -6,7 +6,7 @@ import pytest
 from bundle.reviews import ReviewPreprocessing, TokenTokeniser
 from training.corpus import Corpus
 from training.review_batches import ReviewBatches, group_by_length
-from training.settings import LanguageSettings, TuningSettings
+from training.settings import TuningSettings
 
 PREPROCESSING = ReviewPreprocessing(tokeniser=TokenTokeniser(), vocabulary_size=100, length=12)
 
@@ -20,9 +20,6 @@ def corpus() -> Corpus:
 def make_batches(corpus: Corpus, word_dropout: float = 0, seed: int = 7, checkpoint_steps: int = 100) -> ReviewBatches:
     rows = np.arange(3, 17)
     settings = TuningSettings(
-        units=1,
-        embedding=1,
-        language=LanguageSettings(passes=1),
         epochs=1,
         length=12,
         batch_size=2,

@@ -7,11 +7,11 @@ from rich.console import Console
 
 from bundle.reviews import ReviewCodec
 from training import coding, networks
-from training.adversarial import UNLABELLED
+from training.adversarial import AdversarialNetwork
 from training.corpus import Corpus, Reviews
 from training.language_model import DIRECTIONS
 from training.settings import LanguageSettings, StagedSettings, TuningSettings
-from training.tuning import give_weights, tune
+from training.tuning import _make_optimiser, give_weights, tune
 
 WORDS = [f"word{number}" for number in range(16)]
 GOOD, BAD = 4, 5  # ids that tell the label
@@ -19,21 +19,15 @@ KEPT, HELD_OUT = np.arange(16), np.arange(16, 20)  # of 20 labelled reviews
 
 
 def make_settings(**changes: object) -> StagedSettings:
-    values = {
-        "units": 3,
-        "embedding": 4,
-        "language": LanguageSettings(passes=1),
-        "epochs": 8,
-        "length": 12,
-        "batch_size": 4,
-    }
-    values |= {"learning_rate": 0.05, "recurrent_rate": 1, "averaging": 0.9, "checkpoint_steps": 3}
+    values = {"epochs": 8, "length": 12, "batch_size": 4, "learning_rate": 0.05, "recurrent_rate": 1}
+    values |= {"checkpoint_steps": 3}
     tuning = TuningSettings.model_validate(values | changes)
     return StagedSettings(
         vocabulary_size=20,
         endings=0,
         length=20,
         validation_share=0.1,
+        language=LanguageSettings(units=3, embedding=4, passes=1),
         teacher=tuning,
         student=tuning,
     )
@@ -41,8 +35,8 @@ def make_settings(**changes: object) -> StagedSettings:
 
 def make_network(settings: StagedSettings) -> tuple[keras.Model, ReviewCodec]:
     keras.utils.set_random_seed(7)
-    codec = coding.make_review_codec(settings.network(settings.student), WORDS)
-    return networks.build_review_network(settings.network(settings.student), codec.preprocessing, True), codec
+    codec = coding.make_review_codec(settings.published, WORDS)
+    return networks.build_review_network(settings.published, codec.preprocessing, True), codec
 
 
 def make_reviews(codec: ReviewCodec) -> Reviews:
@@ -53,12 +47,6 @@ def make_reviews(codec: ReviewCodec) -> Reviews:
     return Reviews(codec, corpus, labels[:20].astype(np.float32), KEPT, HELD_OUT)
 
 
-def make_labels(reviews: Reviews) -> np.ndarray:
-    labels = np.full(30, UNLABELLED, np.float32)
-    labels[reviews.kept] = reviews.labels[reviews.kept]
-    return labels
-
-
 class Tuned:
     """A network, how it was trained, what it answers, and on which reviews."""
 
@@ -66,9 +54,14 @@ class Tuned:
         settings = make_settings(**changes)
         self.network, codec = make_network(settings)
         self.reviews = make_reviews(codec)
-        labels = make_labels(self.reviews)
         self.history, self.answers = tune(
-            self.network, settings.student, self.reviews, labels, 7, folder / "checkpoint.npz", Console(quiet=True)
+            self.network,
+            settings.student,
+            self.reviews,
+            self.reviews.label(),
+            7,
+            folder / "checkpoint.npz",
+            Console(quiet=True),
         )
 
 
@@ -109,6 +102,28 @@ def test_reviews_without_labels_are_trained_on_only_where_none_is_needed(
     monkeypatch.setattr("training.tuning.ReviewBatches", stop)
     with pytest.raises(Stopped):
         Tuned(tmp_path, adversarial=adversarial)
+
+
+def test_the_rate_rises_and_falls_and_is_lower_for_the_lstm() -> None:
+    settings = make_settings(learning_rate=0.01, recurrent_rate=0.25, warm_up=0.1, averaging=0.2)
+    model = AdversarialNetwork(make_network(settings)[0], settings.student, 7)
+    model((np.ones((1, 3), np.int32), np.ones((1, 1), np.float32)))  # makes its variables
+    optimiser = _make_optimiser(settings.student, model, 100)
+    rates = [float(optimiser._learning_rate(step)) for step in (0, 5, 10, 55, 100)]
+    assert rates == pytest.approx([0, 0.005, 0.01, 0.0055, 0.001])
+    assert optimiser.ema_momentum == pytest.approx(1 - 1 / 20)
+
+    optimiser.build(model.trainable_variables)
+    optimiser.iterations.assign(10)
+    before = [weight.numpy() for weight in model.trainable_variables]
+    optimiser.apply([np.ones_like(values) for values in before])
+    moved = {
+        weight.path: abs(weight.numpy() - values).mean()
+        for weight, values in zip(model.trainable_variables, before, strict=True)
+    }
+    (others,) = {round(float(length), 6) for path, length in moved.items() if "lstm" not in path}
+    (of_lstm,) = {round(float(length), 6) for path, length in moved.items() if "lstm" in path}
+    assert of_lstm == pytest.approx(others / 4, rel=0.01)
 
 
 def test_a_network_begins_as_its_language_model_reads() -> None:
