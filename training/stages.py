@@ -160,6 +160,7 @@ were rounded to 8 and 16 bits, the stages gave:
             "format": _FORMATS["language"],
             "corpus": read_depends(self.corpus()),
             "language": settings.model_dump(),
+            "seed": self._settings.seed,
             "vectors": read_depends(vectors) if vectors else None,
         }
         return self._folders.run("language", depends, lambda folder: self._learn_language(folder, settings, vectors))

@@ -141,7 +141,7 @@ def test_the_next_word_is_learnt_where_it_follows_from_the_one_before() -> None:
         batches.epoch = epoch
         losses.append(model.fit(batches, verbose=0, shuffle=False).history["loss"][0])
     assert losses[0] > 1.5
-    assert losses[-1] < 0.5
+    assert losses[-1] < 0.7  # of which 0.56 is that the right word is in the sample too, once on average
 
 
 def test_reduced_vectors_keep_what_frequent_words_differ_in() -> None:

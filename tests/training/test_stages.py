@@ -16,7 +16,7 @@ from rich.console import Console
 from bundle.reviews import TokenTokeniser
 from tests.conftest import SMALL_RECIPES, write_reviews
 from tests.training.main.command import ROOT
-from training import imdb, recipes, resumable, stages
+from training import imdb, recipes, resumable, stage_folders, stages
 from training.calibration import find_temperature, to_logits
 from training.corpus import Corpus
 from training.errors import CheckpointError, RecipeError
@@ -93,7 +93,7 @@ def test_a_run_that_is_killed_in_each_stage_ends_as_one_that_never_was(
         return replacing(path)
 
     monkeypatch.setattr(resumable, "_save", die_after_the_first)
-    monkeypatch.setattr(stages, "replacing", die_before_it_is_done)
+    monkeypatch.setattr(stage_folders, "replacing", die_before_it_is_done)
     kills = 0
     while True:
         try:
