@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import multiprocessing
-import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ from fastapi_offline import FastAPIOffline
 
 from app import __version__, logs
 from app.errors import install_handlers
+from app.limits import count_processors
 from app.middleware import RequestLog, Shortcut
 from app.repository import Repository
 from app.routes import health, models, next_letter, sentiment
@@ -52,7 +52,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or read_settings()
     logs.configure(settings.log_level)
     parent = multiprocessing.parent_process()
-    fills_cores = parent is not None and settings.workers >= len(os.sched_getaffinity(0))
+    fills_cores = parent is not None and settings.workers >= count_processors()
     repository = Repository(Store(settings.models), settings, fills_cores)
 
     @asynccontextmanager

@@ -16,7 +16,7 @@ MOST_ACCEPTED = 64
 class Protocol(HttpToolsProtocol):
     """Uvicorn's protocol, but the head and the body of an answer are sent together, and connections taken together.
 
-    One on which nothing comes is closed. Uvicorn writes head and body one after the other, and each write costs a
+    One on which no whole head comes is closed. Uvicorn writes head and body one after the other, and each write costs a
     packet, here and at the client.
     """
 
@@ -27,6 +27,14 @@ class Protocol(HttpToolsProtocol):
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
         if OwnSocket.newest:
             self._accept_more(OwnSocket.newest)
+
+    def data_received(self, data: bytes) -> None:
+        """Read what has come; for the end of a head is waited no longer than for its begin."""
+        timer = self.timeout_keep_alive_task
+        super().data_received(data)
+        in_a_request = self.cycle is not None and not self.cycle.response_complete
+        if timer and not self.timeout_keep_alive_task and not in_a_request:
+            self.timeout_keep_alive_task = self.loop.call_at(timer.when(), self.timeout_keep_alive_handler)
 
     def _accept_more(self, listener: socket.socket) -> None:
         """Take the other connections that are waiting."""

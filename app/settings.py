@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import SettingsError
+from app.limits import count_processors
 
 PREFIX = "LSTM_SERVE_"
 
@@ -20,7 +21,7 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for all of the machine's.")
     port: int = Field(default=8000, ge=1, le=65535, description="Port to listen on.")
     workers: int = Field(
-        default_factory=lambda: min(2, len(os.sched_getaffinity(0))),
+        default_factory=lambda: min(2, count_processors()),
         ge=1,
         description="Processes that answer, each with all models; by default two, or one on a single core.",
     )

@@ -1,15 +1,10 @@
 """Several processes of the service, and what is said when memory runs out and the kernel kills one of them."""
 
 import logging
-from pathlib import Path
 
 from uvicorn.supervisors import Multiprocess
 
-# A container's limit in bytes, and how often it was exceeded, in the two versions of Linux's control groups.
-MEMORY_FILES = (
-    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.events")),
-    (Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"), Path("/sys/fs/cgroup/memory/memory.oom_control")),
-)
+from app.limits import read_memory
 
 logger = logging.getLogger("app")
 
@@ -32,14 +27,3 @@ class Supervisor(Multiprocess):
                 "fewer processes",
                 limit,
             )
-
-
-def read_memory() -> tuple[str, int]:
-    """Return a container's limit of memory, in words, and how often the kernel killed a process of it for more."""
-    for limit, events in MEMORY_FILES:
-        if limit.exists() and events.exists():
-            text = limit.read_text(encoding="ascii").strip()
-            is_limited = text.isdigit() and int(text) < 2**60  # the older version has a huge number for none
-            counts = dict(line.split() for line in events.read_text(encoding="ascii").splitlines())
-            return f"{int(text) >> 20:,} MiB" if is_limited else "that of the machine", int(counts.get("oom_kill", 0))
-    return "that of the machine", 0

@@ -70,10 +70,16 @@ class Store:
         self.root = root
 
     def names(self) -> list[str]:
-        """Return the names that have at least one published version, sorted."""
+        """Return the names that have at least one published version, or whose folder cannot be read, sorted."""
         if not self.root.is_dir():
             return []
-        return sorted(folder.name for folder in self.root.iterdir() if self.versions(folder.name))
+        return sorted(folder.name for folder in self.root.iterdir() if self._may_have_versions(folder.name))
+
+    def _may_have_versions(self, name: str) -> bool:
+        try:
+            return bool(self.versions(name))
+        except OSError:  # which whoever opens it is told
+            return True
 
     def versions(self, name: str) -> list[int]:
         """Return the published versions of a name, rising."""

@@ -139,6 +139,21 @@ def test_a_folder_that_cannot_be_read_is_no_models_with_the_reason(store: Store)
         repository.check_ready()
 
 
+def test_a_model_whose_folder_cannot_be_read_is_refused_and_the_others_are_served(store: Store) -> None:
+    class PartlyReadable(Store):
+        def versions(self, name: str) -> list[int]:
+            if name == "hidden":
+                raise PermissionError(13, "Permission denied", str(self.root / name))
+            return super().versions(name)
+
+    (store.root / "hidden").mkdir()
+    repository = Repository(PartlyReadable(store.root), Settings())
+    repository.load()
+    assert repository.next_letter(None).bundle.manifest.name == "next-letter"
+    with pytest.raises(ModelRefusedError, match="^hidden is refused: "):
+        repository.check_ready()
+
+
 def test_an_unknown_name_is_not_found_while_others_are_loaded(store: Store) -> None:
     manifest = store.root / "next-letter" / "1" / "manifest.json"
     contents = manifest.read_bytes()

@@ -3,8 +3,8 @@
 import asyncio
 import pickle
 import socket
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -149,6 +149,30 @@ def test_a_connection_on_which_nothing_comes_is_closed(own: socket.socket, loop:
         loop.run_until_complete(loop.connect_accepted_socket(lambda: protocol, connection))
         received = loop.run_in_executor(None, client.recv, 1)
         assert loop.run_until_complete(received) == b""
+
+
+def test_a_connection_on_which_a_head_never_ends_is_closed(own: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+    timers = []
+
+    async def answer(_: Any, __: Any, send: Callable[[Any], Awaitable[None]]) -> None:
+        timers.append(protocol.timeout_keep_alive_task)
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    own.listen()
+    protocol = Protocol(uvicorn.Config(answer, log_config=None, timeout_keep_alive=1), ServerState(), {}, loop)
+    with socket.create_connection(own.getsockname(), timeout=SECONDS) as client:
+        connection, _ = own.accept()
+        loop.run_until_complete(loop.connect_accepted_socket(lambda: protocol, connection))
+        for part in (b"GET / HTTP/1.1\r\n", b"host: x\r\n\r\n"):  # one that ends in time is answered
+            client.sendall(part)
+            _pass(loop)
+        answered = loop.run_in_executor(None, client.recv, 1000)
+        assert loop.run_until_complete(answered).startswith(b"HTTP/1.1 204 ")
+        assert timers == [None]
+
+        client.sendall(b"GET / HTTP/1.1\r\n")
+        assert loop.run_until_complete(loop.run_in_executor(None, client.recv, 1000)) == b""
 
 
 def test_an_address_that_somebody_listens_on_is_refused(own: socket.socket) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from app import supervisor
-from app.supervisor import Supervisor, read_memory
+from app import limits
+from app.supervisor import Supervisor
 from tests.conftest import SECONDS
 
 
@@ -36,7 +36,7 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "limit").write_text("314572800\n")
     (tmp_path / "events").write_text("under_oom 0\noom_kill 0\n")
     files = ((tmp_path / "none", tmp_path / "none"), (tmp_path / "limit", tmp_path / "events"))
-    monkeypatch.setattr(supervisor, "MEMORY_FILES", files)
+    monkeypatch.setattr(limits, "MEMORY_FILES", files)
     return tmp_path
 
 
@@ -68,14 +68,3 @@ def test_it_says_once_that_memory_ran_out(
         supervised.keep_subprocess_alive()
     (message,) = caplog.messages
     assert "memory ran out" in message and "300 MiB" in message and "LSTM_SERVE_WORKERS" in message
-
-
-@pytest.mark.parametrize("text", ["max\n", "9223372036854771712\n"])
-def test_without_a_limit_memory_is_that_of_the_machine(memory: Path, text: str) -> None:
-    (memory / "limit").write_text(text)
-    assert read_memory() == ("that of the machine", 0)
-
-
-def test_without_a_container_memory_is_that_of_the_machine(memory: Path) -> None:
-    (memory / "limit").unlink()
-    assert read_memory() == ("that of the machine", 0)
