@@ -316,7 +316,7 @@ class TuningSettings(BaseModel):
     )
     epsilon: float = Field(default=5.0, gt=0, description="L2 length of the worst step over a whole review.")
     adversarial_weight: float = Field(default=1.0, gt=0, description="Weight of the worst case's loss.")
-    checkpoint_steps: int = Field(default=100, ge=1, description="Steps between two checkpoints, about.")
+    checkpoint_steps: int = Field(default=400, ge=1, description="Steps between two checkpoints, about.")
 
 
 RUNS = Path("runs")  # the folder of what stages leave
