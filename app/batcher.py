@@ -160,6 +160,7 @@ class Batcher:
         self._scheduled_at: float | None = None  # since when a worker is idle, if there is something to run
         self._spent_before = 0.0  # of the loop's time by batches, at that time
         self._arrivals = 0  # of requests and of their rows
+        self.is_refusing = False  # whether the newest request was refused
         self._reserved = 0  # places in the queue for rows that are still being prepared
         self._pace = _Pace()
         self._newest_rows = 0  # of the newest batch
@@ -207,6 +208,7 @@ class Batcher:
             OverloadedError, DeadlineError: see `run`.
         """
         self._arrivals += 1
+        self.is_refusing = True
         seconds = deadline - time.monotonic()
         waiting = len(self._queue) + self._reserved
         if seconds <= 0:
@@ -225,6 +227,7 @@ class Batcher:
                 f"{seconds:.1f} s",
                 wait,
             )
+        self.is_refusing = False
 
     @contextmanager
     def reserve(self, rows: int, deadline: float) -> Iterator[None]:

@@ -11,9 +11,8 @@ from typing import Any, ClassVar, NoReturn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.types import Send
 
-from app.schemas import FieldProblem, Problem, send_json
+from app.schemas import Answer, FieldProblem, Problem
 
 PROBLEM_TYPE = "application/problem+json"
 INTERNAL_ERROR = "the service failed on this request; its log has the reason under the answer's x-request-id"
@@ -166,10 +165,10 @@ def make_problem(error: RequestError, path: str) -> Problem:
     )
 
 
-async def send_problem(error: RequestError, path: str, send: Send) -> None:
-    """Answer a request to a path that ended with an error."""
-    content = make_problem(error, path).model_dump_json(exclude_none=True).encode()
-    await send_json(send, error.status, PROBLEM_TYPE, content, error.headers)
+def make_answer(error: RequestError, path: str) -> Answer:
+    """Return the answer to a request to a path that ended with an error."""
+    content = make_problem(error, path).model_dump_json(exclude_none=True)
+    return Answer.of_json(error.status, PROBLEM_TYPE, content, error.headers)
 
 
 async def _raise_invalid_input(_: Request, error: Exception) -> NoReturn:

@@ -16,6 +16,7 @@ from fastapi_offline import FastAPIOffline
 
 from app import __version__, logs
 from app.errors import install_handlers
+from app.gate import Gate
 from app.limits import count_processors
 from app.middleware import RequestLog, Shortcut
 from app.repository import Repository
@@ -56,20 +57,21 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     repository = Repository(Store(settings.models), settings, fills_cores)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         sys.setswitchinterval(SWITCH_SECONDS)
         gc.set_threshold(COLLECTION_THRESHOLD)
         turn = Turn(parent)
+        state = {"gate": Gate(predicting, repository, settings)}
         if turn.is_first:
             loading = asyncio.create_task(asyncio.to_thread(_load, repository, turn))
-            yield
+            yield state
             repository.stop()
             await loading
         else:
             with on_ending(repository.stop):
                 await asyncio.to_thread(turn.wait)
                 await asyncio.to_thread(repository.load)
-            yield
+            yield state
         repository.close()
         turn.close()
 
@@ -91,9 +93,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.router.routes.extend(resource.router.routes)
     app.add_api_route("/", lambda: RedirectResponse("docs"), include_in_schema=False)
     app.openapi = cache(lambda: _describe(app))  # type: ignore[method-assign]  # the way FastAPI documents
-    straight = {
-        ("POST", route.path): RequestLog(route.handle) for route in app.routes if isinstance(route, PredictionRoute)
-    }
+    predicting = [route for route in app.routes if isinstance(route, PredictionRoute)]
+    straight = {("POST", route.path): RequestLog(route.handle) for route in predicting}
     app.middleware_stack = Shortcut(app.build_middleware_stack(), straight)
     return app
 

@@ -8,14 +8,42 @@ from http import HTTPStatus
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import INTERNAL_ERROR, ClientLeftError, InternalError, RequestError, send_problem
+from app.errors import INTERNAL_ERROR, ClientLeftError, InternalError, RequestError, make_answer
 from app.logs import begin_request
 
-REQUEST_ID_HEADER = b"x-request-id"
 # Asked every few seconds by who watches the service: logged only when something is amiss, or with all details.
 WATCHED_PATHS = frozenset({"/livez", "/readyz"})
 
 logger = logging.getLogger(__name__)
+
+
+class LoggedRequest:
+    """A request with an id, which its answer and all its log lines carry, and a line of its own at the end."""
+
+    def __init__(self, method: str, path: str) -> None:
+        """Begin it."""
+        request_id = f"{random.getrandbits(128):032x}"  # tells requests apart, and is no secret
+        begin_request(request_id)
+        self.header = (b"x-request-id", request_id.encode())
+        self._method = method
+        self._path = path
+        self._started = time.perf_counter()
+
+    def end(self, status: int | None) -> None:
+        """Write its line, with the status of its answer if there was one."""
+        is_routine = status == HTTPStatus.OK and self._path in WATCHED_PATHS
+        level = logging.DEBUG if is_routine else logging.INFO
+        if logger.isEnabledFor(level):
+            logger.log(
+                level,
+                "answered" if status else "the client left before an answer",
+                extra={
+                    "method": self._method,
+                    "path": self._path,
+                    "status": status,
+                    "milliseconds": round(1000 * (time.perf_counter() - self._started), 3),
+                },
+            )
 
 
 class RequestLog:
@@ -30,16 +58,14 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = time.perf_counter()
-        request_id = f"{random.getrandbits(128):032x}"  # tells requests apart, and is no secret
-        begin_request(request_id)
+        request = LoggedRequest(scope["method"], scope["path"])
         status: int | None = None
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (REQUEST_ID_HEADER, request_id.encode())]
+                message["headers"] = [*message.get("headers", ()), request.header]
             await send(message)
 
         try:
@@ -47,24 +73,14 @@ class RequestLog:
         except ClientLeftError:
             pass  # there is nobody to answer
         except RequestError as error:
-            await send_problem(error, scope["path"], send_with_id)
+            await make_answer(error, scope["path"]).send(send_with_id)
         except Exception:
             logger.exception("unexpected error")
             if status is not None:
                 raise  # the answer has begun: only the server can break it off
-            await send_problem(InternalError(INTERNAL_ERROR), scope["path"], send_with_id)
+            await make_answer(InternalError(INTERNAL_ERROR), scope["path"]).send(send_with_id)
         finally:
-            is_routine = status == HTTPStatus.OK and scope["path"] in WATCHED_PATHS
-            logger.log(
-                logging.DEBUG if is_routine else logging.INFO,
-                "answered" if status else "the client left before an answer",
-                extra={
-                    "method": scope["method"],
-                    "path": scope["path"],
-                    "status": status,
-                    "milliseconds": round(1000 * (time.perf_counter() - started), 3),
-                },
-            )
+            request.end(status)
 
 
 class Shortcut:

@@ -82,6 +82,11 @@ class Repository:
         if not self._predictors:
             raise NotReadyError(self._no_models())
 
+    @property
+    def is_refusing(self) -> bool:
+        """Whether there is a model whose newest request had no place in its queue."""
+        return any(predictor.batcher.is_refusing for predictor in list(self._predictors.values()))
+
     def admit(self, task: Task, name: str, deadline: float) -> None:
         """Return unless there is a model of a name, or the task's default without one, whose queue has no place.
 

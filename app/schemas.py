@@ -3,7 +3,8 @@
 import math
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Literal
+from http import HTTPStatus
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, JsonValue, model_validator
 from pydantic.config import JsonDict
@@ -250,9 +251,21 @@ class Problem(BaseModel):
     errors: list[FieldProblem] | None = None
 
 
-async def send_json(send: Send, status: int, media_type: str, content: bytes, headers: Mapping[str, str]) -> None:
-    """Send a whole answer, with further headers, their names in lower case."""
-    described = {"content-type": media_type, "content-length": str(len(content)), **headers}
-    raw = [(name.encode(), value.encode()) for name, value in described.items()]
-    await send({"type": "http.response.start", "status": status, "headers": raw})
-    await send({"type": "http.response.body", "body": content})
+class Answer(NamedTuple):
+    """A whole answer as it is sent; the names of its headers are in lower case."""
+
+    status: HTTPStatus
+    headers: list[tuple[bytes, bytes]]
+    content: bytes
+
+    @classmethod
+    def of_json(cls, status: HTTPStatus, media_type: str, content: str, headers: Mapping[str, str]) -> Self:
+        """Return one of JSON, with further headers."""
+        encoded = content.encode()
+        described = {"content-type": media_type, "content-length": str(len(encoded)), **headers}
+        return cls(status, [(name.encode(), value.encode()) for name, value in described.items()], encoded)
+
+    async def send(self, send: Send) -> None:
+        """Send it."""
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        await send({"type": "http.response.body", "body": self.content})

@@ -2,12 +2,16 @@
 
 import asyncio
 import socket
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.errors import SettingsError
+from app.schemas import Answer
 from app.settings import PREFIX
+
+if TYPE_CHECKING:  # the process that only starts others has no use for it
+    from app.gate import Gate
 
 # Connections that are taken at once. libuv takes one in a pass of the event loop, and in a flood a pass is long.
 MOST_ACCEPTED = 64
@@ -17,8 +21,11 @@ class Protocol(HttpToolsProtocol):
     """Uvicorn's protocol, but the head and the body of an answer are sent together, and connections taken together.
 
     One on which no whole head comes is closed. Uvicorn writes head and body one after the other, and each write costs a
-    packet, here and at the client.
+    packet, here and at the client. A request that comes while a `Gate` is shut, which the app's state has under "gate",
+    is begun once the gate has seen it whole, and may be answered by it.
     """
+
+    _content: bytes | None = None  # of a request that is not begun, as far as it has come
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a new connection."""
@@ -32,9 +39,56 @@ class Protocol(HttpToolsProtocol):
         """Read what has come; for the end of a head is waited no longer than for its begin."""
         timer = self.timeout_keep_alive_task
         super().data_received(data)
+        if self._content is not None and not self.transport.is_closing():
+            self._begin()  # and wait for the rest as always
         in_a_request = self.cycle is not None and not self.cycle.response_complete
         if timer and not self.timeout_keep_alive_task and not in_a_request:
             self.timeout_keep_alive_task = self.loop.call_at(timer.when(), self.timeout_keep_alive_handler)
+
+    def on_headers_complete(self) -> None:
+        """Begin a request, unless the gate is to see it before."""
+        gate: Gate | None = self.app_state.get("gate")
+        is_first = self.cycle is None or self.cycle.response_complete  # else its answer has to wait for others
+        if gate and is_first and not self.expect_100_continue and gate.is_shut(self.parser.get_method(), self.url):
+            self._content = b""
+        else:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a request's body."""
+        if self._content is None:
+            super().on_body(body)
+        else:
+            self._content += body
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        if self._content is not None:
+            gate: Gate = self.app_state["gate"]
+            if answer := gate.refuse(self.url, self.headers, self._content):
+                self._content = None
+                self._answer(answer)
+                return
+            self._begin()
+        super().on_message_complete()
+
+    def _begin(self) -> None:
+        """Begin a request that the gate was to see."""
+        content, self._content = self._content or b"", None
+        super().on_headers_complete()
+        super().on_body(content)
+
+    def _answer(self, answer: Answer) -> None:
+        """Answer a request that is not begun."""
+        is_kept = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        headers = [*self.server_state.default_headers, *answer.headers]
+        if not is_kept:
+            headers.append((b"connection", b"close"))
+        lines = [STATUS_LINE[answer.status], *(b"%b: %b\r\n" % header for header in headers), b"\r\n", answer.content]
+        self.transport.write(b"".join(lines))
+        if not is_kept:
+            self.transport.close()
+        self.on_response_complete()
 
     def _accept_more(self, listener: socket.socket) -> None:
         """Take the other connections that are waiting."""

@@ -30,7 +30,7 @@ class Order:
 
     `warm_up` are the first of the seconds, of which no figure but `lost` tells; `deadline` is the latency in seconds
     up to which an answer is of use. `connections` are opened beforehand, and more when all are waiting for an answer,
-    up to `limit` in all; past that a request waits for one, and its latency has begun.
+    up to `limit` in all; past that a request waits for one, its latency has begun, and at its deadline it is given up.
     """
 
     port: int
@@ -41,7 +41,7 @@ class Order:
     warm_up: float = 1
     deadline: float = 5
     connections: int = 256
-    limit: int = 2000
+    limit: int = 8000
     seed: int = 7
 
 
@@ -145,7 +145,7 @@ def _percentile(values: "np.ndarray[tuple[int], np.dtype[np.float64]]", share: f
 async def _send(order: Order) -> Load:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection is an open file
-    sender = Sender(order.port, _read_requests(order), _plan(order), order.connections, order.limit)
+    sender = Sender(order.port, _read_requests(order), _plan(order), order.connections, order.limit, order.deadline)
     started, used = time.perf_counter(), time.process_time()
     await sender.run(order.seconds + _DRAIN_SECONDS)
     return _summarise(order, sender, (time.process_time() - used) / (time.perf_counter() - started))

@@ -108,8 +108,8 @@ def _describe(found: Measurement) -> str:
 def _show(names: Sequence[str], found: Sequence[Measurement], out: Path) -> None:
     header = [
         "load / capacity",
-        "offered/s",
         "sent/s",
+        "sent / capacity",
         "goodput/s",
         "goodput / capacity",
         "p50 ms",
@@ -141,8 +141,8 @@ def _show(names: Sequence[str], found: Sequence[Measurement], out: Path) -> None
 def _list_figures(those: Sequence[Measurement]) -> list[str]:
     loads = [one.load for one in those]
     middle = [
-        median(load.offered for load in loads),
         median(load.sent for load in loads),
+        median(one.load.sent / one.capacity for one in those),
         median(load.goodput for load in loads),
         median(one.load.goodput / one.capacity for one in those),
         _median([load.p50 for load in loads]),

@@ -94,15 +94,25 @@ class _Connection(asyncio.Protocol):
 class Sender:
     """Sends requests over as many connections as that takes, and keeps what comes of every request."""
 
-    def __init__(self, port: int, requests: Sequence[bytes], times: list[float], connections: int, limit: int) -> None:
+    def __init__(
+        self,
+        port: int,
+        requests: Sequence[bytes],
+        times: list[float],
+        connections: int,
+        limit: int,
+        patience: float,
+    ) -> None:
         """Take the requests, which are sent in turn, and when to send each, in seconds from the start, rising.
 
-        `connections` are opened beforehand, and at most `limit` in all.
+        `connections` are opened beforehand, and at most `limit` in all; a request that has had none for `patience`
+        seconds is given up.
         """
         self._port = port
         self._requests = requests
         self._connections = connections
         self._limit = limit
+        self._patience = patience
         self.times = times
         count = len(self.times)
         self.sent = [float("inf")] * count
@@ -149,6 +159,8 @@ class Sender:
         self.done[number] = time.perf_counter() - self._zero
         self.statuses[number] = status
         self.bare += bare
+        while self._held and self.times[self._held[0]] + self._patience < self.done[number]:
+            self._held.popleft()
         if self._held and self._next < len(self.times):
             held = self._held.popleft()
             self.sent[held] = self.done[number]

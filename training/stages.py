@@ -4,6 +4,10 @@ All reviews are coded; a large language model learns to read them, and with the 
 an n-gram model together label the unlabelled reviews. A student as large as the teacher, where there is one, begins
 like it, learns from all labels, and labels once more with the others. The student that is published begins, where it is
 smaller, with a language model of its own, over the word vectors of the large one, and learns from all labels.
+
+Sources: Howard and Ruder 2018, "Universal Language Model Fine-tuning for Text Classification"; Hinton, Vinyals and Dean
+2015, "Distilling the Knowledge in a Neural Network"; Xie et al. 2020, "Self-Training With Noisy Student Improves
+ImageNet Classification".
 """
 
 from functools import cached_property

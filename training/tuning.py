@@ -1,4 +1,9 @@
-"""A review network trained from a language model, whose LSTMs it begins with."""
+"""A review network trained from a language model, whose LSTMs it begins with.
+
+Sources: Dai and Le 2015, "Semi-supervised Sequence Learning"; Miyato, Dai and Goodfellow 2017, "Adversarial Training
+Methods for Semi-Supervised Text Classification", for word vectors of deviation 1 and averaged weights; Howard and Ruder
+2018, "Universal Language Model Fine-tuning for Text Classification", for lower rates of what has been taught to read.
+"""
 
 from pathlib import Path
 

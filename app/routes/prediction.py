@@ -22,8 +22,10 @@ from app.errors import (
     describe,
     invalid_input,
 )
+from app.repository import Repository
 from app.routes import get_repository, get_settings
-from app.schemas import FieldProblem, send_json
+from app.schemas import Answer, FieldProblem
+from app.settings import Settings
 from bundle.manifest import Task
 
 DEADLINE_HEADER = "x-deadline-ms"
@@ -70,22 +72,24 @@ class PredictionRoute(APIRoute):
         """
         if scope["method"] != "POST":
             return await super().handle(scope, receive, send)
-        started = time.monotonic()
         headers = dict(scope["headers"])
         request = Request(scope)
         settings = get_settings(request)
         try:
-            seconds = min(_read_deadline_ms(headers) or settings.deadline_ms, settings.deadline_ms) / 1000
-            request.state.deadline = started + seconds
-            content = await _read_body(receive, settings.max_body_bytes, seconds)
+            request.state.deadline = read_deadline(headers, settings)
+            content = await _read_body(receive, settings.max_body_bytes, get_deadline(request))
         except RequestError as error:
             error.headers = {"connection": "close"}  # the body may not have been read to its end
             raise
-        if (name := _find_model_name(content)) is not None:
-            get_repository(request).admit(self.task, name, get_deadline(request))
+        self.admit(content, get_repository(request), get_deadline(request))
         body = self._parse(content, headers)
         answer = await _unless_client_leaves(receive, self.endpoint(body, request))
-        await send_json(send, HTTPStatus.OK, "application/json", answer.model_dump_json().encode(), {})
+        await Answer.of_json(HTTPStatus.OK, "application/json", answer.model_dump_json(), {}).send(send)
+
+    def admit(self, content: bytes, repository: Repository, deadline: float) -> None:
+        """Return unless a body names a model whose queue has no place: see `Repository.admit`."""
+        if (name := _find_model_name(content)) is not None:
+            repository.admit(self.task, name, deadline)
 
     def _parse(self, body: bytes, headers: RawHeaders) -> BaseModel:
         """Return what came, as the function's schema has it."""
@@ -129,29 +133,36 @@ def _find_model_name(content: bytes) -> str | None:
     return (found[1] or b"").decode("latin-1") if found else None
 
 
-def _read_deadline_ms(headers: RawHeaders) -> int | None:
+def read_deadline(headers: RawHeaders, settings: Settings) -> float:
+    """Return when a request that has come now has to be answered, in `time.monotonic`.
+
+    Raises:
+        InvalidInputError: it has a deadline of its own that is none.
+    """
+    now = time.monotonic()
     value = headers.get(DEADLINE_HEADER.encode())
     if value is None:
-        return None
+        return now + settings.deadline_ms / 1000
     if not (value.isdigit() and len(value) <= 20 and int(value) >= 1):
         message = f"{value[:20].decode('latin-1')!r} is not a number of milliseconds; send a whole number from 1"
         raise invalid_input([FieldProblem(type="int_parsing", loc=["header", DEADLINE_HEADER], msg=message)])
-    return int(value)
+    return now + min(int(value), settings.deadline_ms) / 1000
 
 
-async def _read_body(receive: Receive, limit: int, seconds: float) -> bytes:
+async def _read_body(receive: Receive, limit: int, deadline: float) -> bytes:
     """Return the whole body of a request.
 
     Raises:
-        BodyTimeoutError: it was not all there in this time.
+        BodyTimeoutError: it was not all there before the deadline.
         BodyTooLargeError: it has more bytes than the limit.
         ClientLeftError: the client left before it had sent all.
     """
+    seconds = deadline - time.monotonic()
     try:
         async with asyncio.timeout(seconds):
             return await _read_parts(receive, limit)
     except TimeoutError as error:
-        raise BodyTimeoutError(f"the body was not all there after {seconds:g} s; send it faster") from error
+        raise BodyTimeoutError(f"the body was not all there after {seconds:.3g} s; send it faster") from error
 
 
 async def _read_parts(receive: Receive, limit: int) -> bytes:

@@ -1,13 +1,28 @@
 import json
-from collections.abc import Iterator
-from contextlib import redirect_stderr
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+import httpx
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from app import logs
-from tests.conftest import SECONDS
+from app.batcher import Batcher, Row
+from app.engine import Engine, load_engine
+from app.main import create_app
+from app.settings import Settings
+from bundle.store import Store
+from tests.conftest import SECONDS, serve_app
 
 
 class Log:
@@ -31,6 +46,83 @@ class Log:
             line: dict[str, Any] = json.loads(text)
             if fields.items() <= line.items():
                 return line
+
+
+class BlockedEngine:
+    """Answers 1 for every row once it is let through."""
+
+    def __init__(self) -> None:
+        self.started: SimpleQueue[int] = SimpleQueue()  # rows of each batch
+        self.let_through = threading.Event()
+
+    def run(self, rows: Sequence[Row]) -> NDArray[np.float32]:
+        self.started.put(len(rows))
+        assert self.let_through.wait(SECONDS)
+        return np.ones((len(rows), 1), np.float32)
+
+
+@dataclass
+class Blocked:
+    """A service whose engine is blocked, and where four texts may wait."""
+
+    client: httpx.Client
+    engine: BlockedEngine
+    batcher: Batcher
+
+    def ask(self, texts: int = 1, **options: Any) -> httpx.Response:
+        return self.client.post("/sentiment/batch", json={"texts": ["good"] * texts}, **options)
+
+    @contextmanager
+    def full(self, refused: int = 0) -> Iterator[None]:
+        """Fill the queue of the default model while the block runs; what was in it is answered afterwards.
+
+        So many requests that have no place are sent and refused before.
+        """
+        with ThreadPoolExecutor() as threads:
+            running = threads.submit(self.ask)
+            self.engine.started.get(timeout=SECONDS)
+            waiting = threads.submit(self.ask, 4)
+            self.wait_for_queue(4)
+            assert [self.ask().status_code for _ in range(refused)] == [503] * refused
+            yield
+            self.engine.let_through.set()
+            assert [answered.result().status_code for answered in (running, waiting)] == [200, 200]
+
+    def wait_for_queue(self, texts: int) -> None:
+        """Wait until so many texts are in the queue."""
+        end = time.monotonic() + SECONDS
+        while len(self.batcher._queue) != texts:
+            assert time.monotonic() < end
+
+
+@pytest.fixture
+def models() -> list[str]:
+    return ["sentiment"]
+
+
+@pytest.fixture(scope="session")
+def load(small_store: Store) -> Callable[[str], Engine]:
+    """A function that compiles a model of the small store once for all services with blocked engines."""
+    return cache(lambda name: load_engine(small_store.open(name)))
+
+
+@pytest.fixture
+def blocked(
+    small_store: Store,
+    tmp_path: Path,
+    models: list[str],
+    load: Callable[[str], Engine],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Blocked]:
+    monkeypatch.setattr("app.engine.load_engine", lambda bundle, _: load(bundle.manifest.name))
+    for name in models:
+        shutil.copytree(small_store.root / name, tmp_path / name)
+    app = create_app(Settings(models=tmp_path, max_batch=4, max_queue=4, engine_workers=1))
+    with serve_app(app) as client:
+        blocked = Blocked(client, BlockedEngine(), app.state.repository.sentiment(None).batcher)
+        blocked.batcher._run = blocked.engine.run
+        yield blocked
+        blocked.engine.let_through.set()
 
 
 @pytest.fixture

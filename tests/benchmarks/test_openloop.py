@@ -18,6 +18,7 @@ ANSWERS = {
     b"2": b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
     b"3": b"",
 }
+BODIES = "\n".join(json.dumps(number) for number in range(4))
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -52,7 +53,7 @@ def port() -> Iterator[int]:
 
 def test_every_request_is_counted_by_what_came_of_it(port: int, tmp_path: Path) -> None:
     bodies = tmp_path / "bodies"
-    bodies.write_text("\n".join(json.dumps(number) for number in range(4)))
+    bodies.write_text(BODIES)
     order = Order(port, "/", str(bodies), rate=200, seconds=2, warm_up=0, connections=2)
     load = openloop.run(order)
     assert (load.requests, load.accepted, load.lost, load.bare, load.unsent) == (400, 100, 100, 100, 0)
@@ -61,3 +62,14 @@ def test_every_request_is_counted_by_what_came_of_it(port: int, tmp_path: Path) 
     assert load.p50 is not None and load.p99 is not None and load.p99_from_sending is not None
     assert 0 < load.p50 <= load.p99
     assert 0 < load.p99_from_sending <= load.p99
+
+
+def test_what_waits_for_a_connection_past_its_deadline_is_given_up(port: int, tmp_path: Path) -> None:
+    bodies = tmp_path / "bodies"
+    bodies.write_text(BODIES.splitlines()[0])
+    # One connection can have no request that is planned within the time of another.
+    order = Order(port, "/", str(bodies), 20_000, seconds=0.5, warm_up=0, deadline=0, connections=1, limit=1)
+    load = openloop.run(order)
+    assert (load.requests, load.connections, load.lost) == (10_000, 1, 0)
+    assert load.held == load.unsent > 0
+    assert load.accepted == load.requests - load.unsent > 0

@@ -1,106 +1,19 @@
 """Deadlines, a full queue and clients that leave, asked of a real service whose engine waits for a signal."""
 
 import asyncio
-import shutil
 import socket
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
 from itertools import islice
-from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from app.batcher import Batcher, Row
-from app.engine import Engine, load_engine
-from app.main import create_app
 from app.routes.prediction import DEADLINE_HEADER, DRAINED_LIMITS, _unless_client_leaves
 from app.settings import Settings
-from bundle.store import Store
-from tests.app.conftest import Log
-from tests.conftest import SECONDS, serve_app
-
-
-class BlockedEngine:
-    """Answers 1 for every row once it is let through."""
-
-    def __init__(self) -> None:
-        self.started: SimpleQueue[int] = SimpleQueue()  # rows of each batch
-        self.let_through = threading.Event()
-
-    def run(self, rows: Sequence[Row]) -> NDArray[np.float32]:
-        self.started.put(len(rows))
-        assert self.let_through.wait(SECONDS)
-        return np.ones((len(rows), 1), np.float32)
-
-
-@dataclass
-class Blocked:
-    """A service whose engine is blocked, and where four texts may wait."""
-
-    client: httpx.Client
-    engine: BlockedEngine
-    batcher: Batcher
-
-    def ask(self, texts: int = 1, **options: Any) -> httpx.Response:
-        return self.client.post("/sentiment/batch", json={"texts": ["good"] * texts}, **options)
-
-    @contextmanager
-    def full(self) -> Iterator[None]:
-        """Fill the queue of the default model while the block runs; what was in it is answered afterwards."""
-        with ThreadPoolExecutor() as threads:
-            running = threads.submit(self.ask)
-            self.engine.started.get(timeout=SECONDS)
-            waiting = threads.submit(self.ask, 4)
-            self.wait_for_queue(4)
-            yield
-            self.engine.let_through.set()
-            assert [answered.result().status_code for answered in (running, waiting)] == [200, 200]
-
-    def wait_for_queue(self, texts: int) -> None:
-        """Wait until so many texts are in the queue."""
-        end = time.monotonic() + SECONDS
-        while len(self.batcher._queue) != texts:
-            assert time.monotonic() < end
-
-
-@pytest.fixture
-def models() -> list[str]:
-    return ["sentiment"]
-
-
-@pytest.fixture(scope="module")
-def load(small_store: Store) -> Callable[[str], Engine]:
-    """A function that compiles a model of the small store once for all services of this module."""
-    return cache(lambda name: load_engine(small_store.open(name)))
-
-
-@pytest.fixture
-def blocked(
-    small_store: Store,
-    tmp_path: Path,
-    models: list[str],
-    load: Callable[[str], Engine],
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Blocked]:
-    monkeypatch.setattr("app.engine.load_engine", lambda bundle, _: load(bundle.manifest.name))
-    for name in models:
-        shutil.copytree(small_store.root / name, tmp_path / name)
-    app = create_app(Settings(models=tmp_path, max_batch=4, max_queue=4, engine_workers=1))
-    with serve_app(app) as client:
-        blocked = Blocked(client, BlockedEngine(), app.state.repository.sentiment(None).batcher)
-        blocked.batcher._run = blocked.engine.run
-        yield blocked
-        blocked.engine.let_through.set()
+from tests.app.conftest import Blocked, Log
+from tests.conftest import SECONDS
 
 
 def test_a_full_queue_is_told_with_when_to_come_again(blocked: Blocked) -> None:
@@ -126,6 +39,7 @@ def test_of_more_than_can_wait_each_is_answered_once(blocked: Blocked) -> None:
 
 
 @pytest.mark.parametrize("models", [["sentiment", "imdb-500"]])
+@pytest.mark.parametrize("refused", [0, 1])  # requests before: from the first on the gate is shut
 @pytest.mark.parametrize(
     "content",
     [
@@ -137,24 +51,27 @@ def test_of_more_than_can_wait_each_is_answered_once(blocked: Blocked) -> None:
         '{"text": "good", "model": "imdb-500"}'.encode("utf-16"),
     ],
 )
-def test_a_full_queue_of_one_model_is_none_of_another(blocked: Blocked, content: bytes) -> None:
+def test_a_full_queue_of_one_model_is_none_of_another(blocked: Blocked, refused: int, content: bytes) -> None:
     headers = {"content-type": "application/json"}
     with ThreadPoolExecutor() as threads:
-        with blocked.full():
+        with blocked.full(refused):
             other = threads.submit(blocked.client.post, "/sentiment", content=content, headers=headers)
             with pytest.raises(TimeoutError):  # it waits for the one thread that runs engines
                 other.result(0.2)
         assert other.result().json()["model"] == "imdb-500"
 
 
+@pytest.mark.parametrize("refused", [0, 1])
 @pytest.mark.parametrize(
     "content", ["what?", '"model": null', '{"model" :\n"sentiment"', '"model": "imdb-500", "model": "", ?']
 )
-def test_a_full_queue_is_told_before_a_body_is_understood(blocked: Blocked, log: Log, content: str) -> None:
+def test_a_full_queue_is_told_before_a_body_is_understood(
+    blocked: Blocked, log: Log, refused: int, content: str
+) -> None:
     assert blocked.client.post("/sentiment", content=content).status_code == 415
-    with blocked.full():
+    with blocked.full(refused):
         assert blocked.client.post("/sentiment", content=content).status_code == 503
-        assert log.wait_for(message="answered", status=503)["model"] == "sentiment"
+        assert log.wait_for(path="/sentiment", status=503)["model"] == "sentiment"
 
 
 def test_a_deadline_that_passes_is_told(blocked: Blocked) -> None:

@@ -1,0 +1,116 @@
+"""What is refused in a flood before it is begun, asked of a real service whose engine waits for a signal."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from app.routes import prediction
+from app.routes.prediction import DEADLINE_HEADER
+from tests.app.conftest import Blocked, Log
+from tests.conftest import SECONDS
+
+PATH = "/sentiment"
+BODY = b'{"text": "good"}'
+
+
+@contextmanager
+def begin_nothing() -> Iterator[None]:
+    """Let the service fail on every prediction that is begun while the block runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prediction, "_read_body", None)
+        yield
+
+
+def _make_request(body: bytes = BODY, version: str = "1.1", *headers: str) -> bytes:
+    lines = [f"POST {PATH} HTTP/{version}", "host: x", "content-type: application/json", f"content-length: {len(body)}"]
+    return "\r\n".join([*lines, *headers, "", ""]).encode() + body
+
+
+def _connect(client: httpx.Client) -> socket.socket:
+    port = client.base_url.port
+    assert port is not None
+    return socket.create_connection((client.base_url.host, port), timeout=SECONDS)
+
+
+def _read_all(connection: socket.socket) -> bytes:
+    return b"".join(iter(lambda: connection.recv(10_000), b""))
+
+
+def _without_what_is_its_own(response: httpx.Response) -> tuple[int, dict[str, str], Any]:
+    own = {"date", "x-request-id"}
+    return (
+        response.status_code,
+        {name: value for name, value in response.headers.items() if name not in own},
+        response.json(),
+    )
+
+
+def test_the_gate_refuses_as_the_route_does(blocked: Blocked, log: Log) -> None:
+    with blocked.full():
+        by_route = blocked.client.post(PATH, content=BODY)
+        line_of_route = log.wait_for(path=PATH)
+        with begin_nothing():
+            by_gate = blocked.client.post(PATH, content=BODY)
+        line_of_gate = log.wait_for(path=PATH)
+    assert by_route.status_code == 503
+    assert _without_what_is_its_own(by_gate) == _without_what_is_its_own(by_route)
+    assert by_gate.headers["x-request-id"] == line_of_gate["request_id"] != line_of_route["request_id"]
+    for line in (line_of_route, line_of_gate):
+        for own in ("time", "request_id", "milliseconds"):
+            del line[own]
+    assert line_of_gate == line_of_route
+
+
+def test_the_gate_opens_once_there_is_a_place(blocked: Blocked) -> None:
+    with blocked.full(refused=2):
+        pass
+    for _ in range(2):
+        assert blocked.client.post(PATH, json={"text": "good"}).status_code == 200
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_a_connection_that_is_not_to_be_kept_is_closed(blocked: Blocked, version: str) -> None:
+    further = ["connection: close"] if version == "1.1" else []
+    with blocked.full(refused=1), begin_nothing(), _connect(blocked.client) as connection:
+        connection.sendall(_make_request(BODY, version, *further))
+        answer = _read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nconnection: close\r\n" in answer
+
+
+def test_requests_that_come_together_are_answered_in_their_order(blocked: Blocked) -> None:
+    wrong = _make_request(b"{}", "1.1", f"{DEADLINE_HEADER}: soon")
+    with blocked.full(refused=1), _connect(blocked.client) as connection:
+        connection.sendall(_make_request() + wrong + _make_request(BODY, "1.1", "connection: close"))
+        answers = _read_all(connection).split(b"HTTP/1.1 ")[1:]
+    # The error of the second closes the connection.
+    assert [answer[:3] for answer in answers] == [b"503", b"422"]
+
+
+def test_a_request_that_comes_in_parts_is_refused_once_it_is_whole(blocked: Blocked) -> None:
+    head, body = _make_request(BODY, "1.1", "connection: close").split(b"\r\n\r\n")
+    with blocked.full(refused=1), _connect(blocked.client) as connection:
+        connection.sendall(head + b"\r\n\r\n" + body[:4])
+        connection.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+        connection.settimeout(SECONDS)
+        connection.sendall(body[4:])
+        assert _read_all(connection).startswith(b"HTTP/1.1 503 ")
+
+
+def test_what_else_is_asked_is_answered_as_always(blocked: Blocked) -> None:
+    ask = blocked.client.post
+    with blocked.full(refused=1):
+        assert blocked.client.get("/livez").status_code == 200
+        assert blocked.client.get(PATH).status_code == 405
+        assert ask("/nowhere", content=BODY).status_code == 404
+        assert ask(PATH, content=BODY, headers={DEADLINE_HEADER: "soon"}).status_code == 422
+        assert ask(PATH, json={"text": "good", "model": "nobody"}).status_code == 404
+        with _connect(blocked.client) as connection:
+            connection.sendall(_make_request(BODY, "1.1", "expect: 100-continue", "connection: close"))
+            assert _read_all(connection).startswith(b"HTTP/1.1 100 Continue")
