@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from app.errors import TOO_LATE, DeadlineError, OverloadedError
 from app.grouping import Grouping
+from app.pace import LoopTime, Pace
 
 Row = NDArray[np.generic]
 Output = NDArray[np.float32]
@@ -46,17 +47,11 @@ QUIET_PASSES = 2
 # So many passes are waited for at most, and if they take long, this time.
 MOST_PASSES = 64
 MOST_PASSES_SECONDS = 0.1
-# Batches are run in the event loop's thread if they take no longer than this: nothing else is answered meanwhile, but a
-# thread of their own, which has to wait for Python and a core and be waited for, takes longer.
-INLINE_SECONDS = 0.001
-# The same where there is a process for every core: the others answer meanwhile, and each keeps to its own core.
-INLINE_SECONDS_OF_A_CORE = 0.025
-# In a flood a pass of the event loop takes longer than either. Then batches are run as long as it took, but no longer.
+# In a flood a pass of the event loop takes longer than batches may take of its thread. Then batches are run as long as
+# it took, but no longer than this.
 MOST_INLINE_SECONDS = 0.2
 # uvloop rounds to milliseconds, so that a timer may come early and is set once more.
 MIN_TIMER_SECONDS = 0.001
-# Weight of the newest batch in what is measured.
-NEWEST_WEIGHT = 0.05
 
 
 @dataclass(eq=False, slots=True)
@@ -80,47 +75,8 @@ class _Entry:
     request: _Request
 
 
-class _Pace:
-    """What batches took of late."""
-
-    def __init__(self) -> None:
-        self.cost_seconds = 0.0  # what the engine takes for a cost of 1
-        self._batch_seconds = 0.0  # what a batch takes, with all that is done besides while rows wait
-        self._batch_rows = 0.0
-        self._since: float | None = None  # when the newest batch ended, if rows have waited from then on
-
-    def note(self, rows: int, cost: float, seconds: float, rows_wait: bool) -> None:
-        """Learn from a batch that has ended, and that took the engine so long."""
-        now = time.monotonic()
-        all_seconds = seconds if self._since is None else now - self._since
-        self._since = now if rows_wait else None
-        self.cost_seconds = _average(self.cost_seconds, seconds / cost)
-        self._batch_seconds = _average(self._batch_seconds, all_seconds)
-        self._batch_rows = _average(self._batch_rows, rows)
-
-    @property
-    def row_seconds(self) -> float:
-        """What a row takes, with all that is done besides."""
-        return self._batch_seconds / self._batch_rows if self._batch_rows else 0.0
-
-    def pause(self) -> None:
-        """Learn that the time from here on is not that of a row."""
-        self._since = None
-
-
 _urgency = attrgetter("urgency")
 _NO_OUTPUT: Output = np.empty(0, np.float32)
-
-
-@dataclass
-class LoopTime:
-    """What batches may take of the event loop's thread, shared by the batchers of one process.
-
-    `most` are the seconds that a batch may take to be run there, `spent` those that batches have taken so far.
-    """
-
-    most: float
-    spent: float = 0.0
 
 
 class Batcher:
@@ -162,7 +118,7 @@ class Batcher:
         self._arrivals = 0  # of requests and of their rows
         self.is_refusing = False  # whether the newest request was refused
         self._reserved = 0  # places in the queue for rows that are still being prepared
-        self._pace = _Pace()
+        self._pace = Pace()
         self._newest_rows = 0  # of the newest batch
         self._open: set[_Request] = set()  # all that are not answered
         self._timer: asyncio.Handle | None = None  # until the first of their deadlines
@@ -411,8 +367,3 @@ class Batcher:
         if not batch:
             self._pace.pause()
         return batch
-
-
-def _average(known: float, newest: float) -> float:
-    """Return the average over the values of late, where there are any."""
-    return known + NEWEST_WEIGHT * (newest - known) if known else newest

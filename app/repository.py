@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from app.batcher import INLINE_SECONDS, INLINE_SECONDS_OF_A_CORE, Batcher, LoopTime, Row
+from app.batcher import Batcher, Row
 from app.errors import ModelNotFoundError, ModelRefusedError, NotReadyError
 from app.logs import annotate_request
+from app.pace import INLINE_SECONDS, INLINE_SECONDS_OF_A_CORE, LoopTime
 from app.predictors import NextLetterPredictor, Predictor, SentimentPredictor
 from app.schemas import ModelSummary
 from app.settings import Settings

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.batcher import INLINE_SECONDS_OF_A_CORE, Batcher, LoopTime, Row
+from app.batcher import Batcher, Row
+from app.pace import INLINE_SECONDS_OF_A_CORE, LoopTime
 from benchmarks import results
 from bundle.reviews import ReviewCodec
 

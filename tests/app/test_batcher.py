@@ -17,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from app.batcher import CANDIDATES, MOST_PASSES, NEWEST_WEIGHT, Batcher, LoopTime, Row
+from app.batcher import CANDIDATES, MOST_PASSES, Batcher, Row
 from app.errors import DeadlineError, OverloadedError
 from app.grouping import FIXED_STEPS, PADDING_SHARE
+from app.pace import NEWEST_WEIGHT, LoopTime
 from tests.conftest import SECONDS
 
 SIZES = (1, 4, 16)
