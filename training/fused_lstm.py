@@ -1,17 +1,22 @@
 """An LSTM layer that on PyTorch reads all steps in one call, where Keras makes a call of each: ten times as fast.
 
 PyTorch's own LSTM knows no mask. A row has its padding on one side only, so it is moved until its padding is behind it,
-where no state comes from. While a network is trained, products are of bfloat16 where the processor has units for them
-(AMX), which is about three times as fast again; the weights that are trained are float32. Other backends run the layer
-of Keras.
+where no state comes from. Within `narrow_products`, in which networks are trained, products are of bfloat16 where the
+processor has units for them (AMX), which is about three times as fast again; weights stay float32. Other backends run
+the layer of Keras.
 """
 
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
 import keras
 from keras import layers, ops
+
+_is_narrow_wanted = ContextVar("is_narrow_wanted", default=False)
 
 
 @keras.saving.register_keras_serializable("training")  # as `Bidirectional` makes copies
@@ -44,8 +49,18 @@ class FusedLSTM(layers.LSTM):  # type: ignore[misc]  # Keras has no types
         )
 
 
+@contextmanager
+def narrow_products() -> Iterator[None]:
+    """Let products be of bfloat16 while the block runs, where that is faster."""
+    before = _is_narrow_wanted.set(True)
+    try:
+        yield
+    finally:
+        _is_narrow_wanted.reset(before)
+
+
 def multiply(left: keras.KerasTensor, right: keras.KerasTensor) -> keras.KerasTensor:
-    """Return the product of two matrices, in training as fast as it can be had."""
+    """Return the product of two matrices."""
     if not _is_narrow():
         return ops.matmul(left, right)
     return ops.cast(ops.matmul(ops.cast(left, "bfloat16"), ops.cast(right, "bfloat16")), left.dtype)
@@ -72,8 +87,8 @@ def _run(rows: Any, initial_state: Any, cell: Any) -> tuple[Any, Any, Any]:
 
 
 def _is_narrow() -> bool:
-    """Return whether products are of bfloat16: in training, on processors that are made for it."""
-    return keras.backend.backend() == "torch" and _has_units() and importlib.import_module("torch").is_grad_enabled()
+    """Return whether products are of bfloat16."""
+    return _is_narrow_wanted.get() and keras.backend.backend() == "torch" and _has_units()
 
 
 @cache

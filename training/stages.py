@@ -26,6 +26,7 @@ from training.calibration import divide_logits, find_temperature, to_logits
 from training.corpus import Corpus, Reviews
 from training.errors import DataError, RecipeError
 from training.fit import COMPILES, History
+from training.fused_lstm import narrow_products
 from training.language_model import LanguageBatches, LanguageModel, count_steps, reduce_vectors
 from training.resumable import fit_resumably, read_history
 from training.settings import LanguageSettings, StagedSettings, TuningSettings
@@ -234,7 +235,8 @@ were rounded to 8 and 16 bits, the stages gave:
             model.embedding.trainable = False
         rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, batches.epochs * len(batches))
         model.compile(keras.optimizers.Adam(rate, global_clipnorm=settings.clip_norm), jit_compile=COMPILES)
-        history = fit_resumably(model, batches, batches.epochs, folder / _CHECKPOINT, self._console)
+        with narrow_products():
+            history = fit_resumably(model, batches, batches.epochs, folder / _CHECKPOINT, self._console)
         weights: dict[str, Any] = dict(model.get_reading_weights())
         np.savez(folder / _WEIGHTS, **weights)
         return _summarise(history)

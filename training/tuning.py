@@ -15,6 +15,7 @@ from rich.console import Console
 from training.adversarial import AdversarialNetwork
 from training.corpus import UNLABELLED, Reviews
 from training.fit import COMPILES, History
+from training.fused_lstm import narrow_products
 from training.language_model import DIRECTIONS
 from training.resumable import AveragingAdam, fit_resumably
 from training.review_batches import ReviewBatches, predict
@@ -92,9 +93,10 @@ def tune(
         return {"val_accuracy": found["held_out_accuracy"], "val_loss": found["held_out_loss"]}
 
     epochs = settings.epochs * batches.epochs_per_pass
-    history = fit_resumably(model, batches, epochs, checkpoint, console, measure)
-    optimiser.give_average(model.trainable_variables)
-    return history, answer(np.concatenate([reviews.held_out, reviews.unlabelled]))
+    with narrow_products():
+        history = fit_resumably(model, batches, epochs, checkpoint, console, measure)
+        optimiser.give_average(model.trainable_variables)
+        return history, answer(np.concatenate([reviews.held_out, reviews.unlabelled]))
 
 
 def _make_optimiser(settings: TuningSettings, model: AdversarialNetwork, steps: int) -> AveragingAdam:
