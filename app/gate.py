@@ -49,5 +49,5 @@ class Gate:
             answer.headers.append(request.header)
             return answer
         except RequestError:
-            return None  # which it is told once it is begun
+            pass  # which it is told once it is begun
         return None

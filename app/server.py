@@ -21,8 +21,8 @@ class Protocol(HttpToolsProtocol):
     """Uvicorn's protocol, but the head and the body of an answer are sent together, and connections taken together.
 
     One on which no whole head comes is closed. Uvicorn writes head and body one after the other, and each write costs a
-    packet, here and at the client. A request that comes while a `Gate` is shut, which the app's state has under "gate",
-    is begun once the gate has seen it whole, and may be answered by it.
+    packet, here and at the client. A request that comes whole while a `Gate` is shut, which the app's state has under
+    "gate", is shown to it first, and may be answered by it.
     """
 
     _content: bytes | None = None  # of a request that is not begun, as far as it has come

@@ -56,7 +56,6 @@ class Load:
     sent after their time, and `core` the share of one processor core that this load took.
     """
 
-    offered: float
     sent: float
     goodput: float
     requests: int
@@ -119,7 +118,6 @@ def _summarise(order: Order, sender: Sender, core: float) -> Load:
     was_held = np.isin(np.arange(len(times)), list(sender.held))
     lateness = 1000 * (sent - times)[counted & was_sent & ~was_held]
     return Load(
-        offered=order.rate,
         sent=round(float(in_time.sum() / seconds), 2),
         goodput=round(float((is_good & (done >= order.warm_up) & (done < order.seconds)).sum() / seconds), 2),
         requests=int(counted.sum()),

@@ -1,5 +1,6 @@
 import json
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -46,6 +47,13 @@ class Log:
             line: dict[str, Any] = json.loads(text)
             if fields.items() <= line.items():
                 return line
+
+
+def connect(client: httpx.Client) -> socket.socket:
+    """Return a new connection to the server of a client."""
+    port = client.base_url.port
+    assert port is not None
+    return socket.create_connection((client.base_url.host, port), timeout=SECONDS)
 
 
 class BlockedEngine:

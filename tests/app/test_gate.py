@@ -9,7 +9,7 @@ import pytest
 
 from app.routes import prediction
 from app.routes.prediction import DEADLINE_HEADER
-from tests.app.conftest import Blocked, Log
+from tests.app.conftest import Blocked, Log, connect
 from tests.conftest import SECONDS
 
 PATH = "/sentiment"
@@ -29,19 +29,13 @@ def _make_request(body: bytes = BODY, version: str = "1.1", *headers: str) -> by
     return "\r\n".join([*lines, *headers, "", ""]).encode() + body
 
 
-def _connect(client: httpx.Client) -> socket.socket:
-    port = client.base_url.port
-    assert port is not None
-    return socket.create_connection((client.base_url.host, port), timeout=SECONDS)
-
-
 def _read_all(connection: socket.socket) -> bytes:
     return b"".join(iter(lambda: connection.recv(10_000), b""))
 
 
 def _ask(client: httpx.Client) -> dict[bytes, bytes]:
     """Return the lines of an answer by what is before their colons; head and body are sent together."""
-    with _connect(client) as connection:
+    with connect(client) as connection:
         connection.sendall(_make_request(BODY, "1.1", "connection: close"))
         return {line.partition(b":")[0]: line for line in _read_all(connection).split(b"\r\n")}
 
@@ -74,7 +68,7 @@ def test_the_gate_opens_once_there_is_a_place(blocked: Blocked) -> None:
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 def test_a_connection_that_is_not_to_be_kept_is_closed(blocked: Blocked, version: str) -> None:
     further = ["connection: close"] if version == "1.1" else []
-    with blocked.full(refused=1), begin_nothing(), _connect(blocked.client) as connection:
+    with blocked.full(refused=1), begin_nothing(), connect(blocked.client) as connection:
         connection.sendall(_make_request(BODY, version, *further))
         answer = _read_all(connection)
     assert answer.startswith(b"HTTP/1.1 503 ")
@@ -83,7 +77,7 @@ def test_a_connection_that_is_not_to_be_kept_is_closed(blocked: Blocked, version
 
 def test_requests_that_come_together_are_answered_in_their_order(blocked: Blocked) -> None:
     wrong = _make_request(b"{}", "1.1", f"{DEADLINE_HEADER}: soon")
-    with blocked.full(refused=1), _connect(blocked.client) as connection:
+    with blocked.full(refused=1), connect(blocked.client) as connection:
         connection.sendall(_make_request() + wrong + _make_request(BODY, "1.1", "connection: close"))
         answers = _read_all(connection).split(b"HTTP/1.1 ")[1:]
     # The error of the second closes the connection.
@@ -92,7 +86,7 @@ def test_requests_that_come_together_are_answered_in_their_order(blocked: Blocke
 
 def test_a_request_that_comes_in_parts_is_refused_once_it_is_whole(blocked: Blocked) -> None:
     head, body = _make_request(BODY, "1.1", "connection: close").split(b"\r\n\r\n")
-    with blocked.full(refused=1), _connect(blocked.client) as connection:
+    with blocked.full(refused=1), connect(blocked.client) as connection:
         connection.sendall(head + b"\r\n\r\n" + body[:4])
         connection.settimeout(0.2)
         with pytest.raises(TimeoutError):
@@ -110,6 +104,6 @@ def test_what_else_is_asked_is_answered_as_always(blocked: Blocked) -> None:
         assert ask("/nowhere", content=BODY).status_code == 404
         assert ask(PATH, content=BODY, headers={DEADLINE_HEADER: "soon"}).status_code == 422
         assert ask(PATH, json={"text": "good", "model": "nobody"}).status_code == 404
-        with _connect(blocked.client) as connection:
+        with connect(blocked.client) as connection:
             connection.sendall(_make_request(BODY, "1.1", "expect: 100-continue", "connection: close"))
             assert _read_all(connection).startswith(b"HTTP/1.1 100 Continue")

@@ -14,6 +14,7 @@ from uvicorn.server import ServerState
 
 from app.errors import SettingsError
 from app.server import MOST_ACCEPTED, JoiningTransport, OwnSocket, Protocol, bind
+from tests.app.conftest import connect
 from tests.conftest import SECONDS
 
 
@@ -89,9 +90,7 @@ def test_a_client_that_asks_whether_to_send_its_body_is_told(client: httpx.Clien
         b"POST /sentiment HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nexpect: 100-continue\r\n"
         b"content-length: %d\r\nconnection: close\r\n\r\n"
     )
-    port = client.base_url.port
-    assert port is not None
-    with socket.create_connection((client.base_url.host, port), timeout=SECONDS) as connection:
+    with connect(client) as connection:
         connection.sendall(head % len(body))
         assert connection.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(body)
