@@ -44,7 +44,7 @@ format: .venv/test
 	    "3.13, this is " + sys.version + "; call make with PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv .venv
 
-COMPILE := pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+COMPILE := pyproject.toml --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --no-annotate
 
 lock:
 	$(PYTHON) -m venv .venv-lock
