@@ -86,7 +86,7 @@ SMALL_RECIPES = {
         "vocabulary_size=40",
         "endings=8",
         "length=40",
-        "large=null",
+        "folds=2",
         *SMALL_LANGUAGE,
         *(f"{network}.{setting}" for network in ("teacher", "student") for setting in SMALL_TUNING),
     ],

@@ -193,8 +193,6 @@ def _read_stages(recipe: recipes.Recipe, text: str) -> list[str]:
         raise RecipeError(f"{recipe.name} is trained in one go; leave --stages out")
     if unknown := [name for name in names if name not in STAGES]:
         raise RecipeError(f"{', '.join(unknown)} is no stage; there are: {', '.join(STAGES)}")
-    if "large" in names and recipe.settings.large is None:
-        raise RecipeError(f"{recipe.name} has no large student beside the one it publishes; leave the stage large out")
     return names
 
 

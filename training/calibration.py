@@ -3,6 +3,8 @@
 Source: Guo et al. 2017, "On Calibration of Modern Neural Networks".
 """
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,13 @@ def to_logits(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
     clipped = np.clip(probabilities.astype(np.float64), _LEAST, 1 - _LEAST)
     logits: NDArray[np.float64] = np.log(clipped / (1 - clipped))
     return logits
+
+
+def average_answers(answers: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return the probability of the mean logit of several answers, float32 of one shape, of those that are no NaN."""
+    mean = np.nanmean([to_logits(each) for each in answers], axis=0)
+    averaged: NDArray[np.float32] = (1 / (1 + np.exp(-mean))).astype(np.float32)
+    return averaged
 
 
 def to_margins(probabilities: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float64]:

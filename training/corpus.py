@@ -84,15 +84,29 @@ class Reviews:
         """Numbers of the reviews without labels."""
         return np.arange(len(self.labels), len(self.corpus))
 
-    def label(self, answers: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        """Return the labels that are trained on, float32 [reviews], `UNLABELLED` where there is none.
+    def split(self, folds: int) -> list[NDArray[np.intp]]:
+        """Return the numbers of the labelled reviews that are trained on in so many parts, with as much of each label.
 
-        Unlabelled reviews have that of `answers`, probabilities of positive, float32 [reviews].
+        Reviews of one film, whose numbers follow one another, are in one part but for those at its ends.
         """
+        parts = [np.array_split(self.kept[self.labels[self.kept] == label], folds) for label in (0, 1)]
+        return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+    def label(self, left_out: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Return the given labels, float32 [reviews], `UNLABELLED` for reviews left out and for those without."""
         labels = np.full(len(self.corpus), UNLABELLED, np.float32)
         labels[self.kept] = self.labels[self.kept]
-        if answers is not None:
-            labels[self.unlabelled] = answers[self.unlabelled]
+        labels[left_out] = UNLABELLED
+        return labels
+
+    def mix_labels(self, answers: NDArray[np.float32], weight: float) -> NDArray[np.float32]:
+        """Return the labels of all reviews that are not held out, which are `UNLABELLED`, float32 [reviews].
+
+        They are `answers`, probabilities of positive, float32 [reviews]; a given label has this weight beside them.
+        """
+        labels = answers.copy()
+        labels[self.kept] += weight * (self.labels[self.kept] - labels[self.kept])
+        labels[self.held_out] = UNLABELLED
         return labels
 
     def take_not_held_out(self) -> Corpus:

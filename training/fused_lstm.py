@@ -1,9 +1,9 @@
 """An LSTM layer that on PyTorch reads all steps in one call, where Keras makes a call of each: ten times as fast.
 
 PyTorch's own LSTM knows no mask. A row has its padding on one side only, so it is moved until its padding is behind it,
-where no state comes from. Within `narrow_products`, in which networks are trained, products are of bfloat16 where the
-processor has units for them (AMX), which is about three times as fast again; weights stay float32. Other backends run
-the layer of Keras.
+where no state comes from. Within `narrow_products`, in which networks are trained, products are of bfloat16 where there
+are units for them (AMX, or a GPU's), which on AMX is about three times as fast again; weights stay float32. Other
+backends run the layer of Keras.
 """
 
 import importlib
@@ -94,4 +94,6 @@ def _is_narrow() -> bool:
 @cache
 def _has_units() -> bool:
     torch = importlib.import_module("torch")
-    return not torch.cuda.is_available() and bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu.get_capabilities().get("amx_bf16"))

@@ -42,6 +42,7 @@ class LanguageModel(keras.Model):  # type: ignore[misc]  # Keras has no types
         self.lstms = [FusedLSTM(units, return_sequences=True, return_state=True, name=name) for name in DIRECTIONS]
         self.projections = [layers.Dense(embedding, name=f"{name}_projection") for name in DIRECTIONS]
         self.dropout = layers.SpatialDropout1D(settings.dropout, seed=seed)
+        self.output_dropout = layers.SpatialDropout1D(settings.output_dropout, seed=seed)
         # Not by `stateful`, which on PyTorch overwrites what the gradient needs.
         self._states = self.add_weight(
             shape=(len(DIRECTIONS), 2, settings.batch_size, units), initializer="zeros", trainable=False, name="states"
@@ -57,7 +58,7 @@ class LanguageModel(keras.Model):  # type: ignore[misc]  # Keras has no types
         for direction, (lstm, project) in enumerate(zip(self.lstms, self.projections, strict=True)):
             steps = self.dropout(self.embedding(words[direction, :, :-1]), training=training)
             states, *last = lstm(steps, initial_state=[begun[direction, 0], begun[direction, 1]])
-            read.append(project(states))
+            read.append(project(self.output_dropout(states, training=training)))
             ended.append(ops.stack(last))
         self._states.assign(ops.stop_gradient(ops.stack(ended)))
         targets = ops.reshape(words[:, :, 1:], (-1,))

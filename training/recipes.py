@@ -145,14 +145,33 @@ _LESS_OVERFITTING: dict[str, JsonValue] = {
     "output_dropout": 0.3,
 }
 
-_LARGE_IN_STAGES = StagedSettings(
+# Of batches that a GPU reads as fast as smaller ones.
+_LANGUAGE = LanguageSettings(
+    units=1024,
+    embedding=256,
+    passes=10,
+    batch_size=512,
+    sample=2048,
+    learning_rate=2e-3,
+    dropout=0.25,
+    output_dropout=0.25,
+    checkpoint_steps=1084,  # two passes
+)
+_TEACHER = TuningSettings(
+    epochs=6, batch_size=128, embedding_dropout=0.4, adversarial="supervised", epsilon=4, checkpoint_steps=135
+)
+_IN_STAGES = StagedSettings(
     vocabulary_size=24_000,
     endings=512,
     length=600,
     validation_share=0.1,
-    language=LanguageSettings(units=512, embedding=256, passes=3, learning_rate=2e-3),
-    teacher=TuningSettings(epochs=4, embedding_dropout=0.4),
-    student=TuningSettings(epochs=3, embedding_dropout=0.4),
+    language=_LANGUAGE,
+    folds=4,
+    teacher=_TEACHER,
+    student_language=_LANGUAGE.model_copy(
+        update={"units": 96, "embedding": 128, "passes": 6, "learning_rate": 3e-3, "dropout": 0.1, "output_dropout": 0}
+    ),
+    student=TuningSettings(epochs=8, length=600, batch_size=256, learning_rate=2e-3, checkpoint_steps=283),
 )
 
 _RECIPES = (
@@ -300,23 +319,37 @@ _RECIPES = (
     ),
     Recipe(
         name="sentiment",
-        summary="600 words and marks, bidirectional LSTM, pooled; reads all reviews first, then learns from a teacher",
+        summary="600 words and marks, bidirectional LSTM, pooled; learns from teachers that read all reviews first",
         source="this project; see training/stages.py for those of its stages",
         published={},
-        settings=_LARGE_IN_STAGES.model_copy(
+        settings=_IN_STAGES,
+    ),
+    Recipe(
+        name="sentiment-large",
+        summary="the same with a student of 512 units",
+        source="this project; see training/stages.py for those of its stages",
+        published={},
+        settings=_IN_STAGES.model_copy(
             update={
-                "large": _LARGE_IN_STAGES.student,
-                "student_language": LanguageSettings(units=96, embedding=128, passes=1),
-                "student": TuningSettings(epochs=4, length=600),
+                "student_language": _LANGUAGE.model_copy(update={"units": 512, "passes": 8}),
+                "student": _TEACHER.model_copy(update={"epochs": 5, "batch_size": 256, "checkpoint_steps": 283}),
             }
         ),
     ),
     Recipe(
-        name="sentiment-large",
-        summary="the same with a student as large as its teacher",
+        name="sentiment-night",
+        summary="the same as sentiment, for a night on two processor cores",
         source="this project; see training/stages.py for those of its stages",
         published={},
-        settings=_LARGE_IN_STAGES,
+        settings=_IN_STAGES.model_copy(
+            update={
+                "language": LanguageSettings(units=512, embedding=256, passes=3, learning_rate=2e-3),
+                "folds": 3,
+                "teacher": TuningSettings(epochs=4, embedding_dropout=0.4),
+                "student_language": LanguageSettings(units=96, embedding=128, passes=1),
+                "student": TuningSettings(epochs=4, length=600),
+            }
+        ),
     ),
     Recipe(
         name="imdb-500",

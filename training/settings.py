@@ -277,6 +277,7 @@ class LanguageSettings(BaseModel):
     sample: int = Field(default=1024, ge=1, description="Words that the right one is told apart from.")
     learning_rate: float = Field(default=3e-3, gt=0, description="At the first step; it falls to zero as a cosine.")
     dropout: Share = Field(default=0.1, description="Share of the components of word vectors, the same at all steps.")
+    output_dropout: Share = Field(default=0, description="The same of the states that words are predicted from.")
     clip_norm: float = Field(default=1.0, gt=0, description="Gradients are scaled to at most this L2 norm.")
     checkpoint_steps: int = Field(default=100, ge=1, description="Steps between two checkpoints.")
 
@@ -320,7 +321,7 @@ class TuningSettings(BaseModel):
 
 
 RUNS = Path("runs")  # the folder of what stages leave
-STAGES = ("corpus", "language", "teacher", "large", "labels", "student")
+STAGES = ("corpus", "ngrams", "language", "teachers", "labels", "student")
 
 
 class StagedSettings(BaseModel):
@@ -336,14 +337,23 @@ class StagedSettings(BaseModel):
     validation_share: float = Field(
         gt=0, lt=1, description="Share of the labelled reviews held out, the last files of either label."
     )
-    language: LanguageSettings
-    teacher: TuningSettings
     ngrams: NgramSettings = NgramSettings()
-    large: TuningSettings | None = Field(
-        default=None, description="A student as large as the teacher that labels once more, together with it."
+    language: LanguageSettings = Field(description="The language model that teachers begin with.")
+    folds: int = Field(
+        ge=2,
+        le=20,
+        description="Teachers and n-gram models, each trained without a part of the labelled reviews, which it labels.",
+    )
+    teacher: TuningSettings
+    label_weight: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Weight of a review's own label beside that by teachers which have not seen it.",
     )
     student_language: LanguageSettings | None = Field(
-        default=None, description="A language model for a smaller student, over the main components of word vectors."
+        default=None,
+        description="A language model for a student smaller than the teachers, over main components of word vectors.",
     )
     student: TuningSettings
     seed: int = Field(default=7, ge=0, lt=2**32, description="Of the data's order, the first weights and the dropout.")
@@ -357,7 +367,7 @@ class StagedSettings(BaseModel):
     def _vectors_can_be_reduced(self) -> Self:
         if self.student_language and self.student_language.embedding > self.language.embedding:
             raise ValueError(
-                "the student's word vectors are made of the larger ones; "
+                "the student's word vectors are made of the teachers'; "
                 f"student_language.embedding={self.student_language.embedding} can be at most "
                 f"language.embedding={self.language.embedding}"
             )

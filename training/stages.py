@@ -1,9 +1,9 @@
 """A sentiment network in stages, each of which leaves its result in a folder and goes on where it was stopped.
 
-All reviews are coded; a large language model learns to read them, and with the labels becomes the teacher; teacher and
-an n-gram model together label the unlabelled reviews. A student as large as the teacher, where there is one, begins
-like it, learns from all labels, and labels once more with the others. The student that is published begins, where it is
-smaller, with a language model of its own, over the word vectors of the large one, and learns from all labels.
+All reviews are coded, and a large language model learns to read them. With the labels it becomes several teachers, each
+of which is trained without another part of the labelled reviews; so are as many n-gram models. Together they label all
+reviews, the labelled ones by those that have not seen their labels. The student that is published learns from these;
+smaller than its teachers, it begins with a language model of its own, over their word vectors.
 
 Sources: Howard and Ruder 2018, "Universal Language Model Fine-tuning for Text Classification"; Hinton, Vinyals and Dean
 2015, "Distilling the Knowledge in a Neural Network"; Xie et al. 2020, "Self-Training With Noisy Student Improves
@@ -16,13 +16,14 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from sklearn.linear_model import LogisticRegression
 
 from bundle.reviews import TokenTokeniser, WordTokeniser
 from bundle.store import read_vocabulary, write_vocabulary
 from training import coding, imdb, networks, ngrams
-from training.calibration import divide_logits, find_temperature, to_logits
+from training.calibration import average_answers, divide_logits, find_temperature, to_logits
 from training.corpus import Corpus, Reviews
 from training.errors import DataError, RecipeError
 from training.fit import COMPILES, History
@@ -34,7 +35,7 @@ from training.stage_folders import Depends, Figures, StageFolders, read_depends,
 from training.tuning import give_weights, tune
 
 # Another one where the same settings give something else.
-_FORMATS = {"corpus": 1, "language": 2, "tuned": 1, "labels": 1}
+_FORMATS = {"corpus": 1, "ngrams": 1, "language": 2, "tuned": 2, "labels": 2}
 _WHOLE = 10_000  # ids of a review that is cut nowhere
 
 _CHECKPOINT = "checkpoint.npz"
@@ -73,27 +74,47 @@ class Stages:
         data = {"dataset": self.data.sha256, "tokeniser": TokenTokeniser().model_dump()}
         return self._folders.run("corpus", own | data | {"format": _FORMATS["corpus"]}, self._code)
 
+    def ngrams(self) -> Path:
+        """Let n-gram models label the reviews."""
+        depends: Depends = {
+            "format": _FORMATS["ngrams"],
+            "corpus": read_depends(self.corpus()),
+            "ngrams": self._settings.ngrams.model_dump(),
+            "folds": self._settings.folds,
+            "seed": self._settings.seed,
+        }
+        return self._folders.run("ngrams", depends, self._count_ngrams)
+
     def language(self) -> Path:
-        """Train the language model that the teacher begins with."""
+        """Train the language model that the teachers begin with."""
         return self._language(self._settings.language)
 
-    def teacher(self) -> Path:
-        """Train the teacher on the labelled reviews."""
-        return self._tuned("teacher", self._settings.teacher, self.language(), labels=None)
-
-    def large(self) -> Path:
-        """Train the large student on all reviews."""
-        assert self._settings.large is not None
-        return self._tuned("student", self._settings.large, self.language(), self._first_labels())
+    def teachers(self) -> list[Path]:
+        """Train the teachers on the labelled reviews."""
+        return [self._teacher(fold) for fold in range(self._settings.folds)]
 
     def labels(self) -> Path:
-        """Label the unlabelled reviews, where there is a large student for the second time."""
-        return self._labels([self.teacher(), self.large()]) if self._settings.large else self._first_labels()
+        """Label all reviews by teachers and n-grams."""
+        teachers, counted = self.teachers(), self.ngrams()
+        depends: Depends = {
+            "format": _FORMATS["labels"],
+            "teachers": [read_depends(teacher) for teacher in teachers],
+            "ngrams": read_depends(counted),
+        }
+        return self._folders.run("labels", depends, lambda folder: self._label(folder, teachers, counted))
 
     def student(self) -> Path:
         """Train the student on all reviews."""
-        labels = self.labels()
-        return self._tuned("student", self._settings.student, self._student_language(), labels)
+        tuning, weight = self._settings.student, self._settings.label_weight
+        labels, language = self.labels(), self._student_language()
+        depends = self._depends(language, tuning) | {"labels": read_depends(labels), "label_weight": weight}
+
+        def work(folder: Path) -> Figures:
+            reviews = self.reviews()
+            mixed = reviews.mix_labels(np.load(labels / _ANSWERS), weight)
+            return self._tune(folder, tuning, language, mixed, reviews.held_out)
+
+        return self._folders.run("student", depends, work)
 
     def publish(self, any_length: bool = False) -> keras.Model:
         """Return the student as it is published: calibrated, with word vectors of 8 bits, and all else of 16."""
@@ -137,9 +158,8 @@ were rounded to 8 and 16 bits, the stages gave:
 
     def _figures(self) -> dict[str, Figures]:
         """Return what every stage gave, in the order in which they were run."""
-        folders = {"corpus": self.corpus(), "language": self.language(), "teacher": self.teacher()}
-        if self._settings.large:
-            folders |= {"first labels": self._first_labels(), "large": self.large()}
+        folders = {"corpus": self.corpus(), "ngrams": self.ngrams(), "language": self.language()}
+        folders |= {f"teacher {number}": folder for number, folder in enumerate(self.teachers(), 1)}
         folders |= {"labels": self.labels()}
         if self._settings.student_language:
             folders |= {"language of the student": self._student_language()}
@@ -171,32 +191,32 @@ were rounded to 8 and 16 bits, the stages gave:
         return self._folders.run("language", depends, lambda folder: self._learn_language(folder, settings, vectors))
 
     def _student_language(self) -> Path:
+        """Train the language model that the student begins with, if it has one of its own."""
         if self._settings.student_language is None:
             return self.language()
         return self._language(self._settings.student_language, vectors=self.language())
 
-    def _tuned(self, name: str, tuning: TuningSettings, language: Path, labels: Path | None) -> Path:
-        """Train a review network from its language model, on given labels or on those of an earlier stage too."""
-        depends: Depends = {
+    def _teacher(self, fold: int) -> Path:
+        """Train a teacher without a part of the labelled reviews, on the others."""
+        settings, language = self._settings, self.language()
+        depends = self._depends(language, settings.teacher) | {"fold": fold, "folds": settings.folds}
+
+        def work(folder: Path) -> Figures:
+            reviews = self.reviews()
+            unseen = reviews.split(settings.folds)[fold]
+            asked = np.concatenate([unseen, reviews.held_out, reviews.unlabelled])
+            return self._tune(folder, settings.teacher, language, reviews.label(unseen), asked)
+
+        return self._folders.run("teacher", depends, work)
+
+    def _depends(self, language: Path, tuning: TuningSettings) -> Depends:
+        """Return what every review network depends on that begins with a language model."""
+        return {
             "format": _FORMATS["tuned"],
             "language": read_depends(language),
-            "labels": read_depends(labels) if labels else None,
             "length": self._settings.length,
             "tuning": tuning.model_dump(),
         }
-        return self._folders.run(name, depends, lambda folder: self._tune(folder, tuning, language, labels))
-
-    def _first_labels(self) -> Path:
-        return self._labels([self.teacher()])
-
-    def _labels(self, teachers: list[Path]) -> Path:
-        """Label the unlabelled reviews by networks and n-grams."""
-        depends: Depends = {
-            "format": _FORMATS["labels"],
-            "teachers": [read_depends(teacher) for teacher in teachers],
-            "ngrams": self._settings.ngrams.model_dump(),
-        }
-        return self._folders.run("labels", depends, lambda folder: self._label(folder, teachers))
 
     def _code(self, folder: Path) -> Figures:
         settings, data = self._settings.published, self.data
@@ -241,7 +261,36 @@ were rounded to 8 and 16 bits, the stages gave:
         np.savez(folder / _WEIGHTS, **weights)
         return _summarise(history)
 
-    def _tune(self, folder: Path, tuning: TuningSettings, language: Path, labels: Path | None) -> Figures:
+    def _count_ngrams(self, folder: Path) -> Figures:
+        """Train n-gram models, each without a part of the labelled reviews, and average their answers."""
+        reviews = self.reviews()
+        texts = [*(review.text for review in self.data.train), *self.data.unlabelled]
+        answers = []
+        for unseen in reviews.split(self._settings.folds):
+            seen = np.setdiff1d(reviews.kept, unseen)
+            asked = np.concatenate([unseen, reviews.held_out, reviews.unlabelled])
+            answers.append(np.full(len(reviews.corpus), np.nan, np.float32))
+            with self._console.status(f"Counting n-grams for the part {len(answers)} of {self._settings.folds}"):
+                answers[-1][asked] = ngrams.soft_label(
+                    self._settings.ngrams,
+                    WordTokeniser().split,
+                    [texts[k] for k in seen],
+                    reviews.labels[seen],
+                    [texts[k] for k in asked],
+                    self._settings.seed,
+                )
+        averaged = average_answers(answers)
+        np.save(folder / _ANSWERS, averaged)
+        return reviews.measure(averaged)
+
+    def _tune(
+        self,
+        folder: Path,
+        tuning: TuningSettings,
+        language: Path,
+        labels: NDArray[np.float32],
+        asked: NDArray[np.intp],
+    ) -> Figures:
         """Train a review network from its language model: see `training.tuning`."""
         reviews, seed = self.reviews(), self._settings.seed
         reader = LanguageSettings.model_validate(read_depends(language)["language"])
@@ -251,39 +300,26 @@ were rounded to 8 and 16 bits, the stages gave:
         )
         with np.load(language / _WEIGHTS) as weights:
             give_weights(network, dict(weights), reviews.count_words())
-        known = reviews.label(np.load(labels / _ANSWERS) if labels else None)
-        history, answers = tune(network, tuning, reviews, known, seed, folder / _CHECKPOINT, self._console)
+        history, answers = tune(network, tuning, reviews, labels, asked, seed, folder / _CHECKPOINT, self._console)
         network.save_weights(folder / _NETWORK)
         np.save(folder / _ANSWERS, answers)
         return _summarise(history) | reviews.measure(answers)
 
-    def _label(self, folder: Path, teachers: list[Path]) -> Figures:
-        """Weigh the answers of networks and of an n-gram model by a regression on the held-out reviews."""
+    def _label(self, folder: Path, teachers: list[Path], counted: Path) -> Figures:
+        """Weigh the answers of networks and n-gram models by a regression on the held-out reviews."""
         reviews = self.reviews()
-        answers = [np.load(teacher / _ANSWERS) for teacher in teachers]
-        texts = [*(review.text for review in self.data.train), *self.data.unlabelled]
-        asked, held_out = np.concatenate([reviews.held_out, reviews.unlabelled]), reviews.held_out
-        counted = np.full(len(reviews.corpus), np.nan, np.float32)
-        with self._console.status("Labelling the unlabelled reviews"):
-            counted[asked] = ngrams.soft_label(
-                self._settings.ngrams,
-                WordTokeniser().split,
-                [texts[k] for k in reviews.kept],
-                reviews.labels[reviews.kept],
-                [texts[k] for k in asked],
-                self._settings.seed,
-            )
-        logits = np.stack([to_logits(each) for each in (*answers, counted)], axis=1)
-        regression = LogisticRegression().fit(logits[held_out], reviews.labels[held_out])
-        mixed = np.full_like(counted, np.nan)
-        mixed[asked] = regression.predict_proba(logits[asked])[:, 1]
+        answers = {
+            "teachers": average_answers([np.load(teacher / _ANSWERS) for teacher in teachers]),
+            "ngrams": np.load(counted / _ANSWERS),
+        }
+        logits = np.stack([to_logits(each) for each in answers.values()], axis=1)
+        regression = LogisticRegression().fit(logits[reviews.held_out], reviews.labels[reviews.held_out])
+        mixed = regression.predict_proba(logits)[:, 1].astype(np.float32)
         np.save(folder / _ANSWERS, mixed)
-        *weights, ngram_weight = map(float, regression.coef_[0])
-        return {
-            **dict(zip(("teacher_weight", "large_weight"), weights, strict=False)),
-            "ngram_weight": ngram_weight,
-            "ngram_accuracy": reviews.measure(counted)["held_out_accuracy"],
-        } | reviews.measure(mixed)
+        return {f"{name}_weight": float(weight) for name, weight in zip(answers, regression.coef_[0], strict=True)} | {
+            **{f"{name}_accuracy": reviews.measure(each)["held_out_accuracy"] for name, each in answers.items()},
+            **reviews.measure(mixed),
+        }
 
 
 def _summarise(history: History) -> Figures:

@@ -51,6 +51,7 @@ def tune(
     settings: TuningSettings,
     reviews: Reviews,
     labels: NDArray[np.float32],
+    asked: NDArray[np.intp],
     seed: int,
     checkpoint: Path,
     console: Console,
@@ -61,14 +62,15 @@ def tune(
         network: of `training.networks.build_review_network`, for any length.
         settings: how it is trained.
         reviews: all of them.
-        labels: probabilities of positive, float32 [reviews]; `UNLABELLED` where there is none, or it is held out.
+        labels: probabilities of positive, float32 [reviews]; `UNLABELLED` where there is none, or it is left out.
+        asked: numbers of the reviews that it answers once it is trained.
         seed: of the order of the reviews and what is random in a step.
         checkpoint: the file from which the training goes on: see `fit_resumably`.
         console: is told the progress.
 
     Returns:
         The history, in which `val_accuracy` and `val_loss` are those of the average on the held-out reviews, and the
-        answers to all reviews without given labels, float32 [reviews], NaN elsewhere.
+        answers, float32 [reviews], NaN for those that are not asked for.
     """
     preprocessing = reviews.codec.preprocessing
     trained_on = labels != UNLABELLED
@@ -96,7 +98,7 @@ def tune(
     with narrow_products():
         history = fit_resumably(model, batches, epochs, checkpoint, console, measure)
         optimiser.give_average(model.trainable_variables)
-        return history, answer(np.concatenate([reviews.held_out, reviews.unlabelled]))
+        return history, answer(asked)
 
 
 def _make_optimiser(settings: TuningSettings, model: AdversarialNetwork, steps: int) -> AveragingAdam:

@@ -25,6 +25,7 @@ def make_network(tuning: TuningSettings) -> AdversarialNetwork:
         endings=0,
         length=LENGTH,
         validation_share=0.1,
+        folds=2,
         language=LanguageSettings(units=5, embedding=3, passes=1),
         teacher=tuning,
         student=tuning,

@@ -151,8 +151,9 @@ def test_the_named_recipe_itself_stays_as_it_is() -> None:
             ["student_language.embedding=65", "language.embedding=64"],
             "settings: .*student_language.embedding=65 can be at most language.embedding=64",
         ),
-        ("sentiment", ["large=3"], "no field 'large'"),
-        ("sentiment", ["large=null", "large.epochs=3"], "no field 'large.epochs'"),
+        ("sentiment", ["folds=1"], "folds: Input should be greater than or equal to 2, not 1"),
+        ("sentiment", ["student_language=3"], "no field 'student_language'"),
+        ("sentiment", ["student_language=null", "student_language.units=3"], "no field 'student_language.units'"),
         ("sentiment", ["teacher=null"], "teacher: .*, not None"),
         ("sentiment", ["seed.units=3"], "no field 'seed.units'"),
         ("imdb-500", ["vocabulary_size=10001"], "settings: .*vocabulary_size of at most 10000"),
@@ -199,9 +200,9 @@ def test_changes_are_the_settings_that_are_not_those_of_the_named_recipe() -> No
     changed = recipe.with_settings(["epochs=9", "epochs=10", "clip_norm=1", "validation=last", "seed=1"])
     assert changed.changes() == {"clip_norm": 1.0, "validation": "last", "seed": 1}
     assert recipe.with_settings(["units=32", "learning_rate=0.001"]).changes() == {}
-    staged = recipes.find("sentiment").with_settings(["teacher.epochs=9", "language.units=512"])
+    staged = recipes.find("sentiment").with_settings(["teacher.epochs=9", "language.units=1024"])
     assert staged.changes() == {"teacher.epochs": 9}
-    assert recipes.find("sentiment").with_settings(["large=null"]).changes() == {"large": None}
+    assert recipes.find("sentiment").with_settings(["student_language=null"]).changes() == {"student_language": None}
 
 
 @pytest.mark.parametrize("name", RECIPES)

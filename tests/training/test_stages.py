@@ -17,7 +17,7 @@ from bundle.reviews import TokenTokeniser
 from tests.conftest import SMALL_RECIPES, write_reviews
 from tests.training.main.command import ROOT
 from training import imdb, recipes, resumable, stage_folders, stages
-from training.calibration import find_temperature, to_logits
+from training.calibration import average_answers, find_temperature, to_logits
 from training.corpus import Corpus
 from training.errors import CheckpointError, RecipeError
 from training.files import replacing
@@ -50,7 +50,7 @@ def make_settings(*changes: str) -> StagedSettings:
     assert isinstance(settings, StagedSettings)
     return settings.model_copy(
         update={
-            "large": settings.teacher.model_copy(update={"adversarial": "virtual"}),
+            "student": settings.student.model_copy(update={"adversarial": "virtual"}),
             "student_language": settings.language.model_copy(update={"units": 2, "embedding": 3}),
         }
     )
@@ -101,7 +101,7 @@ def test_a_run_that_is_killed_in_each_stage_ends_as_one_that_never_was(
             break
         except Killed:
             kills += 1
-    assert kills == 8  # of each stage; reviews are labelled twice, and there are two language models
+    assert kills == 8  # of each stage; there are two teachers and two language models
     assert all(len(read_history(path)["loss"]) > 2 for path in runs.glob("*/checkpoint.npz"))
     for folder in runs.iterdir():
         for path in folder.iterdir():
@@ -137,7 +137,7 @@ def test_a_process_that_is_killed_goes_on_where_it_was(runs: Path, reviews: Path
 
 def test_each_stage_leaves_its_folder(runs: Path) -> None:
     names = sorted(folder.name.rpartition("-")[0] for folder in runs.iterdir())
-    assert names == sorted(["labels", "language", "student", *({*STAGES} - {"large"})])
+    assert names == sorted(["language", "teacher", "teacher", *({*STAGES} - {"teachers"})])
     assert all((folder / "done.json").exists() for folder in runs.iterdir())
 
 
@@ -149,7 +149,7 @@ def test_a_stage_that_is_done_is_not_run_again_and_one_with_other_settings_is(
     Stages(make_settings(), runs, reviews, QUIET).student()
     Stages(make_settings("student.epochs=3"), runs, reviews, QUIET).labels()
     with pytest.raises(pytest.fail.Exception):
-        Stages(make_settings("teacher.epochs=3"), runs, reviews, QUIET).teacher()
+        Stages(make_settings("teacher.epochs=3"), runs, reviews, QUIET).teachers()
 
 
 def test_what_was_made_of_other_reviews_is_not_gone_on_from(runs: Path, reviews: Path, tmp_path: Path) -> None:
@@ -177,12 +177,29 @@ def test_held_out_reviews_have_neither_label_nor_place_in_what_is_read(
     with pytest.raises(Killed):
         Stages(make_settings(), tmp_path, reviews, QUIET).language()
 
-    given = coded.label()
-    assert (given[coded.held_out] == -1).all() and (given[coded.unlabelled] == -1).all()
-    np.testing.assert_array_equal(given[coded.kept], coded.labels[coded.kept])
-    soft = coded.label(np.load(found.labels() / "answers.npy"))
-    assert (soft[coded.held_out] == -1).all()
-    assert ((soft[coded.unlabelled] > 0) & (soft[coded.unlabelled] < 1)).all()
+    for labels in (coded.label(coded.kept[:3]), coded.mix_labels(np.load(found.labels() / "answers.npy"), 0.5)):
+        assert (labels[coded.held_out] == -1).all()
+
+
+def test_a_teacher_answers_what_it_has_not_seen_the_labels_of(
+    runs: Path, reviews: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Stages(make_settings(), runs, reviews, QUIET)
+    coded, parts = made.reviews(), made.reviews().split(2)
+    for seen, unseen, teacher in zip(parts[::-1], parts, made.teachers(), strict=True):
+        assert sorted([*seen, *unseen]) == sorted(coded.kept)
+        answers = np.load(teacher / "answers.npy")
+        assert np.flatnonzero(np.isnan(answers)).tolist() == sorted(seen)
+
+    def check(*arguments: object) -> NoReturn:
+        labels = arguments[3]
+        assert isinstance(labels, np.ndarray)
+        assert np.flatnonzero(labels >= 0).tolist() == sorted(parts[1])
+        raise Killed
+
+    monkeypatch.setattr(stages, "tune", check)
+    with pytest.raises(Killed):
+        Stages(make_settings("teacher.epochs=3"), runs, reviews, QUIET).teachers()
 
 
 def test_what_is_published_answers_as_the_student_but_for_temperature_and_rounding(runs: Path, reviews: Path) -> None:
@@ -201,25 +218,23 @@ def test_what_is_published_answers_as_the_student_but_for_temperature_and_roundi
     np.testing.assert_allclose(slopes, 1 / temperature, rtol=0.2)
 
 
-def test_labels_are_the_likeliest_mixture_of_networks_and_ngrams(runs: Path, reviews: Path) -> None:
+def test_labels_are_the_likeliest_mixture_of_teachers_and_ngrams(runs: Path, reviews: Path) -> None:
     made = Stages(make_settings(), runs, reviews, QUIET)
-    teacher, large = made.teacher(), made.large()
-    for labels, networks in ((made._first_labels(), [teacher]), (made.labels(), [teacher, large])):
-        losses = [
-            made.reviews().measure(np.load(stage / "answers.npy"))["held_out_loss"] for stage in (labels, *networks)
-        ]
-        figures = json.loads((labels / "done.json").read_text())
-        assert figures["held_out_loss"] == pytest.approx(losses[0])
-        assert losses[0] == min(losses)
-        # Words of the one label are never in reviews of the other, which counts find out at once.
-        assert figures["ngram_accuracy"] == 1 and figures["ngram_weight"] > figures["teacher_weight"]
-        assert ("large_weight" in figures) == (large in networks)
-
-
-def test_a_recipe_without_a_large_student_labels_once(runs: Path, reviews: Path) -> None:
-    settings = make_settings()
-    once = Stages(settings.model_copy(update={"large": None}), runs, reviews, QUIET)
-    assert once.labels() == Stages(settings, runs, reviews, QUIET)._first_labels()
+    coded = made.reviews()
+    given = {
+        "teachers": average_answers([np.load(teacher / "answers.npy") for teacher in made.teachers()]),
+        "ngrams": np.load(made.ngrams() / "answers.npy"),
+    }
+    labels = np.load(made.labels() / "answers.npy")
+    assert ((labels > 0) & (labels < 1)).all()
+    figures = json.loads((made.labels() / "done.json").read_text())
+    for name, answers in given.items():
+        measured = coded.measure(answers)
+        assert figures[f"{name}_accuracy"] == measured["held_out_accuracy"]
+        assert figures["held_out_loss"] < measured["held_out_loss"]
+    assert figures["held_out_loss"] == pytest.approx(coded.measure(labels)["held_out_loss"])
+    # Words of the one label are never in reviews of the other, which counts find out at once.
+    assert figures["ngrams_accuracy"] == 1 and figures["ngrams_weight"] > figures["teachers_weight"]
 
 
 def test_the_language_model_of_a_smaller_student_reads_the_word_vectors_of_the_large_one(
@@ -242,7 +257,7 @@ def test_a_card_tells_what_each_stage_gave(runs: Path, reviews: Path) -> None:
         "Of these, 12 have no label but that of networks and n-grams. 6 more\nlabelled reviews were held"
     )
     rows = [line.split(" | ")[0] for line in text.splitlines() if " min | " in line]
-    names = ["corpus", "language", "teacher", "first labels", "large", "labels", "language of the student", "student"]
+    names = ["corpus", "ngrams", "language", "teacher 1", "teacher 2", "labels", "language of the student", "student"]
     assert rows == [f"| {name}" for name in names]
     figures = json.loads((made.student() / "done.json").read_text())
     assert f"held_out_accuracy {figures['held_out_accuracy']:.4f}".rstrip("0").rstrip(".") in text

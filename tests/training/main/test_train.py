@@ -58,9 +58,8 @@ def test_train_prints_the_figures_and_the_folder_as_it_is(trained: Trained) -> N
         (["sentiment", "--stages", "corpus", "--name", "mine"], "nothing is published; leave --name and --from out"),
         (
             ["sentiment", "--stages", "corpus,pupil"],
-            "pupil is no stage; there are: corpus, language, teacher, large, labels, stud",
+            "pupil is no stage; there are: corpus, ngrams, language, teachers, labels, student",
         ),
-        (["sentiment-large", "--stages", "large"], "sentiment-large has no large student beside the one it publishes"),
         (["sentiment", "--data", "nothing"], "there is no nothing; --data takes aclImdb_v1.tar.gz or the folder"),
     ],
 )
