@@ -102,7 +102,7 @@ def test_a_run_that_is_killed_in_each_stage_ends_as_one_that_never_was(
         except Killed:
             kills += 1
     assert kills == 8  # of each stage; there are two teachers and two language models
-    assert all(len(read_history(path)["loss"]) > 2 for path in runs.glob("*/checkpoint.npz"))
+    assert all(len(read_history(path)["loss"]) >= 2 for path in runs.glob("*/checkpoint.npz"))
     for folder in runs.iterdir():
         for path in folder.iterdir():
             again = tmp_path / folder.name / path.name
