@@ -4,13 +4,14 @@ What uvicorn and the layers above it make of a request takes longer than to read
 say so; and in a flood that is what is done most often.
 """
 
+import time
 from collections.abc import Iterable, Sequence
 from contextvars import copy_context
 
 from app.errors import OverloadedError, RequestError, make_answer
 from app.middleware import LoggedRequest
 from app.repository import Repository
-from app.routes.prediction import PredictionRoute, read_deadline
+from app.routes.prediction import PredictionRoute, read_milliseconds
 from app.schemas import Answer
 from app.settings import Settings
 
@@ -42,7 +43,8 @@ class Gate:
         route = self._routes[path]
         request = LoggedRequest("POST", route.path)
         try:
-            route.admit(content, self._repository, read_deadline(dict(headers), self._settings))
+            deadline = time.monotonic() + read_milliseconds(dict(headers), self._settings) / 1000
+            route.admit(content, self._repository, deadline)
         except OverloadedError as error:
             request.end(error.status)
             answer = make_answer(error, route.path)

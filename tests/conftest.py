@@ -139,8 +139,14 @@ def serve_app(app: FastAPI, loaded: bool = True) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="session")
 def settings(small_store: Store) -> Settings:
-    """Settings with limits that a test can pass quickly."""
-    return Settings(models=small_store.root, max_body_bytes=20_000, max_text_characters=5_000, max_batch=40)
+    """Settings with limits that a test can pass quickly, but for the time, which no request without its own passes."""
+    return Settings(
+        models=small_store.root,
+        max_body_bytes=20_000,
+        max_text_characters=5_000,
+        max_batch=40,
+        deadline_ms=1000 * SECONDS,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -76,8 +76,9 @@ class PredictionRoute(APIRoute):
         request = Request(scope)
         settings = get_settings(request)
         try:
-            request.state.deadline = read_deadline(headers, settings)
-            content = await _read_body(receive, settings.max_body_bytes, get_deadline(request))
+            milliseconds = read_milliseconds(headers, settings)
+            request.state.deadline = time.monotonic() + milliseconds / 1000
+            content = await _read_body(receive, settings.max_body_bytes, milliseconds)
         except RequestError as error:
             error.headers = {"connection": "close"}  # the body may not have been read to its end
             raise
@@ -133,36 +134,35 @@ def _find_model_name(content: bytes) -> str | None:
     return (found[1] or b"").decode("latin-1") if found else None
 
 
-def read_deadline(headers: RawHeaders, settings: Settings) -> float:
-    """Return when a request that has come now has to be answered, in `time.monotonic`.
+def read_milliseconds(headers: RawHeaders, settings: Settings) -> int:
+    """Return in how many milliseconds a request has to be answered: the service's or its own fewer.
 
     Raises:
         InvalidInputError: it has a deadline of its own that is none.
     """
-    now = time.monotonic()
     value = headers.get(DEADLINE_HEADER.encode())
     if value is None:
-        return now + settings.deadline_ms / 1000
+        return settings.deadline_ms
     if not (value.isdigit() and len(value) <= 20 and int(value) >= 1):
         message = f"{value[:20].decode('latin-1')!r} is not a number of milliseconds; send a whole number from 1"
         raise invalid_input([FieldProblem(type="int_parsing", loc=["header", DEADLINE_HEADER], msg=message)])
-    return now + min(int(value), settings.deadline_ms) / 1000
+    return min(int(value), settings.deadline_ms)
 
 
-async def _read_body(receive: Receive, limit: int, deadline: float) -> bytes:
+async def _read_body(receive: Receive, limit: int, milliseconds: int) -> bytes:
     """Return the whole body of a request.
 
     Raises:
-        BodyTimeoutError: it was not all there before the deadline.
+        BodyTimeoutError: it was not all there in so many milliseconds.
         BodyTooLargeError: it has more bytes than the limit.
         ClientLeftError: the client left before it had sent all.
     """
-    seconds = deadline - time.monotonic()
+    seconds = milliseconds / 1000
     try:
         async with asyncio.timeout(seconds):
             return await _read_parts(receive, limit)
     except TimeoutError as error:
-        raise BodyTimeoutError(f"the body was not all there after {seconds:.3g} s; send it faster") from error
+        raise BodyTimeoutError(f"the body was not all there after {seconds:.10g} s; send it faster") from error
 
 
 async def _read_parts(receive: Receive, limit: int) -> bytes:

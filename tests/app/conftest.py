@@ -125,7 +125,7 @@ def blocked(
     monkeypatch.setattr("app.engine.load_engine", lambda bundle, _: load(bundle.manifest.name))
     for name in models:
         shutil.copytree(small_store.root / name, tmp_path / name)
-    app = create_app(Settings(models=tmp_path, max_batch=4, max_queue=4, engine_workers=1))
+    app = create_app(Settings(models=tmp_path, max_batch=4, max_queue=4, engine_workers=1, deadline_ms=1000 * SECONDS))
     with serve_app(app) as client:
         blocked = Blocked(client, BlockedEngine(), app.state.repository.sentiment(None).batcher)
         blocked.batcher._run = blocked.engine.run

@@ -104,7 +104,11 @@ def test_who_is_told_to_end_hears_of_it_besides_others() -> None:
 
 @contextmanager
 def _serve_with_workers(store: Store, log: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    environment = os.environ | {"LSTM_SERVE_MODELS": str(store.root), "LSTM_SERVE_PORT": str(port)}
+    environment = os.environ | {
+        "LSTM_SERVE_MODELS": str(store.root),
+        "LSTM_SERVE_PORT": str(port),
+        "LSTM_SERVE_DEADLINE_MS": "60000",
+    }
     with log.open("wb") as stderr:
         process = subprocess.Popen([sys.executable, "-m", "app"], env=environment, stderr=stderr)
         try:
@@ -135,7 +139,7 @@ def _ask(url: str) -> int:
     """Return the status, 0 if the process that had the connection was killed."""
     try:
         # Without certificates, which would cost more than all the rest each time.
-        return httpx.post(f"{url}/sentiment", json={"text": "good"}, verify=False).status_code
+        return httpx.post(f"{url}/sentiment", json={"text": "good"}, verify=False, timeout=SECONDS).status_code
     except httpx.TransportError:
         return 0
 

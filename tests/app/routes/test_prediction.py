@@ -75,7 +75,7 @@ def test_a_full_queue_is_told_before_a_body_is_understood(
 
 
 def test_a_deadline_that_passes_is_told(blocked: Blocked) -> None:
-    response = blocked.ask(headers={DEADLINE_HEADER: "200"})
+    response = blocked.ask(headers={DEADLINE_HEADER: "500"})
     assert response.status_code == 504
     assert response.json()["type"].endswith(":deadline")
 
@@ -174,6 +174,7 @@ def test_a_body_without_end_is_given_up_on(client: httpx.Client, settings: Setti
 @pytest.mark.parametrize(
     ("deadline", "status", "message"),
     [
+        (b"1", b"408", b"the body was not all there after 0.001 s"),
         (b"50", b"408", b"the body was not all there after 0.05 s"),
         (b"soon", b"422", b"'soon' is not a number of milliseconds"),
     ],
