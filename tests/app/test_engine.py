@@ -1,5 +1,6 @@
 import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -14,7 +15,7 @@ from app.engine import BATCH_SIZES, Engine, load_engine
 from bundle.errors import ManifestError
 from bundle.store import Bundle, Store
 from tests.bundle.samples import random_inputs
-from tests.conftest import SMALL_RECIPES
+from tests.conftest import SMALL_RECIPES, load_network
 
 
 def steps(bundle: Bundle) -> int:
@@ -22,13 +23,8 @@ def steps(bundle: Bundle) -> int:
 
 
 @pytest.fixture(scope="module")
-def engines(small_store: Store) -> dict[str, Engine]:
-    return {name: load_engine(small_store.open(name)) for name in SMALL_RECIPES}
-
-
-@pytest.fixture(scope="module")
-def networks(small_store: Store) -> dict[str, keras.Model]:
-    return {name: keras.saving.load_model(small_store.open(name).model_path) for name in SMALL_RECIPES}
+def engines(load: Callable[[str], Engine]) -> dict[str, Engine]:
+    return {name: load(name) for name in SMALL_RECIPES}
 
 
 @pytest.mark.parametrize("name", SMALL_RECIPES)
@@ -40,8 +36,7 @@ def test_any_number_of_rows_gives_what_keras_predicts(
     inputs = random_inputs(bundle, [1 + 3 * row % steps(bundle) for row in range(count)])
     outputs = engines[name].run(inputs)
     assert outputs.dtype == np.float32
-    expected = keras.saving.load_model(bundle.model_path).predict(inputs, verbose=0)
-    np.testing.assert_allclose(outputs, expected, atol=1e-5)
+    np.testing.assert_allclose(outputs, load_network(bundle.model_path).predict(inputs, verbose=0), atol=1e-5)
 
 
 @pytest.mark.parametrize(("name", "expected"), [("sentiment", 3), ("imdb-500", 3), ("stacked", 26)])
@@ -53,7 +48,7 @@ def test_a_row_takes_its_own_steps_or_all(engines: dict[str, Engine], name: str,
 @settings(deadline=None, max_examples=20)
 @given(data=st.data())
 def test_an_answer_is_that_of_keras_and_never_depends_on_the_rest_of_its_batch(
-    engines: dict[str, Engine], networks: dict[str, keras.Model], small_store: Store, name: str, data: st.DataObject
+    engines: dict[str, Engine], small_store: Store, name: str, data: st.DataObject
 ) -> None:
     bundle = small_store.open(name)
     lengths = data.draw(st.lists(st.integers(1, steps(bundle)), min_size=2, max_size=BATCH_SIZES[-1]))
@@ -61,7 +56,7 @@ def test_an_answer_is_that_of_keras_and_never_depends_on_the_rest_of_its_batch(
     alone = np.concatenate([engines[name].run(row[np.newaxis]) for row in inputs])
     outputs = engines[name].run(inputs)
     np.testing.assert_allclose(outputs, alone, atol=1e-6)
-    np.testing.assert_allclose(outputs, networks[name].predict(inputs, verbose=0), atol=1e-5)
+    np.testing.assert_allclose(outputs, load_network(bundle.model_path).predict(inputs, verbose=0), atol=1e-5)
 
 
 @pytest.mark.parametrize("count", [1, 4])

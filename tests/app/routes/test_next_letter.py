@@ -1,7 +1,4 @@
-from pathlib import Path
-
 import httpx
-import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,13 +6,14 @@ from hypothesis import strategies as st
 
 from bundle.letters import ALPHABET, LetterCodec
 from bundle.store import Bundle, Store
+from tests.conftest import load_network
 
 
 def predict(bundle: Bundle, sequence: str) -> list[float]:
     """Answer as Keras does, outside the service."""
     assert isinstance(bundle.codec, LetterCodec)
-    network = keras.saving.load_model(Path(bundle.model_path))
-    row: list[float] = network.predict(bundle.codec.pad([bundle.codec.encode(sequence)]), verbose=0)[0].tolist()
+    inputs = bundle.codec.pad([bundle.codec.encode(sequence)])
+    row: list[float] = load_network(bundle.model_path).predict(inputs, verbose=0)[0].tolist()
     return row
 
 

@@ -2,7 +2,6 @@ import asyncio
 import time
 
 import httpx
-import keras
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +10,7 @@ from app import predictors
 from app.routes.prediction import DEADLINE_HEADER
 from bundle.reviews import EncodedReview, ReviewCodec
 from bundle.store import Bundle, Store
+from tests.conftest import load_network
 
 TEXTS = ["A wonderful film.", "An awful, boring film!", "", "film " * 500, "<br />", "tender"]
 
@@ -18,8 +18,8 @@ TEXTS = ["A wonderful film.", "An awful, boring film!", "", "film " * 500, "<br 
 def predict(bundle: Bundle, text: str) -> float:
     """Answer as Keras does, outside the service."""
     assert isinstance(bundle.codec, ReviewCodec)
-    network = keras.saving.load_model(bundle.model_path)
-    return float(network.predict(bundle.codec.pad([bundle.codec.encode(text).ids]), verbose=0)[0, 0])
+    inputs = bundle.codec.pad([bundle.codec.encode(text).ids])
+    return float(load_network(bundle.model_path).predict(inputs, verbose=0)[0, 0])
 
 
 @pytest.mark.parametrize("name", ["sentiment", "imdb-500"])

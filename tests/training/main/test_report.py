@@ -10,7 +10,7 @@ from training import pipeline, recipes, results
 from training.recipes import Recipe
 from training.results import Results
 
-TINY = ["units=2", "epochs=2", "length=2", "batch_size=8"]
+TINY = ["units=2", "epochs=2", "length=2", "batch_size=25", "steps_per_call=1"]
 
 
 @pytest.fixture
