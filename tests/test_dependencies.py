@@ -56,7 +56,7 @@ def pins(lock: str) -> dict[str, set[str]]:
         r"^#.*\n", "", (ROOT / "requirements" / f"{lock}.txt").read_text(encoding="utf-8"), flags=re.MULTILINE
     )
     for entry in re.split(r"\n(?=\S)", text.strip()):
-        match = re.match(r"([a-z0-9-]+)==(\S+)", entry)
+        match = re.match(r"([a-z0-9-]+)(?:\[[a-z,]+\])?==(\S+)", entry)
         assert match, f"not a pin: {entry}"
         assert entry.count("--hash=sha256:") >= 1, f"no hash: {entry}"
         versions.setdefault(match[1], set()).add(match[2])
