@@ -97,7 +97,8 @@ class TokenTokeniser(BaseModel):
     def split(self, text: str) -> list[str]:
         """Return the words and marks of a text, in order."""
         plain = _MARKUP_OF_ANY_CASE.sub(" ", text).replace(self.apostrophe, "'")
-        return _TOKENS.findall(plain.lower() if plain.isupper() else plain)
+        tokens = _TOKENS_OF_ASCII if plain.isascii() else _TOKENS
+        return tokens.findall(plain.lower() if plain.isupper() else plain)
 
     def fold(self, token: str) -> str:
         """Return the form of a word that a vocabulary can have: in capitals if it is so, else in lower case."""
@@ -121,6 +122,12 @@ _WORDS_OF_ASCII = re.compile(
 
 _MARKUP_OF_ANY_CASE = re.compile(MARKUP_OF_ANY_CASE)
 _TOKENS = re.compile(TOKENS)
+# The same as for words: in 70 % of the time. What is frequent comes first, where that changes nothing.
+_TOKENS_OF_ASCII = re.compile(
+    r"[a-zA-Z][a-zA-Z0-9]*+(?:'(?!s\b)[a-zA-Z0-9]++)*+|[,()\"!?]|\.\.++|[:;]-?[()]|[.:;]|'s\b"
+    r"|[0-9]++(?:\.[0-9]++)?/[0-9]++|[0-9][a-zA-Z0-9]*+(?:'(?!s\b)[a-zA-Z0-9]++)*+|\*++",
+    re.ASCII,
+)
 
 RESERVED_IDS = 4  # padding, start, unknown word, and one that the Keras coding leaves out
 
