@@ -116,7 +116,7 @@ class Batcher:
         self._scheduled_at: float | None = None  # since when a worker is idle, if there is something to run
         self._spent_before = 0.0  # of the loop's time by batches, at that time
         self._arrivals = 0  # of requests and of their rows
-        self.is_refusing = False  # whether the newest request was refused
+        self._had_no_place = False  # the newest request
         self._reserved = 0  # places in the queue for rows that are still being prepared
         self._pace = Pace()
         self._newest_rows = 0  # of the newest batch
@@ -164,11 +164,11 @@ class Batcher:
             OverloadedError, DeadlineError: see `run`.
         """
         self._arrivals += 1
-        self.is_refusing = True
         seconds = deadline - time.monotonic()
         waiting = len(self._queue) + self._reserved
         if seconds <= 0:
             raise DeadlineError("the deadline had passed before the request was queued; allow it more time")
+        self._had_no_place = True
         if waiting + rows > self._capacity:
             raise OverloadedError(
                 f"{waiting} texts are waiting, and at most {self._capacity} may; {rows} more have no place",
@@ -183,7 +183,12 @@ class Batcher:
                 f"{seconds:.1f} s",
                 wait,
             )
-        self.is_refusing = False
+        self._had_no_place = False
+
+    @property
+    def is_refusing(self) -> bool:
+        """Whether the newest request had no place in a queue in which there still is something."""
+        return self._had_no_place and bool(self._queue or self._reserved)
 
     @contextmanager
     def reserve(self, rows: int, deadline: float) -> Iterator[None]:

@@ -17,7 +17,10 @@ from app.settings import Settings
 
 
 class Gate:
-    """Refuses requests of some routes that have no place in a queue; shut from the first such one to one that has."""
+    """Refuses requests of some routes that have no place in a queue; shut from the first such one to one that has.
+
+    It also opens once nothing waits in that queue any more.
+    """
 
     def __init__(self, routes: Iterable[PredictionRoute], repository: Repository, settings: Settings) -> None:
         """Take the routes, and the models they ask."""

@@ -25,9 +25,9 @@ _INTENDED_USE = {
 The network continues a run of consecutive letters: `ABC` gives `D`. It answers any letters A-Z, upper or lower
 case, of at most {length}; for letters that are no run within what it was trained on its answer means nothing.""",
     "sentiment": """\
-The network tells whether an English film review is positive or negative. Reviews of 5 and 6 stars of 10 are not
-among the labelled ones, so nobody has told it what a lukewarm one is, nor measured what it answers to one; texts other
-than film reviews are outside what was measured.
+The network tells whether an English film review is positive or negative. Reviews of 5 and 6 stars of 10 have no
+label of their own in the dataset, so what it answers to a lukewarm one was not measured; texts other than film reviews
+are outside what was measured.
 Of a review longer than {length} words and marks, the last {length} are read.""",
 }
 
@@ -183,7 +183,7 @@ def _published(recipe: Recipe, metric: str) -> str:
 
 def _tested_on(recipe: Recipe, description: Description) -> str:
     if description.task == "sentiment":
-        return "never trained on"
+        return "of the test files, which are not trained on"
     if "converted" in description.recipe:
         return "the patterns of the recipe"
     return "the patterns it was trained on" + " and those held out" * (recipe.settings.validation_share > 0)

@@ -85,9 +85,9 @@ class Reviews:
         return np.arange(len(self.labels), len(self.corpus))
 
     def split(self, folds: int) -> list[NDArray[np.intp]]:
-        """Return the numbers of the labelled reviews that are trained on in so many parts, with as much of each label.
+        """Return the numbers of the labelled reviews that are trained on in stratified folds.
 
-        Reviews of one film, whose numbers follow one another, are in one part but for those at its ends.
+        These are contiguous: reviews of a film, whose numbers follow one another, are in one but for those at its ends.
         """
         parts = [np.array_split(self.kept[self.labels[self.kept] == label], folds) for label in (0, 1)]
         return [np.concatenate(part) for part in zip(*parts, strict=True)]

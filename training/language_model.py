@@ -148,15 +148,20 @@ class LanguageBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has
         self._pass = -1
         self._streams = np.empty((2, 0, 0), np.int32)
         self._steps_per_pass = count_steps(len(corpus.ids), settings)
-        self.epochs = max(1, round(settings.passes * self._steps_per_pass / settings.checkpoint_steps))
+        self.steps = max(1, round(settings.passes * self._steps_per_pass))
+        self.epochs = max(1, round(self.steps / settings.checkpoint_steps))
 
     def __len__(self) -> int:
-        """Return the number of batches of an epoch."""
-        return self._settings.checkpoint_steps
+        """Return the number of batches of the epoch."""
+        return self._find_first(self.epoch + 1) - self._find_first(self.epoch)
+
+    def _find_first(self, epoch: int) -> int:
+        """Return the first step of an epoch."""
+        return epoch * self.steps // self.epochs
 
     def __getitem__(self, index: int) -> tuple[tuple[NDArray[np.int32], NDArray[np.int32]]]:
         """Return one batch of the epoch."""
-        step = self.epoch * len(self) + index
+        step = self._find_first(self.epoch) + index
         number, step_of_pass = divmod(step, self._steps_per_pass)
         if number != self._pass:
             self._shuffle(number)

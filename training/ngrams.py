@@ -1,4 +1,4 @@
-"""The n-gram teacher: naive-Bayes-weighted n-grams and logistic regression, which labels what nobody has labelled.
+"""The n-gram teacher: naive-Bayes-weighted n-grams and logistic regression, which labels what it was not trained on.
 
 Source: Wang and Manning 2012, "Baselines and Bigrams: Simple, Good Sentiment and Topic Classification".
 """
@@ -17,18 +17,18 @@ from training.settings import NgramSettings
 def soft_label(
     settings: NgramSettings,
     split: Callable[[str], list[str]],
-    labelled: Sequence[str],
+    texts: Sequence[str],
     labels: NDArray[np.int32] | NDArray[np.float32],
-    unlabelled: Sequence[str],
+    asked: Sequence[str],
     seed: int,
 ) -> NDArray[np.float32]:
-    """Return the probability of label 1 for unlabelled texts, float32 [unlabelled], learnt from labelled ones.
+    """Return the probability of label 1 for the texts that are asked for, float32 [asked], learnt from labelled ones.
 
     Raises:
-        DataError: the labelled texts are all of one label, or too few to have an n-gram in common.
+        DataError: the texts are all of one label, or too few to have an n-gram in common.
     """
     if len(np.unique(labels)) < 2:
-        raise DataError(f"{len(labelled)} training reviews are all of one label; hold out fewer of them")
+        raise DataError(f"{len(texts)} training reviews are all of one label; hold out fewer of them")
     vectoriser = CountVectorizer(
         tokenizer=split,
         token_pattern=None,
@@ -39,15 +39,15 @@ def soft_label(
         dtype=np.float32,
     )
     try:
-        counts = vectoriser.fit_transform(labelled)
+        counts = vectoriser.fit_transform(texts)
     except ValueError as error:
-        raise DataError(f"{len(labelled)} training reviews are too few to learn labels from ({error})") from error
+        raise DataError(f"{len(texts)} training reviews are too few to learn labels from ({error})") from error
     # One more review of either label than there is, so that no logarithm is of zero.
     of_label = [1 + np.asarray(counts[labels == label].sum(axis=0)).ravel() for label in (0, 1)]
     ratios = np.log((of_label[1] / of_label[1].sum()) / (of_label[0] / of_label[0].sum()))
     # The dual is the small problem here: far fewer reviews than n-grams.
     classifier = LogisticRegression(C=settings.c, solver="liblinear", dual=True, random_state=seed)
     classifier.fit(counts.multiply(ratios).tocsr(), labels)
-    weighted = vectoriser.transform(unlabelled).multiply(ratios).tocsr()
+    weighted = vectoriser.transform(asked).multiply(ratios).tocsr()
     probabilities: NDArray[np.float32] = classifier.predict_proba(weighted)[:, 1].astype(np.float32)
     return probabilities

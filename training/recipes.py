@@ -320,14 +320,14 @@ _RECIPES = (
     Recipe(
         name="sentiment",
         summary="600 words and marks, bidirectional LSTM, pooled; learns from teachers that read all reviews first",
-        source="this project; see training/stages.py for those of its stages",
+        source="this project; the sources of its stages are listed in training/stages.py",
         published={},
         settings=_IN_STAGES,
     ),
     Recipe(
         name="sentiment-large",
         summary="the same with a student of 512 units",
-        source="this project; see training/stages.py for those of its stages",
+        source="this project; the sources of its stages are listed in training/stages.py",
         published={},
         settings=_IN_STAGES.model_copy(
             update={
@@ -338,8 +338,8 @@ _RECIPES = (
     ),
     Recipe(
         name="sentiment-night",
-        summary="the same as sentiment, for a night on two processor cores",
-        source="this project; see training/stages.py for those of its stages",
+        summary="narrower teachers without adversarial training, for a night on two processor cores",
+        source="this project; the sources of its stages are listed in training/stages.py",
         published={},
         settings=_IN_STAGES.model_copy(
             update={

@@ -353,7 +353,7 @@ class StagedSettings(BaseModel):
     )
     student_language: LanguageSettings | None = Field(
         default=None,
-        description="A language model for a student smaller than the teachers, over main components of word vectors.",
+        description="A language model for a smaller student, over the principal components of the teachers' vectors.",
     )
     student: TuningSettings
     seed: int = Field(default=7, ge=0, lt=2**32, description="Of the data's order, the first weights and the dropout.")

@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import JsonValue
 from rich.console import Console
 
+from training.environment import describe_environment
 from training.errors import CheckpointError
 from training.files import replacing
 
@@ -45,13 +46,15 @@ class StageFolders:
         if not (folder / _DONE).exists():
             folder.mkdir(parents=True, exist_ok=True)
             with _lock(folder):
+                if (folder / _DONE).exists():  # by now
+                    return folder
                 (folder / _SETTINGS).write_text(text)
                 self._console.print(f"{name}: in {folder}", highlight=False, soft_wrap=True)
                 started = time.monotonic()
                 figures = work(folder)
                 figures = {"seconds": time.monotonic() - started} | figures
                 with replacing(folder / _DONE) as file:
-                    file.write(json.dumps(figures).encode())
+                    file.write(json.dumps({"environment": describe_environment(), "figures": figures}).encode())
             self._console.print(f"{name}: done, {tell(figures)}", highlight=False, soft_wrap=True)
         return folder
 
@@ -64,8 +67,14 @@ def read_depends(folder: Path) -> Depends:
 
 def read_figures(folder: Path) -> Figures:
     """Return what the stage of a folder gave."""
-    figures: Figures = json.loads((folder / _DONE).read_text())
+    figures: Figures = json.loads((folder / _DONE).read_text())["figures"]
     return figures
+
+
+def read_environment(folder: Path) -> str:
+    """Return what the stage of a folder ended on."""
+    environment: str = json.loads((folder / _DONE).read_text())["environment"]
+    return environment
 
 
 def tell(figures: Figures) -> str:

@@ -31,10 +31,10 @@ from training.fused_lstm import narrow_products
 from training.language_model import LanguageBatches, LanguageModel, count_steps, reduce_vectors
 from training.resumable import fit_resumably, read_history
 from training.settings import LanguageSettings, StagedSettings, TuningSettings
-from training.stage_folders import Depends, Figures, StageFolders, read_depends, read_figures, tell
+from training.stage_folders import Depends, Figures, StageFolders, read_depends, read_environment, read_figures, tell
 from training.tuning import give_weights, tune
 
-# Another one where the same settings give something else.
+# Raised when a stage gives something else with the same settings.
 _FORMATS = {"corpus": 1, "ngrams": 1, "language": 2, "tuned": 2, "labels": 2}
 _WHOLE = 10_000  # ids of a review that is cut nowhere
 
@@ -95,7 +95,7 @@ class Stages:
 
     def labels(self) -> Path:
         """Label all reviews by teachers and n-grams."""
-        teachers, counted = self.teachers(), self.ngrams()
+        counted, teachers = self.ngrams(), self.teachers()
         depends: Depends = {
             "format": _FORMATS["labels"],
             "teachers": [read_depends(teacher) for teacher in teachers],
@@ -106,7 +106,7 @@ class Stages:
     def student(self) -> Path:
         """Train the student on all reviews."""
         tuning, weight = self._settings.student, self._settings.label_weight
-        labels, language = self.labels(), self._student_language()
+        language, labels = self._student_language(), self.labels()
         depends = self._depends(language, tuning) | {"labels": read_depends(labels), "label_weight": weight}
 
         def work(folder: Path) -> Figures:
@@ -135,36 +135,31 @@ class Stages:
 
     def count_seconds(self) -> float:
         """Return how long all stages took."""
-        return sum(figures["seconds"] for figures in self._figures().values())
+        return sum(read_figures(folder)["seconds"] for folder in self._list_folders().values())
 
     def describe(self) -> str:
         """Return what a card tells of the stages, Markdown."""
         reviews = self.reviews()
-        rows = "\n".join(
-            f"| {name} | {figures['seconds'] / 60:.1f} min | "
-            f"{tell({key: value for key, value in figures.items() if key != 'seconds'})} |"
-            for name, figures in self._figures().items()
-        )
+        rows = "\n".join(_describe(name, folder) for name, folder in self._list_folders().items())
         return f"""\
 Of these, {len(reviews.unlabelled):,} have no label but that of networks and n-grams. {len(reviews.held_out):,} more
-labelled reviews were held out: they weigh networks against n-grams, so that the figures of labels on them are a little
-too good, and logits are divided by {self._temperature:.3f}, as is likeliest for them. Before that, and before weights
-were rounded to 8 and 16 bits, the stages gave:
+labelled reviews were held out: by them networks are weighed against n-grams, so that the figures of labels on them are
+a little too good, and the student's logits divided by a temperature, {self._temperature:.3f}. Before that, and before
+weights were rounded to 8 and 16 bits, the stages gave the following. The loss of a language model is in nats a word
+against its sample; that of adversarial training has both parts.
 
-| stage | time | figures |
-|---|---|---|
+| stage | time | on | figures |
+|---|---|---|---|
 {rows}
 """
 
-    def _figures(self) -> dict[str, Figures]:
-        """Return what every stage gave, in the order in which they were run."""
+    def _list_folders(self) -> dict[str, Path]:
+        """Return the folder of every stage, in the order in which they are run."""
         folders = {"corpus": self.corpus(), "ngrams": self.ngrams(), "language": self.language()}
-        folders |= {f"teacher {number}": folder for number, folder in enumerate(self.teachers(), 1)}
-        folders |= {"labels": self.labels()}
         if self._settings.student_language:
             folders |= {"language of the student": self._student_language()}
-        folders |= {"student": self.student()}
-        return {name: read_figures(folder) for name, folder in folders.items()}
+        folders |= {f"teacher {number}": folder for number, folder in enumerate(self.teachers(), 1)}
+        return folders | {"labels": self.labels(), "student": self.student()}
 
     @cached_property
     def _temperature(self) -> float:
@@ -253,7 +248,7 @@ were rounded to 8 and 16 bits, the stages gave:
             with np.load(vectors / _WEIGHTS) as learnt:
                 model.embedding.set_weights([reduce_vectors(learnt["embedding"], counts, settings.embedding)])
             model.embedding.trainable = False
-        rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, batches.epochs * len(batches))
+        rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, batches.steps)
         model.compile(keras.optimizers.Adam(rate, global_clipnorm=settings.clip_norm), jit_compile=COMPILES)
         with narrow_products():
             history = fit_resumably(model, batches, batches.epochs, folder / _CHECKPOINT, self._console)
@@ -325,3 +320,10 @@ were rounded to 8 and 16 bits, the stages gave:
 def _summarise(history: History) -> Figures:
     seconds = history["seconds"]
     return {"seconds": float(np.median(seconds)) * len(seconds), "loss": history["loss"][-1]}  # without pauses
+
+
+def _describe(name: str, folder: Path) -> str:
+    """Return the row of a stage in the table of a card."""
+    figures = read_figures(folder)
+    minutes = figures.pop("seconds") / 60
+    return f"| {name} | {minutes:.1f} min | {read_environment(folder)} | {tell(figures)} |"

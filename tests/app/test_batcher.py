@@ -242,6 +242,29 @@ def test_a_full_queue_refuses_and_keeps_what_it_has() -> None:
     run(test, capacity=4)
 
 
+def test_it_is_refusing_until_a_request_has_a_place_or_none_waits() -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        first = await occupy(engine, batcher)
+        waiting = [ask(batcher, row(number)) for number in range(1, 4)]
+        await settle()
+        with pytest.raises(DeadlineError):
+            await ask(batcher, row(4), seconds=-1)
+        assert not batcher.is_refusing
+        for fits in (True, False):
+            with pytest.raises(OverloadedError):
+                await ask(batcher, row(4), row(5))
+            assert batcher.is_refusing
+            if fits:
+                waiting.append(ask(batcher, row(6)))
+                await settle()
+                assert not batcher.is_refusing
+        await engine.let_through()
+        await asyncio.gather(first, *waiting)
+        assert not batcher.is_refusing
+
+    run(test, capacity=4)
+
+
 def test_a_request_that_would_wait_past_its_deadline_is_refused_and_told_how_long() -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
         first = await occupy(engine, batcher)

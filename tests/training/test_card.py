@@ -163,5 +163,5 @@ def test_the_card_says_what_the_figures_were_measured_on_and_what_the_model_is_f
         cards.append(" ".join((tmp_path / card.CARD).read_text(encoding="utf-8").split()))
     assert "On 26 examples (the patterns it was trained on)" in cards[0]
     assert "of at most 5;" in cards[0]
-    assert "On 24 examples (never trained on)" in cards[1]
+    assert "On 24 examples (of the test files, which are not trained on)" in cards[1]
     assert "the last 6 are read" in cards[1]

@@ -4,7 +4,7 @@ import pytest
 
 from training.corpus import Corpus
 from training.errors import RecipeError
-from training.language_model import LanguageBatches, LanguageModel, count_expected, reduce_vectors
+from training.language_model import LanguageBatches, LanguageModel, count_expected, count_steps, reduce_vectors
 from training.settings import LanguageSettings
 
 SETTINGS = LanguageSettings(
@@ -50,6 +50,19 @@ def test_every_pass_has_another_order_and_any_batch_can_be_made_alone(corpus: Co
         np.testing.assert_array_equal(ours, theirs)
     first, last = made[0, 0][0][0], [batch[0][0] for batch in made.values()]
     assert sum((words == first).all() for words in last) == 1
+
+
+@pytest.mark.parametrize("passes", [0.5, 1, 2.5, 3])
+@pytest.mark.parametrize("checkpoint_steps", [1, 7, 1000])
+def test_as_many_passes_are_read_as_are_asked_for(corpus: Corpus, passes: float, checkpoint_steps: int) -> None:
+    settings = SETTINGS.model_copy(update={"passes": passes, "checkpoint_steps": checkpoint_steps})
+    batches = LanguageBatches(corpus, settings, count(corpus), 7)
+    lengths = []
+    for epoch in range(batches.epochs):
+        batches.epoch = epoch
+        lengths.append(len(batches))
+    assert sum(lengths) == batches.steps == round(passes * count_steps(len(corpus.ids), settings))
+    assert max(lengths) - min(lengths) <= 1 and max(lengths) < 2 * checkpoint_steps
 
 
 def test_a_word_is_sampled_as_often_as_it_is_expected(corpus: Corpus) -> None:

@@ -11,6 +11,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from rich.console import Console
 
 from bundle.reviews import TokenTokeniser
@@ -19,6 +20,7 @@ from tests.training.main.command import ROOT
 from training import imdb, recipes, resumable, stage_folders, stages
 from training.calibration import average_answers, find_temperature, to_logits
 from training.corpus import Corpus
+from training.environment import describe_environment
 from training.errors import CheckpointError, RecipeError
 from training.files import replacing
 from training.fit import History
@@ -217,6 +219,43 @@ def test_what_is_published_answers_as_the_student_but_for_temperature_and_roundi
     np.testing.assert_allclose(slopes, 1 / temperature, rtol=0.2)
 
 
+def test_ngrams_label_what_they_have_not_seen_the_labels_of(
+    runs: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Stages(make_settings(), runs, reviews, QUIET)
+    coded, texts = made.reviews(), [review.text for review in made.data.train]
+    parts = iter(coded.split(2))
+
+    def check(
+        _: object, __: object, seen: list[str], labels: np.ndarray, asked: list[str], *___: object
+    ) -> NDArray[np.float64]:
+        unseen = next(parts)
+        trained_on = [k for k in coded.kept if k not in unseen]
+        assert seen == [texts[k] for k in trained_on]
+        np.testing.assert_array_equal(labels, coded.labels[trained_on])
+        assert asked[: len(unseen)] == [texts[k] for k in unseen]
+        return np.full(len(asked), 0.5)
+
+    monkeypatch.setattr("training.ngrams.soft_label", check)
+    Stages(make_settings(), tmp_path, reviews, QUIET).ngrams()
+    assert next(parts, None) is None
+
+
+def test_the_student_learns_labels_mixed_with_the_given_ones(
+    runs: Path, reviews: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Stages(make_settings("label_weight=0.25"), runs, reviews, QUIET)
+    coded, answers = made.reviews(), np.load(made.labels() / "answers.npy")
+
+    def check(*arguments: object) -> NoReturn:
+        np.testing.assert_array_equal(arguments[3], coded.mix_labels(answers, 0.25))
+        raise Killed
+
+    monkeypatch.setattr(stages, "tune", check)
+    with pytest.raises(Killed):  # as it is not the one that is there
+        made.student()
+
+
 def test_labels_are_the_likeliest_mixture_of_teachers_and_ngrams(runs: Path, reviews: Path) -> None:
     made = Stages(make_settings(), runs, reviews, QUIET)
     coded = made.reviews()
@@ -226,7 +265,7 @@ def test_labels_are_the_likeliest_mixture_of_teachers_and_ngrams(runs: Path, rev
     }
     labels = np.load(made.labels() / "answers.npy")
     assert ((labels > 0) & (labels < 1)).all()
-    figures = json.loads((made.labels() / "done.json").read_text())
+    figures = stage_folders.read_figures(made.labels())
     for name, answers in given.items():
         measured = coded.measure(answers)
         assert figures[f"{name}_accuracy"] == measured["held_out_accuracy"]
@@ -255,10 +294,10 @@ def test_a_card_tells_what_each_stage_gave(runs: Path, reviews: Path) -> None:
     assert text.startswith(
         "Of these, 12 have no label but that of networks and n-grams. 6 more\nlabelled reviews were held"
     )
-    rows = [line.split(" | ")[0] for line in text.splitlines() if " min | " in line]
-    names = ["corpus", "ngrams", "language", "teacher 1", "teacher 2", "labels", "language of the student", "student"]
+    rows = [line.split(" | ")[0] for line in text.splitlines() if f" min | {describe_environment()} | " in line]
+    names = ["corpus", "ngrams", "language", "language of the student", "teacher 1", "teacher 2", "labels", "student"]
     assert rows == [f"| {name}" for name in names]
-    figures = json.loads((made.student() / "done.json").read_text())
+    figures = stage_folders.read_figures(made.student())
     assert f"held_out_accuracy {figures['held_out_accuracy']:.4f}".rstrip("0").rstrip(".") in text
     assert made.count_seconds() > figures["seconds"]
 
