@@ -115,7 +115,7 @@ class Batcher:
         self._running = 0
         self._scheduled_at: float | None = None  # since when a worker is idle, if there is something to run
         self._spent_before = 0.0  # of the loop's time by batches, at that time
-        self._arrivals = 0  # of requests and of their rows
+        self._arrivals = 0  # of rows, and as often as a request was told that there is a place
         self._had_no_place = False  # the newest request
         self._reserved = 0  # places in the queue for rows that are still being prepared
         self._pace = Pace()
@@ -163,7 +163,6 @@ class Batcher:
         Raises:
             OverloadedError, DeadlineError: see `run`.
         """
-        self._arrivals += 1
         seconds = deadline - time.monotonic()
         waiting = len(self._queue) + self._reserved
         if seconds <= 0:
@@ -183,6 +182,7 @@ class Batcher:
                 f"{seconds:.1f} s",
                 wait,
             )
+        self._arrivals += 1
         self._had_no_place = False
 
     @property
@@ -237,7 +237,7 @@ class Batcher:
         assert self._scheduled_at is not None
         waited = time.monotonic() - self._scheduled_at
         is_lone_again = len(self._queue) == 1 and self._newest_rows == 1
-        is_enough = is_lone_again or len(self._queue) >= CANDIDATES
+        is_enough = is_lone_again or len(self._queue) >= min(CANDIDATES, self._capacity)
         if quiet and passes and not is_enough and waited < MOST_PASSES_SECONDS:
             quiet = quiet - 1 if arrivals == self._arrivals else QUIET_PASSES
             loop.call_soon(self._dispatch, loop, self._arrivals, quiet, passes - 1)

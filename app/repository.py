@@ -2,7 +2,6 @@
 
 import gc
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 from app.batcher import Batcher, Row
 from app.errors import ModelNotFoundError, ModelRefusedError, NotReadyError
+from app.limits import count_processors
 from app.logs import annotate_request
 from app.pace import INLINE_SECONDS, INLINE_SECONDS_OF_A_CORE, LoopTime
 from app.predictors import NextLetterPredictor, Predictor, SentimentPredictor
@@ -48,7 +48,7 @@ class Repository:
             self._unreadable = f" ({error})"
         # The largest first, as nothing would be loaded beside it if it were the last.
         names = sorted(self._names, key=self._store.size, reverse=True)
-        with ThreadPoolExecutor(os.cpu_count()) as threads:  # what XLA compiles, it compiles beside Python
+        with ThreadPoolExecutor(count_processors()) as threads:  # what XLA compiles, it compiles beside Python
             list(threads.map(self._load_one, names))
         if self._stopped.is_set():
             return

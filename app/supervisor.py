@@ -1,6 +1,7 @@
 """Several processes of the service, and what is said when memory runs out and the kernel kills one of them."""
 
 import logging
+from typing import Any
 
 from uvicorn.supervisors import Multiprocess
 
@@ -12,7 +13,10 @@ logger = logging.getLogger("app")
 class Supervisor(Multiprocess):
     """Starts the processes again that end by themselves, as uvicorn's, and says so if memory had run out."""
 
-    _kills = 0
+    def __init__(self, *arguments: Any) -> None:
+        """Take what uvicorn's takes."""
+        super().__init__(*arguments)
+        self._kills = read_memory()[1]  # of this container, before there was anything of the service in it
 
     def keep_subprocess_alive(self) -> None:
         """Look after the processes."""

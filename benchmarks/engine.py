@@ -29,7 +29,7 @@ def main(
         32,
         64,
     ],
-    words: Annotated[list[int], typer.Option(min=1, max=500, help="Words of each row; repeatable.")] = [  # noqa: B006
+    words: Annotated[list[int], typer.Option(min=1, max=600, help="Words of each row; repeatable.")] = [  # noqa: B006
         8,
         32,
         64,
@@ -37,6 +37,7 @@ def main(
         256,
         400,
         500,
+        600,
     ],
     threads: Annotated[int, typer.Option(min=1, max=64, help="Processor cores that a batch may use.")] = 1,
     budget: Annotated[float, typer.Option(min=0, max=5, help="Seconds in which calls are repeated.")] = 0.05,

@@ -46,12 +46,17 @@ def inspect() -> Machine:
 
 def find_commit() -> str:
     """Return the commit that is measured, with `-dirty` behind it if files were changed since."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
-        found = subprocess.run(command, cwd=environments.ROOT, capture_output=True, text=True, check=True)
+        commit = _run_git("rev-parse", "--short=12", "HEAD")
+        changed = _run_git("status", "--porcelain", "--", ".", ":!docs")  # where results are written
     except (OSError, subprocess.CalledProcessError):
         return "unknown"  # without git, or from an archive
-    return found.stdout.strip()
+    return f"{commit}-dirty" if changed else commit
+
+
+def _run_git(*arguments: str) -> str:
+    command = ["git", *arguments]
+    return subprocess.run(command, cwd=environments.ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def describe(pythons: Mapping[str, Path] | None = None) -> dict[str, Any]:

@@ -77,8 +77,12 @@ def run(order: Order) -> Load:
     """Send an order from a process of its own.
 
     Raises:
-        ServerError: the server cannot be reached, or the process fails or does not end.
+        ServerError: the server cannot be reached, or the process fails or does not end, or the order is too large.
     """
+    if order.rate * order.seconds > _REQUESTS:
+        raise ServerError(
+            f"{order.rate:,.0f} requests a second for {order.seconds} s are more than {_REQUESTS:,}; send for less time"
+        )
     command = [sys.executable, "-m", "benchmarks.openloop"]
     limit = order.seconds + _DRAIN_SECONDS + 30
     try:
@@ -92,7 +96,7 @@ def run(order: Order) -> Load:
 
 def _plan(order: Order) -> list[float]:
     """Return when to send each request, in seconds from the start, rising."""
-    count = min(_REQUESTS, round(order.rate * order.seconds))
+    count = round(order.rate * order.seconds)
     # Given how many there are, the times of a Poisson process are as if drawn at random.
     times: list[float] = np.sort(np.random.default_rng(order.seed).uniform(0, order.seconds, count)).tolist()
     return times

@@ -62,7 +62,7 @@ class Description(BaseModel):
     labels: tuple[str, ...] = Field(description="Classes by network output: see `LABELS`.")
     metrics: dict[str, FiniteFloat]
     dataset: Dataset
-    frameworks: dict[str, str] = Field(description="Version of everything that made the weights.")
+    frameworks: dict[str, str] = Field(description="Version of everything in the process that published it.")
 
     @model_validator(mode="after")
     def _preprocessing_and_labels_fit_task(self) -> Self:

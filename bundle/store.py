@@ -142,7 +142,7 @@ class Store:
             Manifest.seal(description, number, files).write(staged)
             bundle = open_bundle(staged)
             for path in (*staged.iterdir(), staged):
-                _flush(path)
+                flush(path)
             target = self.root / description.name / str(number)
             try:
                 os.rename(staged, target)  # fails where the target is there, as it is never empty
@@ -154,7 +154,7 @@ class Store:
                         f"{target} is published already and is never written over; choose another version"
                     ) from error
             else:
-                _flush(target.parent)
+                flush(target.parent)
                 return replace(bundle, folder=target)
 
 
@@ -182,7 +182,7 @@ def write_vocabulary(path: Path, words: Sequence[str]) -> None:
     path.write_bytes("".join(f"{word}\n" for word in words).encode("utf-8"))
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Make a file or folder durable, so that a power cut cannot publish an empty one."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

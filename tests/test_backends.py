@@ -16,19 +16,22 @@ from training import pipeline
 ROOT = Path(__file__).parent.parent
 
 
-def test_a_bundle_trained_on_pytorch_is_served_on_tensorflow(tmp_path: Path, reviews: Path) -> None:
-    pytest.importorskip("torch")
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_a_bundle_trained_on_another_backend_is_served_on_tensorflow(
+    tmp_path: Path, reviews: Path, backend: str
+) -> None:
+    pytest.importorskip(backend)
     command: list[str | Path] = [sys.executable, "-m", "training", "train", "sentiment", "--data", reviews]
     command += ["--models", tmp_path / "models", "--runs", tmp_path / "runs"]
     for assignment in SMALL_RECIPES["sentiment"]:
         # The worst case is the one part that every backend has of its own.
         command += ["--set", assignment.replace("adversarial=none", "adversarial=virtual")]
     trained = subprocess.run(
-        command, cwd=ROOT, env=os.environ | {"KERAS_BACKEND": "torch"}, capture_output=True, text=True
+        command, cwd=ROOT, env=os.environ | {"KERAS_BACKEND": backend}, capture_output=True, text=True
     )
     assert trained.returncode == 0, trained.stderr
     bundle = open_bundle(tmp_path / "models" / "sentiment" / "1")
-    assert "torch" in bundle.manifest.frameworks and "tensorflow" not in bundle.manifest.frameworks
+    assert backend in bundle.manifest.frameworks and "tensorflow" not in bundle.manifest.frameworks
 
     evaluation, _ = pipeline.evaluate_bundle(bundle, reviews, Console(quiet=True))
     for name, value in evaluation.metrics.items():

@@ -143,7 +143,7 @@ Check them with `python -m training evaluate models/{description.name}/<version>
 |---|---|---|
 {settings}
 
-Made with {", ".join(f"{name} {version}" for name, version in description.frameworks.items())}.
+Published with {", ".join(f"{name} {version}" for name, version in description.frameworks.items())}.
 """,
         encoding="utf-8",
     )

@@ -86,15 +86,15 @@ def fit_resumably(
     # Those of dropout's random numbers are among a network's own.
     variables = [*network.variables, *network.optimizer.variables]
     done, history = _restore(checkpoint, variables)
-    if done < epochs:
-        batches.epoch = done
-        values = [keras.ops.convert_to_numpy(variable).copy() for variable in variables]
-        seconds = (epochs - done) * _time_epoch(network, batches)
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
-        told = f"{epochs - done} epochs to go, about {seconds / 60:.0f} min; the same command goes on from the last one"
-        console.print(told, highlight=False, soft_wrap=True)
     with interrupted_between_steps() as interruption:
+        if done < epochs:
+            batches.epoch = done
+            values = [keras.ops.convert_to_numpy(variable).copy() for variable in variables]
+            minutes = (epochs - done) * _time_epoch(network, batches, interruption) / 60
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+            told = f"{epochs - done} checkpoints to go, about {minutes:.0f} min"
+            console.print(f"{told}; the same command goes on from the last one", highlight=False, soft_wrap=True)
         for epoch in range(done, epochs):
             batches.epoch = epoch
             started = time.monotonic()
@@ -109,13 +109,14 @@ def fit_resumably(
             )
             figures = {name: value for name, (value,) in fitted.history.items()} | measure()
             if not np.isfinite(figures["loss"]):
-                raise DivergedError(f"the loss is {figures['loss']} in epoch {epoch + 1}; set a smaller learning_rate")
+                loss, number = figures["loss"], epoch + 1
+                raise DivergedError(f"the loss is {loss} before checkpoint {number}; set a smaller learning_rate")
             for name, value in (figures | {"seconds": time.monotonic() - started}).items():
                 history.setdefault(name, []).append(float(value))
             _save(checkpoint, variables, epoch + 1, history)
             left = (epochs - epoch - 1) * np.median(history["seconds"])
-            told = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
-            console.print(f"{epoch + 1} of {epochs}: {told}, {left / 60:.0f} min left", highlight=False, soft_wrap=True)
+            told = ", ".join(f"{name} {value:.4f}" for name, value in figures.items()) + f", {left / 60:.0f} min left"
+            console.print(f"checkpoint {epoch + 1} of {epochs}: {told}", highlight=False, soft_wrap=True)
     return history
 
 
@@ -150,7 +151,7 @@ class _Stopwatch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has n
         self.seconds.append(time.monotonic() - self._started)
 
 
-def _time_epoch(network: keras.Model, batches: Batches) -> float:
+def _time_epoch(network: keras.Model, batches: Batches, interruption: keras.callbacks.Callback) -> float:
     """Return the seconds of an epoch, from one step of each shape of batches that there is; it trains the network."""
     of_shape: dict[tuple[int, ...], list[int]] = {}
     for index in range(len(batches)):
@@ -158,7 +159,7 @@ def _time_epoch(network: keras.Model, batches: Batches) -> float:
     picked = [indices[0] for indices in of_shape.values()]
     stopwatch = _Stopwatch()
     # The first of each shape may be compiled, the second is timed.
-    network.fit(_Picked(batches, picked * 2), shuffle=False, callbacks=[stopwatch], verbose=0)
+    network.fit(_Picked(batches, picked * 2), shuffle=False, callbacks=[stopwatch, interruption], verbose=0)
     steps = stopwatch.seconds[len(picked) :]
     return sum(len(indices) * seconds for indices, seconds in zip(of_shape.values(), steps, strict=True))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import JsonValue
 from rich.console import Console
 
+from bundle.store import flush
 from training.environment import describe_environment
 from training.errors import CheckpointError
 from training.files import replacing
@@ -52,6 +53,8 @@ class StageFolders:
                 self._console.print(f"{name}: in {folder}", highlight=False, soft_wrap=True)
                 started = time.monotonic()
                 figures = work(folder)
+                for path in (*folder.iterdir(), folder):
+                    flush(path)
                 figures = {"seconds": time.monotonic() - started} | figures
                 with replacing(folder / _DONE) as file:
                     file.write(json.dumps({"environment": describe_environment(), "figures": figures}).encode())

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from app.batcher import CANDIDATES, MOST_PASSES, Batcher, Row
+from app.batcher import CANDIDATES, MOST_PASSES, QUIET_PASSES, Batcher, Row
 from app.errors import DeadlineError, OverloadedError
 from app.pace import NEWEST_WEIGHT, LoopTime
 from tests.conftest import SECONDS
@@ -642,6 +642,22 @@ def test_enough_rows_to_choose_from_do_not_wait_for_more() -> None:
         await asyncio.gather(*asked)
 
     run(test)
+
+
+@pytest.mark.parametrize("waiting", [4, 3])
+def test_refused_requests_do_not_keep_the_engine_idle(waiting: int) -> None:
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        asked, refused = ask(batcher, *map(row, range(waiting))), []
+        while not batcher._running:
+            refused.append(ask(batcher, row(1), row(2)))
+            await asyncio.sleep(0)
+        assert len(refused) <= QUIET_PASSES + 3
+        await engine.let_through()
+        await asked
+        answers = await asyncio.gather(*refused, return_exceptions=True)
+        assert {type(answer) for answer in answers} == {OverloadedError}
+
+    run(test, capacity=4)
 
 
 def test_a_batch_is_chosen_among_the_most_urgent_rows() -> None:

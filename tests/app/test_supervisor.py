@@ -15,8 +15,19 @@ from tests.conftest import SECONDS
 
 
 @pytest.fixture
-def supervised() -> Iterator[Supervisor]:
-    """The supervisor of one process that answers nothing."""
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of what the kernel says of a container's memory."""
+    (tmp_path / "limit").write_text("314572800\n")
+    (tmp_path / "events").write_text("under_oom 0\noom_kill 1\n")
+    files = ((tmp_path / "none", tmp_path / "none"), (tmp_path / "limit", tmp_path / "events"))
+    monkeypatch.setattr(limits, "MEMORY_FILES", files)
+    return tmp_path
+
+
+@pytest.fixture
+def supervised(memory: Path) -> Iterator[Supervisor]:
+    """The supervisor of one process that answers nothing, in a container where one was killed before."""
+    del memory
     handlers = {number: signal.getsignal(number) for number in signal.Signals}
     config = uvicorn.Config("fastapi:FastAPI", factory=True, log_config=None, timeout_worker_healthcheck=SECONDS)
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -28,16 +39,6 @@ def supervised() -> Iterator[Supervisor]:
     for number, handler in handlers.items():
         if handler != signal.getsignal(number):
             signal.signal(number, handler)
-
-
-@pytest.fixture
-def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of what the kernel says of a container's memory."""
-    (tmp_path / "limit").write_text("314572800\n")
-    (tmp_path / "events").write_text("under_oom 0\noom_kill 0\n")
-    files = ((tmp_path / "none", tmp_path / "none"), (tmp_path / "limit", tmp_path / "events"))
-    monkeypatch.setattr(limits, "MEMORY_FILES", files)
-    return tmp_path
 
 
 def test_a_process_that_is_gone_is_started_again_at_once(supervised: Supervisor) -> None:
@@ -63,7 +64,7 @@ def test_it_says_once_that_memory_ran_out(
     with caplog.at_level(logging.ERROR, "app"):
         supervised.keep_subprocess_alive()
         assert not caplog.messages
-        (memory / "events").write_text("under_oom 0\noom_kill 1\n")
+        (memory / "events").write_text("under_oom 0\noom_kill 2\n")
         supervised.keep_subprocess_alive()
         supervised.keep_subprocess_alive()
     (message,) = caplog.messages

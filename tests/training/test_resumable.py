@@ -99,7 +99,7 @@ def test_a_training_that_diverges_ends_at_once_and_keeps_the_epoch_before(tmp_pa
             inputs, labels = super().__getitem__(index)
             return inputs, labels * (np.nan if self.epoch == 2 else 1)
 
-    with pytest.raises(DivergedError, match="the loss is nan in epoch 3"):
+    with pytest.raises(DivergedError, match="the loss is nan before checkpoint 3"):
         fit_resumably(make_network(), Broken(), 5, tmp_path / "checkpoint.npz", QUIET)
     assert len(read_history(tmp_path / "checkpoint.npz")["loss"]) == 2
 
@@ -160,6 +160,6 @@ def test_an_epoch_is_timed_by_a_step_of_each_shape() -> None:
 def test_what_is_left_is_told_after_every_epoch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fit_resumably(make_network(), Numbers(), 2, tmp_path / "checkpoint.npz", Console())
     before, first, second = capsys.readouterr().out.splitlines()
-    assert before == "2 epochs to go, about 0 min; the same command goes on from the last one"
+    assert before == "2 checkpoints to go, about 0 min; the same command goes on from the last one"
     assert first.startswith("1 of 2: loss ") and second.startswith("2 of 2: loss ")
     assert second.endswith("0 min left")
