@@ -149,11 +149,13 @@ def test_an_epoch_is_timed_by_a_step_of_each_shape() -> None:
     network, steps = make_network(), []
     network.fit = lambda batches, callbacks, **_: run([batches[k][0].shape for k in range(len(batches))], *callbacks)
 
-    def run(shapes: list[tuple[int, ...]], stopwatch: resumable._Stopwatch) -> None:
+    def run(shapes: list[tuple[int, ...]], stopwatch: resumable._Stopwatch, given: keras.callbacks.Callback) -> None:
+        assert given is interruption
         steps.extend(shapes)
         stopwatch.seconds = [100, 100, 3, 5]
 
-    assert resumable._time_epoch(network, Lengths()) == 2 * 3 + 8 * 5
+    interruption = keras.callbacks.Callback()
+    assert resumable._time_epoch(network, Lengths(), interruption) == 2 * 3 + 8 * 5
     assert steps == [(2, 4), (8, 4)] * 2
 
 
@@ -161,5 +163,5 @@ def test_what_is_left_is_told_after_every_epoch(tmp_path: Path, capsys: pytest.C
     fit_resumably(make_network(), Numbers(), 2, tmp_path / "checkpoint.npz", Console())
     before, first, second = capsys.readouterr().out.splitlines()
     assert before == "2 checkpoints to go, about 0 min; the same command goes on from the last one"
-    assert first.startswith("1 of 2: loss ") and second.startswith("2 of 2: loss ")
+    assert first.startswith("checkpoint 1 of 2: loss ") and second.startswith("checkpoint 2 of 2: loss ")
     assert second.endswith("0 min left")
