@@ -146,7 +146,8 @@ def test_an_epoch_is_timed_by_a_step_of_each_shape() -> None:
             inputs, labels = super().__getitem__(index)
             return (inputs, labels) if index % 5 else (inputs[:2], labels[:2])
 
-    network, steps = make_network(), []
+    network = make_network()
+    steps: list[tuple[int, ...]] = []
     network.fit = lambda batches, callbacks, **_: run([batches[k][0].shape for k in range(len(batches))], *callbacks)
 
     def run(shapes: list[tuple[int, ...]], stopwatch: resumable._Stopwatch, given: keras.callbacks.Callback) -> None:
