@@ -9,8 +9,9 @@ Who begins a batch, and where it runs:
   reads meanwhile makes the batch cheaper, and no core is idle. A lone row after a lone row is begun at once, and so is
   the first of as many as are compared when a batch is chosen.
 - If the batch is the only one and short, it runs in the event loop's thread, as handing it over would cost about as
-  much again, and so do the short ones after it until the time for this is over (`_run_here`). In a flood that is as
-  long as the event loop took before, so that refusing others never takes more time than answering does.
+  much again, and so do the short ones after it while many rows wait and the time for this is not over (`_run_here`).
+  In a flood that is as long as the event loop took before, so that refusing others never takes more time than
+  answering does.
 - All others run in threads of the engine (`_work`), which are those of all models; what is run is chosen when a thread
   is free. There a batch is followed by the next if there are rows for a largest one, so that an event loop that is
   flooded with requests holds nothing up.
@@ -42,6 +43,8 @@ CountSteps = Callable[[Row], int]
 # So many of the most urgent rows are compared when a batch is chosen; with more, batches of the sizes there are would
 # hardly be better.
 CANDIDATES = 64
+# With rows for fewer than so many of the largest batches, there is little to choose from.
+CHOICES = 2
 # Requests still come if there was one within so many passes of the event loop: one reads it, the next begins with it.
 QUIET_PASSES = 2
 # So many passes are waited for at most, and if they take long, this time.
@@ -273,13 +276,17 @@ class Batcher:
     def _run_here(self, loop: asyncio.AbstractEventLoop, batch: Sequence[_Entry], seconds: float) -> None:
         """Run a batch in the event loop's thread, and what waits after it, but begin nothing once the time is over.
 
-        Requests are read, and their answers written, many at a time, which costs less than in between.
+        Requests are read, and their answers written, many at a time, which costs less than in between. But once few
+        rows are left, those that have come meanwhile are read first: the batches of few are small, or of rows that are
+        less alike.
         """
+        few = CHOICES * self._grouping.largest
         begun = time.monotonic()
         while batch and self._is_short(batch):
             self._finish(loop, batch, *self._run_rows([entry.row for entry in batch]))
             with self._lock:
-                batch = self._take_batch() if time.monotonic() < begun + seconds else []
+                goes_on = len(self._queue) >= few and time.monotonic() < begun + seconds
+                batch = self._take_batch() if goes_on else []
         self._loop_time.spent += time.monotonic() - begun
         with self._lock:
             self._running -= 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 # thread of their own, which has to wait for Python and a core and be waited for, takes longer.
 INLINE_SECONDS = 0.001
 # The same where there is a process for every core: the others answer meanwhile, and each keeps to its own core.
-INLINE_SECONDS_OF_A_CORE = 0.025
+INLINE_SECONDS_OF_A_CORE = 0.05
 # Weight of the newest batch in what is measured.
 NEWEST_WEIGHT = 0.05
 

@@ -672,11 +672,12 @@ def test_a_batch_is_chosen_among_the_most_urgent_rows() -> None:
     run(test)
 
 
-@pytest.mark.parametrize(("most", "turns"), [(SECONDS, 1), (0, 3)])
-def test_batches_are_run_as_long_as_the_event_loop_took_before(
-    monkeypatch: pytest.MonkeyPatch, most: float, turns: int
+@pytest.mark.parametrize(("most", "choices", "turns"), [(SECONDS, 0, 1), (0, 0, 3), (SECONDS, 2, 3)])
+def test_batches_are_run_as_long_as_the_event_loop_took_before_while_there_are_many_rows(
+    monkeypatch: pytest.MonkeyPatch, most: float, choices: int, turns: int
 ) -> None:
     monkeypatch.setattr("app.batcher.MOST_INLINE_SECONDS", most)
+    monkeypatch.setattr("app.batcher.CHOICES", choices)
 
     async def test(engine: Engine, batcher: Batcher) -> None:
         await engine.let_through()
