@@ -10,7 +10,8 @@ def describe_environment() -> str:
     """Return the backend of Keras with its version, and the device: `torch 2.13.0 on 2 processor cores`."""
     name = keras.backend.backend()
     backend = importlib.import_module(name)
-    device = ", ".join(keras.distribution.list_devices("gpu")) or f"{os.cpu_count()} processor cores"
-    if name == "torch" and backend.cuda.is_available():
-        device = backend.cuda.get_device_name()
-    return f"{name} {backend.__version__} on {device}"
+    if name == "torch":  # where Keras lists no devices
+        device = backend.cuda.get_device_name() if backend.cuda.is_available() else ""
+    else:
+        device = ", ".join(keras.distribution.list_devices("gpu"))
+    return f"{name} {backend.__version__} on {device or f'{os.cpu_count()} processor cores'}"
