@@ -124,7 +124,7 @@ def test_a_process_that_is_killed_goes_on_where_it_was(runs: Path, reviews: Path
     places = ["--data", str(reviews), "--runs", str(tmp_path)]
     with subprocess.Popen([*command, *places], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert any(line.startswith("1 of ") for line in process.stdout)
+        assert any(line.startswith("checkpoint 1 of ") for line in process.stdout)
         process.kill()
     (checkpoint,) = tmp_path.glob("language-*/checkpoint.npz")
     assert not (checkpoint.parent / "done.json").exists()
