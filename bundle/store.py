@@ -141,8 +141,7 @@ class Store:
             number = max(self.versions(description.name), default=0) + 1 if version is None else version
             Manifest.seal(description, number, files).write(staged)
             bundle = open_bundle(staged)
-            for path in (*staged.iterdir(), staged):
-                flush(path)
+            flush_folder(staged)
             target = self.root / description.name / str(number)
             try:
                 os.rename(staged, target)  # fails where the target is there, as it is never empty
@@ -154,7 +153,7 @@ class Store:
                         f"{target} is published already and is never written over; choose another version"
                     ) from error
             else:
-                flush(target.parent)
+                _flush(target.parent)
                 return replace(bundle, folder=target)
 
 
@@ -182,8 +181,13 @@ def write_vocabulary(path: Path, words: Sequence[str]) -> None:
     path.write_bytes("".join(f"{word}\n" for word in words).encode("utf-8"))
 
 
-def flush(path: Path) -> None:
-    """Make a file or folder durable, so that a power cut cannot publish an empty one."""
+def flush_folder(folder: Path) -> None:
+    """Make a folder and the files in it durable, so that a power cut cannot leave an empty one that counts as whole."""
+    for path in (*folder.iterdir(), folder):
+        _flush(path)
+
+
+def _flush(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

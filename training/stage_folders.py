@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import JsonValue
 from rich.console import Console
 
-from bundle.store import flush
+from bundle.store import flush_folder
 from training.environment import describe_environment
 from training.errors import CheckpointError
 from training.files import replacing
@@ -53,8 +53,7 @@ class StageFolders:
                 self._console.print(f"{name}: in {folder}", highlight=False, soft_wrap=True)
                 started = time.monotonic()
                 figures = work(folder)
-                for path in (*folder.iterdir(), folder):
-                    flush(path)
+                flush_folder(folder)
                 figures = {"seconds": time.monotonic() - started} | figures
                 with replacing(folder / _DONE) as file:
                     file.write(json.dumps({"environment": describe_environment(), "figures": figures}).encode())

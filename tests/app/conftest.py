@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app import logs
+from app import limits, logs
 from app.batcher import Batcher, Row
 from app.engine import Engine, load_engine
 from app.main import create_app
@@ -141,3 +141,13 @@ def log() -> Iterator[Log]:
         logs.configure("INFO")
     yield log
     logs.configure("INFO")
+
+
+@pytest.fixture
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of what the kernel says of a container's memory."""
+    (tmp_path / "limit").write_text("314572800\n")
+    (tmp_path / "events").write_text("under_oom 0\noom_kill 1\n")
+    files = ((tmp_path / "none", tmp_path / "none"), (tmp_path / "limit", tmp_path / "events"))
+    monkeypatch.setattr(limits, "MEMORY_FILES", files)
+    return tmp_path

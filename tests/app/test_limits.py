@@ -6,16 +6,6 @@ from app import limits
 from app.limits import count_processors, read_memory
 
 
-@pytest.fixture
-def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of what the kernel says of a container's memory."""
-    (tmp_path / "limit").write_text("314572800\n")
-    (tmp_path / "events").write_text("under_oom 0\noom_kill 1\n")
-    files = ((tmp_path / "none", tmp_path / "none"), (tmp_path / "limit", tmp_path / "events"))
-    monkeypatch.setattr(limits, "MEMORY_FILES", files)
-    return tmp_path
-
-
 @pytest.mark.usefixtures("memory")
 def test_a_containers_limit_of_memory_is_told_and_how_often_it_was_too_little() -> None:
     assert read_memory() == ("300 MiB", 1)

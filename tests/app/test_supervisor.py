@@ -9,19 +9,8 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from app import limits
 from app.supervisor import Supervisor
 from tests.conftest import SECONDS
-
-
-@pytest.fixture
-def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of what the kernel says of a container's memory."""
-    (tmp_path / "limit").write_text("314572800\n")
-    (tmp_path / "events").write_text("under_oom 0\noom_kill 1\n")
-    files = ((tmp_path / "none", tmp_path / "none"), (tmp_path / "limit", tmp_path / "events"))
-    monkeypatch.setattr(limits, "MEMORY_FILES", files)
-    return tmp_path
 
 
 @pytest.fixture
