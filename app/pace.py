@@ -8,7 +8,7 @@ from dataclasses import dataclass
 INLINE_SECONDS = 0.001
 # The same where there is a process for every core: the others answer meanwhile, and each keeps to its own core.
 INLINE_SECONDS_OF_A_CORE = 0.05
-# Weight of the newest batch in what is measured.
+# Weight of the newest batch in what is measured, once there were enough for it to be less than that of any before.
 NEWEST_WEIGHT = 0.05
 
 
@@ -18,6 +18,7 @@ class Pace:
     def __init__(self) -> None:
         """Know nothing yet."""
         self.cost_seconds = 0.0  # what the engine takes for a cost of 1
+        self._batches = 0
         self._batch_seconds = 0.0  # what a batch takes, with all that is done besides while rows wait
         self._batch_rows = 0.0
         self._since: float | None = None  # when the newest batch ended, if rows have waited from then on
@@ -27,9 +28,12 @@ class Pace:
         now = time.monotonic()
         all_seconds = seconds if self._since is None else now - self._since
         self._since = now if rows_wait else None
-        self.cost_seconds = _average(self.cost_seconds, seconds / cost)
-        self._batch_seconds = _average(self._batch_seconds, all_seconds)
-        self._batch_rows = _average(self._batch_rows, rows)
+        self._batches += 1
+        # The first ones weigh the same: one that finds its weights on the disk yet must not stand for many.
+        weight = max(NEWEST_WEIGHT, 1 / self._batches)
+        self.cost_seconds += weight * (seconds / cost - self.cost_seconds)
+        self._batch_seconds += weight * (all_seconds - self._batch_seconds)
+        self._batch_rows += weight * (rows - self._batch_rows)
 
     @property
     def row_seconds(self) -> float:
@@ -50,8 +54,3 @@ class LoopTime:
 
     most: float
     spent: float = 0.0
-
-
-def _average(known: float, newest: float) -> float:
-    """Return the average over the values of late, where there are any."""
-    return known + NEWEST_WEIGHT * (newest - known) if known else newest

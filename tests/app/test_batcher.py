@@ -101,6 +101,11 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
+def measured(batcher: Batcher, cost_seconds: float) -> None:
+    """Have the batcher know by many batches what a cost of 1 takes."""
+    batcher._pace.cost_seconds, batcher._pace._batches = cost_seconds, 1000
+
+
 def let_deadlines_pass(batcher: Batcher, requests: Iterable[Any]) -> None:
     """Do what happens when the deadlines of these requests have passed."""
     for request in requests:
@@ -307,7 +312,8 @@ def test_the_time_of_a_row_is_measured_with_what_is_done_between_batches() -> No
         rows, pace._since = pace._batch_rows, time.monotonic() - 100  # as if others than the engine had been busy
         assert 1 < rows < SIZES[-1]  # of batches of 1 and of all the others
         await ask(batcher, row(1))
-        expected = NEWEST_WEIGHT * 100 / (rows + NEWEST_WEIGHT * (1 - rows))
+        weight = max(NEWEST_WEIGHT, 1 / pace._batches)
+        expected = weight * 100 / (rows + weight * (1 - rows))
         assert pace.row_seconds == pytest.approx(expected, abs=1 + seconds)
 
     run(test)
@@ -724,7 +730,7 @@ def test_a_batch_that_takes_little_is_run_in_the_thread_of_the_event_loop() -> N
     async def test(engine: Engine, batcher: Batcher) -> None:
         await engine.let_through()
         await ask(batcher, row(1))  # is measured first
-        batcher._pace.cost_seconds = 1.0 / batcher._grouping.cost([10])  # as if measured
+        measured(batcher, 1.0 / batcher._grouping.cost([10]))
         await ask(batcher, row(2))
         await ask(batcher, row(3), row(4), row(5))
         here = threading.get_ident()
@@ -737,7 +743,7 @@ def test_a_long_batch_behind_a_short_one_is_not_run_in_the_thread_of_the_event_l
     async def test(engine: Engine, batcher: Batcher) -> None:
         await engine.let_through()
         await ask(batcher, row(1))
-        batcher._pace.cost_seconds = 1.0 / batcher._grouping.cost([10])
+        measured(batcher, 1.0 / batcher._grouping.cost([10]))
         await asyncio.gather(ask(batcher, row(2)), ask(batcher, row(3, 500)))
         here = threading.get_ident()
         assert engine.batches == [[1], [2], [3]]

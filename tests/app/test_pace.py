@@ -7,10 +7,20 @@ def test_nothing_is_known_before_the_first_batch() -> None:
     assert Pace().row_seconds == Pace().cost_seconds == 0
 
 
-def test_the_first_batch_is_all_that_is_known_and_later_ones_weigh_less() -> None:
+def test_the_first_batches_weigh_the_same() -> None:
     pace = Pace()
-    pace.note(rows=4, cost=100, seconds=8, rows_wait=False)
-    assert (pace.row_seconds, pace.cost_seconds) == (2, 0.08)
+    for number, (rows, seconds) in enumerate([(1, 30.0), (4, 1.0), (4, 2.0)], 1):
+        pace.note(rows=rows, cost=100, seconds=seconds, rows_wait=False)
+        if number == 1:
+            assert (pace.row_seconds, pace.cost_seconds) == (30, 0.3)
+    assert pace.row_seconds == pytest.approx(33 / 9)
+    assert pace.cost_seconds == pytest.approx(0.33 / 3)
+
+
+def test_later_batches_weigh_less_than_all_before() -> None:
+    pace = Pace()
+    for _ in range(100):
+        pace.note(rows=4, cost=100, seconds=8, rows_wait=False)
     pace.note(rows=4, cost=100, seconds=16, rows_wait=False)
     assert pace.cost_seconds == pytest.approx(0.08 + NEWEST_WEIGHT * 0.08)
     assert pace.row_seconds == pytest.approx(2 + NEWEST_WEIGHT * 2)
