@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from app.batcher import CANDIDATES, MOST_PASSES, QUIET_PASSES, Batcher, Row
+from app.batcher import CANDIDATES, CHOICES, MOST_PASSES, QUIET_PASSES, Batcher, Row
 from app.errors import DeadlineError, OverloadedError
 from app.pace import NEWEST_WEIGHT, LoopTime
 from tests.conftest import SECONDS
@@ -558,13 +558,16 @@ def test_the_other_rows_of_a_request_that_failed_are_not_run() -> None:
     run(test)
 
 
-def test_the_other_rows_of_a_request_that_failed_in_the_thread_of_the_event_loop_are_not_run() -> None:
+@pytest.mark.parametrize("others", [2, CHOICES * SIZES[-1]])
+def test_the_other_rows_of_a_request_that_failed_in_the_thread_of_the_event_loop_are_not_run(others: int) -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
         await engine.let_through()
         await ask(batcher, row(9))  # is measured first
         engine.failing = {1}
+        lengths = [5, 5, 5] + [400] * others
         with pytest.raises(RuntimeError):
-            await ask(batcher, *(row(number, length) for number, length in enumerate([5, 5, 5, 400, 400], 1)))
+            await ask(batcher, *(row(number, length) for number, length in enumerate(lengths, 1)))
+        await settle()
         assert engine.batches == [[9], [1, 2, 3]]
 
     run(test, inline_seconds=SECONDS)
@@ -739,15 +742,16 @@ def test_a_batch_that_takes_little_is_run_in_the_thread_of_the_event_loop() -> N
     run(test, inline_seconds=1.5)
 
 
-def test_a_long_batch_behind_a_short_one_is_not_run_in_the_thread_of_the_event_loop() -> None:
+@pytest.mark.parametrize("long", [1, CHOICES * SIZES[-1]])
+def test_a_long_batch_behind_a_short_one_is_not_run_in_the_thread_of_the_event_loop(long: int) -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
         await engine.let_through()
         await ask(batcher, row(1))
         measured(batcher, 1.0 / batcher._grouping.cost([10]))
-        await asyncio.gather(ask(batcher, row(2)), ask(batcher, row(3, 500)))
+        await asyncio.gather(ask(batcher, row(2)), *(ask(batcher, row(3, 500)) for _ in range(long)))
         here = threading.get_ident()
-        assert engine.batches == [[1], [2], [3]]
-        assert [thread == here for thread in engine.threads] == [False, True, False]
+        assert engine.batches[:2] == [[1], [2]] and sum(engine.batches[2:], []) == [3] * long
+        assert [thread == here for thread in engine.threads] == [False, True] + [False] * (len(engine.threads) - 2)
 
     run(test, inline_seconds=1.5)
 
