@@ -13,5 +13,6 @@ def describe_environment() -> str:
     if name == "torch":  # where Keras lists no devices
         device = backend.cuda.get_device_name() if backend.cuda.is_available() else ""
     else:
-        device = ", ".join(keras.distribution.list_devices("gpu"))
+        devices = keras.distribution.list_devices()  # accelerators, if there are any; asked for them, JAX fails
+        device = ", ".join(device for device in devices if not device.startswith("cpu"))
     return f"{name} {backend.__version__} on {device or f'{os.cpu_count()} processor cores'}"

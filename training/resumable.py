@@ -51,6 +51,8 @@ class AveragingAdam(keras.optimizers.Adam):  # type: ignore[misc]  # Keras has n
     def give_average(self, weights: list[keras.Variable]) -> None:
         """Replace weights by their average."""
         super().finalize_variable_values(weights)
+        for weight in weights:  # on JAX both would have one array now, which is given away when the network is run
+            weight.assign(keras.ops.copy(weight))
 
     @contextmanager
     def averaged(self, weights: list[keras.Variable]) -> Iterator[None]:
