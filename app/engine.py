@@ -77,11 +77,11 @@ class Engine:
         half[:, middle:] = example[:, middle:]
         short[:, -1] = example[:, -1]
         inputs = np.concatenate([short, half, example])
-        if not np.isfinite(self.run(inputs)).all():
-            raise ManifestError(f"{model_path} answers with NaN or infinity; train the bundle again")
         # Eagerly, many steps would take seconds.
         call = network if is_whole else tf.function(lambda inputs: network(inputs, training=False))
         answers = np.asarray(call(inputs))
+        if not np.isfinite(answers).all():
+            raise ManifestError(f"{model_path} answers with NaN or infinity; train the bundle again")
         if self._agrees(inputs, answers):
             return
         if not is_whole:
@@ -103,7 +103,7 @@ class Engine:
             (first + np.arange(size)) % count
             for size in self.batch_sizes
             for count in (without, len(inputs))
-            for first in range(count)
+            for first in range(0, count, size)  # until all had a turn
         ]
         return all(abs(self._run_part(inputs[rows]) - answers[rows]).max() <= TOLERANCE for rows in turns)
 

@@ -81,6 +81,7 @@ SMALL_LANGUAGE = (
     "language.steps=5",
     "language.sample=8",
     "language.checkpoint_steps=20",
+    "second_round=null",
     "student_language=null",
 )
 SMALL_TUNING = ("epochs=2", "batch_size=4", "adversarial=none")

@@ -100,7 +100,7 @@ def train(
 
 @application.command()
 def evaluate(
-    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, as in models/sentiment/3.")],
+    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, as in models/sentiment/4.")],
     data: DataOption = None,
 ) -> None:
     """Measure a bundle again and compare with its manifest; exit with 1 where a figure differs in four digits."""

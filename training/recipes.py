@@ -4,15 +4,16 @@ import difflib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
-from pydantic import JsonValue, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 
 from training.errors import RecipeError
 from training.settings import (
     LanguageSettings,
     LetterSettings,
     ReviewSettings,
+    RoundSettings,
     Settings,
     StagedSettings,
     TuningSettings,
@@ -20,6 +21,7 @@ from training.settings import (
 )
 
 Family = Literal["alphabet", "classifier", "imdb"]
+_Settings = TypeVar("_Settings", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,11 @@ def _parse(text: str) -> object:
         return text
 
 
+def _vary(settings: _Settings, **changes: object) -> _Settings:
+    """Return settings with some others, checked like those of a user; a copy's would not be."""
+    return type(settings).model_validate(settings.model_dump() | changes)
+
+
 def _nearest(name: str, known: Iterable[str]) -> str:
     """Say what could have been meant, and all there is."""
     close = difflib.get_close_matches(name, list(known), n=1)
@@ -168,10 +175,22 @@ _IN_STAGES = StagedSettings(
     language=_LANGUAGE,
     folds=4,
     teacher=_TEACHER,
-    student_language=_LANGUAGE.model_copy(
-        update={"units": 96, "embedding": 128, "passes": 6, "learning_rate": 3e-3, "dropout": 0.1, "output_dropout": 0}
+    second_round=RoundSettings(
+        language=_vary(_LANGUAGE, passes=14),
+        teacher=_vary(_TEACHER, epochs=5, batch_size=256, checkpoint_steps=283),
     ),
-    student=TuningSettings(epochs=8, length=600, batch_size=256, learning_rate=2e-3, checkpoint_steps=283),
+    student_language=_vary(
+        _LANGUAGE, units=96, embedding=128, passes=10, learning_rate=3e-3, dropout=0.1, output_dropout=0
+    ),
+    student=TuningSettings(
+        epochs=6,
+        length=600,
+        batch_size=256,
+        learning_rate=2e-3,
+        embedding_dropout=0.15,
+        output_dropout=0.2,
+        checkpoint_steps=283,
+    ),
 )
 
 _RECIPES = (
@@ -329,11 +348,10 @@ _RECIPES = (
         summary="the same with a student of 512 units",
         source="this project; the sources of its stages are listed in training/stages.py",
         published={},
-        settings=_IN_STAGES.model_copy(
-            update={
-                "student_language": _LANGUAGE.model_copy(update={"units": 512, "passes": 8}),
-                "student": _TEACHER.model_copy(update={"epochs": 5, "batch_size": 256, "checkpoint_steps": 283}),
-            }
+        settings=_vary(
+            _IN_STAGES,
+            student_language=_vary(_LANGUAGE, units=512, passes=8),
+            student=_vary(_TEACHER, epochs=4, batch_size=256, checkpoint_steps=283),
         ),
     ),
     Recipe(
@@ -341,14 +359,14 @@ _RECIPES = (
         summary="narrower teachers without adversarial training, for a night on two processor cores",
         source="this project; the sources of its stages are listed in training/stages.py",
         published={},
-        settings=_IN_STAGES.model_copy(
-            update={
-                "language": LanguageSettings(units=512, embedding=256, passes=3, learning_rate=2e-3),
-                "folds": 3,
-                "teacher": TuningSettings(epochs=4, embedding_dropout=0.4),
-                "student_language": LanguageSettings(units=96, embedding=128, passes=1),
-                "student": TuningSettings(epochs=4, length=600),
-            }
+        settings=_vary(
+            _IN_STAGES,
+            language=LanguageSettings(units=512, embedding=256, passes=3, learning_rate=2e-3),
+            folds=3,
+            teacher=TuningSettings(epochs=4, embedding_dropout=0.4),
+            second_round=None,
+            student_language=LanguageSettings(units=96, embedding=128, passes=1),
+            student=TuningSettings(epochs=4, length=600),
         ),
     ),
     Recipe(

@@ -321,7 +321,16 @@ class TuningSettings(BaseModel):
 
 
 RUNS = Path("runs")  # the folder of what stages leave
-STAGES = ("corpus", "ngrams", "language", "teachers", "labels", "student")
+STAGES = ("corpus", "ngrams", "language", "teachers", "labels", "second_round", "student")
+
+
+class RoundSettings(BaseModel):
+    """A further round of labels, by a teacher that has learnt from those of the round before."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    language: LanguageSettings = Field(description="The language model that this teacher begins with.")
+    teacher: TuningSettings
 
 
 class StagedSettings(BaseModel):
@@ -351,9 +360,15 @@ class StagedSettings(BaseModel):
         le=1,
         description="Weight of a review's own label beside that by teachers which have not seen it.",
     )
+    second_round: RoundSettings | None = Field(
+        default=None,
+        description="A teacher that learns from the labels of all reviews; those without a label of their own get the "
+        "mean of its answer and theirs.",
+    )
     student_language: LanguageSettings | None = Field(
         default=None,
-        description="A language model for a smaller student, over the principal components of the teachers' vectors.",
+        description="A language model for a smaller student, over the principal components of the last teachers' "
+        "vectors.",
     )
     student: TuningSettings
     seed: int = Field(default=7, ge=0, lt=2**32, description="Of the data's order, the first weights and the dropout.")
@@ -365,18 +380,24 @@ class StagedSettings(BaseModel):
 
     @model_validator(mode="after")
     def _vectors_can_be_reduced(self) -> Self:
-        if self.student_language and self.student_language.embedding > self.language.embedding:
+        name = "second_round.language" if self.second_round else "language"
+        if self.student_language and self.student_language.embedding > self.last_language.embedding:
             raise ValueError(
                 "the student's word vectors are made of the teachers'; "
                 f"student_language.embedding={self.student_language.embedding} can be at most "
-                f"language.embedding={self.language.embedding}"
+                f"{name}.embedding={self.last_language.embedding}"
             )
         return self
 
     @property
+    def last_language(self) -> LanguageSettings:
+        """The language model of the last teachers."""
+        return self.second_round.language if self.second_round else self.language
+
+    @property
     def published(self) -> ReviewSettings:
         """The settings of the student's network."""
-        return self.network(self.student_language or self.language, self.student)
+        return self.network(self.student_language or self.last_language, self.student)
 
     def network(self, language: LanguageSettings, tuning: TuningSettings) -> ReviewSettings:
         """Return the settings of a network that begins with a language model."""

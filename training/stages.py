@@ -2,8 +2,9 @@
 
 All reviews are coded, and a large language model learns to read them. With the labels it becomes several teachers, each
 of which is trained without another part of the labelled reviews; so are as many n-gram models. Together they label all
-reviews, the labelled ones by those that have not seen their labels. The student that is published learns from these;
-smaller than its teachers, it begins with a language model of its own, over their word vectors.
+reviews, the labelled ones by those that have not seen their labels. In a second round another teacher, with a language
+model of its own, learns from these and labels the reviews without a label once more. The student that is published
+learns from both; smaller than its teachers, it begins with a language model of its own, over their word vectors.
 
 Sources: Howard and Ruder 2018, "Universal Language Model Fine-tuning for Text Classification"; Hinton, Vinyals and Dean
 2015, "Distilling the Knowledge in a Neural Network"; Xie et al. 2020, "Self-Training With Noisy Student Improves
@@ -103,18 +104,20 @@ class Stages:
         }
         return self._folders.run("labels", depends, lambda folder: self._label(folder, teachers, counted))
 
+    def second_round(self) -> Path | None:
+        """Train a teacher on all reviews and let it label those without a label, if the recipe has a second round."""
+        settings = self._settings.second_round
+        if not settings:
+            return None
+        reviews, language = self.reviews(), self._last_language()
+        asked = np.concatenate([reviews.held_out, reviews.unlabelled])
+        return self._learn_labels("second_round", settings.teacher, language, [self.labels()], asked)
+
     def student(self) -> Path:
         """Train the student on all reviews."""
-        tuning, weight = self._settings.student, self._settings.label_weight
-        language, labels = self._student_language(), self.labels()
-        depends = self._depends(language, tuning) | {"labels": read_depends(labels), "label_weight": weight}
-
-        def work(folder: Path) -> Figures:
-            reviews = self.reviews()
-            mixed = reviews.mix_labels(np.load(labels / _ANSWERS), weight)
-            return self._tune(folder, tuning, language, mixed, reviews.held_out)
-
-        return self._folders.run("student", depends, work)
+        language, second = self._student_language(), self.second_round()
+        labels = [self.labels(), second] if second else [self.labels()]
+        return self._learn_labels("student", self._settings.student, language, labels, self.reviews().held_out)
 
     def publish(self, any_length: bool = False) -> keras.Model:
         """Return the student as it is published: calibrated, with word vectors of 8 bits, and all else of 16."""
@@ -156,10 +159,13 @@ against its sample; that of adversarial training has both parts.
     def _list_folders(self) -> dict[str, Path]:
         """Return the folder of every stage, in the order in which they are run."""
         folders = {"corpus": self.corpus(), "ngrams": self.ngrams(), "language": self.language()}
+        folders |= {f"teacher {number}": folder for number, folder in enumerate(self.teachers(), 1)}
+        folders |= {"labels": self.labels()}
+        if second := self.second_round():
+            folders |= {"language of the second round": self._last_language(), "teacher of the second round": second}
         if self._settings.student_language:
             folders |= {"language of the student": self._student_language()}
-        folders |= {f"teacher {number}": folder for number, folder in enumerate(self.teachers(), 1)}
-        return folders | {"labels": self.labels(), "student": self.student()}
+        return folders | {"student": self.student()}
 
     @cached_property
     def _temperature(self) -> float:
@@ -185,11 +191,15 @@ against its sample; that of adversarial training has both parts.
         }
         return self._folders.run("language", depends, lambda folder: self._learn_language(folder, settings, vectors))
 
+    def _last_language(self) -> Path:
+        """Train the language model that the last teachers begin with."""
+        return self._language(self._settings.last_language)
+
     def _student_language(self) -> Path:
         """Train the language model that the student begins with, if it has one of its own."""
         if self._settings.student_language is None:
-            return self.language()
-        return self._language(self._settings.student_language, vectors=self.language())
+            return self._last_language()
+        return self._language(self._settings.student_language, vectors=self._last_language())
 
     def _teacher(self, fold: int) -> Path:
         """Train a teacher without a part of the labelled reviews, on the others."""
@@ -203,6 +213,22 @@ against its sample; that of adversarial training has both parts.
             return self._tune(folder, settings.teacher, language, reviews.label(unseen), asked)
 
         return self._folders.run("teacher", depends, work)
+
+    def _learn_labels(
+        self, name: str, tuning: TuningSettings, language: Path, labels: list[Path], asked: NDArray[np.intp]
+    ) -> Path:
+        """Train a network on all reviews with the mean of such labels as there are, and let it answer some."""
+        weight = self._settings.label_weight
+        depends = self._depends(language, tuning) | {
+            "labels": [read_depends(folder) for folder in labels],
+            "label_weight": weight,
+        }
+
+        def work(folder: Path) -> Figures:
+            mean = average_answers([np.load(each / _ANSWERS) for each in labels])
+            return self._tune(folder, tuning, language, self.reviews().mix_labels(mean, weight), asked)
+
+        return self._folders.run(name, depends, work)
 
     def _depends(self, language: Path, tuning: TuningSettings) -> Depends:
         """Return what every review network depends on that begins with a language model."""

@@ -21,7 +21,7 @@ async def live() -> Status:
     responses=describe_errors(
         "/readyz",
         NotReadyError("2 of 4 models are loaded; try again in a second"),
-        ModelRefusedError("sentiment is refused: models/sentiment/3/model.keras cannot be read; restore it"),
+        ModelRefusedError("sentiment is refused: models/sentiment/4/model.keras cannot be read; restore it"),
     ),
 )
 async def ready(repository: RepositoryDependency) -> Status:

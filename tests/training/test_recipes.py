@@ -148,9 +148,15 @@ def test_the_named_recipe_itself_stays_as_it_is() -> None:
         ("sentiment", ["endings=23997"], "settings: .*endings"),
         (
             "sentiment",
-            ["student_language.embedding=65", "language.embedding=64"],
+            ["student_language.embedding=65", "second_round.language.embedding=64"],
+            "settings: .*student_language.embedding=65 can be at most second_round.language.embedding=64",
+        ),
+        (
+            "sentiment",
+            ["second_round=null", "student_language.embedding=65", "language.embedding=64"],
             "settings: .*student_language.embedding=65 can be at most language.embedding=64",
         ),
+        ("sentiment", ["second_round=null", "second_round.teacher.epochs=1"], "no field 'second_round.teacher.epochs'"),
         ("sentiment", ["folds=1"], "folds: Input should be greater than or equal to 2, not 1"),
         ("sentiment", ["student_language=3"], "no field 'student_language'"),
         ("sentiment", ["student_language=null", "student_language.units=3"], "no field 'student_language.units'"),
@@ -192,7 +198,10 @@ def test_fast_stands_for_assignments_that_later_ones_can_change(name: str) -> No
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_named_recipe_has_no_changes(name: str) -> None:
-    assert recipes.find(name).changes() == {}
+    recipe = recipes.find(name)
+    assert recipe.changes() == {}
+    # To the type of every number: stages are found again by what they depend on.
+    assert recipe.settings.model_dump_json() == recipe.with_settings([]).settings.model_dump_json()
 
 
 def test_changes_are_the_settings_that_are_not_those_of_the_named_recipe() -> None:
@@ -200,7 +209,7 @@ def test_changes_are_the_settings_that_are_not_those_of_the_named_recipe() -> No
     changed = recipe.with_settings(["epochs=9", "epochs=10", "clip_norm=1", "validation=last", "seed=1"])
     assert changed.changes() == {"clip_norm": 1.0, "validation": "last", "seed": 1}
     assert recipe.with_settings(["units=32", "learning_rate=0.001"]).changes() == {}
-    staged = recipes.find("sentiment").with_settings(["teacher.epochs=9", "language.units=1024"])
+    staged = recipes.find("sentiment").with_settings(["teacher.epochs=9", "second_round.language.units=1024"])
     assert staged.changes() == {"teacher.epochs": 9}
     assert recipes.find("sentiment").with_settings(["student_language=null"]).changes() == {"student_language": None}
 
