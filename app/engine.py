@@ -102,7 +102,7 @@ class Engine:
         turns = [
             (first + np.arange(size)) % count
             for size in self.batch_sizes
-            for count in (without, len(inputs))
+            for count in ((without, len(inputs)) if size > 1 else (len(inputs),))
             for first in range(0, count, size)  # until all had a turn
         ]
         return all(abs(self._run_part(inputs[rows]) - answers[rows]).max() <= TOLERANCE for rows in turns)

@@ -193,6 +193,8 @@ def _read_stages(recipe: recipes.Recipe, text: str) -> list[str]:
         raise RecipeError(f"{recipe.name} is trained in one go; leave --stages out")
     if unknown := [name for name in names if name not in STAGES]:
         raise RecipeError(f"{', '.join(unknown)} is no stage; there are: {', '.join(STAGES)}")
+    if "second_round" in names and not recipe.settings.second_round:
+        raise RecipeError(f"{recipe.name} has no second round; leave second_round out of --stages")
     return names
 
 

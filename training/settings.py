@@ -11,6 +11,9 @@ from bundle.reviews import RESERVED_IDS
 KERAS_RANKS = 9_996  # words in keras_words.txt; with the reserved ids the usual 10,000
 MOST_LETTERS = 26  # of a run that stays within the alphabet, or goes round it once
 
+# Defaults are checked too, so that a field has numbers of one type: stages are found again by what they depend on.
+_STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
 Units = Annotated[int, Field(ge=1, le=4096)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -58,7 +61,7 @@ PLAIN_TRAINING: dict[str, object] = {
 class StackSettings(BaseModel):
     """The LSTM layers of every network; the defaults are those of Keras."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = _STRICT
 
     units: Units = Field(description="Units of the first LSTM layer, per direction.")
     further_units: tuple[Units, ...] = Field(
@@ -265,7 +268,7 @@ def _check_endings(endings: int, vocabulary_size: int) -> None:
 class LanguageSettings(BaseModel):
     """A language model, whose LSTMs and word vectors review networks begin with, and how it is trained."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = _STRICT
 
     units: Units = Field(description="Units of the LSTM of either direction.")
     embedding: int = Field(ge=1, le=4096, description="Components of a word's vector.")
@@ -285,7 +288,7 @@ class LanguageSettings(BaseModel):
 class NgramSettings(BaseModel):
     """How a logistic regression of n-grams is trained."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = _STRICT
 
     longest: int = Field(default=3, ge=1, le=5, description="Words in the longest n-gram.")
     fewest_reviews: int = Field(default=2, ge=1, description="Fewest reviews that an n-gram has to be in.")
@@ -295,7 +298,7 @@ class NgramSettings(BaseModel):
 class TuningSettings(BaseModel):
     """How a bidirectional review network is trained from a language model."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = _STRICT
 
     epochs: int = Field(ge=1, description="Passes over the reviews that are trained on.")
     length: int = Field(default=400, ge=1, le=10_000, description="Words and marks trained on of a review, the last.")
@@ -327,7 +330,7 @@ STAGES = ("corpus", "ngrams", "language", "teachers", "labels", "second_round", 
 class RoundSettings(BaseModel):
     """A further round of labels, by a teacher that has learnt from those of the round before."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = _STRICT
 
     language: LanguageSettings = Field(description="The language model that this teacher begins with.")
     teacher: TuningSettings
@@ -336,7 +339,7 @@ class RoundSettings(BaseModel):
 class StagedSettings(BaseModel):
     """A sentiment network trained in stages: see `training.stages`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = _STRICT
 
     vocabulary_size: int = Field(ge=5, description="Number of ids, the reserved ones and the endings included.")
     endings: int = Field(ge=0, description="Ids for words outside the vocabulary, by the longest known ending.")
@@ -363,7 +366,7 @@ class StagedSettings(BaseModel):
     second_round: RoundSettings | None = Field(
         default=None,
         description="A teacher that learns from the labels of all reviews; those without a label of their own get the "
-        "mean of its answer and theirs.",
+        "mean, in logits, of its answer and of what the first teachers and n-grams gave them.",
     )
     student_language: LanguageSettings | None = Field(
         default=None,

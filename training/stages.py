@@ -11,6 +11,7 @@ Sources: Howard and Ruder 2018, "Universal Language Model Fine-tuning for Text C
 ImageNet Classification".
 """
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -109,15 +110,19 @@ class Stages:
         settings = self._settings.second_round
         if not settings:
             return None
-        reviews, language = self.reviews(), self._last_language()
-        asked = np.concatenate([reviews.held_out, reviews.unlabelled])
-        return self._learn_labels("second_round", settings.teacher, language, [self.labels()], asked)
+        return self._learn_labels(
+            "second_round",
+            settings.teacher,
+            self._last_language(),
+            [self.labels()],
+            lambda reviews: np.concatenate([reviews.held_out, reviews.unlabelled]),
+        )
 
     def student(self) -> Path:
         """Train the student on all reviews."""
         language, second = self._student_language(), self.second_round()
         labels = [self.labels(), second] if second else [self.labels()]
-        return self._learn_labels("student", self._settings.student, language, labels, self.reviews().held_out)
+        return self._learn_labels("student", self._settings.student, language, labels, lambda reviews: reviews.held_out)
 
     def publish(self, any_length: bool = False) -> keras.Model:
         """Return the student as it is published: calibrated, with word vectors of 8 bits, and all else of 16."""
@@ -138,7 +143,7 @@ class Stages:
 
     def count_seconds(self) -> float:
         """Return how long all stages took."""
-        return sum(read_figures(folder)["seconds"] for folder in self._list_folders().values())
+        return sum(read_figures(folder)["seconds"] for folder in {*self._list_folders().values()})
 
     def describe(self) -> str:
         """Return what a card tells of the stages, Markdown."""
@@ -215,9 +220,17 @@ against its sample; that of adversarial training has both parts.
         return self._folders.run("teacher", depends, work)
 
     def _learn_labels(
-        self, name: str, tuning: TuningSettings, language: Path, labels: list[Path], asked: NDArray[np.intp]
+        self,
+        name: str,
+        tuning: TuningSettings,
+        language: Path,
+        labels: list[Path],
+        ask: Callable[[Reviews], NDArray[np.intp]],
     ) -> Path:
-        """Train a network on all reviews with the mean of such labels as there are, and let it answer some."""
+        """Train a network on all reviews with their labels, the mean of those of several rounds where there are some.
+
+        `ask` gives the numbers of those that it answers once it is trained.
+        """
         weight = self._settings.label_weight
         depends = self._depends(language, tuning) | {
             "labels": [read_depends(folder) for folder in labels],
@@ -225,8 +238,9 @@ against its sample; that of adversarial training has both parts.
         }
 
         def work(folder: Path) -> Figures:
-            mean = average_answers([np.load(each / _ANSWERS) for each in labels])
-            return self._tune(folder, tuning, language, self.reviews().mix_labels(mean, weight), asked)
+            reviews = self.reviews()
+            mixed = reviews.mix_labels(average_answers([np.load(each / _ANSWERS) for each in labels]), weight)
+            return self._tune(folder, tuning, language, mixed, ask(reviews))
 
         return self._folders.run(name, depends, work)
 
@@ -264,8 +278,9 @@ against its sample; that of adversarial training has both parts.
         """Train a language model on all reviews that are not held out."""
         seed, reviews = self._settings.seed, self.reviews()
         corpus, counts = reviews.take_not_held_out(), reviews.count_words()
-        if self._settings.student_language:
-            count_steps(len(corpus.ids), self._settings.student_language)  # is not to fail hours later
+        for later in (self._settings.last_language, self._settings.student_language):
+            if later:
+                count_steps(len(corpus.ids), later)  # is not to fail hours later
         keras.utils.set_random_seed(seed)
         model = LanguageModel(settings, counts, seed)
         batches = LanguageBatches(corpus, settings, counts, seed)

@@ -218,7 +218,7 @@ def test_what_is_published_answers_as_the_student_but_for_temperature_and_roundi
     published = network.predict(ids, verbose=0)[:, 0]
     slopes = to_logits(published) / to_logits(answers)
     temperature = find_temperature(answers, coded.labels[coded.held_out])
-    assert abs(temperature - 1) > 0.1
+    assert abs(temperature - 1) > 0.25
     np.testing.assert_allclose(slopes, 1 / temperature, rtol=0.2)
 
 
@@ -349,13 +349,18 @@ def test_a_folder_in_which_another_process_works_is_refused(runs: Path, reviews:
             Stages(make_settings(), tmp_path, reviews, QUIET).corpus()
 
 
-def test_a_student_whose_language_model_has_no_step_is_refused_before_the_teacher_is_trained(
+def test_a_later_language_model_that_has_no_step_is_refused_before_the_teacher_is_trained(
     runs: Path, reviews: Path
 ) -> None:
-    with pytest.raises(RecipeError, match="words are too few for 4000 streams"):
-        language = make_settings().language.model_copy(update={"batch_size": 4000})
-        settings = make_settings("seed=8").model_copy(update={"student_language": language})
-        Stages(settings, runs, reviews, QUIET).language()
+    settings = make_settings("seed=8")
+    assert settings.second_round
+    language = settings.language.model_copy(update={"batch_size": 4000})
+    for changed in (
+        {"student_language": language},
+        {"second_round": settings.second_round.model_copy(update={"language": language})},
+    ):
+        with pytest.raises(RecipeError, match="words are too few for 4000 streams"):
+            Stages(settings.model_copy(update=changed), runs, reviews, QUIET).language()
 
 
 def test_a_share_that_holds_out_no_review_is_refused(reviews: Path, tmp_path: Path) -> None:

@@ -58,7 +58,11 @@ def test_train_prints_the_figures_and_the_folder_as_it_is(trained: Trained) -> N
         (["sentiment", "--stages", "corpus", "--name", "mine"], "nothing is published; leave --name and --from out"),
         (
             ["sentiment", "--stages", "corpus,pupil"],
-            "pupil is no stage; there are: corpus, ngrams, language, teachers, labels, student",
+            "pupil is no stage; there are: corpus, ngrams, language, teachers, labels, second_round, student",
+        ),
+        (
+            ["sentiment-night", "--stages", "labels,second_round"],
+            "sentiment-night has no second round; leave second_round out of --stages",
         ),
         (["sentiment", "--data", "nothing"], "there is no nothing; --data takes aclImdb_v1.tar.gz or the folder"),
     ],
