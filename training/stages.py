@@ -113,16 +113,17 @@ class Stages:
         return self._learn_labels(
             "second_round",
             settings.teacher,
-            self._last_language(),
             [self.labels()],
+            self._last_language(),
             lambda reviews: np.concatenate([reviews.held_out, reviews.unlabelled]),
         )
 
     def student(self) -> Path:
         """Train the student on all reviews."""
-        language, second = self._student_language(), self.second_round()
-        labels = [self.labels(), second] if second else [self.labels()]
-        return self._learn_labels("student", self._settings.student, language, labels, lambda reviews: reviews.held_out)
+        labels = [folder for folder in (self.labels(), self.second_round()) if folder]
+        return self._learn_labels(
+            "student", self._settings.student, labels, self._student_language(), lambda reviews: reviews.held_out
+        )
 
     def publish(self, any_length: bool = False) -> keras.Model:
         """Return the student as it is published: calibrated, with word vectors of 8 bits, and all else of 16."""
@@ -223,8 +224,8 @@ against its sample; that of adversarial training has both parts.
         self,
         name: str,
         tuning: TuningSettings,
-        language: Path,
         labels: list[Path],
+        language: Path,
         ask: Callable[[Reviews], NDArray[np.intp]],
     ) -> Path:
         """Train a network on all reviews with their labels, the mean of those of several rounds where there are some.

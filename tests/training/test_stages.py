@@ -1,5 +1,6 @@
 import fcntl
 import json
+import shutil
 import subprocess
 import sys
 from contextlib import AbstractContextManager
@@ -206,8 +207,12 @@ def test_a_teacher_answers_what_it_has_not_seen_the_labels_of(
         Stages(make_settings("teacher.epochs=3"), runs, reviews, QUIET).teachers()
 
 
-def test_what_is_published_answers_as_the_student_but_for_temperature_and_rounding(runs: Path, reviews: Path) -> None:
-    made = Stages(make_settings(), runs, reviews, QUIET)
+def test_what_is_published_answers_as_the_student_but_for_temperature_and_rounding(
+    runs: Path, reviews: Path, tmp_path: Path
+) -> None:
+    # A second round of so small a teacher leaves the student nothing to learn.
+    alone = make_settings().model_copy(update={"second_round": None})
+    made = Stages(alone, shutil.copytree(runs, tmp_path / "runs"), reviews, QUIET)
     network, coded = made.publish(), made.reviews()
     assert network.input_shape == (None, 6)
     assert network.layers[1].quantization_mode == "int8"
@@ -218,7 +223,7 @@ def test_what_is_published_answers_as_the_student_but_for_temperature_and_roundi
     published = network.predict(ids, verbose=0)[:, 0]
     slopes = to_logits(published) / to_logits(answers)
     temperature = find_temperature(answers, coded.labels[coded.held_out])
-    assert abs(temperature - 1) > 0.25
+    assert temperature < 0.9  # two epochs leave it unsure
     np.testing.assert_allclose(slopes, 1 / temperature, rtol=0.2)
 
 
@@ -251,9 +256,7 @@ def test_the_second_round_and_the_student_learn_labels_mixed_with_the_given_ones
     coded, answers = made.reviews(), np.load(made.labels() / "answers.npy")
 
     def check(*arguments: object) -> NoReturn:
-        labels = arguments[3]
-        assert isinstance(labels, np.ndarray)
-        np.testing.assert_allclose(labels, coded.mix_labels(answers, 0.25), rtol=1e-6)
+        np.testing.assert_array_equal(arguments[3], coded.mix_labels(average_answers([answers]), 0.25))
         raise Killed
 
     monkeypatch.setattr(stages, "tune", check)
@@ -335,6 +338,8 @@ def test_a_card_tells_what_each_stage_gave(runs: Path, reviews: Path) -> None:
     names = ["corpus", "ngrams", "language", "teacher 1", "teacher 2", "labels"]
     names += ["language of the second round", "teacher of the second round", "language of the student", "student"]
     assert rows == [f"| {name}" for name in names]
+    ended = [(folder / "done.json").stat().st_mtime_ns for folder in made._list_folders().values()]
+    assert ended == sorted(ended)
     figures = stage_folders.read_figures(made.student())
     assert f"held_out_accuracy {figures['held_out_accuracy']:.4f}".rstrip("0").rstrip(".") in text
     assert made.count_seconds() > figures["seconds"]
