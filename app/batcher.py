@@ -22,7 +22,7 @@ import math
 import threading
 import time
 from bisect import bisect_right, insort
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,17 +31,15 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
+from app.engines.base import Engine
 from app.errors import TOO_LATE, DeadlineError, OverloadedError
 from app.grouping import Grouping
 from app.pace import LoopTime, Pace
+from bundle.rows import Row
 
-Row = NDArray[np.generic]
 Output = NDArray[np.float32]
-RunRows = Callable[[Sequence[Row]], NDArray[np.float32]]
-CountSteps = Callable[[Row], int]
 
-# So many of the most urgent rows are compared when a batch is chosen; with more, batches of the sizes there are would
-# hardly be better.
+# So many of the most urgent rows are compared when a batch is chosen; with more, batches would hardly be better.
 CANDIDATES = 64
 # With rows for fewer than so many of the largest batches, there is little to choose from.
 CHOICES = 2
@@ -85,34 +83,22 @@ _NO_OUTPUT: Output = np.empty(0, np.float32)
 class Batcher:
     """Runs rows on an engine, those of similar length together, the most urgent first."""
 
-    def __init__(
-        self,
-        run: RunRows,
-        batch_sizes: Sequence[int],
-        executor: Executor,
-        workers: int,
-        capacity: int,
-        loop_time: LoopTime,
-        count_steps: CountSteps = len,
-    ) -> None:
+    def __init__(self, engine: Engine, executor: Executor, workers: int, capacity: int, loop_time: LoopTime) -> None:
         """Take the engine.
 
         Args:
-            run: unpadded rows, each [steps, ...], to float32 [rows, outputs]; called in any thread.
-            batch_sizes: numbers of rows that the engine runs without filling up, ascending.
+            engine: what runs the rows.
             executor: where the engine is run.
             workers: batches that are run at a time.
             capacity: rows that may wait.
             loop_time: what batches may take of the event loop's thread, and those of other models have.
-            count_steps: the steps that a row takes on the engine.
         """
-        self._run = run
-        self._grouping = Grouping(batch_sizes)
+        self._engine = engine
+        self._grouping = Grouping(engine.batch_rows)
         self._executor = executor
         self._workers = workers
         self._capacity = capacity
         self._loop_time = loop_time
-        self._count_steps = count_steps
         self._lock = threading.Lock()  # of the queue and the number of batches that are run
         self._queue: list[_Entry] = []  # the most urgent first
         self._running = 0
@@ -133,7 +119,7 @@ class Batcher:
         A cancelled call gives its places in the queue back.
 
         Args:
-            rows: unpadded, each [steps, ...].
+            rows: not padded, each [steps].
             deadline: when the answer is worth nothing any more, in `time.monotonic`.
 
         Raises:
@@ -144,7 +130,7 @@ class Batcher:
         loop = asyncio.get_running_loop()
         request = _Request(deadline, loop.create_future(), [_NO_OUTPUT] * len(rows), len(rows))
         self._put(
-            _Entry((deadline, self._arrivals + index), self._count_steps(row), index, row, request)
+            _Entry((deadline, self._arrivals + index), self._engine.count_steps(row), index, row, request)
             for index, row in enumerate(rows)
         )
         self._arrivals += len(rows)
@@ -320,7 +306,7 @@ class Batcher:
         """Return the outputs, or the error that the engine ended with, and the seconds it took."""
         started = time.perf_counter()
         try:
-            outputs = self._run(rows)
+            outputs = self._engine.run(rows)
         except Exception as error:
             return error, 0.0
         return outputs, time.perf_counter() - started

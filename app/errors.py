@@ -30,6 +30,10 @@ class SettingsError(ServiceError):
     """The environment has settings the service cannot run with."""
 
 
+class EngineError(ServiceError):
+    """The network of a bundle cannot be run by what is installed."""
+
+
 class RequestError(ServiceError):
     """Root of what a client is told; each kind has its HTTP status and its problem type."""
 
@@ -101,7 +105,7 @@ class ModelNotFoundError(RequestError):
 
 
 class NotReadyError(RequestError):
-    """Models are still being loaded and warmed up."""
+    """There is no model to answer with."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     kind = "not-ready"

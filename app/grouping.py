@@ -7,22 +7,20 @@ from collections.abc import Collection, Sequence
 PADDING_SHARE = 0.4
 # What a batch costs: as if it had so many steps more, and every step as if it had so many rows more. Both lie between
 # what benchmarks/engine.py finds for large networks, whose steps take longer, and for small ones.
-FIXED_STEPS = 64
-FIXED_ROWS = 2
+FIXED_STEPS = 16
+FIXED_ROWS = 0.6
 
 
 class Grouping:
-    """Chooses the rows of batches for an engine that is compiled for some numbers of rows."""
+    """Chooses the rows of batches."""
 
-    def __init__(self, batch_sizes: Sequence[int]) -> None:
-        """Take the numbers of rows that the engine runs without filling up, ascending."""
-        self.largest = batch_sizes[-1]
-        # What a step costs with 0, 1, 2, ... rows.
-        self._step_costs = [FIXED_ROWS + min(s for s in batch_sizes if s >= rows) for rows in range(self.largest + 1)]
+    def __init__(self, largest: int) -> None:
+        """Take the number of rows in the largest batch."""
+        self.largest = largest
 
     def cost(self, lengths: Collection[int]) -> float:
         """Return what a batch of rows of these lengths costs, relative to others."""
-        return (max(lengths) + FIXED_STEPS) * self._step_costs[len(lengths)]
+        return (max(lengths) + FIXED_STEPS) * (FIXED_ROWS + len(lengths))
 
     def choose(self, lengths: Sequence[int]) -> list[int]:
         """Return the places of the first row and of neighbours of it in length, so that the most is done for the cost.
@@ -40,7 +38,7 @@ class Grouping:
                 if steps[begin] < (1 - PADDING_SHARE) * longest:
                     break
                 useful += longest
-                share = useful / (longest * self._step_costs[rows])
+                share = useful / (longest * (FIXED_ROWS + rows))
                 if begin + rows > first and share > best:
                     best, chosen = share, slice(begin, begin + rows)
         return places[chosen]

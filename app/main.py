@@ -1,6 +1,5 @@
 """The app; `python -m app` runs it."""
 
-import asyncio
 import gc
 import multiprocessing
 import sys
@@ -24,7 +23,6 @@ from app.routes import health, models, next_letter, sentiment
 from app.routes.prediction import PredictionRoute
 from app.schemas import Problem
 from app.settings import Settings, read_settings
-from app.workers import Turn, on_ending
 from bundle.store import Store
 
 # How long a thread waits for another that computes in Python. At Python's own 5 ms an engine that has finished a batch
@@ -45,35 +43,24 @@ Limits: {settings.max_text_characters:,} characters a text, {settings.max_batch:
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Make the app, by default with the settings of the environment; its models are loaded while it starts to answer.
+    """Make the app, by default with the settings of the environment; its models are loaded when it starts.
 
     Raises:
         SettingsError: the environment has settings the service cannot run with.
     """
     settings = settings or read_settings()
     logs.configure(settings.log_level)
-    parent = multiprocessing.parent_process()
-    fills_cores = parent is not None and settings.workers >= count_processors()
+    is_one_of_several = multiprocessing.parent_process() is not None
+    fills_cores = is_one_of_several and settings.workers >= count_processors()
     repository = Repository(Store(settings.models), settings, fills_cores)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         sys.setswitchinterval(SWITCH_SECONDS)
         gc.set_threshold(COLLECTION_THRESHOLD)
-        turn = Turn(parent)
-        state = {"gate": Gate(predicting, repository, settings)}
-        if turn.is_first:
-            loading = asyncio.create_task(asyncio.to_thread(_load, repository, turn))
-            yield state
-            repository.stop()
-            await loading
-        else:
-            with on_ending(repository.stop):
-                await asyncio.to_thread(turn.wait)
-                await asyncio.to_thread(repository.load)
-            yield state
+        repository.load()  # before the process listens, so that no request comes to one that cannot answer
+        yield {"gate": Gate(predicting, repository, settings)}
         repository.close()
-        turn.close()
 
     app = FastAPIOffline(
         redoc_url=None,
@@ -97,13 +84,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     straight = {("POST", route.path): RequestLog(route.handle) for route in predicting}
     app.middleware_stack = Shortcut(app.build_middleware_stack(), straight)
     return app
-
-
-def _load(repository: Repository, turn: Turn) -> None:
-    try:
-        repository.load()
-    finally:
-        turn.end()
 
 
 def _describe(app: FastAPI) -> dict[str, Any]:

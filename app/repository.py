@@ -2,15 +2,13 @@
 
 import gc
 import logging
-import threading
 import time
-from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from app.batcher import Batcher, Row
-from app.errors import ModelNotFoundError, ModelRefusedError, NotReadyError
-from app.limits import count_processors
+from app.batcher import Batcher
+from app.engines import load_engine
+from app.errors import EngineError, ModelNotFoundError, ModelRefusedError, NotReadyError
 from app.logs import annotate_request
 from app.pace import INLINE_SECONDS, INLINE_SECONDS_OF_A_CORE, LoopTime
 from app.predictors import NextLetterPredictor, Predictor, SentimentPredictor
@@ -37,47 +35,32 @@ class Repository:
         self._unreadable = ""
         self._predictors: dict[str, Predictor] = {}
         self._refused: dict[str, str] = {}
-        self._loaded = threading.Event()
-        self._stopped = threading.Event()
 
     def load(self) -> None:
-        """Load every bundle; takes seconds a model, so it runs beside the service, which is not ready meanwhile."""
+        """Load every bundle."""
         try:
             self._names = self._store.names()
         except OSError as error:
             self._unreadable = f" ({error})"
-        # The largest first, as nothing would be loaded beside it if it were the last.
-        names = sorted(self._names, key=self._store.size, reverse=True)
-        with ThreadPoolExecutor(count_processors()) as threads:  # what XLA compiles, it compiles beside Python
-            list(threads.map(self._load_one, names))
-        if self._stopped.is_set():
-            return
-        # What TensorFlow and the models have made stays; looking through it would stop requests for 0.1 s and more.
+        for name in self._names:
+            self._load_one(name)
+        # What the models have made stays; looking through it would stop requests for a moment, again and again.
         gc.collect()
         gc.freeze()
         if not self._names:
             logger.error(self._no_models())
-        self._loaded.set()
-
-    def stop(self) -> None:
-        """Load no further model."""
-        self._stopped.set()
 
     def close(self) -> None:
         """End the threads that run the engines."""
         self._engines.shutdown()
 
     def check_ready(self) -> None:
-        """Return if every model is loaded and warm, and there is one.
+        """Return if every model is loaded, and there is one.
 
         Raises:
-            NotReadyError: models are still being loaded, or there is none.
+            NotReadyError: there is none.
             ModelRefusedError: a model cannot be served.
         """
-        if not self._loaded.is_set():
-            raise NotReadyError(
-                f"{len(self._predictors)} of {len(self._names)} models are loaded; try again in a second"
-            )
         if self._refused:
             raise ModelRefusedError("; ".join(f"{name} is refused: {why}" for name, why in self._refused.items()))
         if not self._predictors:
@@ -86,7 +69,7 @@ class Repository:
     @property
     def is_refusing(self) -> bool:
         """Whether there is a model whose newest request had no place in its queue."""
-        return any(predictor.batcher.is_refusing for predictor in list(self._predictors.values()))
+        return any(predictor.batcher.is_refusing for predictor in self._predictors.values())
 
     def admit(self, task: Task, name: str, deadline: float) -> None:
         """Return unless there is a model of a name, or the task's default without one, whose queue has no place.
@@ -116,15 +99,12 @@ class Repository:
 
         Raises:
             ModelNotFoundError: there is none.
-            NotReadyError: it is not loaded yet.
             ModelRefusedError: its bundle cannot be served.
         """
         if name in self._predictors:
             return self._predictors[name]
         if name in self._refused:
             raise ModelRefusedError(f"{name} is refused: {self._refused[name]}")
-        if not self._loaded.is_set() and (name in self._names or not self._names):
-            raise NotReadyError(f"{name} is not loaded; try again in a second")
         raise ModelNotFoundError(f"there is no model {name!r}; there are: {', '.join(self._names) or 'none'}")
 
     def summaries(self) -> list[ModelSummary]:
@@ -132,15 +112,13 @@ class Repository:
         return [self._summarise(name) for name in self._names]
 
     def _load_one(self, name: str) -> None:
-        if self._stopped.is_set():
-            return
         started = time.monotonic()
         try:
             self._predictors[name] = self._open(self._store.open(name))
-        except BundleError as error:
+        except (BundleError, EngineError) as error:
             self._refuse(name, str(error))
         except Exception:
-            # Whatever Keras, XLA or the disk make of a bundle, the others are served.
+            # Whatever the engine or the disk make of a bundle, the others are served.
             self._refuse(name, "its network cannot be loaded; the service's log has the reason", exc_info=True)
         else:
             manifest = self._predictors[name].bundle.manifest
@@ -148,21 +126,10 @@ class Repository:
             logger.info("loaded", extra={"model": name, "version": manifest.version, "seconds": seconds})
 
     def _open(self, bundle: Bundle) -> Predictor:
-        """Load and warm one bundle."""
-        from app.engine import load_engine  # imports TensorFlow, which takes seconds: health checks answer before
-
+        """Load one bundle."""
         codec, settings = bundle.codec, self._settings
-        engine = load_engine(bundle, settings.engine_threads)
-        pad: Callable[[Sequence[Any]], Row] = codec.pad
-        batcher = Batcher(
-            run=lambda rows: engine.run(pad(rows)),
-            batch_sizes=engine.batch_sizes,
-            executor=self._engines,
-            workers=settings.engine_workers,
-            capacity=settings.max_queue,
-            loop_time=self._loop_time,
-            count_steps=engine.steps,
-        )
+        engine = load_engine(bundle, settings)
+        batcher = Batcher(engine, self._engines, settings.engine_workers, settings.max_queue, self._loop_time)
         if isinstance(codec, LetterCodec):
             return NextLetterPredictor(bundle, codec, batcher)
         return SentimentPredictor(bundle, codec, batcher)
@@ -172,7 +139,7 @@ class Repository:
         predictor = self.find(name)
         annotate_request(model=name, version=predictor.bundle.manifest.version)
         if predictor.task != task:
-            others = [other for other, known in list(self._predictors.items()) if known.task == task]
+            others = [other for other, known in self._predictors.items() if known.task == task]
             raise ModelNotFoundError(
                 f"the model {name!r} answers {predictor.task}, not {task}; "
                 f"models that do: {', '.join(others) or 'none'}"
@@ -182,8 +149,6 @@ class Repository:
     def _summarise(self, name: str) -> ModelSummary:
         if name in self._refused:
             return ModelSummary(name=name, status="refused", detail=self._refused[name])
-        if name not in self._predictors:
-            return ModelSummary(name=name, status="loading")
         manifest = self._predictors[name].bundle.manifest
         return ModelSummary(
             name=name,

@@ -159,7 +159,7 @@ class ModelSummary(BaseModel):
     """A model and whether it answers."""
 
     name: str
-    status: Literal["loading", "ready", "refused"]
+    status: Literal["ready", "refused"]
     detail: str | None = Field(default=None, description="Why the model was refused.")
     task: Task | None = Field(default=None, description="Known once the model is ready.")
     version: int | None = None
@@ -173,7 +173,7 @@ class ModelList(BaseModel):
         {
             "models": [
                 {"name": "sentiment", "status": "ready", "task": "sentiment", "version": 1, "default": True},
-                {"name": "my-sentiment", "status": "loading"},
+                {"name": "my-sentiment", "status": "refused", "detail": "its manifest was edited"},
             ]
         }
     )

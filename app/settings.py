@@ -31,6 +31,12 @@ class Settings(BaseSettings):
     max_batch: int = Field(default=128, ge=1, description="Texts or sequences in one batch request.")
     max_queue: int = Field(default=512, ge=1, description="Texts that may wait for one model in a process.")
     deadline_ms: int = Field(default=5000, ge=1, description="Milliseconds in which a request has to be answered.")
+    engine: Literal["onnx", "tensorflow"] = Field(
+        default="onnx", description="What runs networks; bundles without model.onnx are run by TensorFlow anyway."
+    )
+    precision: Literal["default", "float32"] = Field(
+        default="default", description="Form of a network: the one that its bundle names, or the one equal to Keras."
+    )
     engine_workers: int = Field(default=1, ge=1, description="Batches that a process runs in threads at a time.")
     engine_threads: int = Field(default=1, ge=1, description="Processor cores that one batch may use.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from bundle.errors import LetterError
+from bundle.rows import Row
 
 ALPHABET: Literal["ABCDEFGHIJKLMNOPQRSTUVWXYZ"] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 # Not by str.isalpha and str.upper, which know letters far beyond A-Z ("ß".upper() is "SS").
@@ -34,6 +35,11 @@ class LetterCodec(BaseModel):
     divisor: Literal[26] = 26
     padding_value: Literal[0, -1] = 0
     padding_side: Literal["left"] = "left"
+
+    @property
+    def padding(self) -> np.float32:
+        """What a step of padding is."""
+        return np.float32(self.padding_value)
 
     def encode(self, sequence: str) -> NDArray[np.float32]:
         """Return the normalised codes of a sequence, not padded.
@@ -67,7 +73,7 @@ class LetterCodec(BaseModel):
         codes = np.frombuffer(sequence.upper().encode("ascii"), np.uint8) - ord("A") + self.first_code
         return codes.astype(np.float32) / np.float32(self.divisor)
 
-    def pad(self, sequences: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    def pad(self, sequences: Sequence[Row]) -> NDArray[np.float32]:
         """Pad coded sequences on the left to the network's input.
 
         Returns:

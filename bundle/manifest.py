@@ -23,9 +23,11 @@ from bundle.letters import ALPHABET, LetterCodec
 from bundle.reviews import ReviewPreprocessing
 
 MANIFEST_FILE = "manifest.json"
-MANIFEST_VERSION: Literal[1] = 1
+MANIFEST_VERSION: Literal[2] = 2
+READ_VERSIONS = (1, 2)  # version 1 has no `onnx`
 
 Task = Literal["next-letter", "sentiment"]
+Precision = Literal["float32", "int8"]
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
@@ -50,6 +52,37 @@ class Dataset(BaseModel):
     test_examples: int = Field(ge=1)
 
 
+class OnnxForm(BaseModel):
+    """One ONNX file of a network."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: FileName
+    batch_rows: int = Field(ge=1, description="Rows of a batch beyond which a row gets no cheaper; measured.")
+    difference: FiniteFloat = Field(ge=0, description="Largest difference of an answer from that of Keras; measured.")
+    held_out: dict[str, FiniteFloat] = Field(
+        default={}, description="Metrics on held-out examples, where there is more than one form to choose from."
+    )
+
+
+class Onnx(BaseModel):
+    """The network of a bundle as ONNX, in one form or two."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    opset: int = Field(ge=1)
+    every_step: bool = Field(description="Whether a row takes all steps of the network, however short it is.")
+    compared_rows: int = Field(ge=1, description="Rows whose answers were compared with those of Keras.")
+    forms: dict[Precision, OnnxForm] = Field(description="`float32` answers as Keras does.")
+    default: Precision = Field(description="The form that serves and that the metrics are measured on.")
+
+    @model_validator(mode="after")
+    def _forms_are_there(self) -> Self:
+        if missing := {"float32", self.default} - self.forms.keys():
+            raise ValueError(f"forms lack {sorted(missing)}")
+        return self
+
+
 class Description(BaseModel):
     """What training knows of a model before it is published."""
 
@@ -63,6 +96,7 @@ class Description(BaseModel):
     metrics: dict[str, FiniteFloat]
     dataset: Dataset
     frameworks: dict[str, str] = Field(description="Version of everything in the process that published it.")
+    onnx: Onnx | None = Field(default=None, description="None where the network cannot be exported.")
 
     @model_validator(mode="after")
     def _preprocessing_and_labels_fit_task(self) -> Self:
@@ -76,7 +110,7 @@ class Description(BaseModel):
 class Manifest(Description):
     """The description of a published bundle, with the checksums that tie it to its files and to itself."""
 
-    manifest_version: Literal[1] = MANIFEST_VERSION
+    manifest_version: Literal[1, 2] = MANIFEST_VERSION
     version: int = Field(ge=1)
     created: datetime
     files: dict[FileName, Sha256]
@@ -102,9 +136,9 @@ class Manifest(Description):
         except (OSError, ValueError, RecursionError) as error:
             raise ManifestError(f"{path} cannot be read ({error}); publish the bundle again") from error
         found = fields.get("manifest_version") if isinstance(fields, dict) else None
-        if found != MANIFEST_VERSION:
+        if found not in READ_VERSIONS:
             raise ManifestError(
-                f"{path} has manifest version {found!r}, this release reads {MANIFEST_VERSION}; "
+                f"{path} has manifest version {found!r}, this release reads {' and '.join(map(str, READ_VERSIONS))}; "
                 "train the bundle again or use the release that wrote it"
             )
         try:

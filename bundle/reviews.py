@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from bundle.errors import ManifestError
+from bundle.rows import Row
 
 # The characters that keras.preprocessing.text replaced by spaces; the apostrophe is not among them.
 KERAS_FILTERS: Literal['!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'] = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
@@ -187,6 +188,16 @@ class ReviewCodec:
         kind = _FoldedIds if isinstance(preprocessing.tokeniser, TokenTokeniser) else _Ids
         self._ids = kind(ids, preprocessing)
 
+    @property
+    def length(self) -> int:
+        """Time steps of the network, in ids."""
+        return self.preprocessing.length
+
+    @property
+    def padding(self) -> np.int32:
+        """What a step of padding is."""
+        return np.int32(self.preprocessing.padding_id)
+
     def encode(self, text: str) -> EncodedReview:
         """Return the ids of a review: the start id and the words, cut on the left to `length` ids."""
         constants = self.preprocessing
@@ -196,12 +207,12 @@ class ReviewCodec:
         ids.extend(map(self._ids.__getitem__, used))
         return EncodedReview(np.array(ids, np.int32), len(used), len(words) - len(used))
 
-    def pad(self, reviews: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:
+    def pad(self, reviews: Sequence[Row]) -> NDArray[np.int32]:
         """Pad reviews on the left to the network's input, int32 [reviews, length]."""
-        return pad_left(reviews, self.preprocessing.length, self.preprocessing.padding_id)
+        return pad_left(reviews, self.length, self.preprocessing.padding_id)
 
 
-def pad_left(reviews: Sequence[NDArray[np.int32]], length: int, padding_id: int) -> NDArray[np.int32]:
+def pad_left(reviews: Sequence[Row], length: int, padding_id: int) -> NDArray[np.int32]:
     """Return the last ids of reviews, padded on the left, int32 [reviews, length]."""
     padded = np.full((len(reviews), length), padding_id, np.int32)
     for row, ids in zip(padded, reviews, strict=True):

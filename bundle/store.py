@@ -11,10 +11,12 @@ from pathlib import Path
 
 from bundle.errors import BundleNotFoundError, ChecksumError, ManifestError, VersionExistsError
 from bundle.letters import LetterCodec
-from bundle.manifest import MANIFEST_FILE, Description, Manifest
-from bundle.reviews import ReviewCodec
+from bundle.manifest import MANIFEST_FILE, Description, Manifest, Precision
+from bundle.reviews import ReviewCodec, ReviewPreprocessing
 
 MODEL_FILE = "model.keras"
+ONNX_FILES: dict[Precision, str] = {"float32": "model.onnx", "int8": "model.int8.onnx"}
+VECTORS_FILE = "word-vectors.bin"  # of all ONNX files of a bundle
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,11 @@ class Bundle:
     def model_path(self) -> Path:
         """The Keras model's file."""
         return self.folder / MODEL_FILE
+
+    def onnx_path(self, precision: Precision) -> Path:
+        """The ONNX file of a form that the manifest lists."""
+        assert self.manifest.onnx is not None
+        return self.folder / self.manifest.onnx.forms[precision].file
 
 
 def open_bundle(folder: Path) -> Bundle:
@@ -50,10 +57,11 @@ def open_bundle(folder: Path) -> Bundle:
                 "restore the file or train the bundle again"
             )
     preprocessing = manifest.preprocessing
-    if isinstance(preprocessing, LetterCodec):
-        required = {MODEL_FILE}
-    else:
-        required = {MODEL_FILE, preprocessing.vocabulary_file}
+    required = {MODEL_FILE}
+    if isinstance(preprocessing, ReviewPreprocessing):
+        required.add(preprocessing.vocabulary_file)
+    if manifest.onnx:
+        required |= {form.file for form in manifest.onnx.forms.values()}
     if missing := required - manifest.files.keys():
         raise ManifestError(f"{folder / MANIFEST_FILE} does not list {sorted(missing)}; train the bundle again")
     if isinstance(preprocessing, LetterCodec):
@@ -88,14 +96,6 @@ class Store:
             return []
         numbers = (entry.name for entry in folder.iterdir() if entry.is_dir())
         return sorted(int(number) for number in numbers if number.isascii() and number.isdecimal() and number[0] != "0")
-
-    def size(self, name: str) -> int:
-        """Return the bytes of the latest version of a name; 0 if they cannot be counted."""
-        try:
-            folder = self.root / name / str(self.versions(name)[-1])
-            return sum(path.stat().st_size for path in folder.iterdir())
-        except (OSError, IndexError):
-            return 0
 
     def open(self, name: str, version: int | None = None) -> Bundle:
         """Open one version of a name, by default its latest.

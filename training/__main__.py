@@ -1,9 +1,10 @@
-"""The command line: `python -m training list | train RECIPE | evaluate BUNDLE | convert | report`."""
+"""The command line: `python -m training list | train RECIPE | evaluate BUNDLE | export BUNDLE | convert | report`."""
 
 import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated
@@ -31,6 +32,14 @@ AssignmentsOption = Annotated[
 ]
 NameOption = Annotated[str | None, typer.Option(help="The bundle's name.  [default: the recipe's]")]
 ModelsOption = Annotated[Path, typer.Option(help="The folder of the bundles.")]
+
+
+class EngineName(Enum):
+    """What can run a network."""
+
+    ONNX = "onnx"
+    TENSORFLOW = "tensorflow"
+
 
 application = typer.Typer(
     help="Train the models that the service answers with.",
@@ -102,11 +111,14 @@ def train(
 def evaluate(
     folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, as in models/sentiment/4.")],
     data: DataOption = None,
+    engine: Annotated[
+        EngineName, typer.Option(help="What runs it: the form that the service runs, or Keras.")
+    ] = EngineName.ONNX,
 ) -> None:
     """Measure a bundle again and compare with its manifest; exit with 1 where a figure differs in four digits."""
     with _clear_errors():
         bundle = open_bundle(folder)
-        evaluation, sha256 = _import("pipeline").evaluate_bundle(bundle, data, console)
+        evaluation, sha256 = _import("pipeline").evaluate_bundle(bundle, data, console, engine.value)
     recorded = {name: value for name, value in bundle.manifest.metrics.items() if name != HELD_OUT}
     # One that was published by an older release may have fewer.
     measured = {name: value for name, value in evaluation.metrics.items() if name in recorded}
@@ -114,11 +126,36 @@ def evaluate(
     console.print(f"{len(evaluation.labels):,} examples")
     if sha256 != bundle.manifest.dataset.sha256:
         console.print("These are not the data of the manifest, so the figures may differ from it.")
+    elif engine is EngineName.TENSORFLOW and bundle.manifest.onnx and bundle.manifest.onnx.default != "float32":
+        console.print(f"The figures of the manifest are those of {bundle.manifest.onnx.default}, which serves.")
     elif _format(measured) != _format(recorded):
         console.print("The same data give other figures than the manifest records.", style="red")
         raise typer.Exit(1)
     else:
         console.print("The figures are those of the manifest.")
+
+
+@application.command()
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, as in models/sentiment/4.")],
+    data: DataOption = None,
+    quantise: Annotated[
+        bool | None,
+        typer.Option(
+            help="Whether there has to be a form of 8 bits, which is refused if it costs accuracy.  [default: there is "
+            "one where the word vectors have 8 bits and it is as good]",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Publish a bundle once more, as its next version, with its network as ONNX, and measured by it."""
+    with _clear_errors("; nothing was published"):
+        old = open_bundle(folder.resolve())
+        bundle = _import("pipeline").publish_as_onnx(old, data, console, quantise)
+    _print_metrics(bundle.manifest.metrics, old.manifest.metrics, "before")
+    for precision, form in bundle.manifest.onnx.forms.items():
+        _say(f"{form.file}: {precision}, differs from Keras by {form.difference:.1e}, {form.batch_rows} rows a batch")
+    _say(f"Published {bundle.folder}")
 
 
 @converting.command("from-torch")

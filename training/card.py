@@ -1,6 +1,7 @@
 """What a training run leaves for people: the model card and its plots."""
 
 import json
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -95,16 +96,13 @@ def write_card(
     Markdown or empty.
     """
     is_converted = "converted" in description.recipe
+    figures = _describe_figures(folder, recipe, description, analysis)
     settings = "\n".join(
         f"| `{name}` | {value if value is not None else '-'} | {meaning.replace('|', '/')} |"
         for name, (value, meaning) in flatten(recipe.settings).items()
         if not (is_converted and name in TrainingSettings.model_fields.keys() - StackSettings.model_fields)
     )
-    figures = "\n".join(
-        f"| {metric} | {value:.4f} | {_published(recipe, metric)} |" for metric, value in description.metrics.items()
-    )
     dataset = description.dataset
-    plots = [name for name in (LEARNING_CURVE, CONFUSION_MATRIX, ROC_CURVE) if (folder / name).exists()]
     (folder / CARD).write_text(
         f"""\
 # {description.name}
@@ -113,20 +111,7 @@ def write_card(
 
 Task `{description.task}`, {parameters:,} parameters, {_made(description, seconds)}. Recipe from: {recipe.source}.
 
-## Figures
-
-On {dataset.test_examples:,} examples ({_tested_on(recipe, description)}):
-
-| metric | this bundle | published by the source |
-|---|---|---|
-{figures}
-
-{" ".join(f"![{name.removesuffix('.png').replace('-', ' ')}]({name})" for name in plots)}
-
-Check them with `python -m training evaluate models/{description.name}/<version>`.
-
-{analysis}
-## Use and limits
+{figures}{_describe_onnx(description)}## Use and limits
 
 {_INTENDED_USE[description.task].format(length=description.preprocessing.length)}
 
@@ -143,10 +128,81 @@ Check them with `python -m training evaluate models/{description.name}/<version>
 |---|---|---|
 {settings}
 
-Published with {", ".join(f"{name} {version}" for name, version in description.frameworks.items())}.
+{_describe_frameworks(description)}
 """,
         encoding="utf-8",
     )
+
+
+def renew_card(folder: Path, recipe: Recipe, description: Description, analysis: str) -> None:
+    """Replace what the card in a folder says of figures and of ONNX, and leave the rest as it was."""
+    path = folder / CARD
+    head, *sections = re.split(r"^(?=## )", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    kept = [section for section in sections if not section.startswith(("## Figures", "## As ONNX"))]
+    new = [_describe_figures(folder, recipe, description, analysis), _describe_onnx(description)]
+    text = "".join([head, *new, *kept])
+    path.write_text(
+        re.sub(r"^Published with .*$", _describe_frameworks(description), text, flags=re.MULTILINE), "utf-8"
+    )
+
+
+def _describe_figures(folder: Path, recipe: Recipe, description: Description, analysis: str) -> str:
+    figures = "\n".join(
+        f"| {metric} | {value:.4f} | {_published(recipe, metric)} |" for metric, value in description.metrics.items()
+    )
+    plots = [name for name in (LEARNING_CURVE, CONFUSION_MATRIX, ROC_CURVE) if (folder / name).exists()]
+    return f"""\
+## Figures
+
+On {description.dataset.test_examples:,} examples ({_tested_on(recipe, description)}):
+
+| metric | this bundle | published by the source |
+|---|---|---|
+{figures}
+
+{" ".join(f"![{name.removesuffix('.png').replace('-', ' ')}]({name})" for name in plots)}
+
+Check them with `python -m training evaluate models/{description.name}/<version>`.
+
+{analysis}
+"""
+
+
+def _describe_onnx(description: Description) -> str:
+    """Return the section on the ONNX files, "" where there are none."""
+    found = description.onnx
+    if not found:
+        return ""
+    names = list(next(iter(found.forms.values())).held_out)
+    rows = [
+        [f"`{form.file}`", precision, f"{form.difference:.1e}", str(form.batch_rows)]
+        + [f"{form.held_out[name]:.4f}" for name in names]
+        for precision, form in found.forms.items()
+    ]
+    header = ["file", "weights of the LSTMs", "largest difference from Keras", "rows of a batch"]
+    header += [f"held-out {name.replace('_', ' ')}" for name in names]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows))
+    choice = (
+        f"The service answers with `{found.forms[found.default].file}`, and all figures of this card are measured on "
+        "it; `LSTM_SERVE_PRECISION=float32` chooses the other."
+        if len(found.forms) > 1
+        else "All figures of this card are measured on it."
+    )
+    steps = "all its steps for every row" if found.every_step else "as many steps as a row has"
+    return f"""\
+## As ONNX
+
+Opset {found.opset}; compared with Keras on {found.compared_rows:,} rows. It takes {steps}.
+
+{table}
+
+{choice}
+
+"""
+
+
+def _describe_frameworks(description: Description) -> str:
+    return f"Published with {', '.join(f'{name} {version}' for name, version in description.frameworks.items())}."
 
 
 def _made(description: Description, seconds: float) -> str:

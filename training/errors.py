@@ -31,3 +31,7 @@ class ConversionError(TrainingError):
 
 class MissingPackageError(TrainingError):
     """An optional package is not installed."""
+
+
+class ExportError(TrainingError):
+    """The network cannot be exported to ONNX, or its export does not answer as it does."""

@@ -23,8 +23,18 @@ class Evaluation:
     metrics: dict[str, float]
 
 
-def evaluate(network: keras.Model, examples: Examples) -> Evaluation:
-    """Run a network over all examples.
+def predict(network: keras.Model, examples: Examples) -> NDArray[np.float32]:
+    """Return the answers of a Keras network to all examples, float32 [examples, outputs]."""
+    answers: NDArray[np.float32] = network.predict(examples.inputs, batch_size=BATCH)
+    return answers
+
+
+def evaluate(answers: NDArray[np.float32], labels: NDArray[np.int32]) -> Evaluation:
+    """Measure how good answers are.
+
+    Args:
+        answers: probabilities, float32 [examples, classes], or of two classes those of the second, [examples, 1].
+        labels: the right class of each, int [examples].
 
     The metrics are `accuracy`, `loss` (mean negative log likelihood, in nats) and, of two classes, `auc`
     (area under the ROC curve) and `calibration_error` (the expected one).
@@ -32,25 +42,25 @@ def evaluate(network: keras.Model, examples: Examples) -> Evaluation:
     Raises:
         DivergedError: the network answers with no numbers.
     """
-    outputs = network.predict(examples.inputs, batch_size=BATCH).astype(np.float64)
+    outputs = answers.astype(np.float64)
     if not np.isfinite(outputs).all():
         raise DivergedError("the training diverged; try a lower learning_rate or set clip_norm")
     two_classes = outputs.shape[1] == 1
     probabilities = np.hstack([1 - outputs, outputs]) if two_classes else outputs
-    labels = examples.labels.astype(np.int32)
+    labels = labels.astype(np.int32)
     # As the service does it: a probability of exactly one half is positive.
-    answers = (probabilities[:, 1] >= 0.5).astype(int) if two_classes else probabilities.argmax(axis=1)
+    classes = (probabilities[:, 1] >= 0.5).astype(int) if two_classes else probabilities.argmax(axis=1)
     # As Keras does it: a probability of exactly 0 would make the loss of all infinite.
     likelihood = np.maximum(probabilities[np.arange(len(labels)), labels], keras.config.epsilon())
     metrics = {
-        "accuracy": float(np.mean(answers == labels)),
+        "accuracy": float(np.mean(classes == labels)),
         "loss": float(-np.log(likelihood).mean()),
     }
     if two_classes:
         false_positives, true_positives = roc_curve(labels, probabilities[:, 1])
         metrics["auc"] = float(np.trapezoid(true_positives, false_positives))
-        metrics["calibration_error"] = calibration_error(probabilities.max(axis=1), answers == labels)
-    return Evaluation(labels, answers, probabilities, metrics)
+        metrics["calibration_error"] = calibration_error(probabilities.max(axis=1), classes == labels)
+    return Evaluation(labels, classes, probabilities, metrics)
 
 
 def roc_curve(labels: NDArray[np.int32], scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:

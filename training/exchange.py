@@ -8,6 +8,7 @@ from rich.console import Console
 
 from bundle.store import Bundle, Store, hash_file, read_vocabulary
 from training import alphabet, coding, conversion, networks, pipeline
+from training.bundle_data import read_settings
 from training.errors import ConversionError
 from training.recipes import Recipe
 from training.settings import PLAIN_LETTERS, PLAIN_STACK, LetterSettings, ReviewSettings, StagedSettings
@@ -45,7 +46,7 @@ def import_bundle(
     with store.stage(name) as folder:
         trained = _convert(state, settings, vocabulary, source, console)
         origin: dict[str, JsonValue] = {"converted": {"file": path.name, "sha256": hash_file(path)}}
-        return pipeline.publish(trained, recipe, name, store, folder, 0, origin)
+        return pipeline.publish(trained, recipe, name, store, folder, 0, origin, console)
 
 
 def export_bundle(bundle: Bundle, path: Path) -> None:
@@ -57,7 +58,7 @@ def export_bundle(bundle: Bundle, path: Path) -> None:
         OSError: the file cannot be written.
     """
     torch_network = conversion.import_torch_network()
-    settings = pipeline.read_settings(bundle)
+    settings = read_settings(bundle)
     if wrong := settings.differences(**_plain(settings)):
         raise ConversionError(f"{bundle.folder} is more than nn.LSTM and a linear layer, which would have {wrong}")
     torch_network.write_state(conversion.to_torch(keras.saving.load_model(bundle.model_path)), path)

@@ -2,31 +2,35 @@
 
 import importlib
 import platform
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import keras
 import numpy as np
+import onnx
+import onnxruntime
 import sklearn
-from numpy.typing import NDArray
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 from rich.console import Console
 
 from bundle.letters import LetterCodec
 from bundle.manifest import LABELS, Description
 from bundle.reviews import ReviewCodec
-from bundle.store import MODEL_FILE, Bundle, Store, write_vocabulary
-from training import alphabet, analysis, card, coding
-from training.corpus import Corpus
-from training.errors import RecipeError
-from training.evaluate import Evaluation, evaluate
+from bundle.store import MODEL_FILE, ONNX_FILES, VECTORS_FILE, Bundle, Store, write_vocabulary
+from training import card
+from training.bundle_data import BundleData, read_recipe
+from training.evaluate import Evaluation, evaluate, predict
+from training.export import export, to_rows
 from training.files import compress
+from training.onnx_network import OnnxNetwork
 from training.recipes import Recipe
 from training.results import HELD_OUT, Run
-from training.review_batches import predict
-from training.settings import RUNS, LetterSettings, ReviewSettings, StagedSettings
+from training.served import Served
+from training.settings import RUNS, LetterSettings, StagedSettings
 from training.stages import Stages
 from training.trained import Trained, fit_recipe
 
@@ -54,7 +58,7 @@ def train(
         trained = fit_recipe(recipe, source, console, start, runs)
         seconds = trained.seconds or time.monotonic() - started
         origin = {"start": start.manifest.model_dump(include={"name", "version", "checksum"})} if start else {}
-        return publish(trained, recipe, name, store, folder, seconds, origin)
+        return publish(trained, recipe, name, store, folder, seconds, origin, console)
 
 
 def run_stages(recipe: Recipe, names: list[str], source: Path | None, console: Console, runs: Path) -> None:
@@ -77,8 +81,9 @@ def publish(
     folder: Path,
     seconds: float,
     origin: Mapping[str, JsonValue],
+    console: Console,
 ) -> Bundle:
-    """Evaluate a network that took so long to train, and publish it from a staged folder.
+    """Export and evaluate a network that took so long to train, and publish it from a staged folder.
 
     `origin` is what the manifest says of the weights it did not begin with at random.
 
@@ -87,32 +92,60 @@ def publish(
     """
     trained.network.save(folder / MODEL_FILE)
     compress(folder / MODEL_FILE)
-    evaluation = evaluate(keras.saving.load_model(folder / MODEL_FILE), trained.test)
-    description = _describe(recipe, name, trained, _measure(trained, evaluation), origin)
+    served = Served.export(folder, trained.codec, trained.test, trained.held_out, console)
+    evaluation = served.evaluate(trained.test)
+    description = _describe(recipe, name, trained, served, evaluation, origin)
     if isinstance(trained.codec, ReviewCodec):
         write_vocabulary(folder / trained.codec.preprocessing.vocabulary_file, trained.codec.vocabulary)
-        card.plot_confusion_matrix(evaluation, description.labels, folder / card.CONFUSION_MATRIX)
-        card.plot_roc_curve(evaluation, folder / card.ROC_CURVE)
+        _plot(evaluation, description.labels, folder)
     if trained.history:
         card.plot_learning_curve(trained.history, folder / card.LEARNING_CURVE, trained.reports_per_epoch)
-    analysis = _analyse(trained, evaluation, recipe)
+    analysis = served.analyse(trained.data, evaluation, recipe)
     card.write_card(folder, recipe, description, trained.network.count_params(), seconds, trained.stages, analysis)
     return store.publish(folder, description)
 
 
-def _analyse(trained: Trained, evaluation: Evaluation, recipe: Recipe) -> str:
-    """Return what a card tells of a review network's answers: see `analysis.describe`."""
-    codec = trained.codec
-    if not isinstance(codec, ReviewCodec):
-        return ""
-    assert trained.data is not None
-    network = trained.of_any_length or trained.network
+def publish_as_onnx(bundle: Bundle, source: Path | None, console: Console, quantised: bool | None) -> Bundle:
+    """Publish a bundle once more with its network as ONNX, as the next version of its name beside it.
 
-    def answer(texts: Sequence[str]) -> NDArray[np.float32]:
-        corpus = Corpus.of(codec.encode(text).ids for text in texts)
-        return predict(network, corpus, np.arange(len(texts)), codec.preprocessing)
+    Its figures and its card are those of the form that serves.
 
-    return analysis.describe(trained.data, evaluation, answer, recipe.settings.seed)
+    Args:
+        bundle: any one that is published.
+        source: of the reviews, for a review network; see `imdb.load`.
+        console: for what is told meanwhile.
+        quantised: see `export`.
+
+    Raises:
+        DataError: see `imdb.load`.
+        ExportError: see `export`.
+        RecipeError: the recipe is not one of this release.
+    """
+    manifest = bundle.manifest
+    recipe = read_recipe(bundle)
+    data = BundleData.read(bundle, source, console)
+    store = Store(bundle.folder.parents[1])
+    with store.stage(manifest.name) as folder:
+        for file in manifest.files.keys() - {*ONNX_FILES.values(), VECTORS_FILE}:
+            shutil.copyfile(bundle.folder / file, folder / file)
+        network = keras.saving.load_model(folder / MODEL_FILE)
+        rows = to_rows(data.test, bundle.codec)
+        exported = export(network, bundle.codec, folder, rows, data.held_out, quantised)
+        served = Served(bundle.codec, network, exported)
+        evaluation = served.evaluate(data.test)
+        metrics = served.measure(evaluation, data.held_out if HELD_OUT in manifest.metrics else None)
+        fields = {field: getattr(manifest, field) for field in Description.model_fields}
+        frameworks = manifest.frameworks | _list_onnx()
+        description = Description(**fields | {"metrics": metrics, "onnx": exported.onnx, "frameworks": frameworks})
+        if isinstance(bundle.codec, ReviewCodec):
+            _plot(evaluation, description.labels, folder)
+        card.renew_card(folder, recipe, description, served.analyse(data.reviews, evaluation, recipe))
+        return store.publish(folder, description)
+
+
+def _plot(evaluation: Evaluation, labels: Sequence[str], folder: Path) -> None:
+    card.plot_confusion_matrix(evaluation, labels, folder / card.CONFUSION_MATRIX)
+    card.plot_roc_curve(evaluation, folder / card.ROC_CURVE)
 
 
 def record(recipe: Recipe, source: Path | None, console: Console) -> Run:
@@ -127,9 +160,10 @@ def record(recipe: Recipe, source: Path | None, console: Console) -> Run:
         started = time.monotonic()
         trained = fit_recipe(recipe, source, console)
         seconds = time.monotonic() - started
+    served = Served(trained.codec, trained.network, None)
     return Run.record(
         recipe,
-        _measure(trained, evaluate(trained.network, trained.test)),
+        served.measure(served.evaluate(trained.test), trained.held_out),
         trained.history,
         trained.dataset.sha256,
         trained.network.count_params(),
@@ -147,52 +181,33 @@ def _without_progress() -> Iterator[None]:
         keras.utils.enable_interactive_logging()
 
 
-def _measure(trained: Trained, evaluation: Evaluation) -> dict[str, float]:
-    """Return the metrics of an evaluation, and where training examples were held out, the accuracy on these."""
-    if trained.held_out is None:
-        return evaluation.metrics
-    return evaluation.metrics | {HELD_OUT: evaluate(trained.network, trained.held_out).metrics["accuracy"]}
-
-
-def evaluate_bundle(bundle: Bundle, source: Path | None, console: Console) -> tuple[Evaluation, str]:
+def evaluate_bundle(
+    bundle: Bundle, source: Path | None, console: Console, engine: Literal["onnx", "tensorflow"] = "onnx"
+) -> tuple[Evaluation, str]:
     """Evaluate a bundle on the data of its recipe; also return that data's SHA-256.
+
+    It is run as the service does, or by Keras.
 
     Raises:
         DataError: see `imdb.load`.
         RecipeError: the recipe is not one of this release.
     """
-    codec = bundle.codec
-    if isinstance(codec, LetterCodec):
-        settings = read_settings(bundle)
-        assert isinstance(settings, LetterSettings)
-        examples, dataset = coding.describe_patterns(codec, settings, alphabet.make_patterns(settings), 0)
+    data = BundleData.read(bundle, source, console)
+    if engine == "onnx" and bundle.manifest.onnx:
+        network = OnnxNetwork(bundle.onnx_path(bundle.manifest.onnx.default))
+        answers = network.predict(to_rows(data.test, bundle.codec))
     else:
-        examples, dataset = coding.describe_reviews(codec, coding.load_reviews(source, console), 0, console)
-    return evaluate(keras.saving.load_model(bundle.model_path), examples), dataset.sha256
-
-
-def read_settings(bundle: Bundle) -> LetterSettings | ReviewSettings:
-    """Return the settings of a bundle's network; those of its training that this release has not are left out.
-
-    Raises:
-        RecipeError: they are not those of this release.
-    """
-    recorded = bundle.manifest.recipe.get("settings")
-    fields = recorded if isinstance(recorded, dict) else {}
-    try:
-        if "student" in fields:
-            return StagedSettings.model_validate(fields).published
-        kind = LetterSettings if isinstance(bundle.codec, LetterCodec) else ReviewSettings
-        return kind.model_validate({name: value for name, value in fields.items() if name in kind.model_fields})
-    except ValidationError as error:
-        raise RecipeError(
-            f"{bundle.folder} has a recipe of another release ({error.error_count()} fields do not fit); "
-            "use the release that trained it"
-        ) from error
+        answers = predict(keras.saving.load_model(bundle.model_path), data.test)
+    return evaluate(answers, data.test.labels), data.sha256
 
 
 def _describe(
-    recipe: Recipe, name: str, trained: Trained, metrics: dict[str, float], origin: Mapping[str, JsonValue]
+    recipe: Recipe,
+    name: str,
+    trained: Trained,
+    served: Served,
+    evaluation: Evaluation,
+    origin: Mapping[str, JsonValue],
 ) -> Description:
     codec = trained.codec
     return Description(
@@ -201,14 +216,20 @@ def _describe(
         recipe={"name": recipe.name, "settings": recipe.settings.model_dump(mode="json"), **origin},
         preprocessing=codec if isinstance(codec, LetterCodec) else codec.preprocessing,
         labels=LABELS[recipe.task],
-        metrics=metrics,
+        metrics=served.measure(evaluation, trained.held_out),
         dataset=trained.dataset,
-        frameworks=_list_frameworks(with_torch=_is_of_torch(recipe) or "converted" in origin),
+        frameworks=_list_frameworks(with_torch=_is_of_torch(recipe) or "converted" in origin)
+        | (_list_onnx() if served.exported else {}),
+        onnx=served.exported.onnx if served.exported else None,
     )
 
 
 def _is_of_torch(recipe: Recipe) -> bool:
     return isinstance(recipe.settings, LetterSettings) and recipe.settings.framework == "torch"
+
+
+def _list_onnx() -> dict[str, str]:
+    return {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__}
 
 
 def _list_frameworks(with_torch: bool) -> dict[str, str]:

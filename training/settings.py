@@ -418,6 +418,8 @@ class StagedSettings(BaseModel):
             output_dropout=tuning.output_dropout,
             batch_size=tuning.batch_size,
             epochs=tuning.epochs,
+            validation_share=self.validation_share,
+            validation="last",
             seed=self.seed,
         )
 

@@ -20,11 +20,11 @@ async def live() -> Status:
     summary="Can it answer?",
     responses=describe_errors(
         "/readyz",
-        NotReadyError("2 of 4 models are loaded; try again in a second"),
+        NotReadyError("there are no models in /srv/models; train or mount some and restart"),
         ModelRefusedError("sentiment is refused: models/sentiment/4/model.keras cannot be read; restore it"),
     ),
 )
 async def ready(repository: RepositoryDependency) -> Status:
-    """Answer once every model is loaded and warm; send traffic only then."""
+    """Answer whether every model is loaded and warm; send traffic only then."""
     repository.check_ready()
     return Status(status="ready")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from app.errors import ModelNotFoundError, ModelRefusedError, NotReadyError, invalid_input
+from app.errors import ModelNotFoundError, ModelRefusedError, invalid_input
 from app.routes import RepositoryDependency, describe_errors
 from app.schemas import NAME_CHARACTERS, FieldProblem, ModelDetails, ModelList
 
@@ -32,7 +32,6 @@ def list_models(repository: RepositoryDependency) -> ModelList:
                 )
             ]
         ),
-        NotReadyError("sentimental is not loaded; try again in a second"),
         ModelRefusedError("sentimental is refused: models/sentimental/1/model.keras cannot be read; restore it"),
     ),
 )

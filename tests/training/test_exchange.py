@@ -10,9 +10,9 @@ from rich.console import Console
 pytest.importorskip("torch")
 
 import torch
+from app.engine import load_engine
 from torch import nn
 
-from app.engine import load_engine
 from bundle.errors import ManifestError
 from bundle.letters import LetterCodec
 from bundle.reviews import ReviewCodec
@@ -89,7 +89,7 @@ def find_reviews(*assignments: str) -> Recipe:
 
 def code_patterns(bundle: Bundle) -> tuple[NDArray[np.float32], list[int]]:
     """Return the inputs of all patterns of a bundle's recipe, and their labels."""
-    settings, codec = pipeline.read_settings(bundle), bundle.codec
+    settings, codec = read_settings(bundle), bundle.codec
     assert isinstance(settings, LetterSettings)
     assert isinstance(codec, LetterCodec)
     patterns = alphabet.make_patterns(settings)
@@ -291,7 +291,7 @@ def test_words_and_marks_have_to_be_given(store: Store, tmp_path: Path, reviews:
 def test_a_bundle_for_reviews_answers_in_pytorch_as_it_did(small_store: Store, tmp_path: Path, reviews: Path) -> None:
     bundle = small_store.open("imdb-500")
     exchange.export_bundle(bundle, tmp_path / "weights.pt")
-    settings = pipeline.read_settings(bundle)
+    settings = read_settings(bundle)
     network = torch_network.Network(settings, 4, classes=1, vocabulary_size=10_000)
     network.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
     inputs, _ = code_reviews(bundle, reviews)
@@ -304,7 +304,7 @@ def test_a_bundle_for_letters_answers_in_pytorch_as_it_did(
 ) -> None:
     bundle = small_store.open(name)
     exchange.export_bundle(bundle, tmp_path / "weights.pt")
-    network = torch_network.Network(pipeline.read_settings(bundle), features)
+    network = torch_network.Network(read_settings(bundle), features)
     network.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
     inputs, _ = code_patterns(bundle)
     np.testing.assert_allclose(torch_network.predict(network, inputs), load_engine(bundle).run(inputs), atol=1e-5)
@@ -348,7 +348,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 def test_the_bundle_of_a_network_trained_with_pytorch_answers_as_that_does(trained: Bundle) -> None:
-    settings = pipeline.read_settings(trained)
+    settings = read_settings(trained)
     assert isinstance(settings, LetterSettings)
     inputs, labels = code_patterns(trained)
     network, history = torch_network.train(settings, Examples(inputs, np.array(labels, np.int32)))

@@ -111,7 +111,7 @@ def test_a_review_bundle_is_described_by_its_dataset(small_store: Store, reviews
 @pytest.mark.parametrize("folder", sorted(MODELS.glob("*/*")), ids=lambda folder: folder.parent.name)
 def test_the_settings_of_the_bundles_of_this_repository_are_read(folder: Path) -> None:
     bundle = open_bundle(folder)
-    assert pipeline.read_settings(bundle).length == bundle.manifest.preprocessing.length
+    assert read_settings(bundle).length == bundle.manifest.preprocessing.length
 
 
 @EVERY_NAME

@@ -1,0 +1,34 @@
+"""What runs networks: one module an engine, which nothing but `load_engine` chooses."""
+
+from importlib.util import find_spec
+
+from app.engines.base import Engine
+from app.errors import EngineError
+from app.settings import PREFIX, Settings
+from bundle.store import Bundle
+
+
+def load_engine(bundle: Bundle, settings: Settings) -> Engine:
+    """Return what runs the network of a bundle, loaded and warm.
+
+    Raises:
+        EngineError: that takes TensorFlow, which is not installed.
+        ManifestError: the network does not fit its manifest.
+    """
+    if settings.engine == "onnx" and bundle.manifest.onnx:
+        from app.engines.onnx import OnnxEngine
+
+        return OnnxEngine(
+            bundle, None if settings.precision == "default" else settings.precision, settings.engine_threads
+        )
+    if not find_spec("tensorflow") or not find_spec("keras"):
+        raise EngineError(
+            f"{PREFIX}ENGINE is tensorflow, which is not installed; pip install 'lstm-serve[tensorflow]', or leave the "
+            "setting out"
+            if bundle.manifest.onnx
+            else f"{bundle.folder} has no model.onnx, and TensorFlow is not installed; add one where training is "
+            f"installed (python -m training export {bundle.folder}), or pip install 'lstm-serve[tensorflow]'"
+        )
+    from app.engines.tensorflow import TensorFlowEngine
+
+    return TensorFlowEngine(bundle, settings.engine_threads)
