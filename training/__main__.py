@@ -109,7 +109,7 @@ def train(
 
 @application.command()
 def evaluate(
-    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, as in models/sentiment/4.")],
+    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, as in models/sentiment/5.")],
     data: DataOption = None,
     engine: Annotated[
         EngineName, typer.Option(help="What runs it: the form that the service runs, or Keras.")
@@ -137,7 +137,7 @@ def evaluate(
 
 @application.command()
 def export(
-    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, as in models/sentiment/4.")],
+    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, as in models/sentiment/5.")],
     data: DataOption = None,
     quantise: Annotated[
         bool | None,
@@ -181,7 +181,7 @@ def convert_from_torch(
 
 @converting.command("to-torch")
 def convert_to_torch(
-    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, as in models/imdb-500/1.")],
+    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, as in models/imdb-500/2.")],
     file: Annotated[Path, typer.Argument(help="The state dict to write, for `training.torch_network.Network`.")],
 ) -> None:
     """Write the weights of a bundle as a PyTorch state dict."""

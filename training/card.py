@@ -164,8 +164,7 @@ On {description.dataset.test_examples:,} examples ({_tested_on(recipe, descripti
 
 Check them with `python -m training evaluate models/{description.name}/<version>`.
 
-{analysis}
-"""
+""" + (f"{analysis}\n" if analysis else "")
 
 
 def _describe_onnx(description: Description) -> str:

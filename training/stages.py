@@ -125,10 +125,10 @@ class Stages:
             "student", self._settings.student, labels, self._student_language(), lambda reviews: reviews.held_out
         )
 
-    def publish(self, any_length: bool = False) -> keras.Model:
+    def publish(self) -> keras.Model:
         """Return the student as it is published: calibrated, with word vectors of 8 bits, and all else of 16."""
         folder, preprocessing = self.student(), self.reviews().codec.preprocessing
-        network = networks.build_review_network(self._settings.published, preprocessing, any_length)
+        network = networks.build_review_network(self._settings.published, preprocessing)
         network.load_weights(folder / _NETWORK)
         divide_logits(network, self._temperature)
         for layer in network.layers:

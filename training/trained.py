@@ -25,9 +25,8 @@ AGREEMENT = 1e-5  # between the answers of two frameworks
 class Trained:
     """A network in memory with all that its bundle will say of it.
 
-    `data` is what a review network was trained and tested on; `of_any_length` is the same network, if it can read less
-    than its whole length; `stages` is what a card tells of those there were, and `seconds` are theirs, which may have
-    been run long before; the history has `reports_per_epoch`.
+    `data` is what a review network was trained and tested on; `stages` is what a card tells of those there were, and
+    `seconds` are theirs, which may have been run long before; the history has `reports_per_epoch`.
     """
 
     network: keras.Model
@@ -37,7 +36,6 @@ class Trained:
     dataset: Dataset
     held_out: Examples | None = None  # of the training data
     data: imdb.Imdb | None = None
-    of_any_length: keras.Model | None = None
     stages: str = ""
     seconds: float | None = None
     reports_per_epoch: int = 1
@@ -157,7 +155,6 @@ def _train_in_stages(settings: StagedSettings, source: Path | None, console: Con
         *tested,
         validation,
         stages.data,
-        stages.publish(any_length=True),
         stages.describe(),
         stages.count_seconds(),
         len(history["loss"]) // settings.student.epochs,

@@ -32,7 +32,7 @@ def list_models(repository: RepositoryDependency) -> ModelList:
                 )
             ]
         ),
-        ModelRefusedError("sentimental is refused: models/sentimental/1/model.keras cannot be read; restore it"),
+        ModelRefusedError("sentimental is refused: models/sentimental/1/model.onnx cannot be read; restore it"),
     ),
 )
 def describe_model(

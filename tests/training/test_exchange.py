@@ -10,16 +10,18 @@ from rich.console import Console
 pytest.importorskip("torch")
 
 import torch
-from app.engine import load_engine
 from torch import nn
 
+from app.engines.onnx import OnnxEngine
 from bundle.errors import ManifestError
 from bundle.letters import LetterCodec
 from bundle.reviews import ReviewCodec
 from bundle.store import Bundle, Store, hash_file, read_vocabulary, write_vocabulary
 from tests.conftest import leftovers
 from training import alphabet, coding, exchange, imdb, pipeline, recipes, torch_network
+from training.bundle_data import read_settings
 from training.errors import ConversionError, DataError, DivergedError, MissingPackageError
+from training.export import to_rows
 from training.fit import Examples
 from training.recipes import Recipe
 from training.settings import LetterSettings
@@ -87,6 +89,11 @@ def find_reviews(*assignments: str) -> Recipe:
     return recipes.find("imdb-500").with_settings([*sizes, "bidirectional=true", *assignments])
 
 
+def serve(bundle: Bundle, inputs: NDArray[np.float32] | NDArray[np.int32]) -> NDArray[np.float32]:
+    """Return what the service answers to padded inputs."""
+    return OnnxEngine(bundle).run(to_rows(Examples(inputs, np.zeros(len(inputs), np.int32)), bundle.codec))
+
+
 def code_patterns(bundle: Bundle) -> tuple[NDArray[np.float32], list[int]]:
     """Return the inputs of all patterns of a bundle's recipe, and their labels."""
     settings, codec = read_settings(bundle), bundle.codec
@@ -123,7 +130,7 @@ def test_a_network_for_letters_answers_as_a_bundle_as_it_did_in_pytorch(store: S
     inputs, labels = code_patterns(bundle)
     expected = answer(module, inputs)
     assert np.ptp(expected, axis=0).max() > 0.01
-    np.testing.assert_allclose(load_engine(bundle).run(inputs), expected, atol=1e-5)
+    np.testing.assert_allclose(serve(bundle, inputs), expected, atol=1e-5)
     assert bundle.manifest.metrics["accuracy"] == pytest.approx((expected.argmax(axis=1) == labels).mean())
 
 
@@ -140,7 +147,7 @@ def test_a_network_for_reviews_answers_as_a_bundle_as_it_did_in_pytorch(
     assert [0, 0, 1, 5, 6, 4, 13, 13, 12, 8, 9, 2] in inputs.tolist()
     expected = answer(module, inputs)
     assert np.ptp(expected) > 0.01
-    np.testing.assert_allclose(load_engine(bundle).run(inputs), expected, atol=1e-5)
+    np.testing.assert_allclose(serve(bundle, inputs), expected, atol=1e-5)
     assert bundle.manifest.metrics["accuracy"] == pytest.approx(((expected[:, 0] >= 0.5) == labels).mean())
 
 
@@ -295,7 +302,7 @@ def test_a_bundle_for_reviews_answers_in_pytorch_as_it_did(small_store: Store, t
     network = torch_network.Network(settings, 4, classes=1, vocabulary_size=10_000)
     network.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
     inputs, _ = code_reviews(bundle, reviews)
-    np.testing.assert_allclose(torch_network.predict(network, inputs), load_engine(bundle).run(inputs), atol=1e-5)
+    np.testing.assert_allclose(torch_network.predict(network, inputs), serve(bundle, inputs), atol=1e-5)
 
 
 @pytest.mark.parametrize(("name", "features"), [("alphabet-variable-length", 1), ("alphabet-window", 3)])
@@ -307,7 +314,7 @@ def test_a_bundle_for_letters_answers_in_pytorch_as_it_did(
     network = torch_network.Network(read_settings(bundle), features)
     network.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
     inputs, _ = code_patterns(bundle)
-    np.testing.assert_allclose(torch_network.predict(network, inputs), load_engine(bundle).run(inputs), atol=1e-5)
+    np.testing.assert_allclose(torch_network.predict(network, inputs), serve(bundle, inputs), atol=1e-5)
 
 
 def test_a_bundle_that_went_to_pytorch_and_back_is_the_same_network(
@@ -353,7 +360,7 @@ def test_the_bundle_of_a_network_trained_with_pytorch_answers_as_that_does(train
     inputs, labels = code_patterns(trained)
     network, history = torch_network.train(settings, Examples(inputs, np.array(labels, np.int32)))
     assert len(history["loss"]) == 3
-    np.testing.assert_allclose(load_engine(trained).run(inputs), torch_network.predict(network, inputs), atol=1e-5)
+    np.testing.assert_allclose(serve(trained, inputs), torch_network.predict(network, inputs), atol=1e-5)
 
 
 def test_a_training_with_pytorch_that_diverges_says_so(store: Store) -> None:

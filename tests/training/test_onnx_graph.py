@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ from keras import layers, ops
 from bundle.letters import LetterCodec
 from tests.training.networks import IDS, make_codec, make_network
 from training.errors import ExportError
-from training.export import make_rows
+from training.export import make_rows, quantise
 from training.onnx_builder import OPSET
 from training.onnx_graph import Graph, translate
 from training.onnx_network import OnnxNetwork, find_states
@@ -23,12 +24,23 @@ def export(network: keras.Model, **options: Any) -> Graph:
     return translate(network, CODEC, partial(find_states, codec=CODEC), **options)
 
 
-def on_words(answer: Callable[[Any, Any, Any], Any]) -> keras.Model:
-    """Return a network whose answer is made of ids, word vectors and the mask."""
+@dataclass(frozen=True)
+class Words:
+    """What networks begin with."""
+
+    ids: keras.KerasTensor
+    vectors: keras.KerasTensor
+    mask: keras.KerasTensor
+
+
+Answer = Callable[[Words], Any]
+
+
+def on_words(answer: Answer) -> keras.Model:
     keras.utils.set_random_seed(0)
     ids = keras.Input((20,), dtype="int32", name="ids")
     vectors = layers.Embedding(IDS, 4, name="words")(ids)
-    return keras.Model(ids, answer(ids, vectors, ops.not_equal(ids, 0)))
+    return keras.Model(ids, answer(Words(ids, vectors, ops.not_equal(ids, 0))))
 
 
 def assert_answers_as_keras(network: keras.Model) -> None:
@@ -64,7 +76,7 @@ def test_what_fills_a_row_up_changes_no_answer() -> None:
 
 
 def test_an_lstm_of_two_directions_without_a_mask_takes_every_step() -> None:
-    network = on_words(lambda ids, vectors, mask: layers.Dense(1)(layers.Bidirectional(layers.LSTM(3))(vectors)))
+    network = on_words(lambda words: layers.Dense(1)(layers.Bidirectional(layers.LSTM(3))(words.vectors)))
     assert export(network).every_step
     assert_answers_as_keras(network)
 
@@ -85,9 +97,9 @@ def test_a_sequential_network_is_exported() -> None:
 
 
 def test_values_that_are_not_zero_at_padding_are_cleared_before_they_are_added_up() -> None:
-    def answer(ids: Any, vectors: Any, mask: Any) -> Any:
-        states = layers.LayerNormalization()(layers.LSTM(3, return_sequences=True)(vectors, mask=mask))
-        present = ops.cast(ops.expand_dims(mask, -1), "float32")
+    def answer(words: Words) -> Any:
+        states = layers.LayerNormalization()(layers.LSTM(3, return_sequences=True)(words.vectors, mask=words.mask))
+        present = ops.cast(ops.expand_dims(words.mask, -1), "float32")
         return layers.Dense(1)(ops.sum(states * present, axis=1) / ops.sum(present, axis=1))
 
     assert_answers_as_keras(on_words(answer))
@@ -96,13 +108,11 @@ def test_values_that_are_not_zero_at_padding_are_cleared_before_they_are_added_u
 @pytest.mark.parametrize("activation", ["linear", "relu", "sigmoid", "softmax", "tanh"])
 def test_every_activation_of_a_dense_layer(activation: str) -> None:
     assert_answers_as_keras(
-        on_words(lambda ids, vectors, mask: layers.Dense(3, activation)(layers.LSTM(3)(vectors, mask=mask)))
+        on_words(lambda words: layers.Dense(3, activation)(layers.LSTM(3)(words.vectors, mask=words.mask)))
     )
 
 
 def test_8_bits_keep_the_answers_of_a_row_whatever_is_beside_it() -> None:
-    from training.export import quantise
-
     network = make_network(units=5)
     quantised = OnnxNetwork(quantise(export(network, with_anchors=True)).SerializeToString())
     rows = make_rows(CODEC)[1:]
@@ -115,82 +125,80 @@ def lstm(**options: Any) -> layers.LSTM:
     return layers.LSTM(3, name="reader", **options)
 
 
-REFUSED: dict[str, tuple[Callable[[Any, Any, Any], Any], str]] = {
+REFUSED: dict[str, tuple[Answer, str]] = {
     "another layer": (
-        lambda ids, vectors, mask: layers.Dense(1)(layers.GRU(3, name="reader")(vectors)),
+        lambda words: layers.Dense(1)(layers.GRU(3, name="reader")(words.vectors)),
         r"the layer 'reader' \(GRU\) cannot be exported",
     ),
     "another operation": (
-        lambda ids, vectors, mask: layers.Dense(1)(ops.sort(layers.LSTM(3)(vectors))),
+        lambda words: layers.Dense(1)(ops.sort(layers.LSTM(3)(words.vectors))),
         r"the operation 'sort.*' \(Sort\) cannot be exported",
     ),
     "another mask": (
-        lambda ids, vectors, mask: layers.Dense(1)(lstm()(vectors, mask=ops.not_equal(ids, 2))),
+        lambda words: layers.Dense(1)(lstm()(words.vectors, mask=ops.not_equal(words.ids, 2))),
         r"\(NotEqual\) masks something else than the padding",
     ),
     "backwards alone": (
-        lambda ids, vectors, mask: layers.Dense(1)(lstm(go_backwards=True)(vectors)),
+        lambda words: layers.Dense(1)(lstm(go_backwards=True)(words.vectors)),
         "the layer 'reader' goes backwards alone",
     ),
     "another merge": (
-        lambda ids, vectors, mask: layers.Dense(1)(
-            layers.Bidirectional(lstm(), merge_mode="sum", name="reader")(vectors)
-        ),
+        lambda words: layers.Dense(1)(layers.Bidirectional(lstm(), merge_mode="sum", name="reader")(words.vectors)),
         r"the layer 'reader' \(Bidirectional\) is not an LSTM of two directions",
     ),
     "another type": (
-        lambda ids, vectors, mask: layers.Dense(1)(lstm(dtype="float16")(vectors)),
+        lambda words: layers.Dense(1)(lstm(dtype="float16")(words.vectors)),
         r"the layer 'reader' \(LSTM\) computes in float16",
     ),
     "an activation of the LSTM": (
-        lambda ids, vectors, mask: layers.Dense(1)(lstm(activation="gelu")(vectors)),
+        lambda words: layers.Dense(1)(lstm(activation="gelu")(words.vectors)),
         "the layer 'reader' has the activation gelu",
     ),
     "an activation behind it": (
-        lambda ids, vectors, mask: layers.Dense(1, "gelu", name="answer")(lstm()(vectors)),
+        lambda words: layers.Dense(1, "gelu", name="answer")(lstm()(words.vectors)),
         r"the layer 'answer' \(Dense\) has the activation gelu",
     ),
     "a sum over padding": (
-        lambda ids, vectors, mask: layers.Dense(1)(ops.sum(layers.Dense(2)(vectors), axis=1)),
+        lambda words: layers.Dense(1)(ops.sum(layers.Dense(2)(words.vectors), axis=1)),
         r"\(Sum\) adds up padding",
     ),
     "a sum over features": (
-        lambda ids, vectors, mask: layers.Dense(1)(ops.max(vectors, axis=-1)),
+        lambda words: layers.Dense(1)(ops.max(words.vectors, axis=-1)),
         r"\(Max\) pools over something else than the steps",
     ),
     "answers for steps": (
-        lambda ids, vectors, mask: layers.Dense(1)(lstm(return_sequences=True)(vectors)),
+        lambda words: layers.Dense(1)(lstm(return_sequences=True)(words.vectors)),
         "does not give one answer for a row",
     ),
     "joined steps": (
-        lambda ids, vectors, mask: layers.Dense(1)(lstm()(ops.concatenate([vectors, vectors], axis=-1))),
+        lambda words: layers.Dense(1)(lstm()(ops.concatenate([words.vectors, words.vectors], axis=-1))),
         "joins something else than the features of rows",
     ),
     "a sum of rows with numbers": (
-        lambda ids, vectors, mask: layers.Dense(1)(ops.multiply(lstm()(vectors), 2.0)),
+        lambda words: layers.Dense(1)(ops.multiply(lstm()(words.vectors), 2.0)),
         r"\(Multiply\) is given what cannot be exported",
     ),
 }
 
 
 @pytest.mark.parametrize(("answer", "message"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_exported_is_named(answer: Callable[[Any, Any, Any], Any], message: str) -> None:
+def test_what_cannot_be_exported_is_named(answer: Answer, message: str) -> None:
     with pytest.raises(ExportError, match=message):
         export(on_words(answer))
 
 
-NOT_IN_8_BITS: dict[str, Callable[[Any, Any, Any], Any]] = {
-    "the layer 'reader' cannot have 8 bits": lambda ids, vectors, mask: layers.Dense(1)(
-        lstm(activation="relu")(vectors, mask=mask)
+NOT_IN_8_BITS: dict[str, Answer] = {
+    "the layer 'reader' cannot have 8 bits": lambda words: layers.Dense(1)(
+        lstm(activation="relu")(words.vectors, mask=words.mask)
     ),
-    r"the layer 'between' \(LayerNormalization\) stands between LSTMs": lambda ids, vectors, mask: layers.Dense(1)(
-        layers.LSTM(2)(layers.LayerNormalization(name="between")(lstm(return_sequences=True)(vectors)))
+    r"the layer 'between' \(LayerNormalization\) stands between LSTMs": lambda words: layers.Dense(1)(
+        layers.LSTM(2)(layers.LayerNormalization(name="between")(lstm(return_sequences=True)(words.vectors)))
     ),
 }
 
 
 @pytest.mark.parametrize(("message", "answer"), NOT_IN_8_BITS.items())
-def test_what_cannot_have_8_bits_is_named(message: str, answer: Callable[[Any, Any, Any], Any]) -> None:
+def test_what_cannot_have_8_bits_is_named(message: str, answer: Answer) -> None:
     network = on_words(answer)
     assert export(network)
     with pytest.raises(ExportError, match=message):
