@@ -7,13 +7,16 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
+from app.engines.amx import without_matrix_units
 from app.engines.base import check
 from bundle.manifest import Precision
 from bundle.rows import Row, pad_right
 from bundle.store import Bundle
+
+with without_matrix_units():
+    import onnxruntime
 
 _ERRORS = 3  # ONNX Runtime's number for the least severe level that it prints: its lines are no JSON
 
