@@ -1,4 +1,6 @@
-# The targets: `service` (the default), `training`, and `proxy`, which spreads requests over several services.
+# The targets: `service` (the default), `service-tensorflow`, which serves bundles without model.onnx too, `training`,
+# and `proxy`, which spreads requests over several services. Docker's first builder makes every stage before a target's,
+# so those that take longest come last.
 # The base is Debian with Python 3.11 to 3.13; where no registry can be reached, docker/base.sh makes one.
 ARG BASE=python:3.11-slim-bookworm
 
@@ -9,9 +11,12 @@ RUN python3 -m venv /opt/venv \
     && /opt/venv/bin/pip install --quiet --no-cache-dir --no-compile --require-hashes -r requirements/serve.txt
 
 # ---- The same without what no request needs, and compiled, as it cannot be later in a read-only file system
-FROM environment AS trimmed
+FROM ${BASE} AS trimmer
 RUN apt-get update -qq && apt-get install -qq -y --no-install-recommends binutils >/dev/null
 COPY docker/trim.sh docker/
+
+FROM trimmer AS trimmed
+COPY --from=environment /opt/venv /opt/venv
 RUN sh docker/trim.sh /opt/venv
 
 # ---- The service and its models, for every user to read whatever the rights were in the checkout
@@ -22,17 +27,16 @@ COPY bundle bundle
 COPY app app
 RUN chmod -R a+rX . && python3 -m compileall -q app bundle
 
-FROM ${BASE} AS service
+# ---- What runs it
+FROM ${BASE} AS runtime
 RUN groupadd --gid 10001 lstm-serve && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin lstm-serve
 WORKDIR /srv/lstm-serve
-# The service writes nothing but a lock file and what libraries keep under a home, all in /tmp.
+# The service writes nothing; what libraries keep under a home is in /tmp.
 ENV PATH=/opt/venv/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     LSTM_SERVE_HOST=0.0.0.0 LSTM_SERVE_PORT=8000 LSTM_SERVE_MODELS=/srv/lstm-serve/models
-COPY --from=trimmed /opt/venv /opt/venv
-COPY --from=source /srv/lstm-serve /srv/lstm-serve
 USER 10001:10001
 EXPOSE 8000
-HEALTHCHECK --interval=5s --timeout=5s --start-period=120s --retries=3 CMD ["python", "-m", "app.healthcheck"]
+HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 CMD ["python", "-m", "app.healthcheck"]
 CMD ["python", "-m", "app"]
 ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="lstm-serve" \
@@ -40,18 +44,9 @@ LABEL org.opencontainers.image.title="lstm-serve" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}"
 
-# ---- Training, with everything it needs
-FROM environment AS training
-COPY requirements/training.txt requirements/
-RUN /opt/venv/bin/pip install --quiet --no-cache-dir --require-hashes -r requirements/training.txt
-WORKDIR /srv/lstm-serve
-ENV PATH=/opt/venv/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-COPY bundle bundle
-COPY training training
-RUN chmod -R a+rX .
-USER 10001:10001
-ENTRYPOINT ["python", "-m", "training"]
-CMD ["--help"]
+FROM runtime AS service
+COPY --from=trimmed /opt/venv /opt/venv
+COPY --from=source /srv/lstm-serve /srv/lstm-serve
 
 # ---- A proxy for several services
 FROM ${BASE} AS proxy
@@ -62,5 +57,32 @@ USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGUSR1
 CMD ["haproxy", "-W", "-db", "-f", "/etc/haproxy/haproxy.cfg"]
+
+# ---- The service with TensorFlow
+FROM environment AS environment-tensorflow
+COPY requirements/serve-tensorflow.txt requirements/
+RUN /opt/venv/bin/pip install --quiet --no-cache-dir --no-compile --require-hashes -r requirements/serve-tensorflow.txt
+
+FROM trimmer AS trimmed-tensorflow
+COPY --from=environment-tensorflow /opt/venv /opt/venv
+RUN sh docker/trim.sh /opt/venv
+
+FROM runtime AS service-tensorflow
+HEALTHCHECK --interval=5s --timeout=5s --start-period=120s --retries=3 CMD ["python", "-m", "app.healthcheck"]
+COPY --from=trimmed-tensorflow /opt/venv /opt/venv
+COPY --from=source /srv/lstm-serve /srv/lstm-serve
+
+# ---- Training, with everything it needs
+FROM environment-tensorflow AS training
+COPY requirements/training.txt requirements/
+RUN /opt/venv/bin/pip install --quiet --no-cache-dir --require-hashes -r requirements/training.txt
+WORKDIR /srv/lstm-serve
+ENV PATH=/opt/venv/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+COPY bundle bundle
+COPY training training
+RUN chmod -R a+rX .
+USER 10001:10001
+ENTRYPOINT ["python", "-m", "training"]
+CMD ["--help"]
 
 FROM service

@@ -1,14 +1,17 @@
-# make serve: the service on port 8000.  make training: what training needs.  make torch: PyTorch, which is optional.
+# make serve: the service on port 8000, or with ENGINE=tensorflow the same on TensorFlow.
+# make training: what training needs.  make torch: PyTorch, which is optional.
 # make test: every test but those of the deployment.  make docker-test: those, with Docker.
 # make lint: ruff and mypy.  make format: ruff, in place.  make lock: renew the pins.
 PYTHON ?= python3
 BIN := .venv/bin
+# Not from a variable ENGINE of the environment, which may mean something else.
+ENGINE = $(or $(LSTM_SERVE_ENGINE),onnx)
 
 .PHONY: serve training torch test docker-test lint format lock clean
 .DELETE_ON_ERROR:
 
-serve: .venv/serve
-	$(BIN)/python -m app
+serve: .venv/serve$(if $(filter tensorflow,$(ENGINE)),-tensorflow)
+	LSTM_SERVE_ENGINE=$(ENGINE) $(BIN)/python -m app
 
 training: .venv/training
 
@@ -35,7 +38,7 @@ format: .venv/test
 	$(BIN)/ruff format .
 
 # One environment. The test requirements are a superset, of the same versions.
-.venv/serve .venv/training .venv/torch .venv/test: .venv/%: requirements/%.txt | .venv/bin/pip
+.venv/serve .venv/serve-tensorflow .venv/training .venv/torch .venv/test: .venv/%: requirements/%.txt | .venv/bin/pip
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	touch $@
 
@@ -44,14 +47,17 @@ format: .venv/test
 	    "3.13, this is " + sys.version + "; call make with PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv .venv
 
-COMPILE := pyproject.toml --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --no-annotate
+COMPILE := .venv-lock/bin/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes \
+    --no-strip-extras --no-header --no-annotate
 
+# Only the first is resolved anew; the others take their versions from it.
 lock:
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet uv==0.13.8
-	.venv-lock/bin/uv pip compile --quiet $(COMPILE) --upgrade --extra cpu --extra training --extra test -o requirements/test.txt
-	.venv-lock/bin/uv pip compile --quiet $(COMPILE) --extra cpu --extra training -c requirements/test.txt -o requirements/training.txt
-	.venv-lock/bin/uv pip compile --quiet $(COMPILE) --extra cpu -c requirements/test.txt -o requirements/serve.txt
+	$(COMPILE) --upgrade --extra tensorflow --extra training --extra test -o requirements/test.txt
+	$(COMPILE) -c requirements/test.txt --extra tensorflow --extra training -o requirements/training.txt
+	$(COMPILE) -c requirements/test.txt --extra tensorflow -o requirements/serve-tensorflow.txt
+	$(COMPILE) -c requirements/test.txt -o requirements/serve.txt
 
 clean:
 	rm -rf .venv .venv-lock .coverage coverage.txt .mypy_cache .pytest_cache .ruff_cache

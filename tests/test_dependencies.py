@@ -1,4 +1,4 @@
-"""The dependency rule: `bundle <- training`, `bundle <- app`, and the two never meet."""
+"""The dependency rule: `bundle <- training`, `bundle <- app`, and the two never meet; the locks agree with it."""
 
 import ast
 import re
@@ -11,9 +11,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FORBIDDEN = {
-    "bundle": {"app", "training", "tensorflow", "keras", "fastapi", "starlette"},
+    "bundle": {"app", "training", "tensorflow", "keras", "onnx", "onnxruntime", "fastapi", "starlette"},
     "training": {"app", "fastapi", "starlette"},
-    "app": {"training", "matplotlib", "typer", "rich"},
+    "app": {"training", "onnx", "matplotlib", "typer", "rich"},
 }
 
 
@@ -37,14 +37,19 @@ def test_a_package_imports_nothing_it_must_not(package: str) -> None:
         assert not imports(module) & FORBIDDEN[package], module
 
 
+def test_only_its_engine_imports_tensorflow_in_the_app() -> None:
+    importing = [path for path in (ROOT / "app").rglob("*.py") if imports(path) & {"tensorflow", "keras"}]
+    assert importing == [ROOT / "app" / "engines" / "tensorflow.py"]
+
+
 def test_bundle_brings_in_neither_tensorflow_nor_fastapi_indirectly() -> None:
     code = "import bundle.store, sys; print({'tensorflow', 'keras', 'fastapi'} & sys.modules.keys())"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
 
 
-def test_the_app_answers_health_checks_before_tensorflow_is_imported() -> None:
-    code = "import app.main, sys; print({'tensorflow', 'keras'} & sys.modules.keys())"
+def test_the_app_with_onnx_runtime_imports_no_tensorflow() -> None:
+    code = "import app.main, app.engines.onnx, sys; print({'tensorflow', 'keras'} & sys.modules.keys())"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
 
@@ -64,11 +69,15 @@ def pins(lock: str) -> dict[str, set[str]]:
 
 
 def test_the_locks_pin_the_same_versions_with_hashes() -> None:
-    serve, training, test = pins("serve"), pins("training"), pins("test")
-    assert serve.items() <= training.items() <= test.items()
+    serve, tensorflow, training, test = (pins(lock) for lock in ("serve", "serve-tensorflow", "training", "test"))
+    assert serve.items() <= tensorflow.items() <= training.items() <= test.items()
 
 
-@pytest.mark.parametrize("lock", ["serve", "training", "torch", "test"])
+def test_the_service_is_installed_without_tensorflow_and_keras() -> None:
+    assert not [name for name in pins("serve") if name.startswith(("tensorflow", "keras"))]
+
+
+@pytest.mark.parametrize("lock", ["serve", "serve-tensorflow", "training", "torch", "test"])
 def test_a_lock_names_no_index(lock: str) -> None:
     text = (ROOT / "requirements" / f"{lock}.txt").read_text(encoding="utf-8")
     assert not re.search(r"https?:|--index|--extra-index|--find-links|-i ", text)
@@ -78,7 +87,8 @@ def test_every_declared_dependency_is_in_its_lock() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     for lock, groups in {
-        "serve": [project["dependencies"], extras["cpu"]],
+        "serve": [project["dependencies"]],
+        "serve-tensorflow": [extras["tensorflow"]],
         "training": [extras["training"]],
         "torch": [extras["torch"]],
         "test": [extras["test"]],

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -141,6 +142,11 @@ class Container:
     def wait_for(self, path: str) -> None:
         """Wait until it answers at a path with 200."""
         wait(lambda: answers(f"{self.address}{path}"), self.logs)  # it has another address when it is restarted
+
+    def count_resident_bytes(self) -> int:
+        """Return the memory of all its processes; what they share is counted once."""
+        sizes = self.run("sh", "-c", "cat /proc/[0-9]*/smaps_rollup")
+        return sum(1024 * int(size) for size in re.findall(r"^Pss:\s+(\d+) kB", sizes, re.MULTILINE))
 
     def requests(self, path: str) -> list[dict[str, Any]]:
         """Return what it wrote of the requests of a path."""

@@ -108,7 +108,7 @@ def test_it_is_limited_and_confined(project: Project) -> None:
     project.compose("up", "-d")
     (container,) = project.containers("app")
     host = container.inspect()["HostConfig"]
-    assert host["Memory"] == 3 * 1024**3
+    assert host["Memory"] == 1024**3
     assert host["NanoCpus"] == int(project.environment["CPUS"]) * 10**9
     assert host["ReadonlyRootfs"] and host["CapDrop"] == ["ALL"]
     assert host["SecurityOpt"] == ["no-new-privileges:true"]

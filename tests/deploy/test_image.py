@@ -31,7 +31,6 @@ SEQUENCES = ["XYZ", "A", "MNOPQRSTUVWXYZABC"]
 NOT_IMPORTED = {
     "h11",  # uvicorn's parser where there is no httptools
     "idna",  # of host names, when a request is sent
-    "six",
 }
 
 
@@ -56,12 +55,13 @@ def test_labels_say_what_it_is(image: str) -> None:
     assert labels["org.opencontainers.image.version"] == __version__
 
 
-def test_there_is_no_compiler_package_manager_cache_test_or_training(container: Container) -> None:
+def test_there_is_no_compiler_package_manager_cache_tensorflow_test_or_training(container: Container) -> None:
     code = """
 import os, shutil
 from importlib.util import find_spec
 tools = [name for name in ("gcc", "cc", "g++", "ld", "make", "git", "strip") if shutil.which(name)]
-modules = [name for name in ("pip", "setuptools", "matplotlib", "sklearn", "typer", "pytest") if find_spec(name)]
+names = ("pip", "setuptools", "tensorflow", "keras", "onnx", "matplotlib", "sklearn", "typer", "pytest")
+modules = [name for name in names if find_spec(name)]
 print(tools, modules, sorted(os.listdir(".")))
 """
     assert container.run("python", "-c", code) == "[] [] ['app', 'bundle', 'models']"
@@ -76,7 +76,7 @@ def test_every_package_in_it_is_imported_by_the_service(container: Container, fi
     for package, names in report["packages"].items():
         for name in names:
             distributions.setdefault(name, set()).add(package)
-    assert len(distributions) > 20
+    assert len(distributions) > 15
     unused = {name for name, packages in distributions.items() if not packages & set(report["imported"])}
     assert unused <= NOT_IMPORTED
     listed = "du -sm /opt/venv/lib/python3*/site-packages/* /srv/lstm-serve/* | sort -rn | head -n 12"
@@ -92,7 +92,7 @@ def test_sizes_by_layer_are_told(image: str, figures: list[str]) -> None:
         layer, _, command = line.partition("\t")
         if float(layer) > 50_000:
             figures.append(f"{megabytes(float(layer))}  {' '.join(command.split())[:90] or 'the base image'}")
-    assert 0.2e9 < size < 1.88e9
+    assert size < 0.4e9
 
 
 def test_what_is_sent_to_the_engine_is_small(base_image: str, checkout: Path, image: str) -> None:
@@ -147,29 +147,52 @@ def _commands(name: str) -> list[str]:
 # ---- What it answers
 
 
-def test_sentiment_answers_as_the_bundle_does_outside(container: Container) -> None:
-    bundle = STORE.open("sentiment")
-    assert isinstance(bundle.codec, ReviewCodec)
-    inputs = bundle.codec.pad([bundle.codec.encode(text).ids for text in TEXTS])
-    expected = keras.saving.load_model(bundle.model_path).predict(inputs, verbose=0)[:, 0]
+def check_answers(container: Container, tolerance: float) -> None:
+    """Compare answers with those of Keras here, outside of the container."""
+    reviews = STORE.open("sentiment")
+    assert isinstance(reviews.codec, ReviewCodec)
+    ids = reviews.codec.pad([reviews.codec.encode(text).ids for text in TEXTS])
+    expected = keras.saving.load_model(reviews.model_path).predict(ids, verbose=0)[:, 0]
     for text, probability in zip(TEXTS, expected, strict=True):
         answer = httpx.post(f"{container.address}/sentiment", json={"text": text}).json()
-        assert answer["probability_positive"] == pytest.approx(probability, abs=1e-5)
+        assert answer["probability_positive"] == pytest.approx(probability, abs=tolerance)
 
-
-def test_next_letter_answers_as_the_bundle_does_outside(container: Container) -> None:
-    bundle = STORE.open("next-letter")
-    assert isinstance(bundle.codec, LetterCodec)
-    inputs = bundle.codec.pad([bundle.codec.encode(sequence) for sequence in SEQUENCES])
-    expected = keras.saving.load_model(bundle.model_path).predict(inputs, verbose=0)
+    letters = STORE.open("next-letter")
+    assert isinstance(letters.codec, LetterCodec)
+    steps = letters.codec.pad([letters.codec.encode(sequence) for sequence in SEQUENCES])
+    expected = keras.saving.load_model(letters.model_path).predict(steps, verbose=0)
     for sequence, probabilities in zip(SEQUENCES, expected, strict=True):
         answer = httpx.post(f"{container.address}/next-letter", json={"sequence": sequence}).json()
         assert answer["next_letter"] == ALPHABET[int(np.argmax(probabilities))]
-        assert answer["probability"] == pytest.approx(probabilities.max(), abs=1e-5)
+        assert answer["probability"] == pytest.approx(probabilities.max(), abs=tolerance)
+
+
+# The networks may have 8 bits by default, which change a probability by more than rounding does.
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("default", 0.05)])
+def test_it_answers_as_the_bundles_do_outside(image: str, precision: str, tolerance: float) -> None:
+    with run_container(image, "--env", f"LSTM_SERVE_PRECISION={precision}") as started:
+        started.wait_for("/readyz")
+        check_answers(started, tolerance)
+
+
+def test_with_tensorflow_it_answers_the_same(base_image: str, checkout: Path, image: str, figures: list[str]) -> None:
+    tag = f"{image}-tensorflow"
+    docker("build", "--build-arg", f"BASE={base_image}", "--target", "service-tensorflow", "--tag", tag, checkout)
+    started_at = time.monotonic()
+    with run_container(tag, "--env", "LSTM_SERVE_ENGINE=tensorflow") as started:
+        started.wait_for("/readyz")
+        seconds = time.monotonic() - started_at
+        check_answers(started, 1e-5)
+        figures += [
+            f"{megabytes(json.loads(docker('image', 'inspect', tag))[0]['Size'])}  the image with TensorFlow",
+            f"{seconds:7.1f} s   from docker run until it is ready with TensorFlow",
+            f"{megabytes(started.count_resident_bytes())}  resident with TensorFlow",
+        ]
 
 
 def test_mounted_models_take_the_place_of_those_in_the_image(image: str, folder: Path) -> None:
-    shutil.copytree(STORE.open("next-letter").folder, folder / "next-letter" / "1")
+    bundle = STORE.open("next-letter").folder
+    shutil.copytree(bundle, folder / "next-letter" / bundle.name)
     with run_container(image, "--volume", f"{folder}:/srv/lstm-serve/models:ro") as started:
         started.wait_for("/readyz")
         assert [model["name"] for model in httpx.get(f"{started.address}/models").json()["models"]] == ["next-letter"]
@@ -216,9 +239,9 @@ def test_its_health_is_starting_then_healthy(image: str, figures: list[str]) -> 
         figures.append(f"{time.monotonic() - started_at:7.1f} s   from docker run until it is ready")
         assert started.wait_for_health("healthy", "unhealthy") == "healthy"
         wait(lambda: started.logs().count('"message": "loaded"') == 2 * len(STORE.names()), started.logs)
-        sizes = started.run("sh", "-c", "cat /proc/[0-9]*/smaps_rollup")
-        resident = sum(1024 * int(size) for size in re.findall(r"^Pss:\s+(\d+) kB", sizes, re.MULTILINE))
-        figures.append(f"{megabytes(resident)}  resident, its two processes and the first together")
+        figures.append(
+            f"{megabytes(started.count_resident_bytes())}  resident, its two processes and the first together"
+        )
 
 
 def test_its_health_is_unhealthy_without_models(image: str, folder: Path) -> None:
@@ -285,16 +308,31 @@ def test_killed_it_comes_back(image: str) -> None:
         started.wait_for("/readyz")
 
 
+LITTLE_MEMORY = [
+    *("--memory", "300m", "--memory-swap", "300m"),
+    *("--env", "LSTM_SERVE_MAX_BODY_BYTES=1000000000", "--env", f"LSTM_SERVE_DEADLINE_MS={1000 * SECONDS}"),
+]
+
+
+def exhaust_memory(container: Container) -> None:
+    """Send a body that is larger than the memory of a container."""
+    container.wait_for("/readyz")
+    with suppress(httpx.TransportError):
+        httpx.post(f"{container.address}/sentiment", content=bytes(400 << 20), timeout=SECONDS)
+
+
 def test_out_of_memory_it_says_so(image: str) -> None:
-    with run_container(image, "--memory", "300m", "--memory-swap", "300m") as started:
+    with run_container(image, *LITTLE_MEMORY) as started:
+        exhaust_memory(started)
         wait(lambda: "memory ran out" in started.logs(), started.logs)
         (line, *_) = (line for line in started.logs().splitlines() if "memory ran out" in line)
         assert "the limit is 300 MiB" in line and "LSTM_SERVE_WORKERS" in line
+        started.wait_for("/readyz")
 
 
 def test_of_one_process_docker_says_that_memory_ran_out(image: str) -> None:
-    limits = ["--memory", "300m", "--memory-swap", "300m"]
-    with run_container(image, *limits, "--env", "LSTM_SERVE_WORKERS=1") as started:
+    with run_container(image, *LITTLE_MEMORY, "--env", "LSTM_SERVE_WORKERS=1") as started:
+        exhaust_memory(started)
         wait(lambda: not started.state["Running"], started.logs)
         assert (started.state["ExitCode"], started.state["OOMKilled"]) == (137, True)
 
