@@ -1,4 +1,4 @@
-"""What the commands share: options, and errors told in a line."""
+"""What the commands share: options, and errors in one line."""
 
 import subprocess
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from benchmarks.results import ResultsError
 from benchmarks.servers import ServerError
 from benchmarks.wrk import WrkError
 from bundle.errors import BundleError
@@ -20,15 +21,24 @@ Bundles = Annotated[list[str], typer.Option(help="A sentiment bundle; repeatable
 BUNDLES = ["sentiment", "imdb-500"]
 Seconds = Annotated[int, typer.Option(min=1, max=60, help="Seconds of one run.")]
 Rounds = Annotated[int, typer.Option(min=1, max=20, help="How often everything is measured.")]
+Release = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="BENCHMARK_RELEASE",
+        exists=True,
+        file_okay=False,
+        help="A checkout of an earlier release, which is measured too.",
+    ),
+]
 Out = Annotated[Path, typer.Option(help="The folder of the results.")]
 OUT = Path("docs/performance")
 
 
 @contextmanager
 def telling_errors() -> Iterator[None]:
-    """End the command with status 1 where what it needs is missing or fails, and say what."""
+    """End the command with status 1 and a line that says what is missing or failed."""
     try:
         yield
-    except (WrkError, ServerError, TrainingError, BundleError, subprocess.SubprocessError) as error:
+    except (WrkError, ServerError, ResultsError, TrainingError, BundleError, subprocess.SubprocessError) as error:
         print(f"error: {error}")
         raise typer.Exit(1) from error

@@ -1,8 +1,10 @@
-"""What the measurements of all rounds say: medians, and ratios taken within a round, where the machine was the same."""
+"""The measurements of all rounds of one bundle: medians, and ratios within a round, where the machine was the same."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
+from types import MappingProxyType
+from typing import Literal
 
 from benchmarks.contenders import OURS
 from benchmarks.results import Panel, format_figure, render_table
@@ -28,83 +30,86 @@ class Measurement:
     memory: float
 
 
+Figure = Literal["requests/s", "p50 ms", "p99 ms"]
+LESS_IS_BETTER: tuple[Figure, ...] = ("p50 ms", "p99 ms")
+_READ: Mapping[Figure, Callable[[Measurement], float | None]] = MappingProxyType(
+    {"requests/s": lambda one: one.throughput, "p50 ms": lambda one: one.p50, "p99 ms": lambda one: one.p99}
+)
+
+
 @dataclass(frozen=True)
 class Ratio:
-    """How many times better a figure of ours is than one of a peer: the median of the rounds, with those of either."""
+    """A figure of ours over that of a peer: the median of the rounds' ratios, the least and the most of them.
 
-    figure: str
+    `ours` and `theirs` are medians of the same rounds.
+    """
+
+    bundle: str
+    figure: Figure
+    concurrency: int
     peer: str
     ours: float
     theirs: float
-    times_better: float
-
-
-Figure = Callable[[Measurement], float | None]
+    ratio: float
+    least: float
+    most: float
+    rounds: int
 
 
 class Comparison:
     """The measurements of one bundle."""
 
-    def __init__(self, measurements: Iterable[Measurement], bundle: str, servers: Sequence[str]) -> None:
-        """Take all measurements and the servers in the order to show them."""
+    def __init__(self, measurements: Iterable[Measurement], bundle: str) -> None:
+        """Take all measurements; those of other bundles are left out."""
         self.bundle = bundle
         self._all = [measurement for measurement in measurements if measurement.bundle == bundle]
-        self._servers = [name for name in servers if any(found.server == name for found in self._all)]
+        self.servers = list(dict.fromkeys(found.server for found in self._all))
         self._texts = list(dict.fromkeys(found.texts for found in self._all))
         self._concurrency = sorted({found.concurrency for found in self._all})
 
     def tables(self) -> Iterable[tuple[str, str]]:
-        """Return a title and a table for each set of texts, then those of the ratios, in Markdown."""
+        """Return a title and a table for each set of texts, and one of what mixed lengths cost, in Markdown."""
         at = [str(concurrency) for concurrency in self._concurrency]
-        header = ["server", *(f"{name} at {n}" for name in ("req/s", "p50 ms", "p99 ms") for n in at)]
+        header = ["server", *(f"{name} at {n}" for name in _READ for n in at)]
         for texts in self._texts:
-            rows = [[server, *self._list_figures(server, texts)] for server in self._servers]
+            rows = [[server, *self._list_figures(server, texts)] for server in self.servers]
             yield f"{self.bundle}, {texts} texts", render_table([*header, "errors", "memory MiB"], rows)
-        ratios = [
-            [found.figure, found.peer, *map(format_figure, (found.ours, found.theirs, found.times_better))]
-            for found in self.ratios(only=("predict",))
-        ]
-        if ratios:
-            header = ["mixed texts", "against", "ours", "theirs", "times better"]
-            yield f"{self.bundle}, ratios", render_table(header, ratios)
         costs = [[server, format_figure(cost)] for server, cost in self.cost_of_mixed().items()]
         if costs:
             header = ["server", f"cost of mixed / one-length at {self._concurrency[-1]}"]
             yield f"{self.bundle}, lengths", render_table(header, costs)
 
-    def ratios(self, only: Sequence[str] | None = None) -> list[Ratio]:
-        """Return the ratios on mixed texts to the peer that does best against ours and the others, or `only` some."""
-        if not self._concurrency:
-            return []
-        least, most = self._concurrency[0], self._concurrency[-1]
-        figures: list[tuple[str, int, Figure, Figure, bool]] = [
-            (f"p50 at {least}, ms", least, _p50, _p50, False),
-            (f"requests/s at {most}", most, _throughput, _throughput, True),
-            (f"p99 at {most}, ms", most, _p99, _p99, False),
-            (f"our p99 against their p50 at {most}, ms", most, _p99, _p50, False),
-        ]
-        found = []
-        for name, concurrency, ours, theirs, more_is_better in figures:
-            ratios = [
-                ratio
-                for server in self._servers
-                if server != OURS
-                and (ratio := self._compare(name, server, concurrency, ours, theirs, more_is_better)) is not None
-            ]
-            ratios.sort(key=lambda ratio: ratio.times_better)
-            found += [ratio for place, ratio in enumerate(ratios) if only is None or place == 0 or ratio.peer in only]
-        return found
+    def compare(self, figure: Figure, concurrency: int, peer: str) -> Ratio | None:
+        """Return a figure of ours over that of a peer, on the first set of texts; None if no round has both."""
+        mine = self._by_round(OURS, self._texts[0], concurrency, figure)
+        other = self._by_round(peer, self._texts[0], concurrency, figure)
+        shared = [number for number in mine.keys() & other.keys() if mine[number] and other[number]]
+        if not shared:
+            return None
+        ratios = [mine[number] / other[number] for number in shared]
+        return Ratio(
+            self.bundle,
+            figure,
+            concurrency,
+            peer,
+            median(mine[number] for number in shared),
+            median(other[number] for number in shared),
+            median(ratios),
+            min(ratios),
+            max(ratios),
+            len(shared),
+        )
 
     def cost_of_mixed(self) -> dict[str, float]:
         """Return, by server, the time of a mixed text over that of a one-length one, at the highest concurrency."""
         if len(self._texts) < 2:
             return {}
         mixed, one_length = (
-            {server: self._by_round(server, texts, self._concurrency[-1], _throughput) for server in self._servers}
+            {server: self._by_round(server, texts, self._concurrency[-1], "requests/s") for server in self.servers}
             for texts in self._texts[:2]
         )
         costs = {}
-        for server in self._servers:
+        for server in self.servers:
             rounds = mixed[server].keys() & one_length[server].keys()
             shared = [n for n in rounds if mixed[server][n] and one_length[server][n]]
             if shared:
@@ -112,38 +117,27 @@ class Comparison:
         return costs
 
     def panels(self) -> list[Panel]:
-        """Return what is drawn of mixed texts: the ends of the range of concurrency."""
+        """Return what is drawn of the first set of texts: the ends of the range of concurrency."""
         least, most = self._concurrency[0], self._concurrency[-1]
         return [
-            Panel(f"Throughput, concurrency {most}", "requests/s", self._panel(most, _throughput)),
-            Panel(f"Median latency, concurrency {least}", "ms", self._panel(least, _p50)),
-            Panel(f"99th percentile latency, concurrency {most}", "ms", self._panel(most, _p99)),
+            Panel(f"Throughput, concurrency {most}", "requests/s", self._panel(most, "requests/s")),
+            Panel(f"Median latency, concurrency {least}", "ms", self._panel(least, "p50 ms")),
+            Panel(f"99th percentile latency, concurrency {most}", "ms", self._panel(most, "p99 ms")),
         ]
 
     def _list_figures(self, server: str, texts: str) -> list[str]:
         cells = [
             format_figure(self._median(server, texts, concurrency, figure))
-            for figure in (_throughput, _p50, _p99)
+            for figure in _READ
             for concurrency in self._concurrency
         ]
         mine = [found for found in self._all if (found.server, found.texts) == (server, texts)]
         errors = sum(sum(found.errors.values()) for found in mine)
-        memory = self._median(server, texts, self._concurrency[-1], _memory)
+        memory = max((found.memory for found in mine), default=None)
         return [*cells, f"{errors:,}", format_figure(memory)]
 
     def _panel(self, concurrency: int, figure: Figure) -> dict[str, float | None]:
-        return {server: self._median(server, self._texts[0], concurrency, figure) for server in self._servers}
-
-    def _compare(
-        self, name: str, peer: str, concurrency: int, ours: Figure, theirs: Figure, more_is_better: bool
-    ) -> Ratio | None:
-        mine = self._by_round(OURS, self._texts[0], concurrency, ours)
-        other = self._by_round(peer, self._texts[0], concurrency, theirs)
-        shared = [n for n in mine.keys() & other.keys() if mine[n] and other[n]]
-        if not shared:
-            return None
-        ratio = median(mine[n] / other[n] if more_is_better else other[n] / mine[n] for n in shared)
-        return Ratio(name, peer, median(mine[n] for n in shared), median(other[n] for n in shared), ratio)
+        return {server: self._median(server, self._texts[0], concurrency, figure) for server in self.servers}
 
     def _median(self, server: str, texts: str, concurrency: int, figure: Figure) -> float | None:
         values = self._by_round(server, texts, concurrency, figure).values()
@@ -154,21 +148,5 @@ class Comparison:
             found.round: value
             for found in self._all
             if (found.server, found.texts, found.concurrency) == (server, texts, concurrency)
-            and (value := figure(found)) is not None
+            and (value := _READ[figure](found)) is not None
         }
-
-
-def _throughput(measurement: Measurement) -> float:
-    return measurement.throughput
-
-
-def _p50(measurement: Measurement) -> float | None:
-    return measurement.p50
-
-
-def _p99(measurement: Measurement) -> float | None:
-    return measurement.p99
-
-
-def _memory(measurement: Measurement) -> float:
-    return measurement.memory

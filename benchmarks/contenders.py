@@ -1,20 +1,29 @@
-"""Who is measured: the project and its peers, how each is started, asked and understood."""
+"""Who is measured: the service, its last release and its peers; how each is started, asked and understood."""
 
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from benchmarks import environments
+from benchmarks.environments import PEERS, ROOT
 from benchmarks.servers import HOST, Server, find_free_port, serve
 from bundle.store import Bundle
 
 OURS = "lstm-serve"
+OURS_FLOAT32 = "lstm-serve-float32"
+RELEASE = "release"
+HANDLER = "onnx_handler"
+PREDICT = "predict"
+BATCHING_TENSORFLOW = ("mlserver", "bentoml", "ray_serve")
+# The others are measured when they are asked for: what they show is much like what these do.
+DEFAULT = (OURS, RELEASE, HANDLER, "litserve", PREDICT, "mlserver")
 
+_ALL_CONNECTIONS = 256
 _NO_MORE_THAN_THE_MODEL = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "KERAS_BACKEND": "tensorflow",
@@ -28,8 +37,17 @@ _NO_MORE_THAN_THE_MODEL = {
 class Contender:
     """A server of the same models.
 
-    `arguments` follow its Python, `{port}` in them standing for the port; `ask` gives the JSON of a request for a
-    text, `read` the probability in the JSON of its answer.
+    Attributes:
+        name: what it is called.
+        arguments: follow its Python; `{port}` in them stands for the port.
+        path: where it is asked.
+        ready_path: answers 200 once it can be asked.
+        ask: gives the JSON of a request for a text.
+        read: gives the probability in the JSON of an answer.
+        root: the checkout whose code it runs; the models of the service are those of this checkout.
+        installed_as: its environment, if that is not called as it is.
+        variables: further environment variables.
+        most_connections: it is not measured over more.
     """
 
     name: str
@@ -38,11 +56,16 @@ class Contender:
     ready_path: str
     ask: Callable[[str], Any]
     read: Callable[[Any], float]
+    root: Path = ROOT
+    installed_as: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    most_connections: int = _ALL_CONNECTIONS
 
     def find_python(self) -> Path:
         """Return the Python of its environment, which is made if need be; see `environments.provide`."""
-        peer_lock = environments.PEERS / self.name / "requirements.txt"
-        return environments.provide(self.name, environments.SERVE_LOCK if self.name == OURS else peer_lock)
+        name = self.installed_as or self.name
+        lock = PEERS / name / "requirements.txt"
+        return environments.provide(name, lock if lock.exists() else self.root / "requirements" / "serve.txt")
 
     def command(self, port: int) -> list[str | Path]:
         """Return the command that starts it."""
@@ -56,22 +79,22 @@ class Contender:
             | _NO_MORE_THAN_THE_MODEL
             | {
                 "PATH": f"{self.find_python().parent}{os.pathsep}{os.environ['PATH']}",
-                "PYTHONPATH": str(environments.ROOT),
+                "PYTHONPATH": str(self.root),
                 "BENCHMARK_BUNDLE": str(bundle.folder.resolve()),
                 "BENCHMARK_PORT": str(port),
                 "LSTM_SERVE_PORT": str(port),
-                "LSTM_SERVE_MODELS": str(environments.ROOT / "models"),
+                "LSTM_SERVE_MODELS": str(self.root / "models"),
                 "LSTM_SERVE_LOG_LEVEL": "WARNING",
                 "MLSERVER_HTTP_PORT": str(port),
                 "MLSERVER_GRPC_PORT": str(find_free_port()),
             }
+            | {**self.variables}
         )
 
     @contextmanager
     def run(
         self,
         bundle: Bundle,
-        ready_path: str | None = None,
         poll_seconds: float = 0.2,
         variables: Mapping[str, str] = MappingProxyType({}),
     ) -> Iterator[Server]:
@@ -82,7 +105,7 @@ class Contender:
         """
         port = find_free_port()
         environment = self.environment(bundle, port) | {**variables}
-        with serve(self.command(port), environment, port, ready_path or self.ready_path, poll_seconds) as server:
+        with serve(self.command(port), environment, port, self.ready_path, poll_seconds) as server:
             yield server
 
     def write_bodies(self, path: Path, texts: Iterable[str]) -> Path:
@@ -91,35 +114,50 @@ class Contender:
         return path
 
 
-def find(bundle_name: str) -> dict[str, Contender]:
-    """Return every contender by name, the project first, to be asked for one bundle."""
+def find(bundle_name: str, release: Path | None = None) -> dict[str, Contender]:
+    """Return every contender by name, the service first, to be asked for one bundle.
+
+    Args:
+        bundle_name: the bundle.
+        release: a checkout of an earlier release; without it, that is no contender.
+    """
     model = {} if bundle_name == "sentiment" else {"model": bundle_name}
     uvicorn = ("-m", "uvicorn", "--host", HOST, "--port", "{port}")
     quiet = ("--loop", "uvloop", "--http", "httptools", "--log-level", "warning", "--no-access-log")
-    contenders = (
-        Contender(
-            OURS,
+
+    def ours(name: str, **others: Any) -> Contender:
+        return Contender(
+            name,
             ("-m", "app"),
             "/sentiment",
             "/readyz",
             lambda text: {"text": text, **model},
             lambda answer: float(answer["probability_positive"]),
-        ),
+            **others,
+        )
+
+    def handler(name: str, *arguments: str, **others: Any) -> Contender:
+        server = f"benchmarks.peers.{name}.server:app"
+        return Contender(
+            name, (*uvicorn, *quiet, *arguments, server), "/predict", "/openapi.json", _ask, _read, **others
+        )
+
+    contenders = [
+        ours(OURS),
+        ours(OURS_FLOAT32, installed_as=OURS, variables={"LSTM_SERVE_PRECISION": "float32"}),
+        *([ours(RELEASE, root=release.resolve())] if release else []),
+        handler(HANDLER, "--workers", "2"),
+        Contender("litserve", ("-m", "benchmarks.peers.litserve.server"), "/predict", "/health", _ask, _read),
+        # It answers so slowly that over 64 connections seconds go by without an answer, and a minute until it rests.
+        handler(PREDICT, most_connections=8),
+        handler("tf_function"),
         Contender(
-            "predict",
-            (*uvicorn, *quiet, "benchmarks.peers.predict.server:app"),
-            "/predict",
-            "/openapi.json",
-            _ask,
-            _read,
-        ),
-        Contender(
-            "tf_function",
-            (*uvicorn, *quiet, "benchmarks.peers.tf_function.server:app"),
-            "/predict",
-            "/openapi.json",
-            _ask,
-            _read,
+            "mlserver",
+            ("-c", "from mlserver.cli import main; main()", "start", str(PEERS / "mlserver")),
+            "/v2/models/sentiment/infer",
+            "/v2/models/sentiment/ready",
+            _ask_v2,
+            lambda answer: float(answer["outputs"][0]["data"][0]),
         ),
         Contender(
             "bentoml",
@@ -139,17 +177,8 @@ def find(bundle_name: str) -> dict[str, Contender]:
             lambda text: {"text": [text]},
             lambda answer: float(answer[0]),
         ),
-        Contender("litserve", ("-m", "benchmarks.peers.litserve.server"), "/predict", "/health", _ask, _read),
-        Contender(
-            "mlserver",
-            ("-c", "from mlserver.cli import main; main()", "start", str(environments.PEERS / "mlserver")),
-            "/v2/models/sentiment/infer",
-            "/v2/models/sentiment/ready",
-            _ask_v2,
-            lambda answer: float(answer["outputs"][0]["data"][0]),
-        ),
         Contender("ray_serve", ("-m", "benchmarks.peers.ray_serve.server"), "/", "/-/healthz", _ask, _read),
-    )
+    ]
     return {contender.name: contender for contender in contenders}
 
 

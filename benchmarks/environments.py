@@ -1,6 +1,6 @@
 """The virtual environment of each server, made from its lock the first time it is wanted.
 
-The service has one of its own too: Keras imports what training and the benchmarks install, which takes a second.
+The service has one of its own too, with nothing in it that only training and the benchmarks need.
 """
 
 import json
@@ -12,7 +12,6 @@ from bundle.store import hash_file
 
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = Path(__file__).resolve().parent / "peers"
-SERVE_LOCK = ROOT / "requirements" / "serve.txt"
 ENVIRONMENTS = ROOT / ".venv-peers"
 
 _STAMP = "lock.sha256"
@@ -23,16 +22,16 @@ print(json.dumps({found.name.lower(): found.version for found in importlib.metad
 """
 
 
-def provide(server: str, lock: Path) -> Path:
-    """Return the Python of a server's environment, which is installed unless its lock was installed before.
+def provide(name: str, lock: Path) -> Path:
+    """Return the Python of an environment, which is installed unless its lock was installed before.
 
     Raises:
         subprocess.SubprocessError: it cannot be installed, or not within half an hour.
     """
-    folder = ENVIRONMENTS / server
+    folder = ENVIRONMENTS / name
     python, stamp, wanted = folder / "bin" / "python", folder / _STAMP, hash_file(lock)
     if not stamp.exists() or stamp.read_text() != wanted:
-        print(f"installing {server} into {folder.relative_to(ROOT)}", flush=True)
+        print(f"installing {name} into {folder.relative_to(ROOT)}", flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True, timeout=_INSTALL_SECONDS)
         pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, "--require-hashes", "-r", lock], check=True, timeout=_INSTALL_SECONDS)

@@ -44,30 +44,31 @@ def inspect() -> Machine:
     )
 
 
-def find_commit() -> str:
-    """Return the commit that is measured, with `-dirty` behind it if files were changed since."""
+def find_commit(checkout: Path = environments.ROOT) -> str:
+    """Return the commit of a checkout, by default of this one, with `-dirty` behind it if files were changed since."""
     try:
-        commit = _run_git("rev-parse", "--short=12", "HEAD")
-        changed = _run_git("status", "--porcelain", "--", ".", ":!docs")  # where results are written
+        commit = run_git(checkout, "rev-parse", "--short=12", "HEAD")
+        changed = run_git(checkout, "status", "--porcelain", "--", ".", ":!docs")  # where results are written
     except (OSError, subprocess.CalledProcessError):
         return "unknown"  # without git, or from an archive
     return f"{commit}-dirty" if changed else commit
 
 
-def _run_git(*arguments: str) -> str:
+def run_git(checkout: Path, *arguments: str) -> str:
+    """Return what git prints, run in a checkout."""
     command = ["git", *arguments]
-    return subprocess.run(command, cwd=environments.ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def describe(pythons: Mapping[str, Path] | None = None) -> dict[str, Any]:
     """Return what a JSON file begins with: machine, commit, and the versions of environments, by default of this one.
 
-    A machine that is busy is told of on standard error.
+    Warns on standard error if the machine is busy.
     """
     pythons = pythons or {"lstm-serve": Path(sys.executable)}
     machine = inspect()
     if machine.load > _BUSY:
-        print(f"the machine is busy (load {machine.load}): other work spoils what is measured", file=sys.stderr)
+        print(f"the machine is busy (load {machine.load}): other work spoils the figures", file=sys.stderr)
     return {
         "machine": machine.describe(),
         "commit": find_commit(),

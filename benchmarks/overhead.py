@@ -9,7 +9,7 @@ from statistics import median
 
 import typer
 
-from app.engine import Engine, load_engine
+from app.engines.onnx import OnnxEngine
 from benchmarks import contenders, machine, results, reviews, wrk
 from benchmarks.commands import BUNDLES, OUT, Bundles, Data, Out, Rounds, Seconds, telling_errors
 from benchmarks.contenders import OURS
@@ -52,7 +52,7 @@ def main(
         for name in bundle:
             opened, codec = reviews.open_bundle(name)
             texts = reviews.mixed_lengths(codec, sample).texts
-            contender, engine = contenders.find(name)[OURS], load_engine(opened)
+            contender, engine = contenders.find(name)[OURS], OnnxEngine(opened)
             bodies = contender.write_bodies(Path(folder) / name, texts)
             with contender.run(opened) as server:
                 url = f"http://{HOST}:{server.port}{contender.path}"
@@ -70,7 +70,7 @@ def main(
     _show(bundle, found, out)
 
 
-def _run_engine(engine: Engine, codec: ReviewCodec, texts: Iterable[str], seconds: int) -> tuple[float, float]:
+def _run_engine(engine: OnnxEngine, codec: ReviewCodec, texts: Iterable[str], seconds: int) -> tuple[float, float]:
     """Return the medians of coding a text and of running the engine on it, in milliseconds."""
     coding, running = [], []
     end = time.perf_counter() + seconds
@@ -78,7 +78,7 @@ def _run_engine(engine: Engine, codec: ReviewCodec, texts: Iterable[str], second
         started = time.perf_counter()
         ids = codec.encode(text).ids
         coded = time.perf_counter()
-        engine.run(codec.pad([ids]))
+        engine.run([ids])
         done = time.perf_counter()
         coding.append(1000 * (coded - started))
         running.append(1000 * (done - coded))
@@ -100,9 +100,9 @@ def _show(names: Sequence[str], found: Sequence[Measurement], out: Path) -> None
         }
         rows.append([name, *map(format_range, times.values())])
         panels.append(Panel(name, "ms", {what: median(values) for what, values in times.items()}))
-    print(f"\nMedian of the rounds' medians (least-most), one review at a time\n\n{render_table(header, rows)}")
     results.draw_bars(out / "overhead.png", [("One review at a time", panels)], {"added"})
-    print(f"\nwritten: {out / 'overhead.json'} and overhead.png")
+    title = "One review at a time: median of the rounds' medians (least-most)"
+    results.report(out / "overhead", [title, render_table(header, rows)])
 
 
 if __name__ == "__main__":

@@ -124,18 +124,18 @@ def _show(names: Sequence[str], found: Sequence[Measurement], out: Path) -> None
         "sent late p99 ms",
         "generator cores",
     ]
-    columns = []
+    columns, blocks = [], []
     for name in names:
         of_bundle = [one for one in found if one.bundle == name]
         factors = sorted({one.factor for one in of_bundle})
         by_factor = {factor: [one for one in of_bundle if one.factor == factor] for factor in factors}
         rows = [[f"{factor:g}", *_list_figures(those)] for factor, those in by_factor.items()]
         capacities = results.format_range({one.round: one.capacity for one in of_bundle}.values())
-        print(f"\n**{name}**: capacity {capacities} answers/s, by wrk over {_CAPACITY_CONCURRENCY} connections\n")
-        print(render_table(header, rows))
+        title = f"**{name}**: capacity {capacities} answers/s, by wrk over {_CAPACITY_CONCURRENCY} connections"
+        blocks += [title, render_table(header, rows)]
         columns += [(name, _draw_rates(by_factor)), (name, _draw_latencies(by_factor))]
     results.draw_lines(out / "overload.png", columns)
-    print(f"\nwritten: {out / 'overload.json'} and overload.png")
+    results.report(out / "overload", blocks)
 
 
 def _list_figures(those: Sequence[Measurement]) -> list[str]:

@@ -109,7 +109,7 @@ def _visit(
 def _show(names: Sequence[str], found: Sequence[Measurement], concurrency: int, out: Path) -> None:
     fastest, p50 = f"requests/s over {concurrency}", "p50 over 1, ms"
     header = ["processes", "engine workers", "threads", fastest, "/ default", p50, "/ default", "memory MiB"]
-    columns = []
+    columns, blocks = [], []
     for name in names:
         by_choice = {choice: [x for x in found if (x.bundle, x.choice) == (name, choice)] for choice in _CHOICES}
         default = by_choice[_DEFAULT]
@@ -124,7 +124,7 @@ def _show(names: Sequence[str], found: Sequence[Measurement], concurrency: int, 
             ]
             for choice, those in by_choice.items()
         ]
-        print(f"\n**{name}**: median (least-most), and median of the rounds' ratios\n\n{render_table(header, rows, 3)}")
+        blocks += [f"**{name}**: median (least-most), and median of the rounds' ratios", render_table(header, rows, 3)]
         panels = [
             Panel(
                 f"{fastest}, by {_BY}",
@@ -135,7 +135,7 @@ def _show(names: Sequence[str], found: Sequence[Measurement], concurrency: int, 
         ]
         columns.append((name, panels))
     results.draw_bars(out / "parallelism.png", columns, {_DEFAULT.label})
-    print(f"\nwritten: {out / 'parallelism.json'} and parallelism.png")
+    results.report(out / "parallelism", blocks)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a benchmark leaves: one JSON file, one PNG, and Markdown tables on the terminal."""
+"""What a benchmark leaves: one JSON file, one PNG, and one Markdown file with the tables that it prints."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -21,6 +21,10 @@ _COLOURS = (_OURS, "#d55e00", "#0072b2", "#cc79a7", "#e69f00", "#56b4e9", "#9999
 _MARKERS = "osD^vPX"
 
 
+class ResultsError(Exception):
+    """There are no results to read."""
+
+
 @dataclass(frozen=True)
 class Panel:
     """One set of bars: a title with the unit, and a value by name, None where there is none."""
@@ -40,7 +44,6 @@ class LinePanel:
     lines: Mapping[str, Sequence[tuple[float, float | None]]]
     log_x: bool = False
     log_y: bool = False
-    markers: bool = True
     dashed: Collection[str] = ()
     top: float | None = None
 
@@ -52,6 +55,16 @@ def save(path: Path, results: Mapping[str, Any]) -> None:
     written = path.with_suffix(".part")
     written.write_text("{\n" + ",\n".join(fields) + "\n}\n", encoding="utf-8")
     written.replace(path)
+
+
+def report(path: Path, blocks: Iterable[str]) -> None:
+    """Print blocks of Markdown, and write them to a file of the name of this command, below its plot."""
+    text = "\n\n".join(blocks)
+    print(f"\n{text}")
+    heading = f"# `python -m benchmarks.{path.stem}`"
+    plot = f"![the same as a plot]({path.stem}.png)"
+    path.with_suffix(".md").write_text(f"{heading}\n\n{plot}\n\n{text}\n", encoding="utf-8")
+    print(f"\nwritten: {path.with_suffix('.json')}, and {path.stem}.md and .png beside it")
 
 
 def draw_bars(path: Path, columns: Sequence[tuple[str, Sequence[Panel]]], ours: Collection[str]) -> None:
@@ -107,7 +120,7 @@ def _draw_panel(axes: Any, panel: LinePanel, names: Sequence[str]) -> None:
             [y for _, y in known],
             label=name,
             color=colour,
-            marker=marker if panel.markers and name not in panel.dashed else None,
+            marker=None if name in panel.dashed else marker,
             markersize=4,
             linestyle="--" if name in panel.dashed else "-",
         )

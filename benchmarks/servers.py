@@ -84,13 +84,25 @@ class Server:
                 files[part] = max(files.get(part, 0), resident)
         return (kilobytes + sum(files.values())) / 1024
 
-    def wait_for(self, path: str, poll_seconds: float = 0.2) -> float:
+    def memory_by_process(self) -> list[float]:
+        """Return the resident memory of each of its processes in MiB, the largest first.
+
+        A page that several of them share counts for each, so their sum is more than `memory`.
+        """
+        found = []
+        for process in self._processes():
+            with suppress(OSError):  # it has ended since
+                rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
+                found += [int(rss) / 1024 for rss in re.findall(r"^Rss:\s+(\d+) kB", rollup, re.MULTILINE)]
+        return sorted(found, reverse=True)
+
+    def wait_for(self, path: str, poll_seconds: float = 0.2, limit: float = _READY_SECONDS) -> float:
         """Wait until a GET is answered with 200, and return when that was, in seconds since the process was started.
 
         Raises:
-            ServerError: the server has ended, or takes too long.
+            ServerError: the server has ended, or takes longer than `limit` seconds.
         """
-        while (seconds := time.monotonic() - self._started) < _READY_SECONDS:
+        while (seconds := time.monotonic() - self._started) < limit:
             self.check_alive()
             if self.get(path) == 200:
                 return time.monotonic() - self._started
@@ -173,13 +185,14 @@ def serve(
     port: int,
     ready_path: str,
     poll_seconds: float = 0.2,
+    limit: float = _READY_SECONDS,
 ) -> Iterator[Server]:
     """Run a server while the block runs, from the moment a GET of `ready_path` is answered with 200.
 
     Further processes of it may still be loading: `Server.settle` waits for them.
 
     Raises:
-        ServerError: it dies or takes too long; the message ends with the last lines of its log.
+        ServerError: it dies, or is not ready within `limit` seconds; the message ends with the last lines of its log.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # who ends this process may not leave a server behind
     # Orphans of the server become children of this process rather than of init, so that none is lost from sight.
@@ -197,7 +210,7 @@ def serve(
         )
         server = Server(process, port, log, others)
         try:
-            server.ready_seconds = server.wait_for(ready_path, poll_seconds)
+            server.ready_seconds = server.wait_for(ready_path, poll_seconds, limit)
             yield server
         finally:
             server.stop()

@@ -1,9 +1,9 @@
-"""`python -m benchmarks.service`: the project against peers that serve the same Keras models with the same texts."""
+"""`python -m benchmarks.service`: the service against its last release and peers, with the same models and texts."""
 
 import json
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,32 +11,51 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks import contenders, machine, results, reviews, wrk
-from benchmarks.commands import BUNDLES, OUT, Bundles, Data, Out, Rounds, Seconds, telling_errors
+from app.engines.onnx import OnnxEngine
+from benchmarks import bars, contenders, machine, results, reviews, wrk
+from benchmarks.commands import BUNDLES, OUT, Bundles, Data, Out, Release, Rounds, Seconds, telling_errors
 from benchmarks.comparison import Comparison, Measurement
-from benchmarks.contenders import OURS, Contender
+from benchmarks.contenders import DEFAULT, OURS, RELEASE, Contender
 from benchmarks.reviews import Texts
 from benchmarks.servers import HOST, Server, ServerError
-from bundle.store import Bundle
+from bundle.reviews import ReviewCodec
+from bundle.store import Bundle, Store
 
 _WARM_UP_SECONDS = 1
-_CHECKED_OF_A_SET = 12  # answers compared with Keras's own, shortest and longest text among them
+_CHECKED_OF_A_SET = 12  # answers compared with the expected ones, shortest and longest text among them
 _TOLERANCE = 1e-4
-_START_SECONDS = 30  # start, check and rest of a server, guessed for the first estimate of the time left
+_START_SECONDS = 15  # start, check and rest of a server, guessed for the first estimate of the time left
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A bundle, the texts it is asked with, and what Keras answers to some of them."""
+    """A bundle, the texts it is asked with, and what servers have to answer to some of them.
+
+    `expected` has the answers of Keras, and by a server's name those of a server that runs another network: the service
+    where 8 bits are the default, and the release where its bundle is another.
+    """
 
     bundle: Bundle
     sets: tuple[Texts, ...]
-    expected: dict[str, float]
+    expected: Mapping[str, Mapping[str, float]]
 
     @property
     def name(self) -> str:
         """The bundle's name."""
         return self.bundle.manifest.name
+
+    def expected_of(self, server: str) -> Mapping[str, float]:
+        """Return the answers that a server has to give, by text."""
+        return self.expected.get(server, self.expected["keras"])
+
+    def differences(self) -> dict[str, float]:
+        """Return how far the expected answers of a server are from those of Keras at most."""
+        keras = self.expected["keras"]
+        return {
+            name: max(abs(answers[text] - keras[text]) for text in keras)
+            for name, answers in self.expected.items()
+            if answers is not keras
+        }
 
 
 @dataclass(frozen=True)
@@ -51,78 +70,90 @@ class Plan:
 class Record:
     """Everything found so far, on disk after every server so that an interrupted run loses nothing."""
 
-    def __init__(self, path: Path, plan: Plan, subjects: Sequence[Subject], servers: Sequence[str]) -> None:
+    def __init__(
+        self, path: Path, plan: Plan, subjects: Sequence[Subject], names: Sequence[str], release: Path | None
+    ) -> None:
         """Take where to write and what does not change during the run."""
         self._path = path
-        self._constant = machine.describe({name: contenders.find("")[name].find_python() for name in servers})
+        known = contenders.find("", release)
+        self._constant = machine.describe({name: known[name].find_python() for name in names})
+        self._constant["release"] = machine.find_commit(release) if release else None
         self._constant["plan"] = asdict(plan)
         self._constant["texts"] = {
             subject.name: {texts.name: texts.describe() for texts in subject.sets} for subject in subjects
         }
-        self._bundles = [subject.name for subject in subjects]
-        self._servers = servers
+        self._constant["differences_from_keras"] = {subject.name: subject.differences() for subject in subjects}
         self.measurements: list[Measurement] = []
         self.failures: list[dict[str, Any]] = []
 
     def comparisons(self) -> list[Comparison]:
-        """Return what the measurements say of each bundle that has any."""
-        measured = {found.bundle for found in self.measurements}
-        return [Comparison(self.measurements, name, self._servers) for name in self._bundles if name in measured]
+        """Return the measurements of each bundle that has any."""
+        return [Comparison(self.measurements, name) for name in dict.fromkeys(one.bundle for one in self.measurements)]
 
     def save(self) -> None:
         """Write the JSON."""
-        found = {comparison.bundle: comparison for comparison in self.comparisons()}
         results.save(
             self._path.with_suffix(".json"),
             self._constant
             | {
-                "ratios": [{"bundle": name} | asdict(ratio) for name in found for ratio in found[name].ratios()],
-                "cost_of_mixed": {name: found[name].cost_of_mixed() for name in found},
+                "bars": [asdict(bar) for bar in bars.list_bars(self.measurements)],
+                "cost_of_mixed": {found.bundle: found.cost_of_mixed() for found in self.comparisons()},
                 "measurements": [asdict(measurement) for measurement in self.measurements],
                 "failures": self.failures,
             },
         )
 
     def show(self) -> None:
-        """Print the tables and write the PNG."""
+        """Print the tables, and write them and the PNG."""
         comparisons = self.comparisons()
-        for comparison in comparisons:
-            for title, table in comparison.tables():
-                print(f"\n{title}\n\n{table}")
-        for failure in self.failures:
-            print(f"\nfailed: {failure['server']} with {failure['bundle']} in round {failure['round']}")
+        failures = [
+            f"failed: {failure['server']} with {failure['bundle']} in round {failure['round']}"
+            for failure in self.failures
+        ]
         if comparisons:
             columns = [(f"{found.bundle}, reviews of mixed lengths", found.panels()) for found in comparisons]
             results.draw_bars(self._path.with_suffix(".png"), columns, {OURS})
-            print(f"\nwritten: {self._path.with_suffix('.json')} and {self._path.with_suffix('.png').name}")
+            tables = [f"**{title}**\n\n{table}" for found in comparisons for title, table in found.tables()]
+            ratios = bars.list_bars(self.measurements)
+            title = "**Ratios within a round, median**"
+            results.report(self._path, [*([title, bars.render_bars(ratios)] if ratios else []), *tables, *failures])
+        else:
+            print(*failures, sep="\n")
 
 
 def main(
     data: Data = None,
     bundle: Bundles = BUNDLES,
     server: Annotated[
-        list[str] | None, typer.Option(help=f"{', '.join(contenders.find(''))}; repeatable.  [default: all]")
+        list[str] | None,
+        typer.Option(
+            help=f"{', '.join(contenders.find('', Path()))}; repeatable.  [default: {', '.join(DEFAULT)}; {RELEASE} "
+            "only with --release]"
+        ),
     ] = None,
+    release: Release = None,
     concurrency: Annotated[list[int], typer.Option(min=1, max=256, help="Connections; repeatable.")] = [1, 8, 64],  # noqa: B006
-    seconds: Seconds = 8,
+    one_length: Annotated[bool, typer.Option(help="Whether texts of one length are sent as well.")] = False,
+    seconds: Seconds = 4,
     rounds: Rounds = 3,
     out: Out = OUT,
 ) -> None:
-    """Measure the project against its peers, each in its own environment and with its own dynamic batching."""
+    """Measure the service against its last release and peers, each in its own environment."""
     plan = Plan(tuple(sorted(set(concurrency))), seconds, rounds)
-    names = server or list(contenders.find(""))
-    if unknown := set(names) - contenders.find("").keys():
-        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: the servers are {', '.join(contenders.find(''))}")
+    known = contenders.find("", release)
+    names = server or [name for name in DEFAULT if name in known]
+    if unknown := set(names) - known.keys():
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: the servers are {', '.join(known)}; see --release")
     with telling_errors():
         wrk.find()
         for name in names:
-            contenders.find("")[name].find_python()
+            known[name].find_python()
         sample = reviews.sample(data)
-        subjects = [_prepare(name, sample) for name in bundle]
-    record = Record(out / "service", plan, subjects, names)
+        subjects = [_prepare(name, sample, one_length, release) for name in bundle]
+    record = Record(out / "service", plan, subjects, names, release)
     status = 0
     try:
-        _measure(record, plan, subjects, names)
+        _measure(record, plan, subjects, names, release)
     except KeyboardInterrupt:
         print("\nstopped; what was measured so far:")
         status = 130
@@ -131,16 +162,28 @@ def main(
     raise typer.Exit(status)
 
 
-def _prepare(name: str, sample: Sequence[str]) -> Subject:
-    import keras
-
+def _prepare(name: str, sample: Sequence[str], with_one_length: bool, release: Path | None) -> Subject:
     bundle, codec = reviews.open_bundle(name)
     mixed = reviews.mixed_lengths(codec, sample)
-    sets = (mixed, reviews.one_length(codec, mixed))
+    sets = (mixed, reviews.one_length(codec, mixed)) if with_one_length else (mixed,)
     checked = [text for texts in sets for text in _pick(texts)]
+    expected = {"keras": _ask_keras(bundle, checked)}
+    if bundle.manifest.onnx and bundle.manifest.onnx.default != "float32":
+        engine = OnnxEngine(bundle)
+        expected[OURS] = {text: float(engine.run([codec.encode(text).ids])[0, 0]) for text in checked}
+    if release:
+        expected[RELEASE] = _ask_keras(Store(release / "models").open(name), checked)
+    return Subject(bundle, sets, expected)
+
+
+def _ask_keras(bundle: Bundle, texts: Sequence[str]) -> dict[str, float]:
+    import keras
+
+    codec = bundle.codec
+    assert isinstance(codec, ReviewCodec)
     network = keras.saving.load_model(bundle.model_path, compile=False)
-    answers = network.predict(codec.pad([codec.encode(text).ids for text in checked]), verbose=0)[:, 0]
-    return Subject(bundle, sets, dict(zip(checked, map(float, answers), strict=True)))
+    answers = network.predict(codec.pad([codec.encode(text).ids for text in texts]), verbose=0)[:, 0]
+    return dict(zip(texts, map(float, answers), strict=True))
 
 
 def _pick(texts: Texts) -> list[str]:
@@ -148,10 +191,13 @@ def _pick(texts: Texts) -> list[str]:
     return by_length[:: len(by_length) // (_CHECKED_OF_A_SET - 1)] + by_length[-1:]
 
 
-def _measure(record: Record, plan: Plan, subjects: Sequence[Subject], names: Sequence[str]) -> None:
+def _measure(
+    record: Record, plan: Plan, subjects: Sequence[Subject], names: Sequence[str], release: Path | None
+) -> None:
     """Measure every server in every round; rounds are outermost, so that a drift of the machine favours none."""
     started, done, total = time.monotonic(), 0, plan.rounds * len(subjects) * len(names)
-    guessed = _START_SECONDS + 2 * len(plan.concurrency) * (plan.seconds + _WARM_UP_SECONDS + 1)
+    sets = len(subjects[0].sets)
+    guessed = _START_SECONDS + sets * len(plan.concurrency) * (plan.seconds + _WARM_UP_SECONDS + 1.5)
     for number in range(1, plan.rounds + 1):
         for subject in subjects:
             for name in (*names[(number - 1) % len(names) :], *names[: (number - 1) % len(names)]):
@@ -159,7 +205,8 @@ def _measure(record: Record, plan: Plan, subjects: Sequence[Subject], names: Seq
                 left = f"{mean * (total - done) / 60:.0f} min left"
                 print(f"[{done + 1}/{total}, {left}] round {number}, {subject.name}, {name}", flush=True)
                 try:
-                    record.measurements += _visit(contenders.find(subject.name)[name], subject, plan, number)
+                    contender = contenders.find(subject.name, release)[name]
+                    record.measurements += _visit(contender, subject, plan, number)
                 except (ServerError, wrk.WrkError) as error:
                     print(f"  failed: {error}", flush=True)
                     failure = {"round": number, "bundle": subject.name, "server": name, "error": str(error)}
@@ -174,10 +221,12 @@ def _visit(contender: Contender, subject: Subject, plan: Plan, number: int) -> l
     with tempfile.TemporaryDirectory() as folder, contender.run(subject.bundle) as server:
         url = f"http://{HOST}:{server.port}{contender.path}"
         server.settle()
-        _check(contender, server, subject.expected)
+        _check(contender, server, subject.expected_of(contender.name))
         bodies = {texts.name: contender.write_bodies(Path(folder) / texts.name, texts.texts) for texts in subject.sets}
         # Rising, and warmed up at each: BentoML goes on for seconds as the load before has taught it.
         for concurrency in plan.concurrency:
+            if concurrency > contender.most_connections:
+                break
             for texts in subject.sets:
                 wrk.run(url, bodies[texts.name], concurrency, _WARM_UP_SECONDS)
                 server.settle()
@@ -198,17 +247,17 @@ def _visit(contender: Contender, subject: Subject, plan: Plan, number: int) -> l
     return measurements
 
 
-def _check(contender: Contender, server: Server, expected: dict[str, float]) -> None:
+def _check(contender: Contender, server: Server, expected: Mapping[str, float]) -> None:
     """Ask eight texts at a time, so that batches are among what is checked.
 
     Raises:
-        ServerError: an answer is not Keras's own, on the padded input, to 1e-4.
+        ServerError: an answer is not the expected one, to 1e-4.
     """
     with ThreadPoolExecutor(8) as pool:
         answers = pool.map(lambda text: server.post(contender.path, json.dumps(contender.ask(text))), expected)
         for answer, probability in zip(answers, expected.values(), strict=True):
             if not abs(contender.read(answer) - probability) < _TOLERANCE:
-                raise ServerError(f"wrong answer: {answer}, where Keras itself has {probability:.6f}")
+                raise ServerError(f"wrong answer: {answer}, where {probability:.6f} is expected")
 
 
 def _describe(found: Measurement) -> str:

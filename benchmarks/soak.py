@@ -11,14 +11,14 @@ import typer
 
 from benchmarks import contenders, machine, results, reviews, wrk
 from benchmarks.commands import OUT, Data, Out, telling_errors
-from benchmarks.contenders import OURS, Contender
+from benchmarks.contenders import OURS, PREDICT, Contender
 from benchmarks.results import LinePanel, format_figure, render_table
 from benchmarks.servers import HOST, Server, ServerError
 from bundle.store import Bundle
 
 _BUNDLES = ("sentiment", "imdb-500")
 _TEXTS = 10_000
-_PEER = "predict"
+_PEER = PREDICT
 _MOST_SLICES = 1000
 # It answers some 30 requests a second: over more connections, or in shorter slices, wrk ends before most answers.
 _PEER_CONCURRENCY, _PEER_SECONDS = 8, 8
@@ -26,7 +26,7 @@ _PEER_CONCURRENCY, _PEER_SECONDS = 8, 8
 
 @dataclass(frozen=True)
 class Slice:
-    """One run of wrk: answers in all after it, memory in MiB after it, answers a second and errors in it."""
+    """One run of wrk: answers in all and memory in MiB after it, answers a second and errors in it."""
 
     server: str
     requests: int
@@ -56,7 +56,7 @@ class Soak:
         return self._slices[0].memory, middle.memory, self._slices[-1].memory
 
     def describe(self) -> dict[str, Any]:
-        """Return what the slices say, as JSON can hold it."""
+        """Return a summary of the slices, as JSON can hold it."""
         first, middle, end = self.memories
         thousands = (self._slices[-1].requests - self._slices[0].requests) / 1000
         return {
@@ -184,9 +184,8 @@ def _show(soaks: Sequence[Soak], out: Path) -> None:
         growth = [f"{found['end_over_middle']:.4f}", f"{found['mib_per_1000']:.2f}"]
         rates = [format_figure(found[f"throughput_{half}_half"]) for half in ("first", "second")]
         rows.append([soak.server, f"{found['requests']:,}", *memories, *growth, *rates, f"{found['errors']:,}"])
-    print(f"\n{render_table(header, rows)}")
     results.draw_lines(out / "soak.png", [(soak.server, soak.panels()) for soak in soaks])
-    print(f"\nwritten: {out / 'soak.json'} and soak.png")
+    results.report(out / "soak", [render_table(header, rows)])
 
 
 if __name__ == "__main__":

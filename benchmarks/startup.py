@@ -1,120 +1,151 @@
-"""`python -m benchmarks.startup`: from the start of a process to its first answers, and its memory then."""
+"""`python -m benchmarks.startup`: from the start of a process to ready, and the memory of its processes then."""
 
+import os
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from benchmarks import contenders, machine, results, reviews
-from benchmarks.commands import OUT, Out, Rounds, telling_errors
-from benchmarks.contenders import OURS
+from benchmarks.commands import OUT, Out, Release, Rounds, telling_errors
+from benchmarks.contenders import HANDLER, OURS, PREDICT, RELEASE
 from benchmarks.environments import ROOT
-from benchmarks.results import Panel, format_range, render_table
-from bundle.store import Bundle, Store
+from benchmarks.results import Panel, format_figure, format_range, render_table
+from benchmarks.servers import find_free_port, serve
+from bundle.store import Bundle
 
-_PEERS = ("tf_function", "predict")
-_POLL_SECONDS = 0.02
+_BUNDLE = "sentiment"
+_POLL_SECONDS = 0.01
+_INSTALL_SECONDS = 900
+_TEXT = "A tender, wonderful film."
+_BLOCK = 512  # bytes, whatever the file system: stat(2)
 
 
 @dataclass(frozen=True)
 class Start:
-    """One start of a server: seconds from the start of its process to each answer, and memory in MiB.
+    """One start of a server.
 
-    `alive` is None for a peer: it listens only once its model is loaded. The first process is `ready`, and the others
-    are loaded after it: all are at `whole`, when memory is weighed.
+    `ready` is in seconds from the start of its first process, `whole` when all its processes are loaded, to a few
+    tenths. Memory is weighed then, in MiB: of all, shared pages counted once, and resident of each process.
     """
 
     round: int
-    server: str
-    models: str
-    alive: float | None
+    case: str
     ready: float
     whole: float
     memory: float
+    processes: list[float]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A server and the models it is started with; `models` is a folder for ours, a bundle is what a peer serves."""
+    """A server, what is said of it, and the settings that it is started with."""
 
     server: str
     name: str
-    bundle: Bundle
-    models: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
-        """What it is called in a plot."""
+        """What it is called."""
         return f"{self.server}: {self.name}"
 
 
 def main(
-    peer_bundle: Annotated[str, typer.Option(help="The sentiment bundle that the peers serve.")] = "sentiment",
-    peers: Annotated[bool, typer.Option(help="Whether peers are measured as well.")] = True,
+    release: Release = None,
+    clone: Annotated[
+        bool, typer.Option(help="Whether `make serve` is timed in a fresh clone of the last commit, which installs.")
+    ] = False,
     rounds: Rounds = 5,
     out: Out = OUT,
 ) -> None:
-    """Measure how soon the service answers, with all models of the repository and with each alone, and two peers."""
+    """Measure how soon the service is ready and what it weighs, against its last release and two peers."""
     with telling_errors(), ExitStack() as stack:
-        cases = list(_list_cases(stack, peer_bundle, _PEERS if peers else ()))
-        pythons = {case.server: contenders.find("")[case.server].find_python() for case in cases}
-        constant = machine.describe(pythons) | {"rounds": rounds}
+        known = contenders.find(_BUNDLE, release)
+        cases = list(_list_cases(stack, release))
+        bundle, _ = reviews.open_bundle(_BUNDLE)
+        pythons = {case.server: known[case.server].find_python() for case in cases}
+        constant: dict[str, Any] = machine.describe(pythons) | {"rounds": rounds}
+        constant["release"] = machine.find_commit(release) if release else None
         starts: list[Start] = []
         for number in range(1, rounds + 1):
             for at in range(len(cases)):
                 case = cases[(at + number - 1) % len(cases)]  # nobody is always the first
-                starts.append(_start(case, number))
-                print(f"round {number} of {rounds}, {case.label}: ready in {starts[-1].ready:.2f} s", flush=True)
+                with known[case.server].run(bundle, _POLL_SECONDS, case.variables) as server:
+                    whole, processes = server.settle(), server.memory_by_process()
+                    start = Start(number, case.label, server.ready_seconds, whole, server.memory(), processes)
+                starts.append(start)
+                print(f"round {number} of {rounds}, {case.label}: ready in {start.ready:.2f} s", flush=True)
                 results.save(out / "startup.json", constant | {"starts": [asdict(start) for start in starts]})
-        _show(cases, starts, out)
+        if clone:
+            constant["clone"] = _time_clone(bundle)
+            results.save(out / "startup.json", constant | {"starts": [asdict(start) for start in starts]})
+        _show(cases, starts, constant.get("clone"), out)
 
 
-def _list_cases(stack: ExitStack, peer_bundle: str, peers: Sequence[str]) -> Iterator[Case]:
-    store = Store(ROOT / "models")
-    names = store.names()
-    yield Case(OURS, f"all {len(names)} models", store.open(names[0]), store.root)
-    for name in names:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        (folder / name).symlink_to(store.root / name)
-        yield Case(OURS, name, store.open(name), folder)
-    for peer in peers:
-        yield Case(peer, peer_bundle, reviews.open_bundle(peer_bundle)[0], store.root)
+def _list_cases(stack: ExitStack, release: Path | None) -> Iterator[Case]:
+    models = ROOT / "models"
+    alone = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    (alone / _BUNDLE).symlink_to(models / _BUNDLE)
+    yield Case(OURS, "all models, 2 processes", {"LSTM_SERVE_WORKERS": "2"})
+    yield Case(OURS, "all models, 1 process", {"LSTM_SERVE_WORKERS": "1"})
+    yield Case(OURS, f"{_BUNDLE}, 2 processes", {"LSTM_SERVE_WORKERS": "2", "LSTM_SERVE_MODELS": str(alone)})
+    if release:
+        yield Case(RELEASE, "all models, 2 processes", {"LSTM_SERVE_WORKERS": "2"})
+    yield Case(HANDLER, f"{_BUNDLE}, 2 processes")
+    yield Case(PREDICT, f"{_BUNDLE}, 1 process")
 
 
-def _start(case: Case, number: int) -> Start:
-    contender = contenders.find(case.name)[case.server]
-    first = "/livez" if case.server == OURS else contender.ready_path
-    variables = {"LSTM_SERVE_MODELS": str(case.models)}
-    with contender.run(case.bundle, first, _POLL_SECONDS, variables) as server:
-        alive = server.ready_seconds if case.server == OURS else None
-        ready = server.wait_for(contender.ready_path, _POLL_SECONDS) if alive is not None else server.ready_seconds
-        whole = server.settle()
-        return Start(number, case.server, case.name, alive, ready, whole, server.memory())
+def _time_clone(bundle: Bundle) -> dict[str, float]:
+    """Return what a user of a fresh clone meets.
+
+    These are the seconds to clone, those from `make serve` to ready and to the first answer, and the MiB on disk then.
+    """
+    contender, port = contenders.find(bundle.manifest.name)[OURS], find_free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.monotonic()
+        machine.run_git(ROOT, "clone", "--quiet", "--no-hardlinks", str(ROOT), folder)
+        cloned = time.monotonic()
+        command = ["make", "-C", folder, "serve", f"LSTM_SERVE_PORT={port}"]
+        with serve(command, {**os.environ}, port, contender.ready_path, _POLL_SECONDS, _INSTALL_SECONDS) as server:
+            server.post(contender.path, f'{{"text": "{_TEXT}"}}')
+            seconds = {"clone": cloned - started, "first_answer": time.monotonic() - cloned}
+            used = sum(path.lstat().st_blocks * _BLOCK for path in Path(folder).rglob("*")) / 2**20
+            return seconds | {"ready": server.ready_seconds, "disk": used}
 
 
-def _show(cases: Sequence[Case], starts: Sequence[Start], out: Path) -> None:
+def _show(cases: Sequence[Case], starts: Sequence[Start], clone: Mapping[str, float] | None, out: Path) -> None:
     rows, ready, memory = [], {}, {}
     for case in cases:
-        found = [start for start in starts if (start.server, start.models) == (case.server, case.name)]
-        alive = [start.alive for start in found if start.alive is not None]
+        found = [start for start in starts if start.case == case.label]
         ready[case.label] = median(start.ready for start in found)
         memory[case.label] = median(start.memory for start in found)
-        columns = [
-            [start.ready for start in found],
-            [start.whole for start in found],
-            [start.memory for start in found],
-        ]
-        rows.append([case.server, case.name, *map(format_range, (alive, *columns))])
-    header = ["server", "models", "`/livez` s", "`/readyz` s", "all processes s", "memory MiB"]
-    print(f"\nMedian (least-most)\n\n{render_table(header, rows, 2)}")
+        columns = [[start.ready for start in found], [start.whole for start in found], [one.memory for one in found]]
+        rows.append([case.server, case.name, *map(format_range, columns), _format_processes(found)])
+    header = ["server", "models", "ready, s", "all processes, s", "memory, MiB", "of each process, MiB"]
+    blocks = ["From the start of the first process, and resident memory: median (least-most)"]
+    blocks.append(render_table(header, rows, 2))
+    if clone:
+        blocks.append(
+            f"A fresh clone took {clone['clone']:.1f} s. From `make serve` in it, which installs, it took "
+            f"{clone['ready']:.1f} s to ready and {clone['first_answer']:.1f} s to the first answer; then "
+            f"{clone['disk']:,.0f} MiB were on disk."
+        )
     panels = [Panel("From process start to ready", "s", ready), Panel("Resident memory", "MiB", memory)]
     results.draw_bars(out / "startup.png", [("", panels)], {case.label for case in cases if case.server == OURS})
-    print(f"\nwritten: {out / 'startup.json'} and startup.png")
+    results.report(out / "startup", blocks)
+
+
+def _format_processes(starts: Sequence[Start]) -> str:
+    """Return the medians of the largest process, the second, and so on."""
+    columns = zip(*(start.processes for start in starts), strict=False)
+    return " + ".join(format_figure(median(column)) for column in columns)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
-"""Ways to run one Keras network on padded reviews: those of Keras and TensorFlow, and that of the service.
+"""Ways to run the network of one bundle on reviews, not padded: those of Keras and TensorFlow, and the engines.
 
-Belongs to `engine`, and imports `app.engine`.
+Belongs to `engine`, and imports the engines of `app`.
 """
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from statistics import median
 
 import keras
@@ -14,110 +13,76 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from app.engine import BATCH_SIZES, Engine
-from app.recurrence import rewrite
+from app.engines.onnx import OnnxEngine
+from app.engines.tensorflow import TensorFlowEngine
 from benchmarks import reviews
+from bundle.rows import Row
+from bundle.store import ONNX_FILES
 
-OURS = "ours"
 _CALLS = 200  # at most, to time one
 
-Ids = NDArray[np.int32]
-Run = Callable[[Ids], NDArray[np.float32]]
+Run = Callable[[Sequence[Row]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
 class Way:
-    """A way to run a network; `prepare` takes rows and words, and returns what runs that many, compiled and warm."""
+    """A way to run a network: it takes rows that are not padded."""
 
     name: str
     meaning: str
-    prepare: Callable[[int, int], Run]
+    run: Run
 
 
 class Subject:
-    """One bundle, with real words to read and everything that runs it."""
+    """One bundle, with real words to read and all that runs it."""
 
     def __init__(self, name: str, texts: Sequence[str], threads: int) -> None:
-        """Load it; all subjects of a process have the same number of threads."""
+        """Load it; all subjects of a process have the same number of threads.
+
+        Raises:
+            BundleError: it cannot be had, or has no ONNX file.
+        """
         self.name = name
         self.bundle, self.codec = reviews.open_bundle(name)
-        self.words = np.concatenate([self.codec.encode(text).ids for text in texts])
-        self.length = self.codec.preprocessing.length
-        self.network = keras.saving.load_model(self.bundle.model_path, compile=False)
-        self.padding = self.codec.pad([self.words[:0]])
-        self.threads = threads
-        self.engine = self._make_engine()
+        self.length = self.codec.length
+        self._words = np.concatenate([self.codec.encode(text).ids for text in texts])
+        self._network = keras.saving.load_model(self.bundle.model_path, compile=False)
+        described = self.bundle.manifest.onnx
+        assert described is not None, f"export {self.bundle.folder} first"
+        self._engines = {precision: OnnxEngine(self.bundle, precision, threads) for precision in described.forms}
+        self.batch_rows = self._engines[described.default].batch_rows
+        self.onnx = [_name(precision) for precision in self._engines]
+        self.ours = _name(described.default)
+        self.ways = self._list_ways(threads)
 
-    def inputs(self, rows: int, words: int) -> Ids:
-        """Return real text cut into rows of as many words, padded by the codec, int32 [rows, length]."""
-        return self.codec.pad(list(self.words[: rows * words].reshape(rows, words)))
+    def rows(self, count: int, words: int) -> list[Row]:
+        """Return real text cut into rows of as many words, int32 [words] each."""
+        return list(self._words[: count * words].reshape(count, words))
 
-    def ways(self) -> list[Way]:
-        """Return every way, the slowest first."""
-        whole = tf.function(
-            lambda ids: self.network(ids, training=False),
-            input_signature=[tf.TensorSpec((None, self.length), tf.int32)],
-        )
-        source = self.network.inputs[0]
-        grid = keras.models.clone_model(
-            keras.Model(source, self.network.outputs[0]),  # a Sequential one cannot be called on another input
-            input_tensors=keras.Input((None,), dtype=source.dtype),
-            clone_function=lambda layer: layer,
-        )
+    def predict(self, rows: Sequence[Row]) -> NDArray[np.float32]:
+        """Return the answers of Keras, float32 [rows, 1]."""
+        answers: NDArray[np.float32] = self._network.predict(self.codec.pad(rows), batch_size=len(rows), verbose=0)
+        return answers
 
-        @cache
-        def compile_full(rows: int) -> Run:
-            return compile_network(self.network, rows, self.length)
+    def _list_ways(self, threads: int) -> list[Way]:
+        network, codec = self._network, self.codec
+        signature = [tf.TensorSpec((None, self.length), tf.int32)]
+        function = tf.function(lambda ids: network(ids, training=False), input_signature=signature)
 
-        def prepare_grid(rows: int, words: int) -> Run:
-            run = compile_network(grid, rows, words)
-            return lambda inputs: run(inputs[:, -words:])
+        def call(rows: Sequence[Row]) -> NDArray[np.float32]:
+            answers: NDArray[np.float32] = function(codec.pad(rows)).numpy()
+            return answers
 
-        def eager(inputs: Ids) -> NDArray[np.float32]:
-            return self.network(inputs, training=False).numpy()  # type: ignore[no-any-return]
-
-        def predict(inputs: Ids) -> NDArray[np.float32]:
-            return self.network.predict(inputs, batch_size=len(inputs), verbose=0)  # type: ignore[no-any-return]
-
+        engine = TensorFlowEngine(self.bundle, threads)
         return [
-            Way("eager", "`network(inputs)`", lambda *_: eager),
-            Way("predict", "`network.predict(inputs)`", lambda *_: predict),
-            Way("tf.function", "one for all batches, of the full length", lambda *_: lambda ids: whole(ids).numpy()),
-            Way(
-                "XLA, full",
-                "`jit_compile=True`, for each batch size at the full length",
-                lambda rows, _: compile_full(rows),
+            Way("Keras predict", "`network.predict`, padded to the full length", self.predict),
+            Way("tf.function", "one for all batches, padded to the full length", call),
+            Way("TensorFlow engine", "`LSTM_SERVE_ENGINE=tensorflow`: XLA, row by row at the full length", engine.run),
+            *(
+                Way(_name(precision), f"`{ONNX_FILES[precision]}`, which leaves padding out", onnx.run)
+                for precision, onnx in self._engines.items()
             ),
-            Way("XLA, grid", "`jit_compile=True`, for each batch size and length, without the padding", prepare_grid),
-            Way(OURS, "`app.engine.Engine.run`, on input of the full length", lambda *_: self.engine.run),
         ]
-
-    def prepare_size(self, rows: int) -> Run:
-        """Return what runs batches on an engine that has compiled this one size of them."""
-        return self._make_engine([rows]).run
-
-    def time_compilation(self, rows: int) -> float:
-        """Return the seconds that compiling the network takes for one size of batches, as the engine does it."""
-        network = rewrite(self.network, self.padding)
-        started = time.perf_counter()
-        compile_network(network, rows, self.length)
-        return time.perf_counter() - started
-
-    def _make_engine(self, batch_sizes: Sequence[int] = BATCH_SIZES) -> Engine:
-        example = self.codec.pad([self.words[: self.length]])
-        return Engine(self.bundle.model_path, self.padding, example, 1, self.threads, batch_sizes)
-
-
-def compile_network(network: keras.Model, rows: int, steps: int) -> Run:
-    """Return a network compiled by XLA for one shape; it has run once, as that is when XLA compiles."""
-    function = tf.function(lambda ids: network(ids, training=False), jit_compile=True)
-    compiled = function.get_concrete_function(tf.TensorSpec((rows, steps), tf.int32))
-
-    def run(inputs: Ids) -> NDArray[np.float32]:
-        return compiled(tf.constant(inputs)).numpy()  # type: ignore[no-any-return]
-
-    run(np.ones((rows, steps), np.int32))
-    return run
 
 
 def time_call(run: Callable[[], object], budget: float) -> float:
@@ -129,3 +94,7 @@ def time_call(run: Callable[[], object], budget: float) -> float:
         run()
         found.append(time.perf_counter() - started)
     return median(found)
+
+
+def _name(precision: str) -> str:
+    return f"ONNX {precision}"

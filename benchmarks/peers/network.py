@@ -1,4 +1,4 @@
-"""The model as every peer runs it: coded by the bundle, padded, one `tf.function` without retracing.
+"""The model as every peer with TensorFlow runs it: coded by the bundle, padded, one `tf.function` without retracing.
 
 A batch is padded to its longest text where padding changes no answer, and else to the bundle's full length. That is
 what the peers' users can do, as none of these servers offers anything for sequences; `model.predict` would trace every
