@@ -8,8 +8,9 @@ import time
 from collections.abc import Iterable, Sequence
 from contextvars import copy_context
 
-from app.errors import OverloadedError, RequestError, make_answer
+from app.errors import OverloadedError, RequestError
 from app.middleware import LoggedRequest
+from app.problems import make_answer
 from app.repository import Repository
 from app.routes.prediction import PredictionRoute, read_milliseconds
 from app.schemas import Answer

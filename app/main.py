@@ -14,10 +14,10 @@ from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
 from app import __version__, logs
-from app.errors import install_handlers
 from app.gate import Gate
 from app.limits import count_processors
 from app.middleware import RequestLog, Shortcut
+from app.problems import install_handlers
 from app.repository import Repository
 from app.routes import health, models, next_letter, sentiment
 from app.routes.prediction import PredictionRoute

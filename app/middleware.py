@@ -8,8 +8,9 @@ from http import HTTPStatus
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import INTERNAL_ERROR, ClientLeftError, InternalError, RequestError, make_answer
+from app.errors import INTERNAL_ERROR, ClientLeftError, InternalError, RequestError
 from app.logs import begin_request
+from app.problems import make_answer
 
 # Asked every few seconds by who watches the service: logged only when something is amiss, or with all details.
 WATCHED_PATHS = frozenset({"/livez", "/readyz"})

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.batcher import Batcher
-from app.errors import TOO_LATE, DeadlineError, Location, invalid_input
+from app.errors import TOO_LATE, DeadlineError, Location
+from app.problems import invalid_input
 from app.schemas import FieldProblem, NextLetterAnswer, RankedLetter, SentimentAnswer
 from app.settings import Settings
 from bundle.errors import LetterError

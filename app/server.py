@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.errors import SettingsError
-from app.schemas import Answer
 from app.settings import PREFIX
 
 if TYPE_CHECKING:  # the process that only starts others has no use for it
     from app.gate import Gate
+    from app.schemas import Answer
 
 # Connections that are taken at once. libuv takes one in a pass of the event loop, and in a flood a pass is long.
 MOST_ACCEPTED = 64
@@ -78,7 +78,7 @@ class Protocol(HttpToolsProtocol):
         super().on_headers_complete()
         super().on_body(content)
 
-    def _answer(self, answer: Answer) -> None:
+    def _answer(self, answer: "Answer") -> None:
         """Answer a request that is not begun."""
         is_kept = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
         headers = [*self.server_state.default_headers, *answer.headers]

@@ -6,7 +6,6 @@ from fastapi import Depends, Request
 
 from app.errors import (
     INTERNAL_ERROR,
-    PROBLEM_TYPE,
     TOO_LATE,
     BodyTimeoutError,
     BodyTooLargeError,
@@ -17,8 +16,8 @@ from app.errors import (
     OverloadedError,
     RequestError,
     UnsupportedMediaTypeError,
-    make_problem,
 )
+from app.problems import PROBLEM_TYPE, make_problem
 from app.repository import Repository
 from app.settings import Settings
 

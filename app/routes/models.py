@@ -4,7 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from app.errors import ModelNotFoundError, ModelRefusedError, invalid_input
+from app.errors import ModelNotFoundError, ModelRefusedError
+from app.problems import invalid_input
 from app.routes import RepositoryDependency, describe_errors
 from app.schemas import NAME_CHARACTERS, FieldProblem, ModelDetails, ModelList
 

@@ -13,15 +13,8 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.types import Message, Receive, Scope, Send
 
-from app.errors import (
-    BodyTimeoutError,
-    BodyTooLargeError,
-    ClientLeftError,
-    RequestError,
-    UnsupportedMediaTypeError,
-    describe,
-    invalid_input,
-)
+from app.errors import BodyTimeoutError, BodyTooLargeError, ClientLeftError, RequestError, UnsupportedMediaTypeError
+from app.problems import describe, invalid_input
 from app.repository import Repository
 from app.routes import get_repository, get_settings
 from app.schemas import Answer, FieldProblem

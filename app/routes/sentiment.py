@@ -4,8 +4,8 @@ from collections.abc import Awaitable
 
 from fastapi import APIRouter, Request
 
-from app.errors import invalid_input
 from app.predictors import locate
+from app.problems import invalid_input
 from app.routes import describe_prediction_errors, get_repository, get_settings
 from app.routes.prediction import PredictionRoute, describe_deadline, get_deadline
 from app.schemas import FieldProblem, SentimentAnswer, SentimentBatchAnswer, SentimentBatchRequest, SentimentRequest
