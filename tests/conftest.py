@@ -7,10 +7,11 @@ import shutil
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
 import httpx
 import pytest
@@ -27,12 +28,15 @@ if "TF_XLA_FLAGS" not in os.environ:
     os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={compiled}"
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from app.main import create_app
 from app.server import Protocol
 from app.settings import Settings
-from bundle.store import Store
+from bundle.rows import Row
+from bundle.store import Bundle, Store
 from training import recipes
 from training.pipeline import train
 
@@ -40,6 +44,8 @@ tf.config.threading.set_intra_op_parallelism_threads(1)  # as the service does; 
 
 # Generous: only a broken service takes so long, and then the test fails.
 SECONDS = 120
+
+PREDICTED_ROWS = 32  # at a time: for another number Keras traces a network again, which takes a second
 
 GOOD = ("wonderful", "tender", "great", "moving", "brilliant")
 BAD = ("awful", "boring", "poor", "dreadful", "lazy")
@@ -132,32 +138,45 @@ def small_store(tmp_path_factory: pytest.TempPathFactory, reviews: Path, worker_
 
 
 @cache
-def load_network(path: Path) -> keras.Model:
-    """Load a network, once, that `predict` runs for any number of rows; XLA would compile it for each anew."""
+def _load_network(path: Path) -> keras.Model:
     network = keras.saving.load_model(path)
-    network.jit_compile = False
+    network.jit_compile = False  # XLA would compile it for every number of rows anew
     return network
 
 
+def predict_with_keras(bundle: Bundle, rows: Sequence[Row]) -> NDArray[np.float32]:
+    """Return what Keras predicts for rows that are padded to the full length, float32 [rows, outputs]."""
+    filled = [*rows, *[rows[0]] * (-len(rows) % PREDICTED_ROWS)]
+    network = _load_network(bundle.model_path)
+    outputs: NDArray[np.float32] = network.predict(bundle.codec.pad(filled), batch_size=PREDICTED_ROWS, verbose=0)
+    return outputs[: len(rows)]
+
+
 @contextmanager
-def serve(settings: Settings, loaded: bool = True) -> Iterator[httpx.Client]:
-    """Serve a new app on a free port, by default until all models are loaded before the client is given."""
-    with serve_app(create_app(settings), loaded) as client:
+def serve(settings: Settings) -> Iterator[httpx.Client]:
+    """Serve a new app on a free port, and give a client of it once its models are loaded."""
+    with serve_app(create_app(settings)) as client:
         yield client
 
 
 @contextmanager
-def serve_app(app: FastAPI, loaded: bool = True) -> Iterator[httpx.Client]:
+def serve_app(app: FastAPI) -> Iterator[httpx.Client]:
     """Serve an app on a free port: see `serve`."""
+    with start(app) as client:
+        client.get("/livez")
+        yield client
+
+
+@contextmanager
+def start(app: FastAPI) -> Iterator[httpx.Client]:
+    """Serve an app on a free port, and give a client of it at once: its requests wait until the app accepts them."""
     server = uvicorn.Server(uvicorn.Config(app, http=Protocol, log_config=None, timeout_graceful_shutdown=5))
-    with socket.create_server(("127.0.0.1", 0)) as listener:  # connections queue until the server accepts them
+    with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
             address = f"http://127.0.0.1:{listener.getsockname()[1]}"
             with httpx.Client(base_url=address, timeout=SECONDS) as client:
-                client.get("/livez")
-                assert not loaded or app.state.repository._loaded.wait(SECONDS)
                 yield client
         finally:
             server.should_exit = True
@@ -177,10 +196,22 @@ def settings(small_store: Store) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def client(settings: Settings) -> Iterator[httpx.Client]:
-    """A client of a service that is ready."""
-    with serve(settings) as ready:
-        yield ready
+def services(settings: Settings) -> Iterator[Callable[..., httpx.Client]]:
+    """A function that returns a client of a service with changed settings; each is started once and stays."""
+    with ExitStack() as running:
+        yield cache(lambda **changes: running.enter_context(serve(settings.model_copy(update=changes))))
+
+
+@pytest.fixture(scope="session", params=get_args(Settings.model_fields["engine"].annotation))
+def client(request: pytest.FixtureRequest, services: Callable[..., httpx.Client]) -> httpx.Client:
+    """A client of a service that is ready, on each of the engines in turn."""
+    return services(engine=request.param)
+
+
+@pytest.fixture(scope="session")
+def exact_client(services: Callable[..., httpx.Client]) -> httpx.Client:
+    """A client of a service that answers as Keras does: with the form of every network that has 32 bits."""
+    return services(precision="float32")
 
 
 @pytest.fixture

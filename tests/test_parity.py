@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 import keras
@@ -13,12 +13,19 @@ from hypothesis import settings as options
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from app.engine import Engine
+from app.engines.base import Engine
+from app.engines.onnx import OnnxEngine
+from app.engines.tensorflow import TensorFlowEngine
 from bundle.letters import ALPHABET, LetterCodec
 from bundle.reviews import ReviewCodec, ReviewPreprocessing, WordTokeniser
+from bundle.rows import Row
+from bundle.store import MODEL_FILE, Bundle, Store, write_vocabulary
 from tests import cell
+from tests.app.engines.exactness import check_exactness
+from tests.bundle.samples import LETTERS, REVIEWS
 from training import conversion, networks
 from training.coding import make_letter_codec
+from training.export import export
 from training.recipes import RECIPES, Recipe
 from training.settings import PLAIN_LETTERS, PLAIN_STACK, LetterSettings, ReviewSettings, Settings, StagedSettings
 
@@ -26,8 +33,7 @@ TOLERANCE = 1e-5
 ROWS = 4  # of every batch: for another number Keras traces a network again, which takes a second
 WORDS = ("good", "bad", "film", "a", "the")
 
-Inputs = NDArray[np.float32] | NDArray[np.int32]
-Answer = Callable[[Inputs], NDArray[np.float32]]
+Answer = Callable[[Sequence[Row]], NDArray[np.float32]]
 
 
 def letters(**changes: object) -> LetterSettings:
@@ -109,19 +115,18 @@ class Kind:
         """The fewest letters or ids of a row: there is no mean of none, and a review has its start id."""
         return 1 if self.settings.pooling == "mean-max" else 0
 
-    def draw(self, lengths: Sequence[int], seed: int) -> Inputs:
-        """Return random letters or ids, with padding to the left, in rows of these lengths."""
+    def draw(self, lengths: Sequence[int], seed: int) -> list[Row]:
+        """Return random letters or ids in rows of these lengths."""
         random = np.random.default_rng(seed)
         if isinstance(self.codec, LetterCodec):
             texts = ["".join(random.choice(list(ALPHABET), max(1, length))) for length in lengths]
-            pairs = zip(texts, lengths, strict=True)
-            return self.codec.pad([self.codec.encode(text)[:length] for text, length in pairs])
-        return self.codec.pad([random.integers(1, len(WORDS) + 4, length, np.int32) for length in lengths])
+            return [self.codec.encode(text)[:length] for text, length in zip(texts, lengths, strict=True)]
+        return [random.integers(1, len(WORDS) + 4, length, np.int32) for length in lengths]
 
-    def answer(self, inputs: Inputs) -> cell.Array:
+    def answer(self, rows: Sequence[Row]) -> cell.Array:
         """Return the probabilities that the equations give."""
-        padding = self.codec.padding_value if isinstance(self.codec, LetterCodec) else 0
-        return cell.answer(self.settings, self.network.get_weights(), inputs, padding)
+        padding = int(self.codec.padding)
+        return cell.answer(self.settings, self.network.get_weights(), self.codec.pad(rows), padding)
 
 
 def randomise(network: keras.Model) -> None:
@@ -149,23 +154,43 @@ def build(name: str) -> Kind:
     return Kind(settings, codec, network)
 
 
+@cache
+def publish(name: str, folder: Path) -> Bundle:
+    """Publish a kind of network as training does."""
+    kind = build(name)
+    description = LETTERS if isinstance(kind.codec, LetterCodec) else REVIEWS
+    preprocessing = kind.codec if isinstance(kind.codec, LetterCodec) else kind.codec.preprocessing
+    store = Store(folder / name)
+    with store.stage(description.name) as staged:
+        kind.network.save(staged / MODEL_FILE)
+        if isinstance(kind.codec, ReviewCodec):
+            write_vocabulary(staged / kind.codec.preprocessing.vocabulary_file, kind.codec.vocabulary)
+        onnx = export(kind.network, kind.codec, staged, real=[]).onnx
+        return store.publish(staged, description.model_copy(update={"preprocessing": preprocessing, "onnx": onnx}))
+
+
 def predict(name: str, folder: Path) -> Answer:
     del folder
-    return partial(build(name).network.predict, verbose=0)
+    kind = build(name)
+    return lambda rows: kind.network.predict(kind.codec.pad(rows), verbose=0)
 
 
 @cache
+def load_onnx(name: str, folder: Path) -> Engine:
+    return OnnxEngine(publish(name, folder))
+
+
 def serve(name: str, folder: Path) -> Answer:
-    kind = build(name)
-    path = folder / f"{name}.keras"
-    kind.network.save(path)
-    padding, example = kind.draw([0], 0), kind.draw([kind.settings.length], 0)
-    return Engine(path, padding, example, kind.network.output_shape[1], batch_sizes=(1, ROWS)).run
+    return load_onnx(name, folder).run
 
 
 def serve_alone(name: str, folder: Path) -> Answer:
-    answer = serve(name, folder)
-    return lambda inputs: np.concatenate([answer(row[np.newaxis]) for row in inputs])
+    engine = load_onnx(name, folder)
+    return lambda rows: np.concatenate([engine.run([row]) for row in rows])
+
+
+def serve_with_tensorflow(name: str, folder: Path) -> Answer:
+    return TensorFlowEngine(publish(name, folder)).run
 
 
 def convert_to_torch(name: str, folder: Path) -> Answer:
@@ -181,7 +206,7 @@ def convert_to_torch(name: str, folder: Path) -> Answer:
         network = torch_network.Network(settings, kind.network.input_shape[2], classes)
     state = conversion.to_torch(kind.network)
     network.load_state_dict({weight: torch.from_numpy(values) for weight, values in state.items()})
-    return partial(torch_network.predict, network)
+    return lambda rows: torch_network.predict(network, kind.codec.pad(rows))
 
 
 def has_torch(settings: LetterSettings | ReviewSettings) -> bool:
@@ -190,8 +215,9 @@ def has_torch(settings: LetterSettings | ReviewSettings) -> bool:
 
 ENGINES: dict[str, Callable[[str, Path], Answer]] = {
     "Keras": predict,
-    "service": serve,
-    "service, alone": serve_alone,
+    "ONNX": serve,
+    "ONNX, alone": serve_alone,
+    "TensorFlow": serve_with_tensorflow,
     "PyTorch": convert_to_torch,
 }
 CASES = [
@@ -215,8 +241,8 @@ def case(request: pytest.FixtureRequest, folder: Path) -> tuple[Kind, Answer]:
 
 
 def compare(kind: Kind, answer: Answer, lengths: Sequence[int], seed: int) -> None:
-    inputs = kind.draw(lengths, seed)
-    np.testing.assert_allclose(answer(inputs), kind.answer(inputs), rtol=0, atol=TOLERANCE)
+    rows = kind.draw(lengths, seed)
+    np.testing.assert_allclose(answer(rows), kind.answer(rows), rtol=0, atol=TOLERANCE)
 
 
 def test_the_shortest_and_the_longest_rows_get_the_probabilities_of_the_equations(case: tuple[Kind, Answer]) -> None:
@@ -232,6 +258,18 @@ def test_rows_of_any_lengths_get_the_probabilities_of_the_equations(
     kind, answer = case
     length = st.integers(kind.shortest, kind.settings.length)
     compare(kind, answer, data.draw(st.lists(length, min_size=ROWS, max_size=ROWS)), seed)
+
+
+@pytest.mark.parametrize("name", KINDS)
+@options(deadline=None, max_examples=20)
+@given(data=st.data(), seed=st.integers(0, 1000))
+def test_rows_have_the_same_answers_to_the_bit_in_every_batch(
+    folder: Path, name: str, data: st.DataObject, seed: int
+) -> None:
+    engine, length = load_onnx(name, folder), KINDS[name].length
+    short_or_any = st.integers(0, 3) | st.integers(0, length)
+    rows = build(name).draw(data.draw(st.lists(short_or_any, min_size=2, max_size=20)), seed)
+    check_exactness(engine, rows, data)
 
 
 @pytest.mark.parametrize("changes", STATEFUL.values(), ids=STATEFUL)

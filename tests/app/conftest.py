@@ -3,11 +3,10 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -18,11 +17,13 @@ import pytest
 from numpy.typing import NDArray
 
 from app import limits, logs
-from app.batcher import Batcher, Row
-from app.engine import Engine, load_engine
+from app.batcher import Batcher
+from app.engines import load_engine
+from app.engines.base import Engine
 from app.main import create_app
 from app.settings import Settings
-from bundle.store import Store
+from bundle.rows import Row
+from bundle.store import Bundle, Store
 from tests.conftest import SECONDS, serve_app
 
 
@@ -57,14 +58,22 @@ def connect(client: httpx.Client) -> socket.socket:
 
 
 class BlockedEngine:
-    """Answers 1 for every row once it is let through."""
+    """Answers 1 for every row once it is let through, unless it is to fail."""
+
+    batch_rows = 16
 
     def __init__(self) -> None:
         self.started: SimpleQueue[int] = SimpleQueue()  # rows of each batch
         self.let_through = threading.Event()
+        self.is_failing = False
+
+    def count_steps(self, row: Row) -> int:
+        return len(row)
 
     def run(self, rows: Sequence[Row]) -> NDArray[np.float32]:
         self.started.put(len(rows))
+        if self.is_failing:
+            raise RuntimeError("no answer")
         assert self.let_through.wait(SECONDS)
         return np.ones((len(rows), 1), np.float32)
 
@@ -108,29 +117,22 @@ def models() -> list[str]:
     return ["sentiment"]
 
 
-@pytest.fixture(scope="session")
-def load(small_store: Store) -> Callable[[str], Engine]:
-    """A function that compiles a model of the small store once for all services with blocked engines."""
-    return cache(lambda name: load_engine(small_store.open(name)))
-
-
 @pytest.fixture
 def blocked(
-    small_store: Store,
-    tmp_path: Path,
-    models: list[str],
-    load: Callable[[str], Engine],
-    monkeypatch: pytest.MonkeyPatch,
+    small_store: Store, tmp_path: Path, models: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Blocked]:
-    monkeypatch.setattr("app.engine.load_engine", lambda bundle, _: load(bundle.manifest.name))
+    engine = BlockedEngine()
+
+    def load(bundle: Bundle, settings: Settings) -> Engine:
+        return engine if bundle.manifest.name == "sentiment" else load_engine(bundle, settings)
+
+    monkeypatch.setattr("app.repository.load_engine", load)
     for name in models:
         shutil.copytree(small_store.root / name, tmp_path / name)
     app = create_app(Settings(models=tmp_path, max_batch=4, max_queue=4, engine_workers=1, deadline_ms=1000 * SECONDS))
     with serve_app(app) as client:
-        blocked = Blocked(client, BlockedEngine(), app.state.repository.sentiment(None).batcher)
-        blocked.batcher._run = blocked.engine.run
-        yield blocked
-        blocked.engine.let_through.set()
+        yield Blocked(client, engine, app.state.repository.sentiment(None).batcher)
+        engine.let_through.set()
 
 
 @pytest.fixture

@@ -17,16 +17,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from app.batcher import CANDIDATES, CHOICES, MOST_PASSES, QUIET_PASSES, Batcher, Row
+from app.batcher import CANDIDATES, CHOICES, MOST_PASSES, QUIET_PASSES, Batcher
 from app.errors import DeadlineError, OverloadedError
+from app.grouping import FIXED_STEPS, PADDING_SHARE
 from app.pace import NEWEST_WEIGHT, LoopTime
+from bundle.rows import Row
 from tests.conftest import SECONDS
 
-SIZES = (1, 4, 16)
+LARGEST = 16
 
 
 class Engine:
     """Answers a row with its length and its first number, each batch once it is let through."""
+
+    batch_rows = LARGEST
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []  # the first number of every row
@@ -35,6 +39,9 @@ class Engine:
         self.failing: set[int] = set()
         self._started: SimpleQueue[None] = SimpleQueue()
         self._let_through = threading.Semaphore(0)
+
+    def count_steps(self, row: Row) -> int:
+        return len(row)
 
     def run(self, rows: Sequence[Row]) -> NDArray[np.float32]:
         numbers = [int(row[0]) for row in rows]
@@ -64,11 +71,13 @@ def row(number: int, length: int = 10) -> Row:
 Test = Callable[[Engine, Batcher], Coroutine[Any, Any, None]]
 
 
-def run(test: Test, workers: int = 1, capacity: int = 100, inline_seconds: float = 0) -> None:
+def run(
+    test: Test, workers: int = 1, capacity: int = 100, inline_seconds: float = 0, engine: Engine | None = None
+) -> None:
     """Run a test in an event loop of its own, with a batcher and its engine."""
-    engine = Engine()
+    engine = engine or Engine()
     with ThreadPoolExecutor(workers) as executor:
-        batcher = Batcher(engine.run, SIZES, executor, workers, capacity, LoopTime(inline_seconds))
+        batcher = Batcher(engine, executor, workers, capacity, LoopTime(inline_seconds))
 
         async def limited() -> None:
             try:
@@ -158,32 +167,40 @@ def test_every_row_gets_its_own_answer_in_the_order_of_its_request() -> None:
     run(test)
 
 
-def test_what_does_not_fill_a_batch_of_the_engine_is_left_for_the_next() -> None:
+def test_what_is_more_than_a_largest_batch_is_left_for_the_next() -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
         first = await occupy(engine, batcher)
-        others = [ask(batcher, row(number)) for number in range(1, 9)]
+        others = [ask(batcher, row(number)) for number in range(1, LARGEST + 5)]
         await engine.let_through()
         await asyncio.gather(first, *others)
-        # 8 of 16 would be half empty; 3 of 4 is full enough.
-        assert [len(batch) for batch in engine.batches] == [1, 4, 4]
-        engine.batches.clear()
-        await asyncio.gather(*(ask(batcher, row(number)) for number in range(5)))
-        assert [len(batch) for batch in engine.batches] == [4, 1]
-        engine.batches.clear()
-        await asyncio.gather(*(ask(batcher, row(number)) for number in range(3)))
-        assert [len(batch) for batch in engine.batches] == [3]
+        assert [len(batch) for batch in engine.batches] == [1, LARGEST, 4]
 
     run(test)
+
+
+def test_rows_that_all_take_every_step_are_run_together_whatever_their_lengths() -> None:
+    class WholeLength(Engine):
+        def count_steps(self, _: Row) -> int:
+            return 500
+
+    async def test(engine: Engine, batcher: Batcher) -> None:
+        first = await occupy(engine, batcher)
+        others = [ask(batcher, row(number, length)) for number, length in enumerate([400, 10, 390, 20], 1)]
+        await engine.let_through()
+        await asyncio.gather(first, *others)
+        assert engine.lengths[1:] == [[400, 10, 390, 20]]
+
+    run(test, engine=WholeLength())
 
 
 def test_rows_of_unlike_lengths_are_run_apart() -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
         first = await occupy(engine, batcher)
-        lengths = [400, 10, 390, 20, 395, 15, 380, 5]
+        lengths = [400, 40, 390, 50, 395, 45, 380, 35]
         others = [ask(batcher, row(number, length)) for number, length in enumerate(lengths, 1)]
         await engine.let_through()
         await asyncio.gather(first, *others)
-        assert engine.lengths[1:] == [[380, 390, 395, 400], [5, 10, 15, 20]]
+        assert engine.lengths[1:] == [[380, 390, 395, 400], [35, 40, 45, 50]]
 
     run(test)
 
@@ -197,7 +214,7 @@ def test_no_row_is_filled_up_by_more_than_the_stated_share(requests: list[list[i
         await engine.let_through()
         await asyncio.gather(first, *others)
         for lengths in engine.lengths:
-            assert min(lengths) + 64 >= 0.6 * (max(lengths) + 64)  # as docs/performance.md has it
+            assert min(lengths) + FIXED_STEPS >= (1 - PADDING_SHARE) * (max(lengths) + FIXED_STEPS)
         assert sum(map(len, engine.lengths)) == 1 + sum(map(len, requests))
 
     run(test, capacity=1000)
@@ -210,7 +227,7 @@ def test_the_most_urgent_row_is_run_first() -> None:
         urgent = ask(batcher, row(3, 400), seconds=SECONDS / 2)
         await engine.let_through()
         await asyncio.gather(first, *patient, urgent)
-        assert engine.batches == [[0], [3], [1], [2]]
+        assert engine.batches == [[0], [3], [1, 2]]
 
     run(test)
 
@@ -301,7 +318,7 @@ def test_rows_that_are_prepared_have_their_places_kept() -> None:
 def test_the_time_of_a_row_is_measured_with_what_is_done_between_batches() -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
         first = await occupy(engine, batcher)
-        waiting = [ask(batcher, row(number)) for number in range(SIZES[-1] + 1)]
+        waiting = [ask(batcher, row(number)) for number in range(LARGEST + 1)]
         await settle()
         begun = time.monotonic()
         await engine.let_through()
@@ -310,7 +327,7 @@ def test_the_time_of_a_row_is_measured_with_what_is_done_between_batches() -> No
         pace = batcher._pace
         assert 0 < pace.cost_seconds < pace.row_seconds
         rows, pace._since = pace._batch_rows, time.monotonic() - 100  # as if others than the engine had been busy
-        assert 1 < rows < SIZES[-1]  # of batches of 1 and of all the others
+        assert 1 < rows < LARGEST  # of batches of 1 and of all the others
         await ask(batcher, row(1))
         weight = max(NEWEST_WEIGHT, 1 / pace._batches)
         expected = weight * 100 / (rows + weight * (1 - rows))
@@ -508,7 +525,7 @@ def test_each_request_of_a_batch_that_failed_has_an_error_of_its_own() -> None:
 
 def test_what_waits_for_a_thread_of_another_model_is_chosen_when_there_is_one() -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
-        other = Batcher(engine.run, SIZES, batcher._executor, 1, 100, LoopTime(0))
+        other = Batcher(engine, batcher._executor, 1, 100, LoopTime(0))
         first = await occupy(engine, batcher)
         leaving, late, staying = ask(other, row(1)), ask(other, row(2)), ask(other, row(3), row(4))
         await settle()
@@ -527,7 +544,7 @@ def test_what_waits_for_a_thread_of_another_model_is_chosen_when_there_is_one() 
 
 def test_nothing_is_run_when_all_have_left_who_waited_for_a_thread_of_another_model() -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
-        other = Batcher(engine.run, SIZES, batcher._executor, 1, 100, LoopTime(0))
+        other = Batcher(engine, batcher._executor, 1, 100, LoopTime(0))
         first = await occupy(engine, batcher)
         leaving = ask(other, row(1))
         await settle()
@@ -558,7 +575,7 @@ def test_the_other_rows_of_a_request_that_failed_are_not_run() -> None:
     run(test)
 
 
-@pytest.mark.parametrize("others", [2, CHOICES * SIZES[-1]])
+@pytest.mark.parametrize("others", [2, CHOICES * LARGEST])
 def test_the_other_rows_of_a_request_that_failed_in_the_thread_of_the_event_loop_are_not_run(others: int) -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
         await engine.let_through()
@@ -575,7 +592,7 @@ def test_the_other_rows_of_a_request_that_failed_in_the_thread_of_the_event_loop
 
 def test_as_many_batches_as_there_are_workers_are_run_at_a_time() -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
-        asked = [ask(batcher, row(1)), ask(batcher, row(2, 400)), ask(batcher, row(3))]
+        asked = [ask(batcher, row(number, length)) for number, length in enumerate([10, 400, 100], 1)]
         await engine.started()
         await engine.started()
         await settle()
@@ -742,7 +759,7 @@ def test_a_batch_that_takes_little_is_run_in_the_thread_of_the_event_loop() -> N
     run(test, inline_seconds=1.5)
 
 
-@pytest.mark.parametrize("long", [1, CHOICES * SIZES[-1]])
+@pytest.mark.parametrize("long", [1, CHOICES * LARGEST])
 def test_a_long_batch_behind_a_short_one_is_not_run_in_the_thread_of_the_event_loop(long: int) -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
         await engine.let_through()

@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 
 from app.grouping import FIXED_ROWS, FIXED_STEPS, PADDING_SHARE, Grouping
 
-SIZES = (1, 4, 16)
+LARGEST = 16
 
 
-def test_a_batch_costs_the_steps_of_its_longest_row_times_the_rows_that_are_run() -> None:
-    grouping = Grouping(SIZES)
+def test_a_batch_costs_the_steps_of_its_longest_row_times_its_rows_and_something_besides() -> None:
+    grouping = Grouping(LARGEST)
     assert grouping.cost([10]) == (10 + FIXED_STEPS) * (1 + FIXED_ROWS)
-    assert grouping.cost([10, 300]) == grouping.cost([300] * 4) == (300 + FIXED_STEPS) * (4 + FIXED_ROWS)
-    assert grouping.largest == 16
+    assert grouping.cost([10, 300]) == grouping.cost([300, 300]) == (300 + FIXED_STEPS) * (2 + FIXED_ROWS)
+    assert grouping.largest == LARGEST
 
 
 @pytest.mark.parametrize(
@@ -24,19 +24,27 @@ def test_a_batch_costs_the_steps_of_its_longest_row_times_the_rows_that_are_run(
         ([400, 10, 390, 20, 395, 15], [2, 4, 0]),
         ([10, 400, 20, 390, 15, 395], [0, 4, 2]),
         ([400, 10], [0]),
-        ([400, 390], [0]),  # 2 of 4 places empty, where one of 1 is not
-        ([100] * 3, [0, 1, 2]),
-        ([100] * 9, [0, 1, 2, 3]),  # the others would leave 7 of 16 places empty
+        ([400, 390], [1, 0]),
+        ([400, 300], [1, 0]),  # a quarter of the shorter one is padding, and a batch of two is cheaper than two of one
+        ([400, 200], [0]),
+        ([0, 0], [0, 1]),
+        ([100] * 9, list(range(9))),
         ([100] * 16, list(range(16))),
+        ([100] * 20, list(range(16))),
     ],
 )
 def test_the_first_row_is_run_with_others_of_like_length(lengths: list[int], chosen: list[int]) -> None:
-    assert Grouping(SIZES).choose(lengths) == chosen
+    assert Grouping(LARGEST).choose(lengths) == chosen
 
 
-@given(lengths=st.lists(st.integers(1, 500), min_size=1, max_size=14))
-def test_no_batch_of_neighbours_in_length_does_more_for_its_cost(lengths: list[int]) -> None:
-    grouping = Grouping(SIZES)
+def test_where_batches_gain_nothing_every_row_is_run_alone() -> None:
+    assert Grouping(1).choose([100] * 5) == [0]
+
+
+@given(lengths=st.lists(st.integers(0, 500), min_size=1, max_size=14))
+@pytest.mark.parametrize("largest", [1, 4, LARGEST])
+def test_no_batch_of_neighbours_in_length_does_more_for_its_cost(largest: int, lengths: list[int]) -> None:
+    grouping = Grouping(largest)
 
     def value(places: list[int]) -> float:
         chosen = [lengths[place] for place in places]
@@ -44,7 +52,7 @@ def test_no_batch_of_neighbours_in_length_does_more_for_its_cost(lengths: list[i
 
     def is_bounded(places: list[int]) -> bool:
         steps = [lengths[place] + FIXED_STEPS for place in places]
-        return min(steps) >= (1 - PADDING_SHARE) * max(steps)
+        return len(steps) <= largest and min(steps) >= (1 - PADDING_SHARE) * max(steps)
 
     by_length = sorted(range(len(lengths)), key=lambda place: (lengths[place], place))
     neighbours = [by_length[begin:end] for begin, end in itertools.combinations(range(len(lengths) + 1), 2)]

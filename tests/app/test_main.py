@@ -1,7 +1,11 @@
 import asyncio
 import json
+import os
+import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,7 +17,9 @@ from pydantic import TypeAdapter
 from app import schemas
 from app.main import create_app
 from app.settings import Settings
+from bundle.store import Store
 from tests.app.conftest import Log
+from tests.conftest import SECONDS, start
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +91,22 @@ def test_every_reference_of_the_document_leads_somewhere(openapi: dict[str, Any]
     text = json.dumps(openapi)
     for part in text.split('"$ref": "#/components/schemas/')[1:]:
         assert part.partition('"')[0] in openapi["components"]["schemas"]
+
+
+def test_what_is_asked_while_models_are_loaded_is_answered_once_all_are(small_store: Store, empty_models: Path) -> None:
+    for name in ("next-letter", "sentiment"):
+        shutil.copytree(small_store.root / name, empty_models / name)
+    manifest = empty_models / "sentiment" / "1" / "manifest.json"
+    contents = manifest.read_bytes()
+    manifest.unlink()
+    os.mkfifo(manifest)  # whoever reads it waits until somebody writes
+    with start(create_app(Settings(models=empty_models))) as client, ThreadPoolExecutor() as threads:
+        asked = [threads.submit(client.get, path) for path in ("/livez", "/readyz")]
+        asked.append(threads.submit(client.post, "/next-letter", json={"sequence": "A"}))
+        with manifest.open("wb") as pipe:  # returns once the service reads
+            assert not any(answered.done() for answered in asked)
+            pipe.write(contents)
+        assert [answered.result(SECONDS).status_code for answered in asked] == [200] * 3
 
 
 def test_an_unexpected_error_is_answered_without_its_reason(log: Log) -> None:

@@ -1,7 +1,6 @@
 import logging
-import os
 import shutil
-import threading
+import sys
 from pathlib import Path
 
 import keras
@@ -11,10 +10,9 @@ import pytest
 from app.errors import ModelNotFoundError, ModelRefusedError, NotReadyError
 from app.repository import Repository
 from app.settings import Settings
-from bundle.errors import ManifestError
-from bundle.manifest import Description
-from bundle.store import Bundle, Store
+from bundle.store import Store
 from tests.app.conftest import Log
+from tests.bundle.samples import publish_changed, publish_without_onnx
 
 
 @pytest.fixture
@@ -31,110 +29,82 @@ class UnreadableStore(Store):
         raise PermissionError(13, "Permission denied", str(self.root))
 
 
-def republish(store: Store, name: str) -> Path:
-    """Publish the latest version of a name once more."""
-    return publish(store, name, store.open(name).model_path)
-
-
-def publish(store: Store, name: str, network: Path) -> Path:
-    """Publish a network, right or wrong, with what the latest version of a name says of its own."""
-    latest = store.open(name).manifest
-    with store.stage(name) as staged:
-        shutil.copy(network, staged / "model.keras")
-        fields = {field: getattr(latest, field) for field in Description.model_fields}
-        return store.publish(staged, Description(**fields)).folder
+def load(store: Store, settings: Settings | None = None) -> Repository:
+    """Return a repository that has loaded what it can."""
+    repository = Repository(store, settings or Settings())
+    repository.load()
+    return repository
 
 
 def test_the_latest_version_answers(store: Store) -> None:
-    republish(store, "next-letter")
-    repository = Repository(store, Settings())
-    repository.load()
+    publish_changed(store, store.open("next-letter"))
+    repository = load(store)
+    repository.check_ready()
     assert repository.next_letter(None).bundle.manifest.version == 2
 
 
-def test_the_largest_model_is_loaded_first(small_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = []
-
-    class Watched(Store):
-        def open(self, name: str, version: int | None = None) -> Bundle:
-            opened.append(name)
-            raise ManifestError(f"{name} {version or 'latest'} is not loaded here")
-
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    Repository(Watched(small_store.root), Settings()).load()
-    sizes = [small_store.size(name) for name in opened]
-    assert sizes == sorted(sizes, reverse=True) and set(opened) == set(small_store.names())
-
-
-def test_before_loading_nothing_is_ready(store: Store) -> None:
+def test_a_repository_that_has_loaded_nothing_has_nothing(store: Store) -> None:
     repository = Repository(store, Settings())
+    assert repository.summaries() == []
     with pytest.raises(NotReadyError):
         repository.check_ready()
-    with pytest.raises(NotReadyError):
+    with pytest.raises(ModelNotFoundError):
         repository.find("next-letter")
-    assert not repository._loaded.is_set()
 
 
-def test_a_stopped_repository_loads_no_further_model(store: Store) -> None:
-    repository = Repository(store, Settings())
-    repository.stop()
-    repository.load()
-    assert [(model.name, model.status) for model in repository.summaries()] == [("next-letter", "loading")]
-
-
-def test_a_model_that_is_being_loaded_is_listed_so(store: Store) -> None:
-    manifest = store.root / "next-letter" / "1" / "manifest.json"
-    contents = manifest.read_bytes()
-    manifest.unlink()
-    os.mkfifo(manifest)  # whoever reads it waits until somebody writes
-    repository = Repository(store, Settings())
-    thread = threading.Thread(target=repository.load)
-    thread.start()
-    with manifest.open("wb") as pipe:  # returns once the repository reads
-        assert [model.status for model in repository.summaries()] == ["loading"]
-        pipe.write(contents)
-    thread.join()
-    assert [model.status for model in repository.summaries()] == ["ready"]
-
-
-def test_a_network_that_keras_cannot_load_is_refused(
-    store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("file", ["model.onnx", "model.keras"])
+def test_a_network_that_no_engine_can_load_is_refused_with_the_reason_in_the_log(
+    store: Store, file: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = tmp_path / "broken"
-    broken.write_bytes(b"not a network")
-    publish(store, "next-letter", broken)
-    repository = Repository(store, Settings())
+    broken = publish_changed(store, store.open("next-letter"), {file: b"not a network"})
     monkeypatch.setattr(logging.getLogger("app"), "propagate", True)
-    repository.load()
+    repository = load(store, Settings(engine="onnx" if file == "model.onnx" else "tensorflow"))
     with pytest.raises(ModelRefusedError, match="its network cannot be loaded"):
         repository.find("next-letter")
-    with pytest.raises(ModelRefusedError):
+    with pytest.raises(ModelRefusedError, match="^next-letter is refused: "):
         repository.check_ready()
-    assert "model.keras" in caplog.text
+    assert str(broken.folder / file) in caplog.text
+
+
+def test_a_network_of_another_task_is_refused(store: Store, small_store: Store) -> None:
+    other = small_store.open("imdb-500").onnx_path("float32").read_bytes()
+    publish_changed(store, store.open("next-letter"), {"model.onnx": other})
+    with pytest.raises(ModelRefusedError, match="its network cannot be loaded"):
+        load(store).next_letter(None)
 
 
 def test_a_network_that_does_not_fit_its_manifest_is_refused(store: Store, small_store: Store) -> None:
-    publish(store, "next-letter", small_store.open("alphabet-variable-length").model_path)
-    repository = Repository(store, Settings())
-    repository.load()
-    with pytest.raises(ModelRefusedError, match=r"maps \(None, 5, 1\)"):
-        repository.next_letter(None)
+    other = small_store.open("alphabet-variable-length").model_path.read_bytes()
+    publish_changed(store, store.open("next-letter"), {"model.keras": other})
+    with pytest.raises(ModelRefusedError, match=r"reads rows of the shape \(5, 1\)"):
+        load(store, Settings(engine="tensorflow")).next_letter(None)
 
 
 def test_a_network_that_answers_nan_is_refused(store: Store, tmp_path: Path) -> None:
     network = keras.saving.load_model(store.open("next-letter").model_path)
     network.set_weights([np.full_like(weights, np.nan) for weights in network.get_weights()])
     network.save(tmp_path / "nan.keras")
-    publish(store, "next-letter", tmp_path / "nan.keras")
-    repository = Repository(store, Settings())
-    repository.load()
+    publish_changed(store, store.open("next-letter"), {"model.keras": (tmp_path / "nan.keras").read_bytes()})
     with pytest.raises(ModelRefusedError, match="answers with NaN"):
-        repository.next_letter(None)
+        load(store, Settings(engine="tensorflow")).next_letter(None)
+
+
+def test_a_bundle_that_needs_what_is_not_installed_is_refused_and_the_others_are_served(
+    store: Store, small_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    publish_without_onnx(store, small_store.open("imdb-500"))
+    repository = load(store)
+    assert [(model.name, model.status) for model in repository.summaries()] == [
+        ("imdb-500", "refused"),
+        ("next-letter", "ready"),
+    ]
+    with pytest.raises(ModelRefusedError, match="^imdb-500 is refused: .*TensorFlow is not installed"):
+        repository.check_ready()
 
 
 def test_a_folder_that_cannot_be_read_is_no_models_with_the_reason(store: Store) -> None:
-    repository = Repository(UnreadableStore(store.root), Settings())
-    repository.load()
+    repository = load(UnreadableStore(store.root))
     with pytest.raises(NotReadyError, match="there are no models in .*models .*Permission denied.*; train or mount"):
         repository.check_ready()
 
@@ -147,38 +117,24 @@ def test_a_model_whose_folder_cannot_be_read_is_refused_and_the_others_are_serve
             return super().versions(name)
 
     (store.root / "hidden").mkdir()
-    repository = Repository(PartlyReadable(store.root), Settings())
-    repository.load()
+    repository = load(PartlyReadable(store.root))
     assert repository.next_letter(None).bundle.manifest.name == "next-letter"
     with pytest.raises(ModelRefusedError, match="^hidden is refused: "):
         repository.check_ready()
 
 
-def test_an_unknown_name_is_not_found_while_others_are_loaded(store: Store) -> None:
-    manifest = store.root / "next-letter" / "1" / "manifest.json"
-    contents = manifest.read_bytes()
-    manifest.unlink()
-    os.mkfifo(manifest)
-    repository = Repository(store, Settings())
-    thread = threading.Thread(target=repository.load)
-    thread.start()
-    with manifest.open("wb") as pipe:
-        with pytest.raises(ModelNotFoundError):
-            repository.find("next-lettre")
-        with pytest.raises(NotReadyError):
-            repository.find("next-letter")
-        pipe.write(contents)
-    thread.join()
+def test_an_unknown_name_is_not_found(store: Store) -> None:
+    with pytest.raises(ModelNotFoundError, match="there is no model 'next-lettre'; there are: next-letter"):
+        load(store).find("next-lettre")
 
 
 def test_a_task_without_its_default_model_says_so(store: Store) -> None:
-    repository = Repository(store, Settings())
-    repository.load()
+    repository = load(store)
     with pytest.raises(ModelNotFoundError, match="there is no model 'sentiment'; there are: next-letter"):
         repository.sentiment(None)
 
 
 def test_loading_is_logged_with_name_and_version(store: Store, log: Log) -> None:
-    Repository(store, Settings()).load()
+    load(store)
     line = log.wait_for(message="loaded")
     assert (line["model"], line["version"]) == ("next-letter", 1)

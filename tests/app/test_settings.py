@@ -30,6 +30,13 @@ def test_a_wrong_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> No
         read_settings()
 
 
+@pytest.mark.parametrize(("name", "value"), [("ENGINE", "pytorch"), ("PRECISION", "int8"), ("ENGINE_THREADS", "0")])
+def test_an_engine_that_there_is_not_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"LSTM_SERVE_{name}", value)
+    with pytest.raises(SettingsError, match=f"LSTM_SERVE_{name}={value}: Input should be"):
+        read_settings()
+
+
 def test_a_queue_without_place_for_a_batch_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LSTM_SERVE_MAX_QUEUE", "127")
     with pytest.raises(SettingsError, match="max_queue 127 has no place for a batch of max_batch 128"):

@@ -65,6 +65,7 @@ def test_letters_can_be_the_features_of_one_step() -> None:
 
 def test_padding_can_be_told_from_an_a_that_is_0() -> None:
     codec = LetterCodec(length=3, first_code=0, padding_value=-1)
+    assert codec.padding == np.float32(-1)
     np.testing.assert_array_equal(codec.pad([codec.encode("AB")])[0, :, 0], np.array([-1, 0, 1 / 26], np.float32))
 
 

@@ -14,7 +14,7 @@ from bundle.errors import ManifestError
 from bundle.letters import ALPHABET, LetterCodec
 from bundle.manifest import LABELS, MANIFEST_FILE, Description, Manifest, Task, check_name
 from bundle.reviews import KerasTokeniser, ReviewPreprocessing
-from tests.bundle.samples import LETTERS, REVIEWS
+from tests.bundle.samples import EXPORTED, LETTERS, REVIEWS
 
 FILES = {"model.keras": "c" * 64, "README.md": "d" * 64}
 REMOVED = object()
@@ -42,13 +42,20 @@ def edit(folder: Path, field: str, value: object) -> None:
     path.write_text(json.dumps(fields), encoding="utf-8")
 
 
-@pytest.mark.parametrize("description", [LETTERS, REVIEWS, KERAS])
+def digest(folder: Path) -> str:
+    """Return the checksum that the manifest in a folder has to have."""
+    fields = json.loads((folder / MANIFEST_FILE).read_bytes())
+    del fields["checksum"]
+    return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+@pytest.mark.parametrize("description", [LETTERS, REVIEWS, KERAS, EXPORTED])
 def test_what_was_written_is_read(tmp_path: Path, description: Description) -> None:
     written = write(tmp_path, description)
     read = Manifest.read(tmp_path)
     assert read == written
     assert Description.model_validate(read.model_dump(include=set(Description.model_fields))) == description
-    assert (read.manifest_version, read.version, read.files) == (1, 3, FILES)
+    assert (read.manifest_version, read.version, read.files) == (2, 3, FILES)
     assert abs((datetime.now(UTC) - read.created).total_seconds()) < 600
 
 
@@ -73,9 +80,9 @@ def test_odd_characters_survive(tmp_path: Path) -> None:
         (b'{"manifest_version": 1', "cannot be read"),
         (b"\xff\xfe\x00", "cannot be read"),
         (b"[" * 100_000, "cannot be read"),
-        (b"[1]", "manifest version None, this release reads 1"),
-        (b"1", "manifest version None, this release reads 1"),
-        (b"{}", "manifest version None, this release reads 1"),
+        (b"[1]", "manifest version None, this release reads 1 and 2"),
+        (b"1", "manifest version None, this release reads 1 and 2"),
+        (b"{}", "manifest version None, this release reads 1 and 2"),
     ],
     ids=["empty", "text", "cut", "bytes", "deep", "list", "number", "object"],
 )
@@ -90,11 +97,11 @@ def test_a_missing_manifest_is_refused(tmp_path: Path) -> None:
         Manifest.read(tmp_path)
 
 
-@pytest.mark.parametrize("version", [2, 0, "1", None])
+@pytest.mark.parametrize("version", [3, 0, "1", None])
 def test_a_manifest_of_another_version_is_refused(tmp_path: Path, version: object) -> None:
     write(tmp_path, LETTERS)
     edit(tmp_path, "manifest_version", version)
-    with pytest.raises(ManifestError, match=f"manifest version {version!r}, this release reads 1"):
+    with pytest.raises(ManifestError, match=f"manifest version {version!r}, this release reads 1 and 2"):
         Manifest.read(tmp_path)
 
 
@@ -131,6 +138,15 @@ def test_a_manifest_of_another_version_is_refused(tmp_path: Path, version: objec
         (REVIEWS, "preprocessing.unknown_id", 3, "unknown_id: Input should be 2"),
         (REVIEWS, "preprocessing.truncation_side", "right", "truncation_side: Input should be 'left'"),
         (REVIEWS, "preprocessing.vocabulary_file", "../words", "vocabulary_file: Input should be 'vocabulary.txt'"),
+        (EXPORTED, "onnx.forms.float32", REMOVED, "onnx: Value error, forms lack ['float32']"),
+        (EXPORTED, "onnx.forms.int8", REMOVED, "onnx: Value error, forms lack ['int8']"),
+        (EXPORTED, "onnx.forms.int4", {}, "onnx.forms.int4.[key]: Input should be 'float32' or 'int8'"),
+        (EXPORTED, "onnx.forms.int8.file", "../model.onnx", "onnx.forms.int8.file: String should match"),
+        (EXPORTED, "onnx.forms.int8.batch_rows", 0, "onnx.forms.int8.batch_rows: Input should be greater"),
+        (EXPORTED, "onnx.forms.int8.difference", -1, "onnx.forms.int8.difference: Input should be greater"),
+        (EXPORTED, "onnx.forms.int8.difference", float("nan"), "onnx.forms.int8.difference: Input should be a finite"),
+        (EXPORTED, "onnx.every_step", REMOVED, "onnx.every_step: Field required"),
+        (EXPORTED, "onnx.threads", 2, "onnx.threads: Extra inputs"),
         (LETTERS, "files", {"../model.keras": "c" * 64}, "files.../model.keras"),
         (LETTERS, "files", {"a/b": "c" * 64}, "files.a/b"),
         (LETTERS, "files", {"a\\b": "c" * 64}, "files.a\\b"),
@@ -157,9 +173,23 @@ def test_a_manifest_that_cannot_be_served_is_refused_and_the_field_named(
         Manifest.read(tmp_path)
 
 
+def test_a_manifest_of_version_1_is_read_and_has_no_onnx(tmp_path: Path) -> None:
+    write(tmp_path, LETTERS)
+    edit(tmp_path, "onnx", REMOVED)
+    edit(tmp_path, "manifest_version", 1)
+    edit(tmp_path, "checksum", digest(tmp_path))
+    read = Manifest.read(tmp_path)
+    assert (read.manifest_version, read.version, read.onnx) == (1, 3, None)
+    assert read.model_dump(include=set(Description.model_fields)) == LETTERS.model_dump()
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
+        ("onnx.default", "float32"),
+        ("onnx.forms.int8.batch_rows", 16),
+        ("onnx.forms.int8.held_out.accuracy", 0.99),
+        ("onnx", None),
         ("metrics.accuracy", 0.99),
         ("metrics.loss", REMOVED),
         ("preprocessing.first_code", 0),
@@ -176,7 +206,7 @@ def test_a_manifest_that_cannot_be_served_is_refused_and_the_field_named(
     ],
 )
 def test_an_edited_manifest_is_refused(tmp_path: Path, field: str, value: object) -> None:
-    write(tmp_path, LETTERS)
+    write(tmp_path, EXPORTED if field.startswith("onnx") else LETTERS)
     edit(tmp_path, field, value)
     with pytest.raises(ManifestError, match=f"{re.escape(str(tmp_path / MANIFEST_FILE))} was edited: its checksum"):
         Manifest.read(tmp_path)
@@ -188,7 +218,7 @@ def test_an_edited_manifest_is_refused(tmp_path: Path, field: str, value: object
     [
         ('"version": 3', '"version": "3"'),
         ('"version": 3', '"version": 3.0'),
-        ('"manifest_version": 1', '"manifest_version": 1.0'),
+        ('"manifest_version": 2', '"manifest_version": 2.0'),
         ('"divisor": 26', '"divisor": 26.0'),
         ('"training_examples": 26', '"training_examples": 26.0'),
         ('"accuracy": 0.75', '"accuracy": "0.75"'),
@@ -204,14 +234,11 @@ def test_a_value_written_otherwise_is_an_edit(tmp_path: Path, written: str, edit
         Manifest.read(tmp_path)
 
 
-@pytest.mark.parametrize("description", [LETTERS, REVIEWS, KERAS])
+@pytest.mark.parametrize("description", [LETTERS, REVIEWS, KERAS, EXPORTED])
 def test_the_checksum_is_that_of_the_json_in_the_file(tmp_path: Path, description: Description) -> None:
     manifest = write(tmp_path, description)
-    fields = json.loads((tmp_path / MANIFEST_FILE).read_bytes())
-    assert fields.pop("checksum") == manifest.checksum
-    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
-    assert hashlib.sha256(canonical.encode()).hexdigest() == manifest.checksum
-    assert Manifest.read(tmp_path).checksum == manifest.checksum
+    assert json.loads((tmp_path / MANIFEST_FILE).read_bytes())["checksum"] == manifest.checksum
+    assert digest(tmp_path) == Manifest.read(tmp_path).checksum == manifest.checksum
 
 
 def test_the_checksum_covers_everything_but_itself(tmp_path: Path) -> None:

@@ -181,11 +181,20 @@ def test_one_time_step_reads_the_last_word() -> None:
     assert codec.encode("good film").ids.tolist() == [5]
 
 
+@pytest.mark.parametrize(
+    ("token", "folded"), [("Great", "great"), ("GREAT", "GREAT"), ("I", "i"), ("great", "great"), ("!", "!")]
+)
+def test_a_word_in_capitals_keeps_them_in_a_vocabulary(token: str, folded: str) -> None:
+    assert TokenTokeniser().fold(token) == folded
+
+
 def test_padding_goes_to_the_left() -> None:
     codec = make_codec(length=5)
     padded = codec.pad([codec.encode(text).ids for text in ("", "good film", "the film good ! x")])
     assert padded.dtype == np.int32
     assert padded.tolist() == [[0, 0, 0, 0, 1], [0, 0, 1, 6, 5], [4, 5, 6, 7, 2]]
+    assert codec.length == 5
+    assert codec.padding == np.int32(0)
 
 
 def test_no_reviews_pad_to_an_empty_batch() -> None:

@@ -16,7 +16,7 @@ from bundle.letters import LetterCodec
 from bundle.manifest import MANIFEST_FILE, Description, Manifest
 from bundle.reviews import ReviewCodec
 from bundle.store import MODEL_FILE, Bundle, Store, hash_file, open_bundle, read_vocabulary, write_vocabulary
-from tests.bundle.samples import LETTERS, REVIEWS, WORDS, publish
+from tests.bundle.samples import EXPORTED, LETTERS, REVIEWS, WORDS, publish
 
 
 @pytest.fixture
@@ -69,12 +69,12 @@ def test_a_bundle_of_reviews_comes_with_the_codec_of_its_vocabulary(store: Store
     assert codec.encode("bad film").ids.tolist() == [1, 5, 6]
 
 
-def test_the_size_is_that_of_the_latest_version(store: Store) -> None:
-    publish(store, LETTERS)
-    folder = publish(store, LETTERS).folder
-    (folder / "more").write_bytes(bytes(1000))
-    assert store.size("letters") == sum(path.stat().st_size for path in folder.iterdir()) > 1000
-    assert store.size("nothing") == 0
+def test_a_bundle_of_an_exported_network_knows_its_files(store: Store) -> None:
+    bundle = publish(store, EXPORTED)
+    assert bundle.onnx_path("float32") == bundle.folder / "model.onnx"
+    assert bundle.onnx_path("int8") == bundle.folder / "model.int8.onnx"
+    assert {"model.keras", "model.onnx", "model.int8.onnx", "vocabulary.txt"} == bundle.manifest.files.keys()
+    assert bundle.manifest == open_bundle(bundle.folder).manifest
 
 
 def test_names_are_those_with_a_published_version(store: Store) -> None:
@@ -248,20 +248,23 @@ def test_a_staged_folder_that_vanished_is_an_error(store: Store) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda path: path.write_bytes(b"Weights"), "has SHA-256 [0-9a-f]{64}, its manifest says [0-9a-f]{64}"),
-        (lambda path: path.write_bytes(b"weight"), "has SHA-256"),
+        (
+            lambda path: path.write_bytes(path.read_bytes().swapcase()),
+            "has SHA-256 [0-9a-f]{64}, its manifest says [0-9a-f]{64}",
+        ),
+        (lambda path: path.write_bytes(path.read_bytes()[:-1]), "has SHA-256"),
         (lambda path: path.write_bytes(b""), "has SHA-256"),
         (lambda path: path.unlink(), "cannot be read .*No such file"),
         (lambda path: (path.unlink(), path.mkdir()), "cannot be read .*Is a directory"),
     ],
     ids=["tampered", "truncated", "emptied", "missing", "folder"],
 )
-@pytest.mark.parametrize("name", [MODEL_FILE, "vocabulary.txt"])
+@pytest.mark.parametrize("name", [MODEL_FILE, "vocabulary.txt", "model.onnx", "model.int8.onnx"])
 def test_a_damaged_file_is_refused(store: Store, name: str, damage: Callable[[Path], object], message: str) -> None:
-    bundle = publish(store, REVIEWS)
+    bundle = publish(store, EXPORTED)
     damage(bundle.folder / name)
-    with pytest.raises(ChecksumError, match=f"reviews/1/{name} {message}"):
-        store.open("reviews")
+    with pytest.raises(ChecksumError, match=f"exported/1/{name} {message}"):
+        store.open("exported")
 
 
 def test_a_file_that_nobody_published_does_no_harm(store: Store) -> None:
@@ -281,9 +284,16 @@ def test_a_bundle_in_the_folder_of_another_is_refused(store: Store, to: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("description", "name"), [(LETTERS, MODEL_FILE), (REVIEWS, MODEL_FILE), (REVIEWS, "vocabulary.txt")]
+    ("description", "name"),
+    [
+        (LETTERS, MODEL_FILE),
+        (REVIEWS, MODEL_FILE),
+        (REVIEWS, "vocabulary.txt"),
+        (EXPORTED, "model.onnx"),
+        (EXPORTED, "model.int8.onnx"),
+    ],
 )
-def test_a_manifest_that_does_not_list_what_its_task_needs_is_refused(
+def test_a_manifest_that_does_not_list_what_its_task_and_its_forms_need_is_refused(
     store: Store, description: Description, name: str
 ) -> None:
     folder = publish(store, description).folder

@@ -6,14 +6,13 @@ from hypothesis import strategies as st
 
 from bundle.letters import ALPHABET, LetterCodec
 from bundle.store import Bundle, Store
-from tests.conftest import load_network
+from tests.conftest import predict_with_keras
 
 
 def predict(bundle: Bundle, sequence: str) -> list[float]:
     """Answer as Keras does, outside the service."""
     assert isinstance(bundle.codec, LetterCodec)
-    inputs = bundle.codec.pad([bundle.codec.encode(sequence)])
-    row: list[float] = load_network(bundle.model_path).predict(inputs, verbose=0)[0].tolist()
+    row: list[float] = predict_with_keras(bundle, [bundle.codec.encode(sequence)])[0].tolist()
     return row
 
 
@@ -41,15 +40,11 @@ def test_the_model_of_another_name_answers(client: httpx.Client, small_store: St
 
 
 @pytest.mark.parametrize("count", [1, 2, 8, 9, 33])
-def test_a_batch_is_answered_as_one_by_one_in_order(client: httpx.Client, count: int) -> None:
+def test_a_batch_is_answered_to_the_byte_as_one_by_one_in_order(client: httpx.Client, count: int) -> None:
     sequences = [ALPHABET[start % 20 : start % 20 + 1 + start % 5] for start in range(count)]
-    batch = client.post("/next-letter/batch", json={"sequences": sequences, "top_k": 26}).json()["answers"]
-    assert len(batch) == count
-    for sequence, answer in zip(sequences, batch, strict=True):
-        alone = client.post("/next-letter", json={"sequence": sequence, "top_k": 26}).json()
-        assert answer["next_letter"] == alone["next_letter"]
-        probabilities = [{e["letter"]: e["probability"] for e in a["top"]} for a in (answer, alone)]
-        assert probabilities[0] == pytest.approx(probabilities[1], abs=1e-6)
+    batch = client.post("/next-letter/batch", json={"sequences": sequences, "top_k": 26})
+    alone = [client.post("/next-letter", json={"sequence": each, "top_k": 26}).content for each in sequences]
+    assert batch.content == b'{"answers":[' + b",".join(alone) + b"]}"
 
 
 @pytest.mark.parametrize(

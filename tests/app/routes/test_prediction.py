@@ -114,15 +114,13 @@ def test_a_client_that_leaves_gives_its_places_back(blocked: Blocked, log: Log) 
     assert blocked.engine.started.empty()
 
 
-def test_a_batch_that_fails_is_an_internal_error_with_its_reason_in_the_log(
-    blocked: Blocked, log: Log, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(blocked.engine.let_through, "wait", lambda _: False)
+def test_a_batch_that_fails_is_an_internal_error_with_its_reason_in_the_log(blocked: Blocked, log: Log) -> None:
+    blocked.engine.is_failing = True
     response = blocked.ask()
     assert response.status_code == 500
     assert response.json()["type"].endswith(":internal-error")
-    assert "AssertionError" in log.wait_for(message="unexpected error")["traceback"]
-    monkeypatch.undo()
+    assert "RuntimeError: no answer" in log.wait_for(message="unexpected error")["traceback"]
+    blocked.engine.is_failing = False
     blocked.engine.let_through.set()
     assert blocked.ask().status_code == 200
 
