@@ -64,6 +64,7 @@ KINDS: dict[str, LetterSettings | ReviewSettings] = {
     "letters, pooled, batch normalisation, sigmoid": letters(
         **POOLED, normalisation="batch", activation="sigmoid", recurrent_activation="hard_sigmoid"
     ),
+    "letters, pooled, bidirectional, layer normalisation": letters(**POOLED, **BIDIRECTIONAL, normalisation="layer"),
     "letters, masked, stacked": letters(**MASKED, **STACKED),
     "letters, masked by -1": letters(**MASKED, first_code=0),
     "500 letters, masked, stacked, features": letters(**MASKED, length=500, features=4, **STACKED),
@@ -76,6 +77,7 @@ KINDS: dict[str, LetterSettings | ReviewSettings] = {
     "reviews, masked, relu": reviews(**MASKED, activation="relu", recurrent_activation="hard_sigmoid"),
     "reviews, pooled, layer normalisation": reviews(**POOLED, normalisation="layer"),
     "reviews, pooled, bidirectional": reviews(**POOLED, **BIDIRECTIONAL),
+    "reviews, pooled, bidirectional, batch normalisation": reviews(**POOLED, **BIDIRECTIONAL, normalisation="batch"),
     "reviews, pooled, stacked, bidirectional": reviews(**POOLED, **BIDIRECTIONAL, **STACKED),
     "reviews, stacked, batch normalisation": reviews(**STACKED, normalisation="batch"),
     "reviews, stacked, bidirectional, layer normalisation": reviews(**STACKED, **BIDIRECTIONAL, normalisation="layer"),

@@ -74,6 +74,19 @@ def test_a_setting_that_is_wrong_is_told_in_a_line(monkeypatch: pytest.MonkeyPat
         main()
 
 
+def test_a_process_that_only_starts_others_imports_neither_fastapi_nor_what_runs_networks() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "app"],
+        env=os.environ | {"LSTM_SERVE_WORKERS": "none"},  # which is found out when all is imported
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    imported = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()}
+    assert {"uvicorn", "app.supervisor"} <= imported
+    assert not imported & {"fastapi", "starlette", "numpy", "onnxruntime", "tensorflow"}
+
+
 def test_a_port_that_somebody_listens_on_is_told_in_a_line(port: int) -> None:
     with socket.create_server(("127.0.0.1", port)):
         ended = subprocess.run([sys.executable, "-m", "app"], capture_output=True, text=True, timeout=SECONDS)
