@@ -414,14 +414,17 @@ class _Translator:
         for _ in range(2):
             found = add("MaxPool", found, kernel_shape=[_POOLED_STEPS, 1], strides=[_POOLED_STEPS, 1], ceil_mode=1)
         maximum = add("ReduceMax", found, integers(0, 1, 2), keepdims=0)
-        blocks = [value.blocks] if value.layout == "steps, blocks, rows, features" else []
-        return self._join(value, add("Reshape", maximum, integers(*blocks, -1, value.features + value.anchors)))
+        if value.layout == "steps, blocks, rows, features":
+            shape = integers(value.blocks, -1, value.features + value.anchors)
+        else:
+            shape = integers(-1, value.blocks * value.features)
+        return self._join(value, add("Reshape", maximum, shape))
 
     def _join(self, value: _Value, pooled: str) -> _Value:
         """Return what was pooled of a value over the steps, as [rows, features]."""
         if value.layout == "steps, blocks, rows, features":
             return self._join_blocks(value, pooled)
-        return replace(value, name=pooled, layout="rows, features")
+        return _Value(pooled, "rows, features", value.blocks * value.features)
 
     def _divide(self, _: Any, value: _Value, divisor: _Value) -> _Value:
         return replace(value, name=self._builder.add("Div", value.name, divisor.name))
