@@ -52,7 +52,7 @@ class Protocol(HttpToolsProtocol):
         if gate and is_first and not self.expect_100_continue and gate.is_shut(self.parser.get_method(), self.url):
             self._content = b""
         else:
-            super().on_headers_complete()
+            self._start_cycle()
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a request's body."""
@@ -75,8 +75,18 @@ class Protocol(HttpToolsProtocol):
     def _begin(self) -> None:
         """Begin a request that the gate was to see."""
         content, self._content = self._content or b"", None
-        super().on_headers_complete()
+        self._start_cycle()
         super().on_body(content)
+
+    def _start_cycle(self) -> None:
+        """Begin a request; its connection is not kept once the server ends.
+
+        Uvicorn tells only the connections that are made by then, and would serve one that is made a moment later for as
+        long as its client asks.
+        """
+        super().on_headers_complete()
+        if self.cycle and OwnSocket.newest and OwnSocket.newest.fileno() < 0:
+            self.cycle.keep_alive = False
 
     def _answer(self, answer: "Answer") -> None:
         """Answer a request that is not begun."""

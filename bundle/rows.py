@@ -11,7 +11,7 @@ Row = NDArray[np.generic]  # of a codec, not padded: ids, int32 [steps], or lett
 def pad_right(rows: Sequence[Row]) -> tuple[NDArray[np.generic], NDArray[np.int32]]:
     """Return rows filled up with zeros to the longest of them, [rows, steps], and their lengths, int32 [rows].
 
-    There is one step at least, as an LSTM needs one. What fills a row up changes no answer.
+    There is one step at least, as an LSTM needs one.
     """
     lengths = np.array([len(row) for row in rows], np.int32)
     padded = np.zeros((len(rows), max(1, lengths.max())), rows[0].dtype)

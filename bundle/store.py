@@ -62,6 +62,8 @@ def open_bundle(folder: Path) -> Bundle:
         required.add(preprocessing.vocabulary_file)
     if manifest.onnx:
         required |= {form.file for form in manifest.onnx.forms.values()}
+        if (folder / VECTORS_FILE).exists():  # which the ONNX files refer to
+            required.add(VECTORS_FILE)
     if missing := required - manifest.files.keys():
         raise ManifestError(f"{folder / MANIFEST_FILE} does not list {sorted(missing)}; train the bundle again")
     if isinstance(preprocessing, LetterCodec):

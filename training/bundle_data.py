@@ -84,7 +84,7 @@ def read_settings(bundle: Bundle) -> LetterSettings | ReviewSettings:
     fields = recorded if isinstance(recorded, dict) else {}
     try:
         if "student" in fields:
-            return StagedSettings.model_validate(fields).published
+            return StagedSettings.model_validate(_read_fields(bundle, StagedSettings)).published
         kind = LetterSettings if isinstance(bundle.codec, LetterCodec) else ReviewSettings
         return kind.model_validate(_read_fields(bundle, kind))
     except ValidationError as error:

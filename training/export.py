@@ -28,7 +28,7 @@ from training.onnx_network import OnnxNetwork, find_states
 
 TOLERANCE = 1e-5  # between the answers of a network as ONNX and those of Keras
 LOST_ACCURACY = 0.001  # at most, of held-out examples, by 8 bits
-FIGURES = ("accuracy", "loss", "calibration_error")  # that tell of two forms which is better
+FIGURES = ("accuracy", "loss", "calibration_error")  # told of both forms
 
 _REAL_ROWS = 64  # that are compared
 _SHORT_ROWS = 16  # every length up to this one is compared, and as many up to the longest
@@ -39,10 +39,11 @@ _REPEATS = 7
 
 @dataclass(frozen=True)
 class Exported:
-    """What the manifest says of a network as ONNX, and the form that serves."""
+    """What the manifest says of a network as ONNX, the form that serves, and why there is no other."""
 
     onnx: Onnx
     network: OnnxNetwork
+    why_not_8_bits: str = ""  # where there might have been a form of 8 bits
 
 
 def export(
@@ -72,27 +73,25 @@ def export(
     find = partial(find_states, codec=codec)
     graph = translate(network, codec, find)
     models: dict[Precision, onnx.ModelProto] = {"float32": graph.model}
-    wants_8_bits = has_vectors_of_8_bits(network) if quantised is None else quantised
-    if wants_8_bits and held_out is not None:
-        models["int8"] = quantise(translate(network, codec, find, with_anchors=True))
-    elif quantised:
-        raise ExportError("no examples were held out by which 8 bits could be judged; set validation_share")
-    with TemporaryDirectory() as scratch:
-        _write(models, Path(scratch))
-        networks = {precision: OnnxNetwork(Path(scratch) / ONNX_FILES[precision]) for precision in models}
-        forms = {
-            precision: _examine(precision, networks[precision], codec, rows, expected, Path(scratch))
-            for precision in models
-        }
-        if "int8" in forms:
-            assert held_out is not None
-            forms = _judge(forms, networks, codec, held_out, is_demanded=quantised is True)
-    default: Precision = "int8" if "int8" in forms else "float32"
-    _write({precision: models[precision] for precision in forms}, folder)
-    onnx_of_bundle = Onnx(
-        opset=OPSET, every_step=graph.every_step, compared_rows=len(rows), forms=forms, default=default
-    )
-    return Exported(onnx_of_bundle, networks[default])
+    why_not = ""
+    with TemporaryDirectory(dir=folder) as name:
+        scratch = Path(name)
+        _write(models, scratch)
+        forms: dict[Precision, OnnxForm] = {"float32": _examine("float32", codec, rows, expected, scratch)}
+        if has_vectors_of_8_bits(network) if quantised is None else quantised:
+            try:
+                models["int8"] = quantise(translate(network, codec, find, with_anchors=True))
+                _write(models, scratch)
+                forms["int8"] = _examine("int8", codec, rows, expected, scratch)
+                forms = _judge(forms, codec, held_out, scratch)
+            except ExportError as error:
+                if quantised:
+                    raise
+                forms, why_not = {"float32": forms["float32"]}, str(error)
+        default: Precision = "int8" if "int8" in forms else "float32"
+        _write({precision: models[precision] for precision in forms}, folder)
+    described = Onnx(opset=OPSET, every_step=graph.every_step, compared_rows=len(rows), forms=forms, default=default)
+    return Exported(described, OnnxNetwork(folder / ONNX_FILES[default]), why_not)
 
 
 def has_vectors_of_8_bits(network: keras.Model) -> bool:
@@ -149,18 +148,14 @@ def to_rows(examples: Examples, codec: Codec) -> list[Row]:
 
 
 def _examine(
-    precision: Precision,
-    network: OnnxNetwork,
-    codec: Codec,
-    rows: Sequence[Row],
-    expected: NDArray[np.float32],
-    folder: Path,
+    precision: Precision, codec: Codec, rows: Sequence[Row], expected: NDArray[np.float32], folder: Path
 ) -> OnnxForm:
-    """Return what the manifest says of one form.
+    """Return what the manifest says of one form, run by one thread as the service does.
 
     Raises:
         ExportError: its answers are not those of Keras, or depend on the batch.
     """
+    network = OnnxNetwork(folder / ONNX_FILES[precision], threads=1)
     together = network.run(rows)
     alone = np.concatenate([network.run([row]) for row in rows])
     if not np.array_equal(together, alone, equal_nan=True):
@@ -171,13 +166,12 @@ def _examine(
         raise ExportError(
             f"the network as ONNX answers otherwise than Keras, by {difference:.1e} where {TOLERANCE:.0e} is allowed"
         )
-    batch_rows = _find_batch_size(OnnxNetwork(folder / ONNX_FILES[precision], threads=1), codec)
-    return OnnxForm(file=ONNX_FILES[precision], batch_rows=batch_rows, difference=difference)
+    return OnnxForm(file=ONNX_FILES[precision], batch_rows=_find_batch_size(network, codec), difference=difference)
 
 
 def _find_batch_size(network: OnnxNetwork, codec: Codec) -> int:
     """Return the smallest number of rows in a batch that makes a row about as cheap as any other does."""
-    row = next(row for row in make_rows(codec) if len(row) >= codec.length // 3)
+    row = next(row for row in make_rows(codec) if len(row) >= max(1, codec.length // 3))
     seconds = dict.fromkeys(_BATCH_SIZES, np.inf)
     for _ in range(_REPEATS):
         for size in _BATCH_SIZES:
@@ -189,32 +183,29 @@ def _find_batch_size(network: OnnxNetwork, codec: Codec) -> int:
 
 
 def _judge(
-    forms: Mapping[Precision, OnnxForm],
-    networks: Mapping[Precision, OnnxNetwork],
-    codec: Codec,
-    held_out: Examples,
-    is_demanded: bool,
+    forms: Mapping[Precision, OnnxForm], codec: Codec, held_out: Examples | None, folder: Path
 ) -> dict[Precision, OnnxForm]:
-    """Return the forms that are good enough, with their figures on held-out examples.
+    """Return both forms with their figures on held-out examples.
 
     Raises:
-        ExportError: the one of 8 bits is not, though it is demanded.
+        ExportError: the form of 8 bits is less accurate, or no examples were held out.
     """
+    if held_out is None:
+        raise ExportError(
+            "no examples were held out by which 8 bits could be judged; train with validation_share over 0"
+        )
     rows = to_rows(held_out, codec)
     figures = {}
     for precision in forms:
-        metrics = evaluate(networks[precision].predict(rows), held_out.labels).metrics
+        metrics = evaluate(OnnxNetwork(folder / ONNX_FILES[precision]).predict(rows), held_out.labels).metrics
         figures[precision] = {name: metrics[name] for name in FIGURES if name in metrics}
     lost = figures["float32"]["accuracy"] - figures["int8"]["accuracy"]
-    judged = {precision: form.model_copy(update={"held_out": figures[precision]}) for precision, form in forms.items()}
-    if lost <= LOST_ACCURACY:
-        return judged
-    if is_demanded:
+    if lost > LOST_ACCURACY:
         raise ExportError(
             f"8 bits lose {lost:.2%} of the accuracy on {len(rows):,} held-out examples, where {LOST_ACCURACY:.1%} is "
             "allowed; leave --quantise out"
         )
-    return {"float32": judged["float32"]}
+    return {precision: form.model_copy(update={"held_out": figures[precision]}) for precision, form in forms.items()}
 
 
 def _write(models: Mapping[Precision, onnx.ModelProto], folder: Path) -> None:

@@ -37,7 +37,7 @@ class Builder:
             found = numpy_helper.to_array(tensor)
             if found.dtype == array.dtype and found.shape == array.shape and np.array_equal(found, array):
                 return known
-        name = name or f"constant_{len(self._constants)}"
+        name = name if name and name not in self._constants else f"constant_{len(self._constants)}"
         self._constants[name] = numpy_helper.from_array(array, name)
         return name
 

@@ -347,10 +347,13 @@ class _Translator:
     def _multiply(self, layer: layers.Dense, value: _Value) -> _Value:
         value = self._flatten(value, without_anchors=layer)
         activation = str(keras.activations.serialize(layer.activation))
-        if activation not in _DENSE_ACTIVATIONS or not layer.use_bias:
-            raise ExportError(f"{_name(layer)} has the activation {activation} or no bias, which is not exported")
+        weights = layer.get_weights()
+        if activation not in _DENSE_ACTIVATIONS or len(weights) != 2:
+            raise ExportError(
+                f"{_name(layer)} has the activation {activation}, no bias or weights of 8 bits, which is not exported"
+            )
         operation, attributes = _DENSE_ACTIVATIONS[activation]
-        kernel, bias = (self._builder.constant(weights) for weights in layer.get_weights())
+        kernel, bias = map(self._builder.constant, weights)
         product = self._builder.add("Add", self._builder.add("MatMul", value.name, kernel), bias)
         name = self._builder.add(operation, product, **attributes)
         return _Value(name, value.layout, layer.units)
@@ -375,6 +378,7 @@ class _Translator:
 
     def _clear_padding(self, _: Any, value: _Value, mask: _Mask) -> _Value:
         """Return a value multiplied by the mask."""
+        _expect_mask(mask)
         if value.is_zero_at_padding:
             return value
         present = self._builder.add("Cast", self._find_present(value, mask), to=TensorProto.FLOAT)
@@ -408,6 +412,8 @@ class _Translator:
 
     def _find_maximum(self, operation: Any, value: _Value) -> _Value:
         _expect_steps(operation)
+        if value.is_zero_at_padding:
+            raise ExportError(f"{_name(operation)} compares padding, which is not exported")
         add, integers = self._builder.add, self._builder.integers
         # ONNX Runtime's `ReduceMax` over the steps takes twice as long as all of this: it compares number by number.
         found = add("Unsqueeze", add("Flatten", value.name, axis=1), integers(0, 1))
@@ -444,7 +450,7 @@ class _Translator:
             ExportError: they have anchors, which the layer that reads them does not know.
         """
         if without_anchors is not None and value.anchors:
-            raise ExportError(f"{_name(without_anchors)} stands between LSTMs, which therefore cannot have 8 bits")
+            raise ExportError(f"{_name(without_anchors)} reads an LSTM, which therefore cannot have 8 bits")
         if value.layout != "steps, blocks, rows, features":
             return value
         if value.blocks == 1:

@@ -12,7 +12,7 @@ from bundle.rows import Row, pad_right
 from training.onnx_graph import LENGTHS, PROBABILITIES, Codec, Graph, States
 
 _BATCH = 64  # rows at once
-_WARNINGS = 3  # what is logged from here on: errors
+_ERRORS = 3  # what ONNX Runtime logs from here on
 
 
 class OnnxNetwork:
@@ -22,7 +22,7 @@ class OnnxNetwork:
         """Load it, for as many threads as there are processor cores unless told otherwise."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
-        options.log_severity_level = _WARNINGS
+        options.log_severity_level = _ERRORS
         source = os.fspath(model) if isinstance(model, Path) else model
         self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         self._rows = next(each.name for each in self._session.get_inputs() if each.name != LENGTHS)

@@ -23,6 +23,7 @@ from bundle.reviews import ReviewCodec
 from bundle.store import MODEL_FILE, ONNX_FILES, VECTORS_FILE, Bundle, Store, write_vocabulary
 from training import card
 from training.bundle_data import BundleData, read_recipe
+from training.errors import ExportError
 from training.evaluate import Evaluation, evaluate, predict
 from training.export import export, to_rows
 from training.files import compress
@@ -118,13 +119,13 @@ def publish_as_onnx(bundle: Bundle, source: Path | None, console: Console, quant
 
     Raises:
         DataError: see `imdb.load`.
-        ExportError: see `export`.
+        ExportError: see `export`; also if the bundle is not in a store, or a later version of it is.
         RecipeError: the recipe is not one of this release.
     """
     manifest = bundle.manifest
+    store = _find_store(bundle)
     recipe = read_recipe(bundle)
     data = BundleData.read(bundle, source, console)
-    store = Store(bundle.folder.parents[1])
     with store.stage(manifest.name) as folder:
         for file in manifest.files.keys() - {*ONNX_FILES.values(), VECTORS_FILE}:
             shutil.copyfile(bundle.folder / file, folder / file)
@@ -141,6 +142,23 @@ def publish_as_onnx(bundle: Bundle, source: Path | None, console: Console, quant
             _plot(evaluation, description.labels, folder)
         card.renew_card(folder, recipe, description, served.analyse(data.reviews, evaluation, recipe))
         return store.publish(folder, description)
+
+
+def _find_store(bundle: Bundle) -> Store:
+    """Return the store that a bundle is the latest version of its name in.
+
+    Raises:
+        ExportError: it is not.
+    """
+    name, version = bundle.manifest.name, str(bundle.manifest.version)
+    if [bundle.folder.parent.name, bundle.folder.name] != [name, version]:
+        raise ExportError(f"{bundle.folder} holds {name} version {version}; move it to a folder {name}/{version}")
+    store = Store(bundle.folder.parents[1])
+    if (latest := store.versions(name)[-1]) != bundle.manifest.version:
+        raise ExportError(
+            f"{bundle.folder} is older than version {latest}, whose place it would take; export that, or move it away"
+        )
+    return store
 
 
 def _plot(evaluation: Evaluation, labels: Sequence[str], folder: Path) -> None:

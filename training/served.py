@@ -12,7 +12,7 @@ from rich.console import Console
 
 from bundle.letters import LetterCodec
 from bundle.reviews import ReviewCodec
-from bundle.store import MODEL_FILE
+from bundle.store import MODEL_FILE, ONNX_FILES, VECTORS_FILE
 from training import analysis, imdb
 from training.errors import ExportError
 from training.evaluate import Evaluation, evaluate, predict
@@ -42,10 +42,16 @@ class Served:
         """Export the network that was saved in a folder, or tell why it cannot be."""
         network = keras.saving.load_model(folder / MODEL_FILE)
         try:
-            return cls(codec, network, export(network, codec, folder, to_rows(test, codec), held_out))
-        except ExportError as error:
-            console.print(f"Published without model.onnx: {error}", markup=False, style="yellow")
+            exported = export(network, codec, folder, to_rows(test, codec), held_out)
+        except Exception as error:  # whatever ONNX makes of it: a training of hours must not be lost
+            for name in (*ONNX_FILES.values(), VECTORS_FILE):
+                (folder / name).unlink(missing_ok=True)
+            reason = str(error) if isinstance(error, ExportError) else repr(error)
+            console.print(f"Published without model.onnx: {reason}", markup=False, style="yellow")
             return cls(codec, network, None)
+        if exported.why_not_8_bits:
+            console.print(f"Published in 32 bits only: {exported.why_not_8_bits}", markup=False, style="yellow")
+        return cls(codec, network, exported)
 
     def predict(self, examples: Examples) -> NDArray[np.float32]:
         """Return the answers to examples, float32 [examples, outputs]."""

@@ -15,7 +15,7 @@ from uvicorn.server import ServerState
 from app.errors import SettingsError
 from app.server import MOST_ACCEPTED, JoiningTransport, OwnSocket, Protocol, bind
 from tests.app.conftest import connect
-from tests.conftest import SECONDS
+from tests.conftest import SECONDS, serve_app
 
 
 class Recorder:
@@ -34,6 +34,11 @@ class Recorder:
 
     def is_closing(self) -> bool:
         return self.closed
+
+
+@pytest.fixture(autouse=True)
+def _no_socket_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OwnSocket, "newest", None)
 
 
 @pytest.fixture
@@ -172,6 +177,18 @@ def test_a_connection_on_which_a_head_never_ends_is_closed(own: socket.socket, l
 
         client.sendall(b"GET / HTTP/1.1\r\n")
         assert loop.run_until_complete(loop.run_in_executor(None, client.recv, 1000)) == b""
+
+
+def test_a_connection_that_is_made_when_the_server_ends_is_answered_once(own: socket.socket) -> None:
+    request = b"GET /openapi.json HTTP/1.1\r\nhost: test\r\n\r\n"
+    with serve_app(FastAPI()) as client, connect(client) as before:
+        before.sendall(request)
+        assert before.recv(100_000).startswith(b"HTTP/1.1 200 ")
+        own.close()  # which is what uvicorn does first
+        with connect(client) as after:
+            after.sendall(request)
+            answer = b"".join(iter(lambda: after.recv(100_000), b""))  # up to its end
+    assert answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"}")
 
 
 def test_an_address_that_somebody_listens_on_is_refused(own: socket.socket) -> None:

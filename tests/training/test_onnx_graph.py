@@ -191,7 +191,7 @@ NOT_IN_8_BITS: dict[str, Answer] = {
     "the layer 'reader' cannot have 8 bits": lambda words: layers.Dense(1)(
         lstm(activation="relu")(words.vectors, mask=words.mask)
     ),
-    r"the layer 'between' \(LayerNormalization\) stands between LSTMs": lambda words: layers.Dense(1)(
+    r"the layer 'between' \(LayerNormalization\) reads an LSTM": lambda words: layers.Dense(1)(
         layers.LSTM(2)(layers.LayerNormalization(name="between")(lstm(return_sequences=True)(words.vectors)))
     ),
 }
