@@ -197,7 +197,7 @@ def test_the_manifest_and_the_card_say_where_the_weights_are_from(store: Store, 
     assert manifest.recipe["converted"] == {"file": "weights.pt", "sha256": hash_file(path)}
     assert manifest.recipe["settings"] == find_letters().settings.model_dump(mode="json")
     assert (manifest.dataset.training_examples, manifest.dataset.test_examples) == (0, 23)
-    assert set(manifest.files) == {"model.keras", "README.md"}
+    assert set(manifest.files) == {"model.keras", "model.onnx", "README.md"}
     card = (bundle.folder / "README.md").read_text("utf-8")
     assert f"weights converted from PyTorch (`weights.pt`, SHA-256 `{hash_file(path)}`)" in card
     options = f"--set units={UNITS} --set 'further_units=[{UNITS}]' --name mine"
@@ -220,6 +220,8 @@ def test_words_are_those_that_keras_codes_where_no_others_are_given(
     assert "--vocabulary 'models/mine/<version>/vocabulary.txt'" in (bundle.folder / "README.md").read_text("utf-8")
     assert set(bundle.manifest.files) == {
         "model.keras",
+        "model.onnx",
+        "word-vectors.bin",
         "README.md",
         "vocabulary.txt",
         "confusion-matrix.png",
