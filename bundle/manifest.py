@@ -59,7 +59,7 @@ class OnnxForm(BaseModel):
 
     file: FileName
     batch_rows: int = Field(ge=1, description="Rows of a batch beyond which a row gets no cheaper; measured.")
-    difference: FiniteFloat = Field(ge=0, description="Largest difference of an answer from that of Keras; measured.")
+    difference: FiniteFloat = Field(ge=0, description="Largest difference from Keras among the compared rows.")
     held_out: dict[str, FiniteFloat] = Field(
         default={}, description="Metrics on held-out examples, where there is more than one form to choose from."
     )
