@@ -80,11 +80,10 @@ def read_settings(bundle: Bundle) -> LetterSettings | ReviewSettings:
     Raises:
         RecipeError: they are not those of this release.
     """
-    recorded = bundle.manifest.recipe.get("settings")
-    fields = recorded if isinstance(recorded, dict) else {}
+    staged = _read_fields(bundle, StagedSettings)
     try:
-        if "student" in fields:
-            return StagedSettings.model_validate(_read_fields(bundle, StagedSettings)).published
+        if "student" in staged:
+            return StagedSettings.model_validate(staged).published
         kind = LetterSettings if isinstance(bundle.codec, LetterCodec) else ReviewSettings
         return kind.model_validate(_read_fields(bundle, kind))
     except ValidationError as error:
