@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import settings as options
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from rich.console import Console
 
 from app.engines.base import Engine
 from app.engines.onnx import OnnxEngine
@@ -167,7 +168,7 @@ def publish(name: str, folder: Path) -> Bundle:
         kind.network.save(staged / MODEL_FILE)
         if isinstance(kind.codec, ReviewCodec):
             write_vocabulary(staged / kind.codec.preprocessing.vocabulary_file, kind.codec.vocabulary)
-        onnx = export(kind.network, kind.codec, staged, real=[]).onnx
+        onnx = export(kind.network, kind.codec, staged, [], Console(quiet=True)).onnx
         return store.publish(staged, description.model_copy(update={"preprocessing": preprocessing, "onnx": onnx}))
 
 

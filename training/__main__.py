@@ -109,7 +109,7 @@ def train(
 
 @application.command()
 def evaluate(
-    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, as in models/sentiment/5.")],
+    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, as in models/sentiment/6.")],
     data: DataOption = None,
     engine: Annotated[
         EngineName, typer.Option(help="What runs it: the form that the service runs, or Keras.")
@@ -137,7 +137,7 @@ def evaluate(
 
 @application.command()
 def export(
-    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, as in models/sentiment/5.")],
+    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, as in models/sentiment/6.")],
     data: DataOption = None,
     quantise: Annotated[
         bool | None,

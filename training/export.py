@@ -14,9 +14,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper
 from onnx.external_data_helper import set_external_data
+from rich.console import Console
 
 from bundle.letters import LetterCodec
 from bundle.manifest import Onnx, OnnxForm, Precision
+from bundle.onnx_session import OnnxSession
 from bundle.rows import Row
 from bundle.store import ONNX_FILES, VECTORS_FILE
 from training.errors import ExportError
@@ -33,17 +35,16 @@ FIGURES = ("accuracy", "loss", "calibration_error")  # told of both forms
 _REAL_ROWS = 64  # that are compared
 _SHORT_ROWS = 16  # every length up to this one is compared, and as many up to the longest
 _BATCH_SIZES = (1, 2, 4, 8, 16)
-_WORTHWHILE = 1.05  # a larger batch has to make a row this much cheaper
+_SECONDS_BESIDES = 50e-6  # what the service takes for a batch besides the network
 _REPEATS = 7
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What the manifest says of a network as ONNX, the form that serves, and why there is no other."""
+    """What the manifest says of a network as ONNX, and the form that serves."""
 
     onnx: Onnx
     network: OnnxNetwork
-    why_not_8_bits: str = ""  # where there might have been a form of 8 bits
 
 
 def export(
@@ -51,6 +52,7 @@ def export(
     codec: Codec,
     folder: Path,
     real: Sequence[Row],
+    console: Console,
     held_out: Examples | None = None,
     quantised: bool | None = None,
 ) -> Exported:
@@ -61,6 +63,7 @@ def export(
         codec: of what it reads.
         folder: where the files are written.
         real: rows to compare, besides made-up ones of extreme lengths.
+        console: for what is told meanwhile.
         held_out: examples that it was not trained on, by which a form of 8 bits is accepted.
         quantised: whether there has to be a form of 8 bits; by default there is one if the word vectors have 8 bits
             and it is accepted.
@@ -73,25 +76,28 @@ def export(
     find = partial(find_states, codec=codec)
     graph = translate(network, codec, find)
     models: dict[Precision, onnx.ModelProto] = {"float32": graph.model}
-    why_not = ""
     with TemporaryDirectory(dir=folder) as name:
         scratch = Path(name)
         _write(models, scratch)
-        forms: dict[Precision, OnnxForm] = {"float32": _examine("float32", codec, rows, expected, scratch)}
+        forms: dict[Precision, OnnxForm] = {"float32": _examine("float32", rows, expected, scratch)}
         if has_vectors_of_8_bits(network) if quantised is None else quantised:
             try:
                 models["int8"] = quantise(translate(network, codec, find, with_anchors=True))
                 _write(models, scratch)
-                forms["int8"] = _examine("int8", codec, rows, expected, scratch)
+                forms["int8"] = _examine("int8", rows, expected, scratch)
                 forms = _judge(forms, codec, held_out, scratch)
             except ExportError as error:
                 if quantised:
                     raise
-                forms, why_not = {"float32": forms["float32"]}, str(error)
+                console.print(f"Exported in 32 bits only: {error}", markup=False, style="yellow")
+                forms = {"float32": forms["float32"]}
         default: Precision = "int8" if "int8" in forms else "float32"
-        _write({precision: models[precision] for precision in forms}, folder)
+        for precision in models.keys() - forms.keys():
+            (scratch / ONNX_FILES[precision]).unlink(missing_ok=True)
+        for path in scratch.iterdir():
+            path.replace(folder / path.name)
     described = Onnx(opset=OPSET, every_step=graph.every_step, compared_rows=len(rows), forms=forms, default=default)
-    return Exported(described, OnnxNetwork(folder / ONNX_FILES[default]), why_not)
+    return Exported(described, OnnxNetwork(folder / ONNX_FILES[default]))
 
 
 def has_vectors_of_8_bits(network: keras.Model) -> bool:
@@ -147,15 +153,13 @@ def to_rows(examples: Examples, codec: Codec) -> list[Row]:
     return [row[start:] for row, start in zip(inputs, starts, strict=True)]
 
 
-def _examine(
-    precision: Precision, codec: Codec, rows: Sequence[Row], expected: NDArray[np.float32], folder: Path
-) -> OnnxForm:
+def _examine(precision: Precision, rows: Sequence[Row], expected: NDArray[np.float32], folder: Path) -> OnnxForm:
     """Return what the manifest says of one form, run by one thread as the service does.
 
     Raises:
         ExportError: its answers are not those of Keras, or depend on the batch.
     """
-    network = OnnxNetwork(folder / ONNX_FILES[precision], threads=1)
+    network = OnnxSession(folder / ONNX_FILES[precision])
     together = network.run(rows)
     alone = np.concatenate([network.run([row]) for row in rows])
     if not np.array_equal(together, alone, equal_nan=True):
@@ -166,20 +170,22 @@ def _examine(
         raise ExportError(
             f"the network as ONNX answers otherwise than Keras, by {difference:.1e} where {TOLERANCE:.0e} is allowed"
         )
-    return OnnxForm(file=ONNX_FILES[precision], batch_rows=_find_batch_size(network, codec), difference=difference)
+    return OnnxForm(file=ONNX_FILES[precision], batch_rows=_find_batch_size(network, rows), difference=difference)
 
 
-def _find_batch_size(network: OnnxNetwork, codec: Codec) -> int:
-    """Return the smallest number of rows in a batch that makes a row about as cheap as any other does."""
-    row = next(row for row in make_rows(codec) if len(row) >= max(1, codec.length // 3))
+def _find_batch_size(network: OnnxSession, rows: Sequence[Row]) -> int:
+    """Return how many of these rows are best run together, rows of like lengths as in the service."""
+    ordered = sorted(rows, key=len)
     seconds = dict.fromkeys(_BATCH_SIZES, np.inf)
     for _ in range(_REPEATS):
         for size in _BATCH_SIZES:
+            batches = [ordered[at : at + size] for at in range(0, len(ordered), size)]
             started = time.perf_counter()
-            network.run([row] * size)
-            seconds[size] = min(seconds[size], (time.perf_counter() - started) / size)
-    best = min(seconds.values())
-    return next(size for size in _BATCH_SIZES if seconds[size] <= _WORTHWHILE * best)
+            for batch in batches:
+                network.run(batch)
+            taken = time.perf_counter() - started + len(batches) * _SECONDS_BESIDES
+            seconds[size] = min(seconds[size], taken)
+    return min(_BATCH_SIZES, key=seconds.__getitem__)
 
 
 def _judge(

@@ -5,32 +5,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
-from bundle.rows import Row, pad_right
-from training.onnx_graph import LENGTHS, PROBABILITIES, Codec, Graph, States
+from bundle.onnx_session import OnnxSession
+from bundle.rows import Row
+from training.onnx_graph import Codec, Graph, States
 
 _BATCH = 64  # rows at once
-_ERRORS = 3  # what ONNX Runtime logs from here on
 
 
-class OnnxNetwork:
-    """A network in a file, or in the bytes of one."""
+class OnnxNetwork(OnnxSession):
+    """A network that answers any number of rows, on all processor cores unless told otherwise."""
 
     def __init__(self, model: Path | bytes, threads: int | None = None) -> None:
-        """Load it, for as many threads as there are processor cores unless told otherwise."""
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
-        options.log_severity_level = _ERRORS
-        source = os.fspath(model) if isinstance(model, Path) else model
-        self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-        self._rows = next(each.name for each in self._session.get_inputs() if each.name != LENGTHS)
-
-    def run(self, rows: Sequence[Row]) -> NDArray[np.float32]:
-        """Return the answers to rows in one batch, float32 [rows, outputs]."""
-        answers: NDArray[np.float32] = self.fetch(rows, [PROBABILITIES])[0]
-        return answers
+        """Load it from a file, or from the bytes of one."""
+        super().__init__(model, threads or len(os.sched_getaffinity(0)))
 
     def predict(self, rows: Sequence[Row]) -> NDArray[np.float32]:
         """Return the answers to any number of rows, float32 [rows, outputs]; rows of like lengths are run together."""
@@ -39,12 +28,6 @@ class OnnxNetwork:
         in_order = np.empty_like(answers)
         in_order[np.concatenate(parts)] = answers
         return in_order
-
-    def fetch(self, rows: Sequence[Row], outputs: Sequence[str]) -> list[NDArray[np.float32]]:
-        """Return outputs of the graph by their names, for rows in one batch."""
-        padded, lengths = pad_right(rows)
-        fetched: list[NDArray[np.float32]] = self._session.run(outputs, {self._rows: padded, LENGTHS: lengths})
-        return fetched
 
 
 def find_states(graph: Graph, codec: Codec) -> Mapping[str, States]:

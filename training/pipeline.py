@@ -131,7 +131,7 @@ def publish_as_onnx(bundle: Bundle, source: Path | None, console: Console, quant
             shutil.copyfile(bundle.folder / file, folder / file)
         network = keras.saving.load_model(folder / MODEL_FILE)
         rows = to_rows(data.test, bundle.codec)
-        exported = export(network, bundle.codec, folder, rows, data.held_out, quantised)
+        exported = export(network, bundle.codec, folder, rows, console, data.held_out, quantised)
         served = Served(bundle.codec, network, exported)
         evaluation = served.evaluate(data.test)
         metrics = served.measure(evaluation, data.held_out if HELD_OUT in manifest.metrics else None)

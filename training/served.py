@@ -42,15 +42,13 @@ class Served:
         """Export the network that was saved in a folder, or tell why it cannot be."""
         network = keras.saving.load_model(folder / MODEL_FILE)
         try:
-            exported = export(network, codec, folder, to_rows(test, codec), held_out)
+            exported = export(network, codec, folder, to_rows(test, codec), console, held_out)
         except Exception as error:  # whatever ONNX makes of it: a training of hours must not be lost
             for name in (*ONNX_FILES.values(), VECTORS_FILE):
                 (folder / name).unlink(missing_ok=True)
             reason = str(error) if isinstance(error, ExportError) else repr(error)
             console.print(f"Published without model.onnx: {reason}", markup=False, style="yellow")
             return cls(codec, network, None)
-        if exported.why_not_8_bits:
-            console.print(f"Published in 32 bits only: {exported.why_not_8_bits}", markup=False, style="yellow")
         return cls(codec, network, exported)
 
     def predict(self, examples: Examples) -> NDArray[np.float32]:

@@ -72,7 +72,7 @@ def describe_prediction_errors(path: str, *errors: RequestError) -> Responses:
         ),
         *errors,
         InternalError(INTERNAL_ERROR),
-        ModelRefusedError("sentiment is refused: models/sentiment/5/model.onnx cannot be read; restore it"),
+        ModelRefusedError("sentiment is refused: models/sentiment/6/model.onnx cannot be read; restore it"),
         OverloadedError("512 texts are waiting, and at most 512 may; 1 more have no place", 0.4),
         DeadlineError(TOO_LATE),
     )

@@ -21,7 +21,7 @@ async def live() -> Status:
     responses=describe_errors(
         "/readyz",
         NotReadyError("there are no models in /srv/models; train or mount some and restart"),
-        ModelRefusedError("sentiment is refused: models/sentiment/5/model.onnx cannot be read; restore it"),
+        ModelRefusedError("sentiment is refused: models/sentiment/6/model.onnx cannot be read; restore it"),
     ),
 )
 async def ready(repository: RepositoryDependency) -> Status:

@@ -1,3 +1,4 @@
+import io
 import os
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 from keras import layers, ops
+from rich.console import Console
 
 from bundle.letters import LetterCodec
 from bundle.store import ONNX_FILES, VECTORS_FILE, Store
@@ -17,6 +19,7 @@ from training.export import LOST_ACCURACY, TOLERANCE, export, make_rows, to_rows
 from training.fit import Examples
 
 CODEC = make_codec()
+CONSOLE = Console(quiet=True)
 
 
 def held_out(count: int = 100) -> Examples:
@@ -31,7 +34,7 @@ def files(folder: Path) -> set[str]:
 
 
 def test_a_network_is_written_with_its_word_vectors_beside_it(tmp_path: Path) -> None:
-    exported = export(make_network(), CODEC, tmp_path, [])
+    exported = export(make_network(), CODEC, tmp_path, [], CONSOLE)
     assert files(tmp_path) == {"model.onnx", VECTORS_FILE}
     assert (tmp_path / VECTORS_FILE).stat().st_size == IDS * 4 * 4
     form = exported.onnx.forms["float32"]
@@ -42,7 +45,7 @@ def test_a_network_is_written_with_its_word_vectors_beside_it(tmp_path: Path) ->
 
 def test_the_file_runs_without_this_project(tmp_path: Path) -> None:
     network = make_network()
-    export(network, CODEC, tmp_path, [])
+    export(network, CODEC, tmp_path, [], CONSOLE)
     session = onnxruntime.InferenceSession(os.fspath(tmp_path / "model.onnx"))
     ids = np.array([[1, 4, 5], [1, 6, 0]], np.int32)
     (answers,) = session.run(None, {"ids": ids, "lengths": np.array([3, 2], np.int32)})
@@ -77,7 +80,7 @@ def test_a_network_that_answers_otherwise_is_refused_and_nothing_is_written(tmp_
     unmasked = layers.LSTM(8)(masked * present)  # reads the padding, which the first skips
     network = keras.Model(ids, layers.Dense(1, "sigmoid")(unmasked))
     with pytest.raises(ExportError, match=r"answers otherwise than Keras, by \d.* where 1e-05 is allowed"):
-        export(network, CODEC, tmp_path, [])
+        export(network, CODEC, tmp_path, [], CONSOLE)
     assert not files(tmp_path)
 
 
@@ -85,7 +88,7 @@ def test_8_bits_serve_where_the_word_vectors_have_8_bits(tmp_path: Path) -> None
     network = make_network()
     judge_by_the_last_word(network)
     network.layers[1].quantize("int8")
-    exported = export(network, CODEC, tmp_path, [], held_out())
+    exported = export(network, CODEC, tmp_path, [], CONSOLE, held_out())
     assert exported.onnx.default == "int8"
     assert files(tmp_path) == {*ONNX_FILES.values(), VECTORS_FILE}
     for form in exported.onnx.forms.values():
@@ -103,7 +106,7 @@ def test_8_bits_serve_where_the_word_vectors_have_8_bits(tmp_path: Path) -> None
 def test_weights_of_8_bits_keep_to_7_so_that_no_processor_overflows(tmp_path: Path) -> None:
     network = make_network()
     judge_by_the_last_word(network)
-    export(network, CODEC, tmp_path, [], held_out(), quantised=True)
+    export(network, CODEC, tmp_path, [], CONSOLE, held_out(), quantised=True)
     model = onnx.load(tmp_path / ONNX_FILES["int8"])
     weights = [onnx.numpy_helper.to_array(each) for each in model.graph.initializer if each.name.endswith("_quantized")]
     assert len(weights) == 2
@@ -113,15 +116,15 @@ def test_weights_of_8_bits_keep_to_7_so_that_no_processor_overflows(tmp_path: Pa
 def test_8_bits_are_made_of_other_networks_on_demand_alone(tmp_path: Path) -> None:
     network = make_network()
     judge_by_the_last_word(network)
-    assert export(network, CODEC, tmp_path, [], held_out()).onnx.default == "float32"
-    assert export(network, CODEC, tmp_path, [], held_out(), quantised=True).onnx.default == "int8"
+    assert export(network, CODEC, tmp_path, [], CONSOLE, held_out()).onnx.default == "float32"
+    assert export(network, CODEC, tmp_path, [], CONSOLE, held_out(), quantised=True).onnx.default == "int8"
     network.layers[1].quantize("int8")
-    assert set(export(network, CODEC, tmp_path, [], held_out(), quantised=False).onnx.forms) == {"float32"}
+    assert set(export(network, CODEC, tmp_path, [], CONSOLE, held_out(), quantised=False).onnx.forms) == {"float32"}
 
 
 def test_8_bits_take_held_out_examples(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="no examples were held out"):
-        export(make_network(), CODEC, tmp_path, [], quantised=True)
+        export(make_network(), CODEC, tmp_path, [], CONSOLE, quantised=True)
     assert not files(tmp_path)
 
 
@@ -135,11 +138,13 @@ def test_8_bits_that_cost_accuracy_are_refused(tmp_path: Path, quantised: bool |
     embedding.set_weights([vectors])
     if quantised:
         with pytest.raises(ExportError, match=r"8 bits lose 50.00% of the accuracy on 100 held-out examples"):
-            export(network, CODEC, tmp_path, [], held_out(), quantised=True)
+            export(network, CODEC, tmp_path, [], CONSOLE, held_out(), quantised=True)
         assert not files(tmp_path)
     else:
         embedding.quantize("int8")
-        assert export(network, CODEC, tmp_path, [], held_out()).onnx.default == "float32"
+        told = io.StringIO()
+        assert export(network, CODEC, tmp_path, [], Console(file=told, width=200), held_out()).onnx.default == "float32"
+        assert "Exported in 32 bits only: 8 bits lose 50.00% of the accuracy" in told.getvalue()
         assert files(tmp_path) == {"model.onnx", VECTORS_FILE}
     assert LOST_ACCURACY == 0.001
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.engines.amx import without_matrix_units
+from bundle.amx import without_matrix_units
 
 # Prints whether the kernel has given the process the matrix units (arch_prctl, ARCH_GET_XCOMP_PERM, bit 18).
 PROGRAM = """
@@ -31,7 +31,7 @@ def run(imports: str) -> str:
 @pytest.mark.skipif(not has_matrix_units(), reason="the processor has no matrix units (AMX)")
 def test_the_engine_has_no_matrix_units_where_there_are_some() -> None:
     assert run("import onnxruntime") == "1"
-    assert run("import app.engines.onnx") == "0"
+    assert run("import bundle.onnx_session") == "0"
 
 
 @pytest.mark.skipif(platform.system() != "Linux" or platform.machine() != "x86_64", reason="of x86-64 and Linux")
@@ -40,7 +40,7 @@ def test_the_signal_stack_is_small_for_the_import_alone(machine: str) -> None:
     # In a process of its own: nothing there may have the matrix units already.
     code = f"""
 import ctypes, platform
-from app.engines.amx import without_matrix_units
+from bundle.amx import without_matrix_units
 def read():
     stack = (ctypes.c_size_t * 3)()  # start, flags and size
     ctypes.CDLL(None).sigaltstack(None, stack)
