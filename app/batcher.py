@@ -39,9 +39,8 @@ from bundle.rows import Row
 
 Output = NDArray[np.float32]
 
-# So many of the largest batches' rows, the most urgent ones, are compared when a batch is chosen: with more, batches
-# would be a little better, and a row of an unusual length would wait for more of them.
-COMPARED_BATCHES = 4
+# So many of the most urgent rows are compared when a batch is chosen; with more, batches would hardly be better.
+CANDIDATES = 64
 # With rows for fewer than so many of the largest batches, there is little to choose from.
 CHOICES = 2
 # Requests still come if there was one within so many passes of the event loop: one reads it, the next begins with it.
@@ -96,7 +95,6 @@ class Batcher:
         """
         self._engine = engine
         self._grouping = Grouping(engine.batch_rows)
-        self._compared = COMPARED_BATCHES * engine.batch_rows  # rows
         self._executor = executor
         self._workers = workers
         self._capacity = capacity
@@ -228,7 +226,7 @@ class Batcher:
         assert self._scheduled_at is not None
         waited = time.monotonic() - self._scheduled_at
         is_lone_again = len(self._queue) == 1 and self._newest_rows == 1
-        is_enough = is_lone_again or len(self._queue) >= min(self._compared, self._capacity)
+        is_enough = is_lone_again or len(self._queue) >= min(CANDIDATES, self._capacity)
         if quiet and passes and not is_enough and waited < MOST_PASSES_SECONDS:
             quiet = quiet - 1 if arrivals == self._arrivals else QUIET_PASSES
             loop.call_soon(self._dispatch, loop, self._arrivals, quiet, passes - 1)
@@ -356,7 +354,7 @@ class Batcher:
         candidates: list[_Entry] = []
         end = 0
         for entry in self._queue:
-            if len(candidates) == self._compared:
+            if len(candidates) == CANDIDATES:
                 break
             end += 1
             if not entry.request.future.done() and entry.urgency[0] > now:

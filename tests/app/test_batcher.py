@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from app.batcher import CHOICES, COMPARED_BATCHES, MOST_PASSES, QUIET_PASSES, Batcher
+from app.batcher import CANDIDATES, CHOICES, MOST_PASSES, QUIET_PASSES, Batcher
 from app.errors import DeadlineError, OverloadedError
 from app.grouping import FIXED_STEPS, PADDING_SHARE
 from app.pace import NEWEST_WEIGHT, LoopTime
@@ -659,7 +659,7 @@ def test_requests_that_take_long_to_read_do_not_keep_the_engine_idle(monkeypatch
 
 def test_enough_rows_to_choose_from_do_not_wait_for_more() -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
-        asked = [ask(batcher, *map(row, range(COMPARED_BATCHES * LARGEST)))]
+        asked = [ask(batcher, *map(row, range(CANDIDATES)))]
         while not batcher._running:
             await asyncio.sleep(0)
             asked.append(ask(batcher, row(1)))
@@ -689,7 +689,7 @@ def test_refused_requests_do_not_keep_the_engine_idle(waiting: int) -> None:
 def test_a_batch_is_chosen_among_the_most_urgent_rows() -> None:
     async def test(engine: Engine, batcher: Batcher) -> None:
         first = await occupy(engine, batcher)
-        long, last = 1, COMPARED_BATCHES * LARGEST + 1
+        long, last = 1, CANDIDATES + 1
         asked = [ask(batcher, row(number, 400 if number in (long, last) else 10)) for number in range(long, last + 1)]
         await engine.let_through()
         await asyncio.gather(first, *asked)
