@@ -35,7 +35,8 @@ class Settings(BaseSettings):
         default="onnx", description="What runs networks; bundles without model.onnx are run by TensorFlow anyway."
     )
     precision: Literal["default", "float32"] = Field(
-        default="default", description="Form of a network: the one that its bundle names, or the one equal to Keras."
+        default="default",
+        description="Form of a network: the one its bundle names as default, or the one that answers as Keras does.",
     )
     engine_workers: int = Field(default=1, ge=1, description="Batches that a process runs in threads at a time.")
     engine_threads: int = Field(default=1, ge=1, description="Processor cores that one batch may use.")

@@ -7,6 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+# Before TensorFlow, so that ONNX Runtime is kept from the matrix units as in the service: see `bundle.amx`.
+import bundle.onnx_session  # noqa: F401
+
+# isort: split
 import tensorflow as tf
 import typer
 

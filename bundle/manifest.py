@@ -58,7 +58,7 @@ class OnnxForm(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: FileName
-    batch_rows: int = Field(ge=1, description="Rows of a batch beyond which a row gets no cheaper; measured.")
+    batch_rows: int = Field(ge=1, description="Rows that are best run together, as measured at publication.")
     difference: FiniteFloat = Field(ge=0, description="Largest difference from Keras among the compared rows.")
     held_out: dict[str, FiniteFloat] = Field(
         default={}, description="Metrics on held-out examples, where there is more than one form to choose from."

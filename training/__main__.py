@@ -124,6 +124,8 @@ def evaluate(
     measured = {name: value for name, value in evaluation.metrics.items() if name in recorded}
     _print_metrics(evaluation.metrics, recorded, "manifest")
     console.print(f"{len(evaluation.labels):,} examples")
+    if engine is EngineName.ONNX and not bundle.manifest.onnx:
+        console.print("There is no model.onnx, so Keras ran the network, as the service has to.")
     if sha256 != bundle.manifest.dataset.sha256:
         console.print("These are not the data of the manifest, so the figures may differ from it.")
     elif engine is EngineName.TENSORFLOW and bundle.manifest.onnx and bundle.manifest.onnx.default != "float32":

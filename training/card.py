@@ -141,9 +141,9 @@ def renew_card(folder: Path, recipe: Recipe, description: Description, analysis:
     kept = [section for section in sections if not section.startswith(("## Figures", "## As ONNX"))]
     new = [_describe_figures(folder, recipe, description, analysis), _describe_onnx(description)]
     text = "".join([head, *new, *kept])
-    path.write_text(
-        re.sub(r"^Published with .*$", _describe_frameworks(description), text, flags=re.MULTILINE), "utf-8"
-    )
+    # Cards of earlier releases begin this line with another verb.
+    frameworks = re.compile(r"^(?:Made|Published) with .*$", re.MULTILINE)
+    path.write_text(frameworks.sub(_describe_frameworks(description), text), "utf-8")
 
 
 def _describe_figures(folder: Path, recipe: Recipe, description: Description, analysis: str) -> str:
@@ -185,7 +185,7 @@ def _describe_onnx(description: Description) -> str:
         f"The service answers with `{found.forms[found.default].file}`, and all figures of this card are measured on "
         "it; `LSTM_SERVE_PRECISION=float32` chooses the other."
         if len(found.forms) > 1
-        else "All figures of this card are measured on it."
+        else "All figures of this card are measured on this file."
     )
     steps = "all its steps for every row" if found.every_step else "as many steps as a row has"
     return f"""\

@@ -250,7 +250,9 @@ class _Translator:
         return _expect_mask(mask)
 
     def _find_padding(self, operation: Any, inputs: _Value, padding: Any) -> _Mask:
-        if self._every_step or inputs != self._read or float(padding) != float(self._codec.padding):
+        if self._every_step:
+            raise ExportError(f"{_name(operation)} masks padding that another layer reads, which is not exported")
+        if inputs != self._read or float(padding) != float(self._codec.padding):
             raise ExportError(f"{_name(operation)} masks something else than the padding, which is not exported")
         return _Mask()
 

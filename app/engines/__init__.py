@@ -7,6 +7,8 @@ from app.errors import EngineError
 from app.settings import PREFIX, Settings
 from bundle.store import Bundle
 
+_INSTALL = "install it (make serve ENGINE=tensorflow; with Docker, build TARGET=service-tensorflow)"
+
 
 def load_engine(bundle: Bundle, settings: Settings) -> Engine:
     """Return what runs the network of a bundle, loaded and warm.
@@ -22,12 +24,11 @@ def load_engine(bundle: Bundle, settings: Settings) -> Engine:
             bundle, None if settings.precision == "default" else settings.precision, settings.engine_threads
         )
     if not find_spec("tensorflow") or not find_spec("keras"):
+        if bundle.manifest.onnx:
+            raise EngineError(f"{PREFIX}ENGINE is tensorflow, which is not installed; {_INSTALL}, or unset it")
         raise EngineError(
-            f"{PREFIX}ENGINE is tensorflow, which is not installed; pip install 'lstm-serve[tensorflow]', or leave the "
-            "setting out"
-            if bundle.manifest.onnx
-            else f"{bundle.folder} has no model.onnx, and TensorFlow is not installed; add one where training is "
-            f"installed (python -m training export {bundle.folder}), or pip install 'lstm-serve[tensorflow]'"
+            f"{bundle.folder} has no model.onnx, and TensorFlow is not installed; {_INSTALL}, or add the file where "
+            f"training is installed (python -m training export {bundle.folder})"
         )
     from app.engines.tensorflow import TensorFlowEngine
 

@@ -7,8 +7,11 @@ import os
 from collections.abc import Sequence
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # XLA does not use them, and a line that is no JSON tells of them
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # XLA does not use them, and TensorFlow prints a line about them
 os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user's own is set to
+
+# Before TensorFlow, which has the kernel give the process the matrix units that `bundle.amx` keeps from ONNX Runtime.
+import bundle.onnx_session  # noqa: F401, I001
 
 import keras
 import numpy as np
@@ -47,7 +50,7 @@ class TensorFlowEngine:
                 "train the bundle again"
             )
         self._network = network  # the function holds its variables only weakly
-        # The number of rows is left open: of an only one Keras takes what is added to its steps for a bias.
+        # The number of rows is left open: where it is 1, Keras takes an array that is added to the steps for a bias.
         inputs = tf.TensorSpec((None, *expected), empty.dtype)
         self._run = tf.function(lambda rows: network(rows, training=False), input_signature=[inputs], jit_compile=True)
         check(self, bundle)

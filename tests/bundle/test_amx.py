@@ -34,6 +34,17 @@ def test_the_engine_has_no_matrix_units_where_there_are_some() -> None:
     assert run("import bundle.onnx_session") == "0"
 
 
+@pytest.mark.skipif(not has_matrix_units(), reason="the processor has no matrix units (AMX)")
+@pytest.mark.parametrize("first", ["app.engines.tensorflow", "training", "benchmarks.engine"])
+def test_it_has_none_beside_tensorflow_either(first: str) -> None:
+    # TensorFlow, which takes them when it first multiplies, is imported behind ONNX Runtime.
+    program = f"import sys, {first}; names = list(sys.modules); print(names.index('bundle.onnx_session'))"
+    code = f"{program}; print(names.index('tensorflow') if 'tensorflow' in names else len(names))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    ours, tensorflow = map(int, result.stdout.split())
+    assert ours < tensorflow
+
+
 @pytest.mark.skipif(platform.system() != "Linux" or platform.machine() != "x86_64", reason="of x86-64 and Linux")
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
 def test_the_signal_stack_is_small_for_the_import_alone(machine: str) -> None:

@@ -138,6 +138,17 @@ REFUSED: dict[str, tuple[Answer, str]] = {
         lambda words: layers.Dense(1)(lstm()(words.vectors, mask=ops.not_equal(words.ids, 2))),
         r"\(NotEqual\) masks something else than the padding",
     ),
+    "a mask beside what reads padding": (
+        lambda words: layers.Dense(1)(
+            ops.concatenate(
+                [
+                    layers.Bidirectional(layers.LSTM(3))(words.vectors),
+                    lstm()(words.vectors, mask=ops.not_equal(words.ids, 0)),
+                ]
+            )
+        ),
+        r"\(NotEqual\) masks padding that another layer reads",
+    ),
     "backwards alone": (
         lambda words: layers.Dense(1)(lstm(go_backwards=True)(words.vectors)),
         "the layer 'reader' goes backwards alone",

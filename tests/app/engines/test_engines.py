@@ -78,10 +78,11 @@ def test_without_tensorflow_a_bundle_that_needs_it_is_refused_with_the_ways_out(
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
     assert isinstance(load_engine(exported, Settings()), OnnxEngine)
-    with pytest.raises(EngineError, match="^LSTM_SERVE_ENGINE is tensorflow, which is not installed; .*leave "):
+    with pytest.raises(EngineError, match="^LSTM_SERVE_ENGINE is tensorflow, which is not installed; .*unset it"):
         load_engine(exported, Settings(engine="tensorflow"))
     for settings in (Settings(), Settings(engine="tensorflow")):
-        with pytest.raises(EngineError, match="/imdb-500/1 has no model.onnx, .* training export .*, or pip install"):
+        ways_out = "/imdb-500/1 has no model.onnx, .*make serve ENGINE=tensorflow.* training export .*"
+        with pytest.raises(EngineError, match=ways_out):
             load_engine(unexported, settings)
 
 
@@ -109,9 +110,9 @@ def test_a_service_of_nothing_but_its_own_packages_answers_and_names_what_it_can
         refusal = service.ask("GET", "/readyz")
         assert refusal is not None and refusal.status_code == 503
         assert refusal.json()["detail"] == (
-            f"imdb-500 is refused: {store.root}/imdb-500/1 has no model.onnx, and TensorFlow is not installed; add one "
-            f"where training is installed (python -m training export {store.root}/imdb-500/1), or pip install "
-            "'lstm-serve[tensorflow]'"
+            f"imdb-500 is refused: {store.root}/imdb-500/1 has no model.onnx, and TensorFlow is not installed; "
+            "install it (make serve ENGINE=tensorflow; with Docker, build TARGET=service-tensorflow), or add the file "
+            f"where training is installed (python -m training export {store.root}/imdb-500/1)"
         )
         page = service.ask("GET", "/docs")
         assert page is not None and page.status_code == 200

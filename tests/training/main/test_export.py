@@ -20,6 +20,9 @@ def old(small_store: Store, tmp_path: Path, request: pytest.FixtureRequest) -> P
     with store.stage(name) as staged:
         for file in latest.manifest.files.keys() - {*ONNX_FILES.values(), VECTORS_FILE}:
             shutil.copyfile(latest.folder / file, staged / file)
+        card = (staged / "README.md").read_text()
+        assert "\nPublished with " in card
+        (staged / "README.md").write_text(card.replace("\nPublished with ", "\nMade with "))  # as it was called then
         fields = {field: getattr(latest.manifest, field) for field in Description.model_fields} | {"onnx": None}
         return store.publish(staged, Description(**fields)).folder
 
