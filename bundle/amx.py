@@ -1,7 +1,7 @@
 """Keeps ONNX Runtime from the matrix units (AMX) of newer Intel processors, which are made for large products.
 
-For the few rows of a batch they make an LSTM of 8 bits slower: one row takes 1.5 times as long, a batch of 8 rows 1.1
-times (240 words, `sentiment`). ONNX Runtime has no setting for it. But it has to ask the kernel for these units when it
+For the few rows of a batch they make an LSTM of 8 bits slower: one row takes 1.4 times as long, a row in a batch of 4
+1.2 times (`sentiment`). ONNX Runtime has no setting for it. But it has to ask the kernel for these units when it
 is imported, and Linux refuses them while a thread has a signal stack that is too small for their registers.
 """
 
