@@ -3,8 +3,8 @@
 import signal
 import sys
 
-# In which a process that is to take the place of another (SIGHUP) has to be ready.
-LOADING_SECONDS = 60
+# A process that is told to end is killed if it takes so much longer than its longest request.
+MORE_SECONDS = 5
 
 
 def main() -> None:
@@ -19,6 +19,7 @@ def main() -> None:
     import logging
     import math
     import resource
+    from functools import partial
 
     import uvicorn
 
@@ -27,6 +28,7 @@ def main() -> None:
     from app.server import Protocol, bind
     from app.settings import read_settings
     from app.supervisor import Supervisor
+    from app.worker import Server, run
 
     try:
         settings = read_settings()
@@ -37,7 +39,8 @@ def main() -> None:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection is an open file
     host, port, *_ = bound.getsockname()
-    logging.getLogger("app").info("listening", extra={"host": host, "port": port, "workers": settings.workers})
+    logging.getLogger("app").info("starting", extra={"host": host, "port": port, "workers": settings.workers})
+    longest = math.ceil(settings.deadline_ms / 1000) + 1
     config = uvicorn.Config(
         "app.main:create_app",
         factory=True,
@@ -46,14 +49,14 @@ def main() -> None:
         workers=settings.workers,
         log_config=None,
         proxy_headers=False,
-        timeout_graceful_shutdown=math.ceil(settings.deadline_ms / 1000) + 1,  # all is answered by then
-        timeout_worker_healthcheck=LOADING_SECONDS,
+        timeout_graceful_shutdown=longest,  # all is answered by then
     )
     with bound:
-        if settings.workers > 1:
-            Supervisor(config, [bound]).run()
+        if settings.workers == 1:
+            Server(config).run([bound])  # which sends the signal once more, when all is answered
         else:
-            uvicorn.Server(config).run([bound])  # which sends the signal once more, when all is answered
+            grace_seconds = longest + MORE_SECONDS
+            sys.exit(Supervisor(partial(run, config, bound, grace_seconds), settings.workers, grace_seconds).run())
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ class ModelNotFoundError(RequestError):
 
 
 class NotReadyError(RequestError):
-    """There is no model to answer with."""
+    """The service has no model to answer with, or it is ending."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     kind = "not-ready"

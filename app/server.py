@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -79,18 +80,18 @@ class Protocol(HttpToolsProtocol):
         super().on_body(content)
 
     def _start_cycle(self) -> None:
-        """Begin a request; its connection is not kept once the server ends.
-
-        Uvicorn tells only the connections that are made by then, and would serve one that is made a moment later for as
-        long as its client asks.
-        """
+        """Begin a request; its connection is not kept once the server is told to end."""
         super().on_headers_complete()
-        if self.cycle and OwnSocket.newest and OwnSocket.newest.fileno() < 0:
+        if self.cycle and self.app_state.get("is_ending"):
             self.cycle.keep_alive = False
 
     def _answer(self, answer: "Answer") -> None:
         """Answer a request that is not begun."""
-        is_kept = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        is_kept = (
+            self.parser.get_http_version() != "1.0"
+            and self.parser.should_keep_alive()
+            and not self.app_state.get("is_ending")
+        )
         headers = [*self.server_state.default_headers, *answer.headers]
         if not is_kept:
             headers.append((b"connection", b"close"))
@@ -172,6 +173,17 @@ class OwnSocket(socket.socket):
     def __reduce__(self) -> tuple[Any, ...]:
         """Return how another process makes its own."""
         return self.bind_new, (self.family, self.getsockname())
+
+
+async def accept_waiting(listener: socket.socket, make_protocol: Callable[[], asyncio.Protocol]) -> None:
+    """Take the connections that have been made and not been accepted."""
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        await loop.connect_accepted_socket(make_protocol, connection)
 
 
 def bind(host: str, port: int) -> OwnSocket:

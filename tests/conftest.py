@@ -16,8 +16,8 @@ from typing import get_args
 import httpx
 import pytest
 import uvicorn
-from fastapi import FastAPI
 from rich.console import Console
+from starlette.types import ASGIApp
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # before TensorFlow is imported
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"  # which would be told of behind the last word of the tests
@@ -160,7 +160,7 @@ def serve(settings: Settings) -> Iterator[httpx.Client]:
 
 
 @contextmanager
-def serve_app(app: FastAPI) -> Iterator[httpx.Client]:
+def serve_app(app: ASGIApp) -> Iterator[httpx.Client]:
     """Serve an app on a free port: see `serve`."""
     with start(app) as client:
         client.get("/livez")
@@ -168,7 +168,7 @@ def serve_app(app: FastAPI) -> Iterator[httpx.Client]:
 
 
 @contextmanager
-def start(app: FastAPI) -> Iterator[httpx.Client]:
+def start(app: ASGIApp) -> Iterator[httpx.Client]:
     """Serve an app on a free port, and give a client of it at once: its requests wait until the app accepts them."""
     server = uvicorn.Server(uvicorn.Config(app, http=Protocol, log_config=None, timeout_graceful_shutdown=5))
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -1,10 +1,12 @@
 """`GET /livez` and `GET /readyz`."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from app.errors import ModelRefusedError, NotReadyError
 from app.routes import RepositoryDependency, describe_errors
 from app.schemas import Status
+
+ENDING = "the service was told to end; send requests to another one"
 
 router = APIRouter(tags=["health"])
 
@@ -24,7 +26,9 @@ async def live() -> Status:
         ModelRefusedError("sentiment is refused: models/sentiment/6/model.onnx cannot be read; restore it"),
     ),
 )
-async def ready(repository: RepositoryDependency) -> Status:
+async def ready(repository: RepositoryDependency, request: Request) -> Status:
     """Answer whether every model is loaded and warm; send traffic only then."""
+    if getattr(request.state, "is_ending", False):
+        raise NotReadyError(ENDING)
     repository.check_ready()
     return Status(status="ready")

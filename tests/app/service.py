@@ -29,6 +29,17 @@ class Service:
     url: str
     log: Path
 
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return int(self.url.rpartition(":")[2])
+
+    def workers(self) -> list[int]:
+        """Return the numbers of the processes that answer, the oldest first."""
+        pid = self.process.pid
+        children = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        return [child for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
     def lines(self) -> list[dict[str, Any]]:
         """Return what it has logged: every line is JSON."""
         return [json.loads(line) for line in self.log.read_text().rpartition("\n")[0].splitlines()]
@@ -39,7 +50,7 @@ class Service:
 
     def count_listeners(self) -> int:
         """Return how many of its processes accept connections, by what Linux knows of its port."""
-        port = f":{int(self.url.rpartition(':')[2]):04X}"
+        port = f":{self.port:04X}"
         sockets = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
         return sum(address.endswith(port) and state == LISTENING for _, address, _, state, *_ in sockets)
 
@@ -82,4 +93,5 @@ def run_service(models: Path, log: Path, *options: str, **environment: str) -> I
             yield Service(process, f"http://127.0.0.1:{port}", log)
         finally:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(SECONDS) == 0, log.read_text()
+            status = process.wait(SECONDS)
+            assert status in (0, -signal.SIGKILL), log.read_text()  # which a test may have sent

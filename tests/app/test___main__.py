@@ -61,7 +61,7 @@ def test_it_serves_until_it_is_told_to_end(port: int, workers: str, monkeypatch:
     try:
         main()
     except SystemExit as ended:
-        assert ended.code is None
+        assert not ended.code
     ending.join(SECONDS)
     assert statuses == [200]
     with pytest.raises(httpx.ConnectError):

@@ -4,6 +4,7 @@ import asyncio
 import pickle
 import socket
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any, cast
 
 import httpx
@@ -13,9 +14,9 @@ from fastapi import FastAPI
 from uvicorn.server import ServerState
 
 from app.errors import SettingsError
-from app.server import MOST_ACCEPTED, JoiningTransport, OwnSocket, Protocol, bind
+from app.server import MOST_ACCEPTED, JoiningTransport, OwnSocket, Protocol, accept_waiting, bind
 from tests.app.conftest import connect
-from tests.conftest import SECONDS, serve_app
+from tests.conftest import SECONDS
 
 
 class Recorder:
@@ -179,16 +180,26 @@ def test_a_connection_on_which_a_head_never_ends_is_closed(own: socket.socket, l
         assert loop.run_until_complete(loop.run_in_executor(None, client.recv, 1000)) == b""
 
 
-def test_a_connection_that_is_made_when_the_server_ends_is_answered_once(own: socket.socket) -> None:
-    request = b"GET /openapi.json HTTP/1.1\r\nhost: test\r\n\r\n"
-    with serve_app(FastAPI()) as client, connect(client) as before:
-        before.sendall(request)
-        assert before.recv(100_000).startswith(b"HTTP/1.1 200 ")
-        own.close()  # which is what uvicorn does first
-        with connect(client) as after:
-            after.sendall(request)
-            answer = b"".join(iter(lambda: after.recv(100_000), b""))  # up to its end
-    assert answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"}")
+async def _answer_empty(scope: Any, receive: Any, send: Any) -> None:
+    del scope, receive
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def test_connections_that_wait_are_answered_once_while_the_server_ends(
+    own: socket.socket, loop: asyncio.AbstractEventLoop
+) -> None:
+    own.listen()
+    config = uvicorn.Config(_answer_empty, log_config=None)
+    config.load()
+    with socket.create_connection(own.getsockname(), timeout=SECONDS) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        make = partial(Protocol, config, ServerState(), {"is_ending": True}, loop)
+        loop.run_until_complete(accept_waiting(own, make))
+        answer = loop.run_until_complete(
+            loop.run_in_executor(None, lambda: b"".join(iter(lambda: client.recv(1000), b"")))
+        )  # up to its end
+    assert answer.startswith(b"HTTP/1.1 204 ") and b"connection: close" in answer
 
 
 def test_an_address_that_somebody_listens_on_is_refused(own: socket.socket) -> None:

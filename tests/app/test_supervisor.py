@@ -4,66 +4,196 @@ import logging
 import os
 import shutil
 import signal
-import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 import pytest
-import uvicorn
 
-from app.supervisor import Supervisor
+from app import supervisor
+from app.supervisor import SHORTEST_PAUSE_SECONDS, Supervisor
 from bundle.store import Store
+from tests.app import workers
 from tests.app.service import Service, run_service
 from tests.conftest import BAD, GOOD, SECONDS
 
 
-@pytest.fixture
-def supervised(memory: Path) -> Iterator[Supervisor]:
-    """The supervisor of one process that answers nothing, in a container where one was killed before."""
-    del memory
-    handlers = {number: signal.getsignal(number) for number in signal.Signals}
-    config = uvicorn.Config("fastapi:FastAPI", factory=True, log_config=None, timeout_worker_healthcheck=SECONDS)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        supervised = Supervisor(config, [listener])
-        supervised.init_processes()
-        yield supervised
-        supervised.terminate_all()
-        supervised.join_all()
+@pytest.fixture(autouse=True)
+def restored_handlers() -> Iterator[None]:
+    """Put back the signal handlers that a supervisor sets."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    yield
     for number, handler in handlers.items():
-        if handler != signal.getsignal(number):
-            signal.signal(number, handler)
+        signal.signal(number, handler)
 
 
-def test_a_process_that_is_gone_is_started_again_at_once(supervised: Supervisor) -> None:
-    (killed,) = supervised.processes
-    assert killed.is_alive(SECONDS)
-    assert killed.pid
-    os.kill(killed.pid, signal.SIGSTOP)  # it answers no ping any more, as in the middle of an import
-    while " T " not in Path("/proc", str(killed.pid), "stat").read_text():
-        time.sleep(0.001)
-    signal.signal(signal.SIGALRM, lambda *_: os.kill(killed.pid or 0, signal.SIGKILL))
-    signal.setitimer(signal.ITIMER_REAL, 0.5)
-    started = time.monotonic()
-    supervised.keep_subprocess_alive()
-    assert time.monotonic() - started < SECONDS / 2
-    (again,) = supervised.processes
-    assert again is not killed
-    assert again.is_alive(SECONDS)
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture, memory: Path) -> Callable[[str], int]:
+    """Return how often something was logged, in a container where the kernel killed a process before."""
+    del memory
+    caplog.set_level(logging.INFO, "app")
+    return lambda part: sum(part in message for message in caplog.messages)
 
 
-def test_it_says_once_that_memory_ran_out(
-    supervised: Supervisor, memory: Path, caplog: pytest.LogCaptureFixture
+def supervise(supervisor: Supervisor, act: Callable[[], object]) -> int:
+    """Run a supervisor in this process; act beside it, and then tell it to end. Return its exit status."""
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            act()
+        except BaseException as error:
+            errors.append(error)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    acting = threading.Thread(target=run)
+    # Before the supervisor sets its own handler, the signal must not end the tests.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    acting.start()
+    status = supervisor.run()
+    acting.join(SECONDS)
+    if errors:
+        raise errors[0]
+    return status
+
+
+def wait_until(is_so: Callable[[], object]) -> None:
+    end = time.monotonic() + SECONDS
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def children() -> set[int]:
+    """Return the numbers of this process's workers."""
+    found = Path(f"/proc/{os.getpid()}/task/{threading.main_thread().native_id}/children").read_text().split()
+    return {int(pid) for pid in found if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()}
+
+
+def test_it_ends_if_no_worker_can_start(told: Callable[[str], int]) -> None:
+    assert Supervisor(workers.fail, 2, SECONDS).run() == 1
+    assert told(f"a worker ended with status {workers.STATUS}")
+    assert told("no worker can start") == 1
+
+
+def test_a_worker_that_ends_again_and_again_is_replaced_after_longer_and_longer_pauses(
+    told: Callable[[str], int],
 ) -> None:
-    with caplog.at_level(logging.ERROR, "app"):
-        supervised.keep_subprocess_alive()
-        assert not caplog.messages
+    started = time.monotonic()
+    ended = f"a worker ended with status {workers.STATUS}"
+    assert supervise(Supervisor(workers.fail_when_ready, 1, SECONDS), lambda: wait_until(lambda: told(ended) == 4)) == 0
+    assert time.monotonic() - started > SHORTEST_PAUSE_SECONDS * (1 + 2)  # the first pause is none
+
+
+def test_pauses_begin_anew_when_a_worker_has_been_ready_for_long(
+    told: Callable[[str], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "LONGEST_PAUSE_SECONDS", 0)
+    ended = f"a worker ended with status {workers.STATUS}"
+    assert supervise(Supervisor(workers.fail_when_ready, 1, SECONDS), lambda: wait_until(lambda: told(ended) == 3)) == 0
+
+
+def test_a_worker_that_does_not_end_is_killed(told: Callable[[str], int]) -> None:
+    def act() -> None:
+        wait_until(lambda: told("is ready"))
+        os.kill(os.getpid(), signal.SIGINT)
+        wait_until(lambda: told("told by SIGINT to end"))  # and by SIGTERM once more
+
+    assert supervise(Supervisor(workers.refuse_to_end, 1, 0.3), act) == 0
+    assert told("a worker is killed: it has not ended within 0.3 s") == 1
+    assert not children()
+
+
+def test_a_silent_worker_is_killed_and_replaced(told: Callable[[str], int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "SILENT_SECONDS", 0.5)
+    killed = "a worker is killed: it has not reported for 0.5 s"
+    assert supervise(Supervisor(workers.fall_silent, 1, SECONDS), lambda: wait_until(lambda: told(killed) == 2)) == 0
+    assert told("a worker ended by SIGKILL") >= 1
+
+
+def test_a_worker_that_is_not_ready_in_time_is_killed(
+    told: Callable[[str], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "START_SECONDS", 1)
+    killed = "a worker is killed: it was not ready within 1 s"
+    assert supervise(Supervisor(workers.never_be_ready, 1, SECONDS), lambda: wait_until(lambda: told(killed))) == 0
+
+
+def test_workers_are_not_killed_for_a_pause_of_the_whole_machine(
+    told: Callable[[str], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "SILENT_SECONDS", 0.5)
+    paused = threading.Event()
+
+    def pause(connections: Sequence[Connection], seconds: float) -> None:
+        """Wait as always, but once for longer than a worker may be silent, without reading what it reports."""
+        wait(connections, seconds)
+        if told("is ready") and not paused.is_set():
+            os.kill(min(children()), signal.SIGSTOP)
+            time.sleep(1)
+            os.kill(min(children()), signal.SIGCONT)
+            paused.set()
+
+    monkeypatch.setattr(supervisor, "wait", pause)
+
+    def act() -> None:
+        assert paused.wait(SECONDS)
+        time.sleep(0.5)
+
+    assert supervise(Supervisor(workers.report, 1, SECONDS), act) == 0
+    assert not told("killed")
+
+
+def test_sighup_replaces_the_workers_one_by_one(told: Callable[[str], int]) -> None:
+    most = 0
+
+    def act() -> None:
+        nonlocal most
+        wait_until(lambda: told("is ready") == 2)
+        before = children()
+        os.kill(os.getpid(), signal.SIGHUP)
+
+        def are_replaced() -> bool:
+            nonlocal most
+            now = children()
+            most = max(most, len(now))
+            return len(now) == 2 and not now & before
+
+        wait_until(are_replaced)
+
+    assert supervise(Supervisor(workers.report, 2, SECONDS), act) == 0
+    assert most == 3
+    assert told("told by SIGHUP to renew") == 1
+
+
+def test_workers_stay_if_their_successors_cannot_start(told: Callable[[str], int], tmp_path: Path) -> None:
+    def act() -> None:
+        wait_until(lambda: told("is ready") == 2)
+        before = children()
+        (tmp_path / "broken").touch()
+        os.kill(os.getpid(), signal.SIGHUP)
+        wait_until(lambda: told(f"a worker ended with status {workers.STATUS}"))
+        time.sleep(0.3)
+        assert children() == before
+
+    assert supervise(Supervisor(partial(workers.report_unless, tmp_path / "broken"), 2, SECONDS), act) == 0
+
+
+def test_it_says_once_that_memory_ran_out(told: Callable[[str], int], memory: Path) -> None:
+    def act() -> None:
+        wait_until(lambda: told("is ready") == 1)
         (memory / "events").write_text("under_oom 0\noom_kill 2\n")
-        supervised.keep_subprocess_alive()
-        supervised.keep_subprocess_alive()
-    (message,) = caplog.messages
-    assert "memory ran out" in message and "300 MiB" in message and "LSTM_SERVE_WORKERS" in message
+        os.kill(min(children()), signal.SIGKILL)
+        wait_until(lambda: told("is ready") == 2)
+        os.kill(min(children()), signal.SIGKILL)
+        wait_until(lambda: told("a worker ended by SIGKILL") == 2)
+
+    assert supervise(Supervisor(workers.report, 1, SECONDS), act) == 0
+    assert told("memory ran out and a process was killed: the limit is 300 MiB") == 1
 
 
 @pytest.fixture
@@ -92,18 +222,12 @@ def ask_until_two_listen(service: Service, loaded: int) -> set[int]:
     return statuses
 
 
-def find_a_child(service: Service) -> int:
-    """Return the number of a process that answers."""
-    children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children").read_text().split()
-    return next(int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes())
-
-
 def test_two_processes_answer_on_one_port_and_never_before_they_are_ready(store: Store, tmp_path: Path) -> None:
     with run_service(store.root, tmp_path / "log", LSTM_SERVE_WORKERS="2") as service:
         service.wait_until(lambda: service.count_listeners() > 0)
         assert service.count("loaded") >= 1
         assert ask_until_two_listen(service, loaded=2) == {200}
-        os.kill(find_a_child(service), signal.SIGKILL)
+        os.kill(service.workers()[0], signal.SIGKILL)
         assert ask_until_two_listen(service, loaded=3) <= {200, 0}  # none only of who was killed
         assert ask_until_two_listen(service, loaded=3) == {200}
 
@@ -130,7 +254,7 @@ def test_two_processes_give_the_same_answers_to_the_byte_alone_and_in_any_batch(
     assert batch.content == b'{"answers":[' + b",".join(answers[:40]) + b"]}"
 
 
-@pytest.mark.parametrize("message", ["listening", "loaded"])
+@pytest.mark.parametrize("message", ["starting", "loaded"])
 def test_a_service_that_is_told_to_end_before_it_is_ready_ends(
     small_store: Store, tmp_path: Path, message: str
 ) -> None:

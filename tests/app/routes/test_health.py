@@ -2,10 +2,13 @@ import shutil
 from pathlib import Path
 
 import httpx
+from starlette.types import Receive, Scope, Send
 
+from app.main import create_app
+from app.routes.health import ENDING
 from app.settings import Settings
 from bundle.store import Store
-from tests.conftest import serve
+from tests.conftest import serve, serve_app
 
 
 def test_ready_once_it_answers(client: httpx.Client) -> None:
@@ -39,3 +42,16 @@ def test_never_ready_with_a_refused_model_while_the_others_answer(small_store: S
         assert client.get("/models/sentiment").status_code == 503
         statuses = {model["name"]: model["status"] for model in client.get("/models").json()["models"]}
         assert statuses == {"next-letter": "ready", "sentiment": "refused"}
+
+
+def test_never_ready_while_the_service_ends(small_store: Store) -> None:
+    app = create_app(Settings(models=small_store.root))
+
+    async def ending(scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the app as a server does that was told to end."""
+        await app({**scope, "state": {**scope.get("state", {}), "is_ending": True}}, receive, send)
+
+    with serve_app(ending) as client:
+        response = client.get("/readyz")
+        assert (response.status_code, response.json()["detail"]) == (503, ENDING)
+        assert client.get("/livez").status_code == 200
