@@ -183,7 +183,7 @@ def convert_from_torch(
 
 @converting.command("to-torch")
 def convert_to_torch(
-    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, as in models/imdb-500/2.")],
+    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, as in models/imdb-500/3.")],
     file: Annotated[Path, typer.Argument(help="The state dict to write, for `training.torch_network.Network`.")],
 ) -> None:
     """Write the weights of a bundle as a PyTorch state dict."""
