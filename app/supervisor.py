@@ -116,9 +116,9 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda number, _: self._signals.append(number))
         while self._workers or not self._is_ending:
-            self._obey()
             self._start_missing()
             wait([worker.connection for worker in self._workers], _TICK_SECONDS)
+            self._obey()  # before workers are looked at: the same signal may have ended them
             self._look_after()
             self._end_outdated()
         return int(self._has_failed)
@@ -130,6 +130,8 @@ class Supervisor:
             logger.info("told by %s to %s", signal.Signals(number).name, "renew" if number == signal.SIGHUP else "end")
             if number == signal.SIGHUP:
                 for worker in self._serving():
+                    if worker.ready_at is None:
+                        worker.end()  # else each signal would add one
                     worker.is_outdated = True
             else:
                 self._end()

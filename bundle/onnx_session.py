@@ -16,7 +16,7 @@ from bundle.rows import Row, pad_right
 with without_matrix_units():
     import onnxruntime
 
-_ERRORS = 3  # ONNX Runtime's number for the least severe level that it prints: its lines are no JSON
+_FATAL = 4  # ONNX Runtime's number for the least severe level that it prints: its lines are no JSON
 
 
 class OnnxSession:
@@ -27,7 +27,7 @@ class OnnxSession:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1  # the layers of a network wait for one another
-        options.log_severity_level = _ERRORS
+        options.log_severity_level = _FATAL  # it raises errors besides
         # It would remember a plan for every shape of a batch, and there are thousands.
         options.enable_mem_pattern = False
         source = os.fspath(model) if isinstance(model, Path) else model

@@ -47,4 +47,5 @@ def _make_longest_row(bundle: Bundle) -> Row:
     codec, length = bundle.codec, bundle.codec.length
     if isinstance(codec, LetterCodec):
         return codec.encode((codec.alphabet * length)[:length])
-    return codec.encode(" ".join(codec.vocabulary[number % len(codec.vocabulary)] for number in range(length))).ids
+    # From the end: a table with too few word vectors lacks those of the last words.
+    return codec.encode(" ".join(codec.vocabulary[-1 - number % len(codec.vocabulary)] for number in range(length))).ids

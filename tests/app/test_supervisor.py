@@ -170,6 +170,25 @@ def test_sighup_replaces_the_workers_one_by_one(told: Callable[[str], int]) -> N
     assert told("told by SIGHUP to renew") == 1
 
 
+def test_many_sighups_start_no_more_workers_than_one(told: Callable[[str], int]) -> None:
+    def act() -> None:
+        wait_until(lambda: told("is ready") == 2)
+        before = children()
+        most = 0
+
+        def is_told(times: int) -> bool:
+            return told("told by SIGHUP") == times
+
+        for number in range(1, 6):
+            os.kill(os.getpid(), signal.SIGHUP)
+            wait_until(partial(is_told, number))
+            most = max(most, len(children()))
+        wait_until(lambda: len(children()) == 2 and not children() & before)
+        assert most <= 4  # of them one that was killed may not be gone yet
+
+    assert supervise(Supervisor(workers.report, 2, SECONDS), act) == 0
+
+
 def test_workers_stay_if_their_successors_cannot_start(told: Callable[[str], int], tmp_path: Path) -> None:
     def act() -> None:
         wait_until(lambda: told("is ready") == 2)
