@@ -142,8 +142,8 @@ REFUSED: dict[str, tuple[Answer, str]] = {
         lambda words: layers.Dense(1)(
             ops.concatenate(
                 [
-                    layers.Bidirectional(layers.LSTM(3))(words.vectors),
-                    lstm()(words.vectors, mask=ops.not_equal(words.ids, 0)),
+                    layers.Bidirectional(layers.LSTM(2))(words.vectors),
+                    layers.LSTM(4)(words.vectors, mask=ops.not_equal(words.ids, 0)),
                 ]
             )
         ),
