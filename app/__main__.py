@@ -3,7 +3,7 @@
 import signal
 import sys
 
-# A process that is told to end is killed if it takes so much longer than its longest request.
+# A process that was asked to stop is killed this long after its longest request may have ended.
 MORE_SECONDS = 5
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -80,7 +81,7 @@ class Protocol(HttpToolsProtocol):
         super().on_body(content)
 
     def _start_cycle(self) -> None:
-        """Begin a request; its connection is not kept once the server is told to end."""
+        """Begin a request; its connection is not kept once the server is stopping."""
         super().on_headers_complete()
         if self.cycle and self.app_state.get("is_ending"):
             self.cycle.keep_alive = False
@@ -107,11 +108,7 @@ class Protocol(HttpToolsProtocol):
         def make_another() -> Protocol:
             return Protocol(self.config, self.server_state, self.app_state, self.loop)
 
-        for _ in range(MOST_ACCEPTED):
-            try:
-                connection, _ = listener.accept()
-            except OSError:  # there is none, or no room: libuv takes the next one, or tells why not
-                return
+        for connection in islice(_accept_all(listener), MOST_ACCEPTED):
             task: asyncio.Task[Any] = self.loop.create_task(self.loop.connect_accepted_socket(make_another, connection))
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
@@ -178,12 +175,18 @@ class OwnSocket(socket.socket):
 async def accept_waiting(listener: socket.socket, make_protocol: Callable[[], asyncio.Protocol]) -> None:
     """Take the connections that have been made and not been accepted."""
     loop = asyncio.get_running_loop()
+    for connection in _accept_all(listener):
+        await loop.connect_accepted_socket(make_protocol, connection)
+
+
+def _accept_all(listener: socket.socket) -> Iterator[socket.socket]:
+    """Yield the connections that have been made, until there are none or no more file descriptors."""
     while True:
         try:
             connection, _ = listener.accept()
-        except OSError:
+        except OSError:  # libuv takes the next one, or logs why it cannot
             return
-        await loop.connect_accepted_socket(make_protocol, connection)
+        yield connection
 
 
 def bind(host: str, port: int) -> OwnSocket:

@@ -91,7 +91,7 @@ class Worker:
 
 
 class Supervisor:
-    """Keeps a number of workers running until it is told to end (SIGTERM, SIGINT).
+    """Keeps a number of workers running until SIGTERM or SIGINT asks it to stop.
 
     SIGHUP replaces the workers one by one, each when its successor is ready.
     """

@@ -22,7 +22,7 @@ _REPORT_SECONDS_BEFORE_READY = 0.05
 
 
 class Server(uvicorn.Server):
-    """Uvicorn's server; it goes on for a moment when it is told to end, so that no request is lost."""
+    """Uvicorn's server. When it is asked to stop it answers for a moment more, so that no request is lost."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Note that it is to end; before it listens there is nothing to answer, and it ends at once."""

@@ -209,7 +209,8 @@ def _measure(
                     record.measurements += _visit(contender, subject, plan, number)
                 except (ServerError, wrk.WrkError) as error:
                     print(f"  failed: {error}", flush=True)
-                    failure = {"round": number, "bundle": subject.name, "server": name, "error": str(error)}
+                    reason = str(error).partition("\n")[0]  # the lines behind it are the server's log
+                    failure = {"round": number, "bundle": subject.name, "server": name, "error": reason}
                     record.failures.append(failure)
                 record.save()
                 done += 1

@@ -63,7 +63,7 @@ def export(
         codec: of what it reads.
         folder: where the files are written.
         real: rows to compare, besides made-up ones of extreme lengths.
-        console: for what is told meanwhile.
+        console: where progress and refusals are printed.
         held_out: examples that it was not trained on, by which a form of 8 bits is accepted.
         quantised: whether there has to be a form of 8 bits; by default there is one if the word vectors have 8 bits
             and it is accepted.
@@ -89,8 +89,7 @@ def export(
             except Exception as error:  # whatever ONNX makes of it: the form of 32 bits is good
                 if quantised:
                     raise
-                reason = str(error) if isinstance(error, ExportError) else repr(error)
-                console.print(f"Exported in 32 bits only: {reason}", markup=False, style="yellow")
+                console.print(f"Exported in 32 bits only: {describe(error)}", markup=False, style="yellow")
                 forms = {"float32": forms["float32"]}
         default: Precision = "int8" if "int8" in forms else "float32"
         for precision in models.keys() - forms.keys():
@@ -99,6 +98,11 @@ def export(
             path.replace(folder / path.name)
     described = Onnx(opset=OPSET, every_step=graph.every_step, compared_rows=len(rows), forms=forms, default=default)
     return Exported(described, OnnxNetwork(folder / ONNX_FILES[default]))
+
+
+def describe(error: Exception) -> str:
+    """Return why an export failed; errors of ONNX itself may say little without their kind."""
+    return str(error) if isinstance(error, ExportError) else repr(error)
 
 
 def has_vectors_of_8_bits(network: keras.Model) -> bool:

@@ -14,9 +14,8 @@ from bundle.letters import LetterCodec
 from bundle.reviews import ReviewCodec
 from bundle.store import MODEL_FILE, ONNX_FILES, VECTORS_FILE
 from training import analysis, imdb
-from training.errors import ExportError
 from training.evaluate import Evaluation, evaluate, predict
-from training.export import Exported, export, to_rows
+from training.export import Exported, describe, export, to_rows
 from training.fit import Examples
 from training.recipes import Recipe
 from training.results import HELD_OUT
@@ -46,8 +45,7 @@ class Served:
         except Exception as error:  # whatever ONNX makes of it: a training of hours must not be lost
             for name in (*ONNX_FILES.values(), VECTORS_FILE):
                 (folder / name).unlink(missing_ok=True)
-            reason = str(error) if isinstance(error, ExportError) else repr(error)
-            console.print(f"Published without model.onnx: {reason}", markup=False, style="yellow")
+            console.print(f"Published without model.onnx: {describe(error)}", markup=False, style="yellow")
             return cls(codec, network, None)
         return cls(codec, network, exported)
 

@@ -21,6 +21,12 @@ ROOT = Path(__file__).parent.parent.parent
 LISTENING = "0A"  # in /proc/net/tcp
 
 
+def find_workers(supervisor: int) -> list[int]:
+    """Return the numbers of the processes that a supervisor has started, the oldest first."""
+    children = map(int, Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split())
+    return [child for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
 @dataclass(frozen=True)
 class Service:
     """A service that was started; it listens once its models are loaded."""
@@ -36,9 +42,7 @@ class Service:
 
     def workers(self) -> list[int]:
         """Return the numbers of the processes that answer, the oldest first."""
-        pid = self.process.pid
-        children = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-        return [child for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+        return find_workers(self.process.pid)
 
     def lines(self) -> list[dict[str, Any]]:
         """Return what it has logged: every line is JSON."""

@@ -18,7 +18,7 @@ from app import supervisor
 from app.supervisor import SHORTEST_PAUSE_SECONDS, Supervisor
 from bundle.store import Store
 from tests.app import workers
-from tests.app.service import Service, run_service
+from tests.app.service import Service, find_workers, run_service
 from tests.conftest import BAD, GOOD, SECONDS
 
 
@@ -70,8 +70,7 @@ def wait_until(is_so: Callable[[], object]) -> None:
 
 def children() -> set[int]:
     """Return the numbers of this process's workers."""
-    found = Path(f"/proc/{os.getpid()}/task/{threading.main_thread().native_id}/children").read_text().split()
-    return {int(pid) for pid in found if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()}
+    return set(find_workers(os.getpid()))
 
 
 def test_it_ends_if_no_worker_can_start(told: Callable[[str], int]) -> None:

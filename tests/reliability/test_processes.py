@@ -1,4 +1,4 @@
-"""Drills with the processes of a real service: one is stopped, one is killed, all are told to end."""
+"""Drills with the processes of a real service: one hangs, one is killed, all are asked to stop."""
 
 import asyncio
 import os
