@@ -3,7 +3,6 @@
 The graph itself leaves the padding out, so that a batch costs as many steps as its longest row has.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from bundle.amx import without_matrix_units
 from bundle.rows import Row, pad_right
+from bundle.store import VECTORS_FILE
 
 with without_matrix_units():
     import onnxruntime
@@ -23,15 +23,24 @@ class OnnxSession:
     """One network, ready to run."""
 
     def __init__(self, model: Path | bytes, threads: int = 1) -> None:
-        """Load it from a file, or from the bytes of one."""
+        """Load it from a file with the word vectors that lie beside, or from the bytes of one without them.
+
+        Nothing of the files is needed, or has any effect, after that.
+        """
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1  # the layers of a network wait for one another
         options.log_severity_level = _FATAL  # it raises errors besides
         # It would remember a plan for every shape of a batch, and there are thousands.
         options.enable_mem_pattern = False
-        source = os.fspath(model) if isinstance(model, Path) else model
-        self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        if isinstance(model, Path):
+            # By itself it would map the file of the word vectors, and read from it what it holds later.
+            vectors = model.with_name(VECTORS_FILE)
+            if vectors.exists():
+                contents = vectors.read_bytes()
+                options.add_external_initializers_from_files_in_memory([VECTORS_FILE], [contents], [len(contents)])
+            model = model.read_bytes()
+        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self._rows, self._lengths = (each.name for each in self._session.get_inputs())
 
     def run(self, rows: Sequence[Row]) -> NDArray[np.float32]:
