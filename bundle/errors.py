@@ -5,14 +5,26 @@ class BundleError(Exception):
     """Root of the errors of this package."""
 
 
-class LetterError(BundleError):
+class InputError(BundleError):
+    """An input cannot be encoded; `character` is the wrong one, or empty."""
+
+    kind = "input"
+
+    def __init__(self, message: str, character: str = "") -> None:
+        """Take what is wrong."""
+        super().__init__(message)
+        self.character = character
+
+
+class LetterError(InputError):
     """A sequence holds something other than 1 to `length` letters; `position` counts from 0."""
+
+    kind = "letters"
 
     def __init__(self, message: str, position: int, character: str) -> None:
         """Take what is wrong where; `character` is empty for an empty sequence."""
-        super().__init__(message)
+        super().__init__(message, character)
         self.position = position
-        self.character = character
 
 
 class BundleNotFoundError(BundleError):

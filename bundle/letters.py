@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Sequence
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from bundle.codec import Preprocessing
 from bundle.errors import LetterError
 from bundle.rows import Row
 
@@ -16,14 +18,12 @@ ALPHABET: Literal["ABCDEFGHIJKLMNOPQRSTUVWXYZ"] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NO_LETTER = re.compile(r"[^A-Za-z]")
 
 
-class LetterCodec(BaseModel):
+class LetterCodec(Preprocessing):
     """Codes letters as numbers in [0, 1]; this is the `preprocessing` section of a next-letter manifest.
 
     Letter number k of the alphabet (A = 0) becomes `(k + first_code) / divisor`. With `first_code` 0, the
     published coding of the reference recipes, `A` looks like padding of 0; with 1, or padding of -1, no letter does.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["letters"] = "letters"
     alphabet: Literal["ABCDEFGHIJKLMNOPQRSTUVWXYZ"] = ALPHABET
@@ -37,8 +37,17 @@ class LetterCodec(BaseModel):
     padding_side: Literal["left"] = "left"
 
     @property
+    def preprocessing(self) -> Self:
+        """The section of the manifest: this codec needs nothing else."""
+        return self
+
+    def open_codec(self, folder: Path) -> Self:  # noqa: ARG002
+        """Return this codec: see `Preprocessing.open_codec`."""
+        return self
+
+    @property
     def padding(self) -> np.float32:
-        """What a step of padding is."""
+        """The value of a padding step."""
         return np.float32(self.padding_value)
 
     def encode(self, sequence: str) -> NDArray[np.float32]:
@@ -72,6 +81,10 @@ class LetterCodec(BaseModel):
             )
         codes = np.frombuffer(sequence.upper().encode("ascii"), np.uint8) - ord("A") + self.first_code
         return codes.astype(np.float32) / np.float32(self.divisor)
+
+    def make_longest_row(self) -> NDArray[np.float32]:
+        """Return a row of the full length, float32 [length]."""
+        return self.encode((self.alphabet * self.length)[: self.length])
 
     def pad(self, sequences: Sequence[Row]) -> NDArray[np.float32]:
         """Pad coded sequences on the left to the network's input.

@@ -8,37 +8,54 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     FiniteFloat,
     JsonValue,
+    SerializeAsAny,
     StringConstraints,
     ValidationError,
     model_validator,
 )
 
+from bundle.codec import Preprocessing
 from bundle.errors import ManifestError
-from bundle.letters import ALPHABET, LetterCodec
-from bundle.reviews import ReviewPreprocessing
+from bundle.files import read_file
+from bundle.tasks import TASKS
 
 MANIFEST_FILE = "manifest.json"
 MANIFEST_VERSION: Literal[2] = 2
 READ_VERSIONS = (1, 2)  # version 1 has no `onnx`
 
-Task = Literal["next-letter", "sentiment"]
 Precision = Literal["float32", "int8"]
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")]
-Preprocessing = Annotated[LetterCodec | ReviewPreprocessing, Field(discriminator="kind")]
 
-# Classes by network output; of the two of sentiment the one output is the probability of the second.
-LABELS: dict[Task, tuple[str, ...]] = {"next-letter": tuple(ALPHABET), "sentiment": ("negative", "positive")}
 
-_PREPROCESSING_OF_TASK = {"next-letter": LetterCodec, "sentiment": ReviewPreprocessing}
+def _check_task(name: str) -> str:
+    if name not in TASKS:
+        raise ValueError(f"the tasks of this release are {', '.join(TASKS)}")
+    return name
+
+
+def _read_preprocessing(section: object) -> object:
+    """Return a section as an object of its own kind."""
+    if not isinstance(section, dict):
+        return section
+    kinds = {task.preprocessing.model_fields["kind"].default: task.preprocessing for task in TASKS.values()}
+    if section.get("kind") not in kinds:
+        raise ValueError(f"the kind is {section.get('kind')!r}, this release knows {', '.join(kinds)}")
+    return kinds[section["kind"]].model_validate(section)
+
+
+TaskName = Annotated[str, AfterValidator(_check_task)]
+AnyPreprocessing = Annotated[SerializeAsAny[Preprocessing], BeforeValidator(_read_preprocessing)]
 
 
 class Dataset(BaseModel):
@@ -89,10 +106,10 @@ class Description(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Name
-    task: Task
+    task: TaskName
     recipe: dict[str, JsonValue] = Field(description="Every hyperparameter of the training run, the seed included.")
-    preprocessing: Preprocessing
-    labels: tuple[str, ...] = Field(description="Classes by network output: see `LABELS`.")
+    preprocessing: AnyPreprocessing
+    labels: tuple[str, ...] = Field(description="Classes by network output: see `Task`.")
     metrics: dict[str, FiniteFloat]
     dataset: Dataset
     frameworks: dict[str, str] = Field(description="Version of everything in the process that published it.")
@@ -100,10 +117,11 @@ class Description(BaseModel):
 
     @model_validator(mode="after")
     def _preprocessing_and_labels_fit_task(self) -> Self:
-        if not isinstance(self.preprocessing, _PREPROCESSING_OF_TASK[self.task]):
-            raise ValueError(f"preprocessing {self.preprocessing.kind!r} is not that of the task {self.task!r}")
-        if self.labels != LABELS[self.task]:
-            raise ValueError(f"labels {self.labels} are not those of the task {self.task!r}, {LABELS[self.task]}")
+        task = TASKS[self.task]
+        if not isinstance(self.preprocessing, task.preprocessing):
+            raise ValueError(f"preprocessing {self.preprocessing.kind!r} is not that of the task {task.name!r}")
+        if self.labels != task.labels:
+            raise ValueError(f"labels {self.labels} are not those of the task {task.name!r}, {task.labels}")
         return self
 
 
@@ -132,7 +150,7 @@ class Manifest(Description):
         """
         path = folder / MANIFEST_FILE
         try:
-            fields = json.loads(path.read_bytes())
+            fields = json.loads(read_file(path))
         except (OSError, ValueError, RecursionError) as error:
             raise ManifestError(f"{path} cannot be read ({error}); publish the bundle again") from error
         found = fields.get("manifest_version") if isinstance(fields, dict) else None

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from bundle.codec import Preprocessing
 from bundle.errors import ManifestError
 from bundle.rows import Row
 
@@ -135,14 +137,12 @@ RESERVED_IDS = 4  # padding, start, unknown word, and one that the Keras coding 
 Tokeniser = KerasTokeniser | WordTokeniser | TokenTokeniser
 
 
-class ReviewPreprocessing(BaseModel):
+class ReviewPreprocessing(Preprocessing):
     """The `preprocessing` section of a sentiment manifest: the Keras integer coding with its constants.
 
     Words are ranked by frequency from 1 and the id of a word is its rank + 3; 0 is padding, 1 the start of a
     review, 2 a word outside the vocabulary, 3 is not used. Source: `keras.datasets.imdb`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["reviews"] = "reviews"
     tokeniser: Annotated[Tokeniser, Field(discriminator="kind")]
@@ -155,6 +155,19 @@ class ReviewPreprocessing(BaseModel):
     rank_offset: Literal[3] = 3
     padding_side: Literal["left"] = "left"
     truncation_side: Literal["left"] = "left"
+
+    @property
+    def files(self) -> frozenset[str]:
+        """The file of the vocabulary."""
+        return frozenset({self.vocabulary_file})
+
+    def open_codec(self, folder: Path) -> "ReviewCodec":
+        """Return the codec with the vocabulary in a folder.
+
+        Raises:
+            ManifestError: the vocabulary is not UTF-8, or does not fit this section.
+        """
+        return ReviewCodec(self, read_vocabulary(folder / self.vocabulary_file))
 
 
 @dataclass(frozen=True)
@@ -195,7 +208,7 @@ class ReviewCodec:
 
     @property
     def padding(self) -> np.int32:
-        """What a step of padding is."""
+        """The value of a padding step."""
         return np.int32(self.preprocessing.padding_id)
 
     def encode(self, text: str) -> EncodedReview:
@@ -207,9 +220,33 @@ class ReviewCodec:
         ids.extend(map(self._ids.__getitem__, used))
         return EncodedReview(np.array(ids, np.int32), len(used), len(words) - len(used))
 
+    def make_longest_row(self) -> NDArray[np.int32]:
+        """Return a row of the full length, int32 [length]."""
+        # From the end: a table with too few word vectors lacks those of the last words.
+        count = len(self.vocabulary)
+        return self.encode(" ".join(self.vocabulary[-1 - number % count] for number in range(self.length))).ids
+
     def pad(self, reviews: Sequence[Row]) -> NDArray[np.int32]:
         """Pad reviews on the left to the network's input, int32 [reviews, length]."""
         return pad_left(reviews, self.length, self.preprocessing.padding_id)
+
+
+def read_vocabulary(path: Path) -> list[str]:
+    """Return the words of a vocabulary file: UTF-8, one a line, rank 1 first.
+
+    Raises:
+        ManifestError: it is not UTF-8.
+    """
+    # Not splitlines: a word may hold one of the line ends that only Unicode knows.
+    try:
+        return path.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{path} is not UTF-8 ({error}); train the bundle again") from error
+
+
+def write_vocabulary(path: Path, words: Sequence[str]) -> None:
+    """Write a vocabulary file."""
+    path.write_bytes("".join(f"{word}\n" for word in words).encode("utf-8"))
 
 
 def pad_left(reviews: Sequence[Row], length: int, padding_id: int) -> NDArray[np.int32]:

@@ -1,18 +1,17 @@
 """Where bundles lie: `<root>/<name>/<version>/`, written beside and renamed, verified before use."""
 
-import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bundle.codec import Codec
 from bundle.errors import BundleNotFoundError, ChecksumError, ManifestError, VersionExistsError
-from bundle.letters import LetterCodec
+from bundle.files import hash_file
 from bundle.manifest import MANIFEST_FILE, Description, Manifest, Precision
-from bundle.reviews import ReviewCodec, ReviewPreprocessing
 
 MODEL_FILE = "model.keras"
 ONNX_FILES: dict[Precision, str] = {"float32": "model.onnx", "int8": "model.int8.onnx"}
@@ -25,7 +24,7 @@ class Bundle:
 
     folder: Path
     manifest: Manifest
-    codec: LetterCodec | ReviewCodec
+    codec: Codec
 
     @property
     def model_path(self) -> Path:
@@ -56,20 +55,14 @@ def open_bundle(folder: Path) -> Bundle:
                 f"{folder / name} has SHA-256 {found}, its manifest says {expected}; "
                 "restore the file or train the bundle again"
             )
-    preprocessing = manifest.preprocessing
-    required = {MODEL_FILE}
-    if isinstance(preprocessing, ReviewPreprocessing):
-        required.add(preprocessing.vocabulary_file)
+    required = {MODEL_FILE, *manifest.preprocessing.files}
     if manifest.onnx:
         required |= {form.file for form in manifest.onnx.forms.values()}
         if (folder / VECTORS_FILE).exists():  # which the ONNX files refer to
             required.add(VECTORS_FILE)
     if missing := required - manifest.files.keys():
         raise ManifestError(f"{folder / MANIFEST_FILE} does not list {sorted(missing)}; train the bundle again")
-    if isinstance(preprocessing, LetterCodec):
-        return Bundle(folder, manifest, preprocessing)
-    words = read_vocabulary(folder / preprocessing.vocabulary_file)
-    return Bundle(folder, manifest, ReviewCodec(preprocessing, words))
+    return Bundle(folder, manifest, manifest.preprocessing.open_codec(folder))
 
 
 class Store:
@@ -157,30 +150,6 @@ class Store:
             else:
                 _flush(target.parent)
                 return replace(bundle, folder=target)
-
-
-def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def read_vocabulary(path: Path) -> list[str]:
-    """Return the words of a vocabulary file: UTF-8, one a line, rank 1 first.
-
-    Raises:
-        ManifestError: it is not UTF-8.
-    """
-    # Not splitlines: a word may hold one of the line ends that only Unicode knows.
-    try:
-        return path.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
-    except UnicodeDecodeError as error:
-        raise ManifestError(f"{path} is not UTF-8 ({error}); train the bundle again") from error
-
-
-def write_vocabulary(path: Path, words: Sequence[str]) -> None:
-    """Write a vocabulary file."""
-    path.write_bytes("".join(f"{word}\n" for word in words).encode("utf-8"))
 
 
 def flush_folder(folder: Path) -> None:

@@ -7,9 +7,9 @@ import numpy as np
 
 from bundle.letters import ALPHABET, LetterCodec
 from bundle.manifest import Dataset, Description, Onnx, OnnxForm
-from bundle.reviews import ReviewPreprocessing, WordTokeniser
+from bundle.reviews import ReviewCodec, ReviewPreprocessing, WordTokeniser, write_vocabulary
 from bundle.rows import Row
-from bundle.store import MODEL_FILE, ONNX_FILES, VECTORS_FILE, Bundle, Store, write_vocabulary
+from bundle.store import MODEL_FILE, ONNX_FILES, VECTORS_FILE, Bundle, Store
 
 FRAMEWORKS = {"python": "3.11.7", "keras": "3.15.1"}
 WORDS = ("good", "bad", "film")
@@ -89,4 +89,5 @@ def random_rows(bundle: Bundle, lengths: Sequence[int], seed: int = 0) -> list[R
     if isinstance(codec, LetterCodec):
         texts = ["".join(random.choice(list(ALPHABET), max(1, length))) for length in lengths]
         return [codec.encode(text)[:length] for text, length in zip(texts, lengths, strict=True)]
+    assert isinstance(codec, ReviewCodec)
     return [random.integers(1, codec.preprocessing.vocabulary_size, length, np.int32) for length in lengths]

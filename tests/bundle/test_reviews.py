@@ -10,10 +10,17 @@ from hypothesis import strategies as st
 
 import training
 from bundle.errors import ManifestError
-from bundle.reviews import KerasTokeniser, ReviewCodec, ReviewPreprocessing, Tokeniser, TokenTokeniser, WordTokeniser
-from bundle.store import read_vocabulary
+from bundle.reviews import (
+    KerasTokeniser,
+    ReviewCodec,
+    ReviewPreprocessing,
+    Tokeniser,
+    TokenTokeniser,
+    WordTokeniser,
+    read_vocabulary,
+)
 
-KERAS_WORDS = Path(training.__file__).parent / "keras_words.txt"
+KERAS_WORDS = Path(training.__file__).parent / "data" / "keras_words.txt"
 WORD_INDEX = os.environ.get("KERAS_WORD_INDEX")  # what keras.datasets.imdb.get_word_index() downloads
 
 VOCABULARY = ("the", "film", "good", "!")

@@ -1,0 +1,54 @@
+"""What every codec is: the part of a bundle that turns an input into a row of numbers for its network."""
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from bundle.rows import Row
+
+
+class Codec(Protocol):
+    """Turns inputs into rows. How an input is encoded differs by task; this is what engines and training share."""
+
+    @property
+    def preprocessing(self) -> "Preprocessing":
+        """The section of the manifest that it was made from."""
+
+    @property
+    def length(self) -> int:
+        """Time steps of the network; no row is longer."""
+
+    @property
+    def padding(self) -> np.generic:
+        """The value of a padding step."""
+
+    def make_longest_row(self) -> Row:
+        """Return a valid row of the full length."""
+
+    def pad(self, rows: "list[Row]", /) -> NDArray[np.generic]:
+        """Pad rows on the left to the input of the Keras network, [rows, ...]."""
+
+
+class Preprocessing(BaseModel):
+    """Root of the `preprocessing` sections of manifests; `kind` tells them apart."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    length: int
+
+    @property
+    def files(self) -> frozenset[str]:
+        """Names of the files that the codec needs, besides the manifest."""
+        return frozenset()
+
+    def open_codec(self, folder: Path) -> Codec:
+        """Return the codec, with what it needs from the files in the folder of its bundle.
+
+        Raises:
+            ManifestError: the files do not fit this section.
+        """
+        raise NotImplementedError
