@@ -13,14 +13,14 @@ from app.engines.onnx import OnnxEngine
 from app.engines.tensorflow import TensorFlowEngine
 from bundle.letters import ALPHABET, LetterCodec
 from bundle.manifest import Precision
-from bundle.reviews import ReviewCodec
-from bundle.store import Store, read_vocabulary
+from bundle.reviews import ReviewCodec, read_vocabulary
+from bundle.store import Store
 from tests.app.engines.exactness import check_exactness, lists_of_rows
 from tests.bundle.samples import random_rows
 from tests.conftest import predict_with_keras
 from training import recipes
-from training.alphabet import all_runs
-from training.coding import KERAS_WORDS
+from training.data.alphabet import all_runs
+from training.data.review_coding import KERAS_WORDS
 
 ROOT = Path(__file__).parent.parent
 STORE = Store(ROOT / "models")

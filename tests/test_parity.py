@@ -18,17 +18,23 @@ from app.engines.base import Engine
 from app.engines.onnx import OnnxEngine
 from app.engines.tensorflow import TensorFlowEngine
 from bundle.letters import ALPHABET, LetterCodec
-from bundle.reviews import ReviewCodec, ReviewPreprocessing, WordTokeniser
+from bundle.reviews import ReviewCodec, ReviewPreprocessing, WordTokeniser, write_vocabulary
 from bundle.rows import Row
-from bundle.store import MODEL_FILE, Bundle, Store, write_vocabulary
+from bundle.store import MODEL_FILE, Bundle, Store
 from tests import cell
 from tests.app.engines.exactness import check_exactness
 from tests.bundle.samples import LETTERS, REVIEWS
-from training import conversion, networks
-from training.coding import make_letter_codec
-from training.export import export
-from training.recipes import RECIPES, Recipe
-from training.settings import PLAIN_LETTERS, PLAIN_STACK, LetterSettings, ReviewSettings, Settings, StagedSettings
+from training.convert import conversion
+from training.data.letter_coding import make_letter_codec
+from training.export.exported import export
+from training.networks import builders
+from training.recipes import RECIPES
+from training.recipes.letters import PLAIN_LETTERS, LetterSettings
+from training.recipes.recipe import Recipe
+from training.recipes.reviews import ReviewSettings
+from training.recipes.settings import RecipeSettings
+from training.recipes.stack import PLAIN_STACK, TrainingSettings
+from training.recipes.staged import StagedSettings
 
 TOLERANCE = 1e-5
 ROWS = 4  # of every batch: for another number Keras traces a network again, which takes a second
@@ -86,10 +92,11 @@ KINDS: dict[str, LetterSettings | ReviewSettings] = {
 STATEFUL = {"stacked": STACKED, "features, other activations": {"features": 4, "activation": "softsign"}}
 
 
-def architecture(settings: Settings) -> dict[str, object]:
+def architecture(settings: RecipeSettings) -> dict[str, object]:
     """Return what a network is made of, without the sizes."""
     if isinstance(settings, StagedSettings):
         settings = settings.published
+    assert isinstance(settings, TrainingSettings)
     made_of: dict[str, object] = settings.model_dump(include=set(PLAIN_STACK) | {"bidirectional"})
     made_of |= {"reads": type(settings), "stacked": bool(settings.further_units)}
     if isinstance(settings, LetterSettings):
@@ -146,13 +153,13 @@ def build(name: str) -> Kind:
     codec: LetterCodec | ReviewCodec
     if isinstance(settings, LetterSettings):
         codec = make_letter_codec(settings)
-        network = networks.build_letter_network(settings, codec)
+        network = builders.build_letter_network(settings, codec)
     else:
         preprocessing = ReviewPreprocessing(
             tokeniser=WordTokeniser(), vocabulary_size=settings.vocabulary_size, length=settings.length
         )
         codec = ReviewCodec(preprocessing, WORDS)
-        network = networks.build_review_network(settings, preprocessing)
+        network = builders.build_review_network(settings, preprocessing)
     randomise(network)
     return Kind(settings, codec, network)
 
@@ -199,7 +206,7 @@ def serve_with_tensorflow(name: str, folder: Path) -> Answer:
 def convert_to_torch(name: str, folder: Path) -> Answer:
     del folder
     torch = pytest.importorskip("torch")
-    from training import torch_network
+    from training.convert import torch_network
 
     kind = build(name)
     settings, classes = kind.settings, kind.network.output_shape[1]
@@ -281,9 +288,9 @@ def test_a_network_that_is_fed_letter_by_letter_gives_the_probabilities_of_the_e
 ) -> None:
     settings = letters(**MASKED, **changes, patterns="prefixes", length=25, stateful=True, shuffle=False)
     codec = make_letter_codec(settings)
-    network = networks.build_letter_network(settings, codec)
+    network = builders.build_letter_network(settings, codec)
     randomise(network)
-    carrying = networks.build_stateful_letter_network(settings, codec)
+    carrying = builders.build_stateful_letter_network(settings, codec)
     carrying.set_weights(network.get_weights())
     for text in ("LSTMCARRIESALONGITSSTATES", "ANDFORGETSITWHENITISRESET"):
         codes = codec.encode(text)

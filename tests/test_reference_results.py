@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from training.recipes import RECIPES, Recipe
-from training.report import Row, write_report
-from training.results import RESULTS, Results, find_missing, variants
+from training.recipes import RECIPES
+from training.recipes.recipe import Recipe
+from training.reports.report import Row, write_report
+from training.reports.results import RESULTS, Results, find_missing, variants
 
 ROOT = Path(__file__).parent.parent
 RECORDED = Results(ROOT / RESULTS)

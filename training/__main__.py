@@ -1,12 +1,10 @@
 """The command line: `python -m training list | train RECIPE | evaluate BUNDLE | export BUNDLE | convert | report`."""
 
-import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated
 
 import typer
@@ -18,9 +16,10 @@ from bundle.manifest import check_name
 from bundle.store import Bundle, Store, open_bundle
 from training import recipes
 from training.errors import RecipeError, TrainingError
-from training.memory import keep_freed_memory
-from training.results import HELD_OUT, RESULTS, Results, find_missing, find_own_figure
-from training.settings import RUNS, STAGES, StagedSettings
+from training.loops.memory import keep_freed_memory
+from training.recipes.recipe import Recipe
+from training.recipes.staged import RUNS, STAGES, StagedSettings
+from training.reports.results import HELD_OUT, RESULTS, Results, find_missing, find_own_figure
 
 DataOption = Annotated[
     Path | None,
@@ -99,11 +98,18 @@ def train(
         if stages is not None:
             if name is not None or start is not None:
                 raise RecipeError("with --stages nothing is published; leave --name and --from out")
-            _import("pipeline").run_stages(chosen, _read_stages(chosen, stages), data, console, runs)
+            names = _read_stages(chosen, stages)
+            _prepare_frameworks()
+            from training import pipeline
+
+            pipeline.run_stages(chosen, names, data, console, runs)
             return
         published_as = check_name(recipe if name is None else name)
         begun = open_bundle(start) if start else None
-        bundle = _import("pipeline").train(chosen, published_as, Store(models), data, console, begun, runs)
+        _prepare_frameworks()
+        from training import pipeline
+
+        bundle = pipeline.train(chosen, published_as, Store(models), data, console, begun, runs)
     _tell_published(bundle, chosen)
 
 
@@ -118,7 +124,10 @@ def evaluate(
     """Measure a bundle again and compare with its manifest; exit with 1 where a figure differs in four digits."""
     with _clear_errors():
         bundle = open_bundle(folder)
-        evaluation, sha256 = _import("pipeline").evaluate_bundle(bundle, data, console, engine.value)
+        _prepare_frameworks()
+        from training import pipeline
+
+        evaluation, sha256 = pipeline.evaluate_bundle(bundle, data, console, engine.value)
     recorded = {name: value for name, value in bundle.manifest.metrics.items() if name != HELD_OUT}
     # One that was published by an older release may have fewer.
     measured = {name: value for name, value in evaluation.metrics.items() if name in recorded}
@@ -153,9 +162,14 @@ def export(
     """Publish a bundle once more, as its next version, with its network as ONNX, and measured by it."""
     with _clear_errors("; nothing was published"):
         old = open_bundle(folder.resolve())
-        bundle = _import("pipeline").publish_as_onnx(old, data, console, quantise)
+        _prepare_frameworks()
+        from training import pipeline
+
+        bundle = pipeline.publish_as_onnx(old, data, console, quantise)
     _print_metrics(bundle.manifest.metrics, old.manifest.metrics, "before")
-    for precision, form in bundle.manifest.onnx.forms.items():
+    exported = bundle.manifest.onnx
+    assert exported is not None, "This is a bug: a bundle was exported and has no ONNX"
+    for precision, form in exported.forms.items():
         _say(f"{form.file}: {precision}, differs from Keras by {form.difference:.1e}, {form.batch_rows} rows a batch")
     _say(f"Published {bundle.folder}")
 
@@ -177,18 +191,24 @@ def convert_from_torch(
     with _clear_errors("; nothing was published"):
         chosen = recipes.find(recipe).with_settings(assignments or [])
         published_as = check_name(recipe if name is None else name)
-        bundle = _import("exchange").import_bundle(file, chosen, published_as, Store(models), data, console, vocabulary)
+        _prepare_frameworks()
+        from training import exchange
+
+        bundle = exchange.import_bundle(file, chosen, published_as, Store(models), data, console, vocabulary)
     _tell_published(bundle, chosen)
 
 
 @converting.command("to-torch")
 def convert_to_torch(
     folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, as in models/imdb-500/3.")],
-    file: Annotated[Path, typer.Argument(help="The state dict to write, for `training.torch_network.Network`.")],
+    file: Annotated[Path, typer.Argument(help="The state dict to write, for `training.convert.torch_network`.")],
 ) -> None:
     """Write the weights of a bundle as a PyTorch state dict."""
     with _clear_errors("; nothing was written"):
-        _import("exchange").export_bundle(open_bundle(folder), file)
+        _prepare_frameworks()
+        from training import exchange
+
+        exchange.export_bundle(open_bundle(folder), file)
     _say(f"Wrote {file}")
 
 
@@ -206,11 +226,15 @@ def report(
         results = Results(recorded)
         missing = list(find_missing(results, fast))
         failed = 0
+        _prepare_frameworks()
+        from training import pipeline
+        from training.reports.report import write_report
+
         try:
             for number, recipe in enumerate(missing, 1):
                 _say(f"{number} of {len(missing)}: {recipe.name}, seed {recipe.settings.seed}")
                 try:
-                    run = _import("pipeline").record(recipe, data, console)
+                    run = pipeline.record(recipe, data, console)
                 except TrainingError as error:  # the others need not fail
                     _complain(f"error: {error}")
                     failed += 1
@@ -219,14 +243,14 @@ def report(
                 figures = ", ".join(f"{name} {value}" for name, value in _format(run.metrics).items())
                 _say(f"  {figures}, {run.seconds:.0f} s")
         finally:  # what is recorded is reported, however it ends
-            _import("report").write_report(results, out)
+            write_report(results, out)
     _say(f"Wrote {out}")
     if failed:
         _complain(f"{failed} of {len(missing)} runs failed; `report` runs them again")
         raise typer.Exit(1)
 
 
-def _read_stages(recipe: recipes.Recipe, text: str) -> list[str]:
+def _read_stages(recipe: Recipe, text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     if not isinstance(recipe.settings, StagedSettings):
         raise RecipeError(f"{recipe.name} is trained in one go; leave --stages out")
@@ -237,17 +261,19 @@ def _read_stages(recipe: recipes.Recipe, text: str) -> list[str]:
     return names
 
 
-def _import(module: str) -> ModuleType:
-    """Import a module with TensorFlow, which takes seconds, only once the command is known to make sense."""
+def _prepare_frameworks() -> None:
+    """Set what Keras and TensorFlow read when they are imported.
+
+    That takes seconds, so a command imports them last, when it is known to make sense.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # whatever the user's keras.json has
     keep_freed_memory()
-    return importlib.import_module(f"training.{module}")
 
 
-def _tell_published(bundle: Bundle, recipe: recipes.Recipe) -> None:
+def _tell_published(bundle: Bundle, recipe: Recipe) -> None:
     found = bundle.manifest.metrics
-    known = {name: figure for name in found if (figure := recipe.find_published(name)) is not None}
+    known = {name: figure for name in found if (figure := recipes.find_published(recipe, name)) is not None}
     _print_metrics(found, known, "source")
     _say(f"Published {bundle.folder}")
 

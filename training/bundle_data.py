@@ -1,56 +1,32 @@
 """What a published bundle was made with, and what it is measured on."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Self
 
-import numpy as np
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import JsonValue, ValidationError
 from rich.console import Console
 
-from bundle.letters import LetterCodec
 from bundle.store import Bundle
-from training import alphabet, coding, imdb, recipes
+from training import recipes
 from training.errors import RecipeError
-from training.fit import Examples, split_randomly
-from training.recipes import Recipe
-from training.settings import LetterSettings, ReviewSettings, StagedSettings
+from training.recipes.recipe import Recipe
+from training.recipes.settings import pick_fields
+from training.recipes.stack import TrainingSettings
+from training.tasks import TRAINED
+from training.tasks.trained import BundleData
 
 
-@dataclass(frozen=True)
-class BundleData:
-    """What a bundle is measured on; `held_out` is None where its network was trained on all, or elsewhere."""
+def read_data(bundle: Bundle, source: Path | None, console: Console) -> BundleData:
+    """Read the data of a bundle's recipe.
 
-    test: Examples
-    held_out: Examples | None
-    sha256: str
-    reviews: imdb.Imdb | None
-
-    @classmethod
-    def read(cls, bundle: Bundle, source: Path | None, console: Console) -> Self:
-        """Read the data of a bundle's recipe.
-
-        Raises:
-            DataError: see `imdb.load`.
-            RecipeError: the recipe is not one of this release.
-        """
-        settings, codec = read_settings(bundle), bundle.codec
-        share = 0 if "converted" in bundle.manifest.recipe else settings.validation_share
-        if isinstance(codec, LetterCodec):
-            assert isinstance(settings, LetterSettings)
-            patterns = alphabet.make_patterns(settings)
-            test, dataset = coding.describe_patterns(codec, settings, patterns, 0)
-            _, indices = split_randomly(len(patterns), share, settings.seed)
-            return cls(test, test.take(np.sort(indices)) if share else None, dataset.sha256, None)
-        assert isinstance(settings, ReviewSettings)
-        reviews = coding.load_reviews(source, console)
-        test, dataset = coding.describe_reviews(codec, reviews, 0, console)
-        if not share:
-            return cls(test, None, dataset.sha256, reviews)
-        _, indices = imdb.hold_out(reviews.train, share, settings.validation, settings.seed)
-        held_out_reviews = tuple(reviews.train[index] for index in indices)
-        held_out = coding.code_reviews(codec, held_out_reviews, "Coding the held-out reviews", console)
-        return cls(test, held_out, dataset.sha256, reviews)
+    Raises:
+        DataError: see `imdb.load`.
+        RecipeError: the recipe is not one of this release.
+    """
+    settings = read_settings(bundle)
+    share = 0 if "converted" in bundle.manifest.recipe else settings.validation_share
+    return TRAINED[bundle.manifest.task].read_data(bundle.codec, settings, share, source, console)
 
 
 def read_recipe(bundle: Bundle) -> Recipe:
@@ -62,32 +38,27 @@ def read_recipe(bundle: Bundle) -> Recipe:
     recipe = recipes.find(str(bundle.manifest.recipe.get("name")))
     kind = type(recipe.settings)
     try:
-        return replace(recipe, settings=kind.model_validate(_read_fields(bundle, kind)))
+        return replace(recipe, settings=kind.model_validate(pick_fields(_read_recorded(bundle), kind)))
     except ValidationError as error:
         raise _unknown_recipe(bundle, error) from error
 
 
-def _read_fields(bundle: Bundle, kind: type[BaseModel]) -> dict[str, JsonValue]:
-    """Return the recorded settings of a bundle, of those that a kind has."""
-    recorded = bundle.manifest.recipe.get("settings")
-    fields = recorded if isinstance(recorded, dict) else {}
-    return {name: value for name, value in fields.items() if name in kind.model_fields}
-
-
-def read_settings(bundle: Bundle) -> LetterSettings | ReviewSettings:
+def read_settings(bundle: Bundle) -> TrainingSettings:
     """Return the settings of a bundle's network; those of its training that this release has not are left out.
 
     Raises:
         RecipeError: they are not those of this release.
     """
-    staged = _read_fields(bundle, StagedSettings)
     try:
-        if "student" in staged:
-            return StagedSettings.model_validate(staged).published
-        kind = LetterSettings if isinstance(bundle.codec, LetterCodec) else ReviewSettings
-        return kind.model_validate(_read_fields(bundle, kind))
+        settings: TrainingSettings = TRAINED[bundle.manifest.task].read_settings(_read_recorded(bundle))
     except ValidationError as error:
         raise _unknown_recipe(bundle, error) from error
+    return settings
+
+
+def _read_recorded(bundle: Bundle) -> Mapping[str, JsonValue]:
+    recorded = bundle.manifest.recipe.get("settings")
+    return recorded if isinstance(recorded, dict) else {}
 
 
 def _unknown_recipe(bundle: Bundle, error: ValidationError) -> RecipeError:

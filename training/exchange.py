@@ -1,18 +1,22 @@
 """Bundles of weights that were trained with PyTorch, and the weights of bundles for it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 from pydantic import JsonValue
 from rich.console import Console
 
-from bundle.store import Bundle, Store, hash_file, read_vocabulary
-from training import alphabet, coding, conversion, networks, pipeline
+from bundle.files import hash_file
+from bundle.store import Bundle, Store
+from training import pipeline
 from training.bundle_data import read_settings
+from training.convert.conversion import to_torch
+from training.convert.state import require_torch
 from training.errors import ConversionError
-from training.recipes import Recipe
-from training.settings import PLAIN_LETTERS, PLAIN_STACK, LetterSettings, ReviewSettings, StagedSettings
-from training.trained import Trained
+from training.recipes.recipe import Recipe
+from training.recipes.stack import TrainingSettings
+from training.tasks import TRAINED
 
 
 def import_bundle(
@@ -35,16 +39,19 @@ def import_bundle(
         MissingPackageError: PyTorch is not installed.
         DataError, OSError: see `pipeline.train`.
     """
-    state = conversion.import_torch_network().read_state(path)
-    settings = recipe.settings
-    if isinstance(settings, StagedSettings):
+    require_torch()
+    from training.convert import torch_network
+
+    state = torch_network.read_state(path)
+    settings, task = recipe.settings, TRAINED[recipe.task]
+    if not isinstance(settings, TrainingSettings):
         raise ConversionError(f"{recipe.name} pools what its LSTM gives; choose a recipe of an LSTM and a linear layer")
     # Masked as well: the last state behind packed sequences is that behind the steps that are no padding.
-    plain = _plain(settings) | {"mask_padding": settings.mask_padding}
+    plain = {**task.plain, "mask_padding": settings.mask_padding}
     if wrong := settings.differences(**plain):
         raise ConversionError(f"a network of nn.LSTM and a linear layer cannot be the recipe's; set {wrong}")
     with store.stage(name) as folder:
-        trained = _convert(state, settings, vocabulary, source, console)
+        trained = replace(task.convert(state, settings, vocabulary, source, console), with_torch=True)
         origin: dict[str, JsonValue] = {"converted": {"file": path.name, "sha256": hash_file(path)}}
         return pipeline.publish(trained, recipe, name, store, folder, 0, origin, console)
 
@@ -57,43 +64,10 @@ def export_bundle(bundle: Bundle, path: Path) -> None:
         MissingPackageError: PyTorch is not installed.
         OSError: the file cannot be written.
     """
-    torch_network = conversion.import_torch_network()
+    require_torch()
+    from training.convert import torch_network
+
     settings = read_settings(bundle)
-    if wrong := settings.differences(**_plain(settings)):
+    if wrong := settings.differences(**TRAINED[bundle.manifest.task].plain):
         raise ConversionError(f"{bundle.folder} is more than nn.LSTM and a linear layer, which would have {wrong}")
-    torch_network.write_state(conversion.to_torch(keras.saving.load_model(bundle.model_path)), path)
-
-
-def _plain(settings: LetterSettings | ReviewSettings) -> dict[str, object]:
-    """Return what the settings have to be for a network of nn.LSTM and a linear layer."""
-    return PLAIN_LETTERS if isinstance(settings, LetterSettings) else PLAIN_STACK
-
-
-def _convert(
-    state: conversion.State,
-    settings: LetterSettings | ReviewSettings,
-    vocabulary: Path | None,
-    source: Path | None,
-    console: Console,
-) -> Trained:
-    """Return the network of a recipe with weights from PyTorch, and what it is evaluated on, which is read last.
-
-    Raises:
-        ConversionError: the weights are not those of such a network, or it is not known which words it reads.
-    """
-    if isinstance(settings, LetterSettings):
-        codec = coding.make_letter_codec(settings)
-        network = networks.build_letter_network(settings, codec)
-        conversion.to_keras(state, network)
-        patterns = alphabet.make_patterns(settings)
-        return Trained(network, codec, {}, *coding.describe_patterns(codec, settings, patterns, 0))
-    if vocabulary is None and settings.tokeniser != "keras":
-        raise ConversionError(
-            f"tokeniser={settings.tokeniser} has no words of its own; pass the network's, --vocabulary"
-        )
-    words = coding.make_review_codec(settings, read_vocabulary(vocabulary or coding.KERAS_WORDS))
-    network = networks.build_review_network(settings, words.preprocessing)
-    conversion.to_keras(state, network)
-    data = coding.load_reviews(source, console)
-    tested = coding.describe_reviews(words, data, 0, console)
-    return Trained(network, words, {}, *tested, data=data)
+    torch_network.write_state(to_torch(keras.saving.load_model(bundle.model_path)), path)

@@ -4,7 +4,7 @@ import importlib
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -17,23 +17,25 @@ import sklearn
 from pydantic import JsonValue
 from rich.console import Console
 
-from bundle.letters import LetterCodec
-from bundle.manifest import LABELS, Description
-from bundle.reviews import ReviewCodec
-from bundle.store import MODEL_FILE, ONNX_FILES, VECTORS_FILE, Bundle, Store, write_vocabulary
-from training import card
-from training.bundle_data import BundleData, read_recipe
+from bundle.manifest import Description
+from bundle.store import MODEL_FILE, ONNX_FILES, VECTORS_FILE, Bundle, Store
+from bundle.tasks import TASKS
+from training.bundle_data import read_data, read_recipe
+from training.distillation.stages import Stages
 from training.errors import ExportError
-from training.evaluate import Evaluation, evaluate, predict
-from training.export import export, to_rows
+from training.evaluation import plots
+from training.evaluation.evaluate import Evaluation, evaluate, predict
+from training.export.exported import export
+from training.export.network import OnnxNetwork
+from training.export.rows import to_rows
 from training.files import compress
-from training.onnx_network import OnnxNetwork
-from training.recipes import Recipe
-from training.results import HELD_OUT, Run
+from training.recipes.recipe import Recipe
+from training.recipes.staged import RUNS, StagedSettings
+from training.reports import card
+from training.reports.results import HELD_OUT, Run
 from training.served import Served
-from training.settings import RUNS, LetterSettings, StagedSettings
-from training.stages import Stages
-from training.trained import Trained, fit_recipe
+from training.tasks import TRAINED
+from training.tasks.trained import Trained
 
 
 def train(
@@ -51,7 +53,7 @@ def train(
 
     Raises:
         DivergedError: the network learnt no numbers.
-        DataError, RecipeError: see `trained.fit_recipe`.
+        DataError, RecipeError: see `fit_recipe`.
         OSError: the store cannot be written, which shows before the training.
     """
     with store.stage(name) as folder:
@@ -60,6 +62,19 @@ def train(
         seconds = trained.seconds or time.monotonic() - started
         origin = {"start": start.manifest.model_dump(include={"name", "version", "checksum"})} if start else {}
         return publish(trained, recipe, name, store, folder, seconds, origin, console)
+
+
+def fit_recipe(
+    recipe: Recipe, source: Path | None, console: Console, start: Bundle | None = None, runs: Path = RUNS
+) -> Trained:
+    """Train the network of a recipe, from random weights or from those of a bundle.
+
+    Raises:
+        DataError: see `imdb.load`.
+        RecipeError: the weights of the bundle are not those of such a network, or all examples are held out.
+    """
+    keras.utils.set_random_seed(recipe.settings.seed)
+    return TRAINED[recipe.task].train(recipe, source, console, start, runs)
 
 
 def run_stages(recipe: Recipe, names: list[str], source: Path | None, console: Console, runs: Path) -> None:
@@ -96,11 +111,11 @@ def publish(
     served = Served.export(folder, trained.codec, trained.test, trained.held_out, console)
     evaluation = served.evaluate(trained.test)
     description = _describe(recipe, name, trained, served, evaluation, origin)
-    if isinstance(trained.codec, ReviewCodec):
-        write_vocabulary(folder / trained.codec.preprocessing.vocabulary_file, trained.codec.vocabulary)
-        _plot(evaluation, description.labels, folder)
+    task = TRAINED[recipe.task]
+    task.write_files(trained.codec, folder)
+    task.plot(evaluation, folder)
     if trained.history:
-        card.plot_learning_curve(trained.history, folder / card.LEARNING_CURVE, trained.reports_per_epoch)
+        plots.plot_learning_curve(trained.history, folder / plots.LEARNING_CURVE, trained.reports_per_epoch)
     analysis = served.analyse(trained.data, evaluation, recipe)
     card.write_card(folder, recipe, description, trained.network.count_params(), seconds, trained.stages, analysis)
     return store.publish(folder, description)
@@ -125,7 +140,7 @@ def publish_as_onnx(bundle: Bundle, source: Path | None, console: Console, quant
     manifest = bundle.manifest
     store = _find_store(bundle)
     recipe = read_recipe(bundle)
-    data = BundleData.read(bundle, source, console)
+    data = read_data(bundle, source, console)
     with store.stage(manifest.name) as folder:
         for file in manifest.files.keys() - {*ONNX_FILES.values(), VECTORS_FILE}:
             shutil.copyfile(bundle.folder / file, folder / file)
@@ -138,9 +153,8 @@ def publish_as_onnx(bundle: Bundle, source: Path | None, console: Console, quant
         fields = {field: getattr(manifest, field) for field in Description.model_fields}
         frameworks = manifest.frameworks | _list_onnx()
         description = Description(**fields | {"metrics": metrics, "onnx": exported.onnx, "frameworks": frameworks})
-        if isinstance(bundle.codec, ReviewCodec):
-            _plot(evaluation, description.labels, folder)
-        card.renew_card(folder, recipe, description, served.analyse(data.reviews, evaluation, recipe))
+        TRAINED[manifest.task].plot(evaluation, folder)
+        card.renew_card(folder, recipe, description, served.analyse(data.data, evaluation, recipe))
         return store.publish(folder, description)
 
 
@@ -159,11 +173,6 @@ def _find_store(bundle: Bundle) -> Store:
             f"{bundle.folder} is older than version {latest}, whose place it would take; export that, or move it away"
         )
     return store
-
-
-def _plot(evaluation: Evaluation, labels: Sequence[str], folder: Path) -> None:
-    card.plot_confusion_matrix(evaluation, labels, folder / card.CONFUSION_MATRIX)
-    card.plot_roc_curve(evaluation, folder / card.ROC_CURVE)
 
 
 def record(recipe: Recipe, source: Path | None, console: Console) -> Run:
@@ -186,7 +195,7 @@ def record(recipe: Recipe, source: Path | None, console: Console) -> Run:
         trained.dataset.sha256,
         trained.network.count_params(),
         seconds,
-        _list_frameworks(with_torch=_is_of_torch(recipe)),
+        _list_frameworks(with_torch=trained.with_torch),
     )
 
 
@@ -210,7 +219,7 @@ def evaluate_bundle(
         DataError: see `imdb.load`.
         RecipeError: the recipe is not one of this release.
     """
-    data = BundleData.read(bundle, source, console)
+    data = read_data(bundle, source, console)
     if engine == "onnx" and bundle.manifest.onnx:
         network = OnnxNetwork(bundle.onnx_path(bundle.manifest.onnx.default))
         answers = network.predict(to_rows(data.test, bundle.codec))
@@ -232,18 +241,13 @@ def _describe(
         name=name,
         task=recipe.task,
         recipe={"name": recipe.name, "settings": recipe.settings.model_dump(mode="json"), **origin},
-        preprocessing=codec if isinstance(codec, LetterCodec) else codec.preprocessing,
-        labels=LABELS[recipe.task],
+        preprocessing=codec.preprocessing,
+        labels=TASKS[recipe.task].labels,
         metrics=served.measure(evaluation, trained.held_out),
         dataset=trained.dataset,
-        frameworks=_list_frameworks(with_torch=_is_of_torch(recipe) or "converted" in origin)
-        | (_list_onnx() if served.exported else {}),
+        frameworks=_list_frameworks(with_torch=trained.with_torch) | (_list_onnx() if served.exported else {}),
         onnx=served.exported.onnx if served.exported else None,
     )
-
-
-def _is_of_torch(recipe: Recipe) -> bool:
-    return isinstance(recipe.settings, LetterSettings) and recipe.settings.framework == "torch"
 
 
 def _list_onnx() -> dict[str, str]:

@@ -3,29 +3,30 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from bundle.letters import LetterCodec
-from bundle.reviews import ReviewCodec
+from bundle.codec import Codec
+from bundle.rows import Row
 from bundle.store import MODEL_FILE, ONNX_FILES, VECTORS_FILE
-from training import analysis, imdb
-from training.evaluate import Evaluation, evaluate, predict
-from training.export import Exported, describe, export, to_rows
-from training.fit import Examples
-from training.recipes import Recipe
-from training.results import HELD_OUT
+from training.data.examples import Examples
+from training.evaluation.evaluate import Evaluation, evaluate, predict
+from training.export.exported import Exported, describe, export
+from training.export.rows import to_rows
+from training.recipes.recipe import Recipe
+from training.reports.results import HELD_OUT
+from training.tasks import find_task
 
 
 @dataclass(frozen=True)
 class Served:
     """A network as the service runs it: as ONNX, or by Keras where it cannot be exported."""
 
-    codec: LetterCodec | ReviewCodec
+    codec: Codec
     network: keras.Model
     exported: Exported | None
 
@@ -33,7 +34,7 @@ class Served:
     def export(
         cls,
         folder: Path,
-        codec: LetterCodec | ReviewCodec,
+        codec: Codec,
         test: Examples,
         held_out: Examples | None,
         console: Console,
@@ -65,17 +66,12 @@ class Served:
             return evaluation.metrics
         return evaluation.metrics | {HELD_OUT: self.evaluate(held_out).metrics["accuracy"]}
 
-    def analyse(self, reviews: imdb.Imdb | None, evaluation: Evaluation, recipe: Recipe) -> str:
-        """Return what a card tells of a review network's answers, "" of a letter network: see `analysis.describe`."""
-        codec = self.codec
-        if not isinstance(codec, ReviewCodec):
-            return ""
-        assert reviews is not None
+    def analyse(self, data: object, evaluation: Evaluation, recipe: Recipe) -> str:
+        """Return what a card tells of a network's answers: see `TrainedTask.analyse`."""
+        return find_task(self.codec).analyse(self.codec, data, evaluation, self._predict_rows, recipe.settings.seed)
 
-        def answer(texts: Sequence[str]) -> NDArray[np.float32]:
-            rows = [codec.encode(text).ids for text in texts]
-            if self.exported:
-                return self.exported.network.predict(rows)[:, 0]
-            return predict(self.network, Examples(codec.pad(rows), np.zeros(len(rows), np.int32)))[:, 0]
-
-        return analysis.describe(reviews, evaluation, answer, recipe.settings.seed)
+    def _predict_rows(self, rows: Sequence[Row]) -> NDArray[np.float32]:
+        if self.exported:
+            return self.exported.network.predict(rows)
+        padded: Any = self.codec.pad(list(rows))
+        return predict(self.network, Examples(padded, np.zeros(len(rows), np.int32)))

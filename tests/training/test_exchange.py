@@ -14,17 +14,20 @@ from torch import nn
 
 from app.engines.onnx import OnnxEngine
 from bundle.errors import ManifestError
+from bundle.files import hash_file
 from bundle.letters import LetterCodec
-from bundle.reviews import ReviewCodec
-from bundle.store import Bundle, Store, hash_file, read_vocabulary, write_vocabulary
+from bundle.reviews import ReviewCodec, read_vocabulary, write_vocabulary
+from bundle.store import Bundle, Store
 from tests.conftest import leftovers
-from training import alphabet, coding, exchange, imdb, pipeline, recipes, torch_network
+from training import exchange, pipeline, recipes
 from training.bundle_data import read_settings
+from training.convert import torch_network
+from training.data import alphabet, imdb, review_coding
+from training.data.examples import Examples
 from training.errors import ConversionError, DataError, DivergedError, MissingPackageError
-from training.export import to_rows
-from training.fit import Examples
-from training.recipes import Recipe
-from training.settings import LetterSettings
+from training.export.rows import to_rows
+from training.recipes.letters import LetterSettings
+from training.recipes.recipe import Recipe
 
 torch.set_num_threads(1)  # two that wait for one another take forty times as long beside other work
 
@@ -216,7 +219,7 @@ def test_words_are_those_that_keras_codes_where_no_others_are_given(
     recipe = find_reviews("vocabulary_size=10000")
     bundle = exchange.import_bundle(path, recipe, "mine", store, reviews, QUIET, None)
     assert isinstance(bundle.codec, ReviewCodec)
-    assert list(bundle.codec.vocabulary) == read_vocabulary(coding.KERAS_WORDS)
+    assert list(bundle.codec.vocabulary) == read_vocabulary(review_coding.KERAS_WORDS)
     assert "--vocabulary 'models/mine/<version>/vocabulary.txt'" in (bundle.folder / "README.md").read_text("utf-8")
     assert set(bundle.manifest.files) == {
         "model.keras",
@@ -396,7 +399,6 @@ def test_without_pytorch_whatever_needs_it_says_how_to_get_it(
     small_store: Store, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "training.torch_network")
     path, recipe = tmp_path / "weights.pt", recipes.find("torch")
     path.write_bytes(b"weights")
     message = "^torch is not installed, which this needs; run `make torch`$"

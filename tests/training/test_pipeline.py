@@ -18,13 +18,17 @@ from bundle.letters import ALPHABET
 from bundle.reviews import ReviewCodec
 from bundle.store import Bundle, Store, open_bundle
 from tests.conftest import SMALL_RECIPES, leftovers
-from training import alphabet, imdb, pipeline, recipes
+from training import pipeline, recipes
 from training.bundle_data import read_settings
+from training.data import alphabet, imdb
+from training.data.examples import split_randomly
 from training.errors import DataError, DivergedError, RecipeError
-from training.fit import split_randomly
-from training.recipes import RECIPES, Recipe
-from training.results import HELD_OUT
-from training.settings import LetterSettings, ReviewSettings, StagedSettings
+from training.recipes import RECIPES
+from training.recipes.letters import LetterSettings
+from training.recipes.recipe import Recipe
+from training.recipes.reviews import ReviewSettings
+from training.recipes.staged import StagedSettings
+from training.reports.results import HELD_OUT
 
 QUIET = Console(quiet=True)
 MODELS = Path(__file__).parents[2] / "models"
@@ -118,7 +122,7 @@ def test_a_review_bundle_is_described_by_its_dataset(small_store: Store, reviews
 @pytest.mark.parametrize("folder", sorted(MODELS.glob("*/*")), ids=lambda folder: folder.parent.name)
 def test_the_settings_of_the_bundles_of_this_repository_are_read(folder: Path) -> None:
     bundle = open_bundle(folder)
-    assert read_settings(bundle).length == bundle.manifest.preprocessing.length
+    assert read_settings(bundle).model_dump()["length"] == bundle.manifest.preprocessing.length
 
 
 @EVERY_NAME

@@ -10,8 +10,8 @@ import training
 from bundle.manifest import Description, Manifest
 from bundle.store import Bundle
 from training.__main__ import application
-from training.recipes import Recipe
-from training.results import Run
+from training.recipes.recipe import Recipe
+from training.reports.results import Run
 
 ROOT = Path(training.__file__).parents[1]
 QUICK = ["units=2", "features=0", "length=2", "epochs=1", "batch_size=64", "steps_per_call=1", "short_run_copies=1"]

@@ -129,7 +129,6 @@ def test_convert_without_pytorch_says_how_to_get_it(
     small_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "training.torch_network", raising=False)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "weights.pt").write_bytes(b"weights")
     bundle = str(small_store.open("imdb-500").folder)

@@ -8,7 +8,7 @@ from bundle.manifest import Manifest
 from bundle.store import Store, open_bundle
 from tests.conftest import SMALL_RECIPES, write_reviews
 from tests.training.main.command import check_error, copy, one_line, reseal, run
-from training.results import HELD_OUT
+from training.reports.results import HELD_OUT
 
 
 @pytest.mark.parametrize("name", SMALL_RECIPES)

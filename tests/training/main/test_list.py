@@ -5,7 +5,7 @@ from tests.conftest import SMALL_RECIPES
 from tests.training.main.command import check_error, copy, record, run
 from training import recipes
 from training.recipes import RECIPES
-from training.results import Results
+from training.reports.results import Results
 
 
 def test_list_shows_every_recipe_with_the_published_and_the_own_accuracy(small_store: Store) -> None:

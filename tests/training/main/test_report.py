@@ -6,9 +6,10 @@ from typing import NoReturn
 import pytest
 
 from tests.training.main.command import check_error, record, run
-from training import pipeline, recipes, results
-from training.recipes import Recipe
-from training.results import Results
+from training import pipeline, recipes
+from training.recipes.recipe import Recipe
+from training.reports import results
+from training.reports.results import Results
 
 TINY = ["units=2", "epochs=2", "length=2", "batch_size=25", "steps_per_call=1"]
 
@@ -22,8 +23,8 @@ def tiny_recipes(monkeypatch: pytest.MonkeyPatch) -> dict[str, Recipe]:
         "alphabet-window": replace(tiny["alphabet-window"], fast={"epochs": 1}),
         "next-letter": recipes.find("next-letter"),  # the project's own
     }
-    monkeypatch.setattr("training.results.RECIPES", chosen)
-    monkeypatch.setattr("training.report.RECIPES", chosen)
+    monkeypatch.setattr("training.reports.results.RECIPES", chosen)
+    monkeypatch.setattr("training.reports.report.RECIPES", chosen)
     monkeypatch.setitem(results.SEEDS, "alphabet", 2)
     return chosen
 
@@ -84,7 +85,7 @@ def test_report_keeps_what_is_recorded_where_the_data_are_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = {"imdb-20": replace(recipes.find("imdb-20"), fast={})}
-    monkeypatch.setattr("training.results.RECIPES", chosen)
+    monkeypatch.setattr("training.reports.results.RECIPES", chosen)
     recorded = Results(tmp_path / "results.jsonl")
     recorded.add(record(chosen["imdb-20"], validation_accuracy=0.75))
     before = recorded.path.read_bytes()
@@ -103,7 +104,7 @@ def test_report_keeps_what_is_recorded_where_the_data_are_missing(
 
 
 def test_report_says_that_the_page_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.results.RECIPES", {})
+    monkeypatch.setattr("training.reports.results.RECIPES", {})
     (tmp_path / "file").write_text("mine")
     result = run("report", "--results", tmp_path / "none.jsonl", "--out", tmp_path / "file" / "docs.md")
     check_error(result, "Not a directory: .*file.*; what had been recorded is kept")

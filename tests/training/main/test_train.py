@@ -79,7 +79,7 @@ def test_train_refuses_a_bad_name_before_it_reads_data(
     def load(source: Path | None) -> NoReturn:
         raise AssertionError(f"{source} was read")
 
-    monkeypatch.setattr("training.imdb.load", load)
+    monkeypatch.setattr("training.data.imdb.load", load)
     result = run("train", "sentiment", f"--name={name}", "--models", tmp_path / "models")
     check_error(result, f"{re.escape(repr(name))} cannot name a bundle; use up to 63 of a-z")
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,35 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from training.evaluation.calibration import calibration_error, divide_logits, find_temperature
+
+
+def test_the_temperature_undoes_what_made_a_network_too_sure() -> None:
+    random = np.random.default_rng(7)
+    logits = random.normal(0, 2, 20_000)
+    labels = (random.random(20_000) < 1 / (1 + np.exp(-logits))).astype(np.float32)
+    too_sure = (1 / (1 + np.exp(-3 * logits))).astype(np.float32)
+    assert find_temperature(too_sure, labels) == pytest.approx(3, rel=0.1)
+
+
+def test_probabilities_of_zero_and_one_have_a_temperature() -> None:
+    assert np.isfinite(find_temperature(np.array([0, 1, 1], np.float32), np.array([0, 1, 0], np.float32)))
+
+
+def test_dividing_the_logits_leaves_the_answer() -> None:
+    inputs = keras.Input((3,))
+    network = keras.Model(inputs, layers.Dense(1, activation="sigmoid", bias_initializer="ones")(inputs))
+    examples = np.random.default_rng(7).normal(size=(5, 3)).astype(np.float32)
+    before = network.predict(examples, verbose=0)
+    divide_logits(network, 2)
+    after = network.predict(examples, verbose=0)
+    np.testing.assert_allclose(np.log(before / (1 - before)), 2 * np.log(after / (1 - after)), rtol=1e-4)
+
+
+def test_the_error_is_the_mean_distance_of_confidence_from_accuracy() -> None:
+    confidence, right = np.array([0.9, 0.9, 0.9, 0.9, 0.8]), np.array([True, True, True, False, True])
+    # Three of four are right where 90 % are expected, and one of one where 80 % are.
+    assert calibration_error(confidence, right) == pytest.approx((4 * 0.15 + 0.2) / 5)
+    assert calibration_error(np.array([1.0]), np.array([True])) == 0

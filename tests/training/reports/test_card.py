@@ -1,0 +1,131 @@
+import itertools
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from bundle.store import Store
+from tests.bundle.samples import LETTERS, REVIEWS
+from tests.conftest import SMALL_RECIPES
+from training import recipes
+from training.recipes import RECIPES
+from training.recipes.settings import flatten
+from training.reports import card
+
+
+@pytest.mark.parametrize("name", SMALL_RECIPES)
+def test_the_card_holds_every_setting_figure_and_checksum(small_store: Store, name: str) -> None:
+    bundle = small_store.open(name)
+    manifest = bundle.manifest
+    text = (bundle.folder / card.CARD).read_text(encoding="utf-8")
+    settings = type(RECIPES[name].settings).model_validate(manifest.recipe["settings"])
+    for setting, (value, _) in flatten(settings).items():
+        assert f"| `{setting}` | {'-' if value is None else value} |" in text
+    for metric, measured in manifest.metrics.items():
+        assert f"| {metric} | {measured:.4f} | - |" in text  # the published ones are not of these settings
+    for framework, version in manifest.frameworks.items():
+        assert f"{framework} {version}" in text
+    assert manifest.dataset.sha256 in text
+    assert RECIPES[name].source in text
+    assert f"`python -m training train {name} --set " in text
+    assert f"python -m training evaluate models/{name}/" in text
+    images = re.findall(r"\]\((.*?)\)", text)
+    assert sorted(images) == sorted(path.name for path in bundle.folder.glob("*.png"))
+
+
+def write_card(folder: Path, name: str, assignments: list[str]) -> str:
+    """Return the card of a recipe with these settings and made-up figures."""
+    description = {"next-letter": LETTERS, "sentiment": REVIEWS}[RECIPES[name].task].model_copy(update={"name": name})
+    card.write_card(
+        folder, recipes.find(name).with_settings(assignments), description, parameters=1, seconds=1, analysis=""
+    )
+    return (folder / card.CARD).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", SMALL_RECIPES)
+def test_the_command_of_the_card_makes_the_same_recipe(small_store: Store, name: str) -> None:
+    bundle = small_store.open(name)
+    command = re.search(r"`(python -m training train .*)` makes", (bundle.folder / card.CARD).read_text("utf-8"))
+    assert command
+    _, _, _, verb, recipe, *options = shlex.split(command[1])
+    assert (verb, recipe) == ("train", name)
+    assert set(options[::2]) == {"--set"}
+    settings = recipes.find(recipe).with_settings(options[1::2]).settings
+    assert settings.model_dump(mode="json") == bundle.manifest.recipe["settings"]
+
+
+@pytest.mark.parametrize(
+    ("assignments", "options"),
+    [
+        ([], ""),
+        (["epochs=60"], ""),
+        (["seed=3"], " --set seed=3"),
+        (
+            ["clip_norm=1.5", "patience=2", "patience=null", "mask_padding=false", "schedule=constant"],
+            " --set mask_padding=false --set schedule=constant --set clip_norm=1.5",
+        ),
+    ],
+)
+def test_the_command_of_the_card_has_the_settings_that_were_changed(
+    tmp_path: Path, assignments: list[str], options: str
+) -> None:
+    card = write_card(tmp_path, "next-letter", assignments)
+    assert f"`python -m training train next-letter{options}` makes the bundle again" in card
+
+
+def test_the_command_of_the_card_gives_the_bundle_its_name(tmp_path: Path) -> None:
+    description = LETTERS.model_copy(update={"name": "mine"})
+    card.write_card(tmp_path, recipes.find("next-letter"), description, parameters=1, seconds=1, analysis="")
+    text = (tmp_path / card.CARD).read_text(encoding="utf-8")
+    assert "`python -m training train next-letter --name mine` makes the bundle again" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "assignments", "figures"),
+    [
+        ("alphabet-variable-length", [], ["| accuracy | 0.7500 | 0.9890 |", "| loss | 1.5000 | - |"]),
+        ("alphabet-variable-length", ["seed=8"], ["| accuracy | 0.7500 | 0.9890 |", "| loss | 1.5000 | - |"]),
+        ("alphabet-variable-length", ["epochs=499"], ["| accuracy | 0.7500 | - |", "| loss | 1.5000 | - |"]),
+        ("alphabet-variable-length", ["seed=8", "units=31"], ["| accuracy | 0.7500 | - |"]),
+        ("imdb-500", ["epochs=10"], ["| accuracy | 0.5000 | 0.8674 |", "| loss | 0.7000 | 0.3975 |"]),
+        ("imdb-500", ["length=400"], ["| accuracy | 0.5000 | - |", "| loss | 0.7000 | - |", "| auc | 0.5000 | - |"]),
+        ("sentiment", [], ["| accuracy | 0.5000 | - |"]),
+    ],
+)
+def test_published_figures_are_shown_for_the_settings_they_belong_to(
+    tmp_path: Path, name: str, assignments: list[str], figures: list[str]
+) -> None:
+    lines = write_card(tmp_path, name, assignments).splitlines()
+    assert not set(figures) - set(lines)
+
+
+@pytest.mark.parametrize("name", SMALL_RECIPES)
+def test_the_tables_of_the_card_are_tables(small_store: Store, name: str) -> None:
+    text = (small_store.open(name).folder / card.CARD).read_text(encoding="utf-8")
+    parts = itertools.groupby(text.splitlines(), key=lambda line: line.startswith("|"))
+    tables = [list(rows) for is_table, rows in parts if is_table]
+    assert sum(map(len, tables)) > 10
+    assert all(len({row.count("|") for row in rows}) == 1 for rows in tables)
+    onnx = small_store.open(name).manifest.onnx
+    assert onnx
+    # The tables of stages and of one form of ONNX have a column more than others, that of two forms has four more.
+    assert {rows[0].count("|") for rows in tables} == {4, 5} | {8 for form in onnx.forms.values() if form.held_out}
+
+
+@pytest.mark.parametrize(("seconds", "duration"), [(0.4, "0 s"), (119, "119 s"), (120, "2.0 min"), (5400, "90.0 min")])
+def test_the_card_says_how_long_the_training_took(tmp_path: Path, seconds: float, duration: str) -> None:
+    card.write_card(tmp_path, recipes.find("next-letter"), LETTERS, parameters=1234567, seconds=seconds, analysis="")
+    text = (tmp_path / card.CARD).read_text(encoding="utf-8")
+    assert f"1,234,567 parameters, trained in {duration}." in text
+
+
+def test_the_card_says_what_the_figures_were_measured_on_and_what_the_model_is_for(tmp_path: Path) -> None:
+    cards = []
+    for name, description in (("next-letter", LETTERS), ("sentiment", REVIEWS)):
+        card.write_card(tmp_path, recipes.find(name), description, parameters=1, seconds=1, analysis="")
+        cards.append(" ".join((tmp_path / card.CARD).read_text(encoding="utf-8").split()))
+    assert "On 26 examples (the patterns it was trained on)" in cards[0]
+    assert "of at most 5;" in cards[0]
+    assert "On 24 examples (of the test files, which are not trained on)" in cards[1]
+    assert "the last 6 are read" in cards[1]

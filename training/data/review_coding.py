@@ -1,0 +1,111 @@
+"""What review networks are trained and evaluated on: the codec of a recipe, and reviews coded by it."""
+
+from collections import Counter
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+
+from bundle.manifest import Dataset
+from bundle.reviews import (
+    RESERVED_IDS,
+    KerasTokeniser,
+    ReviewCodec,
+    ReviewPreprocessing,
+    Tokeniser,
+    TokenTokeniser,
+    WordTokeniser,
+    read_vocabulary,
+)
+from training.data import imdb
+from training.data.examples import Examples
+from training.recipes.reviews import ReviewSettings
+
+KERAS_WORDS = Path(__file__).parent / "keras_words.txt"
+
+_TOKENISERS: dict[str, Tokeniser] = {"keras": KerasTokeniser(), "words": WordTokeniser(), "tokens": TokenTokeniser()}
+
+
+@lru_cache(maxsize=1)  # the report trains one recipe after the other on it
+def load_reviews(source: Path | None, console: Console) -> imdb.Imdb:
+    """Return the dataset: see `imdb.load`."""
+    with console.status(escape(f"Reading {source or imdb.ARCHIVE}")):
+        return imdb.load(source)
+
+
+def learn_review_codec(settings: ReviewSettings, texts: list[str], console: Console) -> ReviewCodec:
+    """Return the codec of a recipe that is trained on these texts."""
+    if settings.ranks == "keras":
+        return make_review_codec(settings, read_vocabulary(KERAS_WORDS))
+    tokeniser = _TOKENISERS[settings.tokeniser]
+    counts = count_words(tokeniser, track(texts, "Counting words", console=console))
+    return make_review_codec(
+        settings, choose_words(tokeniser, counts, settings.vocabulary_size - RESERVED_IDS, settings.endings)
+    )
+
+
+def count_words(tokeniser: Tokeniser, texts: Iterable[str]) -> Counter[str]:
+    """Return how often the texts have each word that a vocabulary can have, the ones seen first before others."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(tokeniser.split(text))
+    if not isinstance(tokeniser, TokenTokeniser):
+        return counts
+    folded: Counter[str] = Counter()
+    for word, count in counts.items():
+        folded[tokeniser.fold(word)] += count
+    return folded
+
+
+def choose_words(tokeniser: Tokeniser, counts: Counter[str], size: int, endings: int) -> list[str]:
+    """Return the most frequent of counted words, and behind them so many endings, the most frequent of the others'."""
+    ranked = [word for word, _ in counts.most_common()]
+    if not isinstance(tokeniser, TokenTokeniser):
+        return ranked[:size]
+    ended: Counter[str] = Counter()
+    for word in ranked[size - endings :]:
+        for ending in tokeniser.endings(word):
+            ended[ending] += counts[word]
+    return ranked[: size - endings] + [ending for ending, _ in ended.most_common(endings)]
+
+
+def make_review_codec(settings: ReviewSettings, ranked: list[str]) -> ReviewCodec:
+    """Return the codec of a recipe, for words by their rank."""
+    words = ranked[: settings.vocabulary_size - RESERVED_IDS]
+    preprocessing = ReviewPreprocessing(
+        tokeniser=_TOKENISERS[settings.tokeniser],
+        vocabulary_size=len(words) + RESERVED_IDS,
+        length=settings.length,
+    )
+    return ReviewCodec(preprocessing, words)
+
+
+def describe_reviews(
+    codec: ReviewCodec, data: imdb.Imdb, training_examples: int, console: Console
+) -> tuple[Examples, Dataset]:
+    """Return what a review network is evaluated on: the test reviews."""
+    dataset = Dataset(
+        name=imdb.NAME, sha256=data.sha256, training_examples=training_examples, test_examples=len(data.test)
+    )
+    return code_reviews(codec, data.test, "Coding the test reviews", console), dataset
+
+
+def code_reviews(codec: ReviewCodec, reviews: tuple[imdb.Review, ...], what: str, console: Console) -> Examples:
+    """Return the ids, int32 [reviews, length], and the labels, int32 [reviews]; `what` is told meanwhile."""
+    inputs = code_texts(codec, [review.text for review in reviews], what, console)
+    return Examples(inputs, np.array([review.label for review in reviews], np.int32))
+
+
+def code_texts(codec: ReviewCodec, texts: list[str], what: str, console: Console) -> NDArray[np.int32]:
+    """Return the ids of texts, int32 [texts, length]; `what` is told meanwhile."""
+    return codec.pad(code_each(codec, texts, what, console))
+
+
+def code_each(codec: ReviewCodec, texts: list[str], what: str, console: Console) -> list[NDArray[np.int32]]:
+    """Return the ids of each text, int32 [ids]; `what` is told meanwhile."""
+    return [codec.encode(text).ids for text in track(texts, what, console=console)]

@@ -1,0 +1,118 @@
+"""Review networks trained against what would change their answers most: adversarial and virtual adversarial training.
+
+Sources: Miyato, Dai and Goodfellow 2017, "Adversarial Training Methods for Semi-Supervised Text Classification"; that a
+part of each batch is moved, Kurakin, Goodfellow and Bengio 2017, "Adversarial Machine Learning at Scale".
+"""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from training.recipes.staged import TuningSettings
+
+_FIRST_STEP = 0.1  # length of the random step at whose end the direction is measured
+_LEAST = 1e-7
+
+
+class AdversarialNetwork(keras.Model):  # type: ignore[misc]  # Keras has no types
+    """A review network, with the loss of a batch as the output, float32 []; it counts words moved the worst way.
+
+    While training, the word vectors of the first half of a batch are moved, which takes half the time of reading all of
+    it both ways. With labels the worst way is that away from the label (`supervised`); without, it is that away from
+    the network's own answer (`virtual`). A batch are the ids, int32 [batch, words], and the labels, float32 [batch, 1]:
+    probabilities of positive, or `training.distillation.corpus.UNLABELLED`.
+    """
+
+    def __init__(self, network: keras.Model, settings: TuningSettings, seed: int) -> None:
+        """Take the network that is trained, of `training.networks.builders.build_review_network`."""
+        super().__init__(name="adversarial")
+        self.network = network
+        self._embedding = next(layer for layer in network.layers if isinstance(layer, layers.Embedding))
+        self._dropout = next(layer for layer in network.layers if isinstance(layer, layers.SpatialDropout1D))
+        self._behind = keras.Model([self._dropout.output, network.inputs[0]], network.outputs)
+        self._settings = settings
+        self._random = keras.random.SeedGenerator(seed)
+
+    def call(self, batch: tuple[keras.KerasTensor, keras.KerasTensor], training: bool = False) -> keras.KerasTensor:
+        """Return the mean of the cross-entropy over the labelled reviews, and of that of the worst case over those."""
+        ids, labels = batch
+        vectors = self._embedding(ids)
+        words = self._dropout(vectors, training=training)
+        counted, aims = ops.cast(labels >= 0, words.dtype), ops.maximum(labels, 0)
+        if not training or self._settings.adversarial == "none":
+            return _mean(_cross_entropy(aims, self._behind([words, ids], training=training)), counted)
+        half = ops.shape(ids)[0] // 2
+        moved, against, counted_moved = self._move(
+            words[:half], ids[:half], aims[:half], counted[:half], vectors[:half]
+        )
+        answers = self._behind([ops.concatenate([moved, words[half:]]), ids], training=True)
+        loss = _mean(_cross_entropy(aims[half:], answers[half:]), counted[half:])
+        worst = _mean(_cross_entropy(against, answers[:half]), counted_moved)
+        return loss + self._settings.adversarial_weight * worst
+
+    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any) -> keras.KerasTensor:
+        """Return the output, which is the loss already."""
+        del x, y
+        return y_pred
+
+    def _move(
+        self,
+        words: keras.KerasTensor,
+        ids: keras.KerasTensor,
+        aims: keras.KerasTensor,
+        counted: keras.KerasTensor,
+        vectors: keras.KerasTensor,
+    ) -> tuple[keras.KerasTensor, keras.KerasTensor, keras.KerasTensor]:
+        """Return words moved away from what is aimed at, what that is, and which reviews count, [batch, 1] both.
+
+        The step is as long as the settings have it for vectors whose components have a root mean square of 1.
+        """
+        present = ops.cast(ops.not_equal(ids, 0), words.dtype)[:, :, None]
+        start = ops.zeros_like(words)
+        if self._settings.adversarial == "virtual":
+            aims, counted = ops.stop_gradient(self._behind([words, ids], training=False)), ops.ones_like(counted)
+            # At the answer itself the distance is least, so its gradient is measured a small step away from it.
+            start = _FIRST_STEP * _normalise(keras.random.normal(ops.shape(words), seed=self._random) * present)
+
+        def distance(step: keras.KerasTensor) -> keras.KerasTensor:
+            return _mean(_cross_entropy(aims, self._behind([words + step, ids], training=False)), counted)
+
+        scale = ops.sqrt(ops.sum(ops.square(vectors) * present) / (ops.sum(present) * vectors.shape[-1]))
+        step = _normalise(find_gradient(distance, start) * present)
+        return words + self._settings.epsilon * ops.stop_gradient(scale) * step, aims, counted
+
+
+def find_gradient(
+    function: Callable[[keras.KerasTensor], keras.KerasTensor], at: keras.KerasTensor
+) -> keras.KerasTensor:
+    """Return the gradient of a function, which gives one number, at a tensor, as a constant; on any backend."""
+    name = keras.backend.backend()
+    backend: Any = importlib.import_module(name)
+    if name == "tensorflow":
+        with backend.GradientTape() as tape:
+            tape.watch(at)
+            value = function(at)
+        return ops.stop_gradient(tape.gradient(value, at))
+    if name == "jax":
+        return ops.stop_gradient(backend.grad(function)(at))
+    at = at.detach().requires_grad_()
+    return backend.autograd.grad(function(at), at)[0]
+
+
+def _normalise(steps: keras.KerasTensor) -> keras.KerasTensor:
+    """Return steps of length 1 over a whole review, [batch, words, components]."""
+    # Divided by the largest first: squares of gradients are too small for float32.
+    scaled = steps / (ops.max(ops.abs(steps), axis=(1, 2), keepdims=True) + 1e-30)
+    return scaled / ops.sqrt(ops.sum(scaled * scaled, axis=(1, 2), keepdims=True) + 1e-12)
+
+
+def _cross_entropy(labels: keras.KerasTensor, answers: keras.KerasTensor) -> keras.KerasTensor:
+    answers = ops.clip(answers, _LEAST, 1 - _LEAST)
+    return -(labels * ops.log(answers) + (1 - labels) * ops.log(1 - answers))
+
+
+def _mean(values: keras.KerasTensor, weights: keras.KerasTensor) -> keras.KerasTensor:
+    return ops.sum(values * weights) / ops.maximum(ops.sum(weights), 1)

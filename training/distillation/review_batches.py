@@ -1,0 +1,103 @@
+"""The batches of a review network: reviews of like lengths together, so that little padding is run."""
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from bundle.reviews import ReviewPreprocessing
+from training.distillation.corpus import Corpus
+from training.recipes.staged import TuningSettings
+
+_PREDICTED = 256  # reviews at once
+
+
+class ReviewBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
+    """Batches for an `AdversarialNetwork`: ids, int32 [batch, words], and labels, float32 [batch, 1].
+
+    Reviews are cut to a few lengths, for each of which a network is compiled; a batch that is not full is filled with
+    other reviews of its length. An epoch are the steps between two checkpoints, a part of a pass over all reviews;
+    any can be made without those before it.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        rows: NDArray[np.intp],
+        labels: NDArray[np.float32],
+        preprocessing: ReviewPreprocessing,
+        settings: TuningSettings,
+        seed: int,
+    ) -> None:
+        """Take the reviews by their numbers in the corpus, and as many labels; begin with the first epoch."""
+        super().__init__()
+        self._corpus = corpus
+        self._rows = rows
+        self._labels = labels
+        self._preprocessing = preprocessing
+        self._settings = settings
+        self._seed = seed
+        self._groups = group_by_length(corpus.lengths[rows], settings.length)
+        self._planned = -1
+        self._plan: list[tuple[int, NDArray[np.intp]]] = []
+        self.epoch = 0
+        self.steps_per_pass = sum(-(-len(members) // settings.batch_size) for members in self._groups.values())
+        self.epochs_per_pass = max(1, round(self.steps_per_pass / settings.checkpoint_steps))
+
+    def __len__(self) -> int:
+        """Return the number of batches of an epoch."""
+        return len(self._get_steps())
+
+    def __getitem__(self, index: int) -> tuple[tuple[NDArray[np.int32], NDArray[np.float32]]]:
+        """Return one batch of the epoch."""
+        if self._planned != self.epoch:
+            self._plan = self._make_plan()
+            self._planned = self.epoch
+        length, members = self._plan[index]
+        constants = self._preprocessing
+        ids = self._corpus.pad(self._rows[members], length, constants.padding_id)
+        random = np.random.default_rng([self._seed, self.epoch, index])
+        dropped = (random.random(ids.shape) < self._settings.word_dropout) & (ids > constants.rank_offset)
+        return ((np.where(dropped, np.int32(constants.unknown_id), ids), self._labels[members, np.newaxis]),)
+
+    def _get_steps(self) -> range:
+        """Return which steps of a pass are those of the epoch."""
+        bounds = np.linspace(0, self.steps_per_pass, self.epochs_per_pass + 1).astype(int)
+        part = self.epoch % self.epochs_per_pass
+        return range(bounds[part], bounds[part + 1])
+
+    def _make_plan(self) -> list[tuple[int, NDArray[np.intp]]]:
+        """Return length and reviews of each batch of the epoch."""
+        random = np.random.default_rng([self._seed, self.epoch // self.epochs_per_pass])
+        batches = []
+        for length, members in self._groups.items():
+            filled = -len(members) % self._settings.batch_size
+            order = np.concatenate([random.permutation(members), random.choice(members, filled)])
+            batches += [(length, batch) for batch in order.reshape(-1, self._settings.batch_size)]
+        order = random.permutation(len(batches))
+        plan = [batches[order[step]] for step in self._get_steps()]
+        # Keras takes from the first two batches which axes have the same size in all.
+        if others := [k for k, (length, _) in enumerate(plan) if length != plan[0][0]]:
+            plan[1], plan[others[0]] = plan[others[0]], plan[1]
+        return plan
+
+
+def predict(
+    network: keras.Model, corpus: Corpus, rows: NDArray[np.intp], preprocessing: ReviewPreprocessing
+) -> NDArray[np.float32]:
+    """Return what a network answers to some reviews, float32 [rows]; at their own lengths if it reads any."""
+    answers = np.empty(len(rows), np.float32)
+    groups = {preprocessing.length: np.arange(len(rows))}
+    if network.input_shape[1] is None:
+        groups = group_by_length(corpus.lengths[rows], preprocessing.length)
+    for length, members in groups.items():
+        ids = corpus.pad(rows[members], length, preprocessing.padding_id)
+        answers[members] = network.predict(ids, batch_size=_PREDICTED, verbose=0)[:, 0]
+    return answers
+
+
+def group_by_length(lengths: NDArray[np.int64], longest: int) -> dict[int, NDArray[np.intp]]:
+    """Return the numbers of reviews by the length they are padded or cut to, that of the longest of an eighth."""
+    steps = np.minimum(lengths, longest)
+    limits = np.unique(np.quantile(steps, np.arange(1, 9) / 8, method="lower"))
+    found = np.searchsorted(limits, steps)
+    return {int(limit): np.flatnonzero(found == k) for k, limit in enumerate(limits)}

@@ -1,0 +1,138 @@
+"""Where a review network is right and where it is not, beyond one figure: what its card tells."""
+
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bundle.tasks import SENTIMENT
+from training.data.imdb import Imdb, Review
+from training.evaluation.evaluate import Evaluation
+
+_MISTAKES = 20
+_LENGTHS = (100, 200, 400)
+_FIRST = (20, 50, 100, 200)
+_TYPO_SHARE = 0.1
+_LONG_ENOUGH = 4  # letters of a word that gets a typo
+
+Answer = Callable[[Sequence[str]], NDArray[np.floating]]
+Row = tuple[str, int, float]
+
+
+def describe(data: Imdb, evaluation: Evaluation, answer: Answer, seed: int) -> str:
+    """Return the tables of a card, Markdown.
+
+    Args:
+        data: the dataset.
+        evaluation: of a network on its test reviews.
+        answer: texts to the network's probabilities of positive, float [texts].
+        seed: of the letters that are swapped.
+    """
+    reviews = data.test
+    rows = [
+        *by_length(reviews, evaluation),
+        *by_stars(reviews, evaluation),
+        *by_novelty(data, evaluation),
+        *by_change(reviews, answer, seed),
+    ]
+    table = "\n".join(f"| {name} | {count:,} | {accuracy:.2%} |" for name, count, accuracy in rows)
+    mistakes = "\n".join(
+        f"| `{name}` | {answer} | {confidence:.4f} |" for name, answer, confidence in find_mistakes(reviews, evaluation)
+    )
+    return f"""\
+| reviews | number | accuracy |
+|---|---|---|
+{table}
+
+The mistakes it was surest of:
+
+| file | answer | probability |
+|---|---|---|
+{mistakes}
+"""
+
+
+def by_length(reviews: Sequence[Review], evaluation: Evaluation) -> list[Row]:
+    """Return for reviews of like lengths what they are, how many, and the accuracy."""
+    lengths = np.array([len(review.text.split()) for review in reviews])
+    limits = [0, *_LENGTHS, lengths.max(initial=0) + _LENGTHS[-1]]
+    rows = []
+    for low, high in zip(limits[:-1], limits[1:], strict=True):
+        name = f"over {low}" if high == limits[-1] else f"{low + 1} to {high}"
+        rows.append((f"{name} words", (lengths > low) & (lengths <= high)))
+    return _measure(rows, evaluation)
+
+
+def by_stars(reviews: Sequence[Review], evaluation: Evaluation) -> list[Row]:
+    """Return the same for each number of stars."""
+    stars = np.array([review.stars for review in reviews])
+    return _measure([(f"{count} of 10 stars", stars == count) for count in np.unique(stars)], evaluation)
+
+
+def by_novelty(data: Imdb, evaluation: Evaluation) -> list[Row]:
+    """Return the same for the test reviews whose text is in a training file too, if there are any, and the others."""
+    read = {review.text.strip() for review in data.train} | {text.strip() for text in data.unlabelled}
+    known = np.array([review.text.strip() in read for review in data.test])
+    if not known.any():
+        return []
+    return _measure([("text in a training file too", known), ("text in no training file", ~known)], evaluation)
+
+
+def by_change(reviews: Sequence[Review], answer: Answer, seed: int) -> list[Row]:
+    """Return the same for reviews of which only the beginning is read, and for ones that are written otherwise."""
+    changes: dict[str, Callable[[str], str]] = {
+        f"the first {count} words": partial(take_words, count) for count in _FIRST
+    }
+    random = np.random.default_rng(seed)
+    changes |= {
+        f"letters swapped in {_TYPO_SHARE:.0%} of the words": lambda text: swap_letters(text, random),
+        "all in capitals": str.upper,
+        "all in lower case": str.lower,
+        "every sentence in a tag": lambda text: re.sub(r"[^.!?]+[.!?]*", r"<p class='x'>\g<0></p>", text),
+    }
+    labels = np.array([review.label for review in reviews])
+    rows = []
+    for name, change in changes.items():
+        answers = answer([change(review.text) for review in reviews]) >= 0.5
+        rows.append((name, len(reviews), float(np.mean(answers == labels))))
+    return rows
+
+
+def find_mistakes(reviews: Sequence[Review], evaluation: Evaluation) -> list[tuple[str, str, float]]:
+    """Return the files of the reviews that were answered wrongly with the greatest confidence, the answer, and that."""
+    confidence = evaluation.probabilities.max(axis=1)
+    wrong = np.flatnonzero(evaluation.answers != evaluation.labels)
+    found = wrong[np.argsort(-confidence[wrong], kind="stable")][:_MISTAKES]
+    return [
+        (
+            f"test/{('neg', 'pos')[reviews[k].label]}/{reviews[k].number}_{reviews[k].stars}.txt",
+            SENTIMENT.labels[evaluation.answers[k]],
+            float(confidence[k]),
+        )
+        for k in found
+    ]
+
+
+def take_words(count: int, text: str) -> str:
+    """Return the first words of a text."""
+    return " ".join(text.split()[:count])
+
+
+def swap_letters(text: str, random: np.random.Generator) -> str:
+    """Return a text with two neighbouring letters swapped inside a tenth of the words that have at least four."""
+
+    def swap(match: re.Match[str]) -> str:
+        word = match[0]
+        if random.random() >= _TYPO_SHARE:
+            return word
+        at = int(random.integers(1, len(word) - 2))
+        return word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+
+    return re.sub(rf"[^\W\d_]{{{_LONG_ENOUGH},}}", swap, text)
+
+
+def _measure(groups: Sequence[tuple[str, NDArray[np.bool_]]], evaluation: Evaluation) -> list[Row]:
+    right = evaluation.answers == evaluation.labels
+    return [(name, int(members.sum()), float(right[members].mean())) for name, members in groups if members.any()]

@@ -1,0 +1,1 @@
+"""Networks as ONNX: translated, compared with Keras, and with weights of 8 bits."""

@@ -1,0 +1,191 @@
+"""The network of a bundle as ONNX: exported, compared with Keras, and in 8 bits where that costs no accuracy."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx.external_data_helper import set_external_data
+from rich.console import Console
+
+from bundle.codec import Codec
+from bundle.manifest import Onnx, OnnxForm, Precision
+from bundle.onnx_session import OnnxSession
+from bundle.rows import Row
+from bundle.store import ONNX_FILES, VECTORS_FILE
+from training.data.examples import Examples
+from training.errors import ExportError
+from training.evaluation.evaluate import evaluate
+from training.export.builder import OPSET
+from training.export.graph import translate
+from training.export.layers import SCALES, VECTORS
+from training.export.network import OnnxNetwork, find_states
+from training.export.quantisation import has_vectors_of_8_bits, quantise
+from training.export.rows import make_rows, to_rows
+
+TOLERANCE = 1e-5  # between the answers of a network as ONNX and those of Keras
+LOST_ACCURACY = 0.001  # at most, of held-out examples, by 8 bits
+FIGURES = ("accuracy", "loss", "calibration_error")  # reported for both forms
+
+_REAL_ROWS = 64  # that are compared
+_BATCH_SIZES = (1, 2, 4, 8, 16, 32)
+_SECONDS_BESIDES = 50e-6  # what the service takes for a batch besides the network
+_REPEATS = 7
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What the manifest says of a network as ONNX, and the form that serves."""
+
+    onnx: Onnx
+    network: OnnxNetwork
+
+
+def export(
+    network: keras.Model,
+    codec: Codec,
+    folder: Path,
+    real: Sequence[Row],
+    console: Console,
+    held_out: Examples | None = None,
+    quantised: bool | None = None,
+) -> Exported:
+    """Write a network into the folder of a bundle as ONNX, and compare it with Keras.
+
+    Args:
+        network: the one that the bundle has, as it was saved.
+        codec: of what it reads.
+        folder: where the files are written.
+        real: rows to compare, besides made-up ones of extreme lengths.
+        console: where progress and refusals are printed.
+        held_out: examples that it was not trained on, by which a form of 8 bits is accepted.
+        quantised: whether there has to be a form of 8 bits; by default there is one if the word vectors have 8 bits
+            and it is accepted.
+
+    Raises:
+        ExportError: a layer cannot be exported, or the answers differ; the folder is left as it was.
+    """
+    rows = [*real[:_REAL_ROWS], *make_rows(codec)]
+    expected = network.predict(codec.pad(rows), verbose=0)
+    find = partial(find_states, codec=codec)
+    graph = translate(network, codec, find)
+    models: dict[Precision, onnx.ModelProto] = {"float32": graph.model}
+    with TemporaryDirectory(dir=folder) as name:
+        scratch = Path(name)
+        _write(models, scratch)
+        forms: dict[Precision, OnnxForm] = {"float32": _examine("float32", rows, expected, scratch)}
+        if has_vectors_of_8_bits(network) if quantised is None else quantised:
+            try:
+                models["int8"] = quantise(translate(network, codec, find, with_anchors=True))
+                _write(models, scratch)
+                forms["int8"] = _examine("int8", rows, expected, scratch)
+                forms = _judge(forms, codec, held_out, scratch)
+            except Exception as error:  # whatever ONNX makes of it: the form of 32 bits is good
+                if quantised:
+                    raise
+                console.print(f"Exported in 32 bits only: {describe(error)}", markup=False, style="yellow")
+                forms = {"float32": forms["float32"]}
+        default: Precision = "int8" if "int8" in forms else "float32"
+        for precision in models.keys() - forms.keys():
+            (scratch / ONNX_FILES[precision]).unlink(missing_ok=True)
+        for path in scratch.iterdir():
+            path.replace(folder / path.name)
+    described = Onnx(opset=OPSET, every_step=graph.every_step, compared_rows=len(rows), forms=forms, default=default)
+    return Exported(described, OnnxNetwork(folder / ONNX_FILES[default]))
+
+
+def describe(error: Exception) -> str:
+    """Return why an export failed; errors of ONNX itself may say little without their kind."""
+    return str(error) if isinstance(error, ExportError) else repr(error)
+
+
+def _examine(precision: Precision, rows: Sequence[Row], expected: NDArray[np.float32], folder: Path) -> OnnxForm:
+    """Return what the manifest says of one form, run by one thread as the service does.
+
+    Raises:
+        ExportError: its answers are not those of Keras, or depend on the batch.
+    """
+    network = OnnxSession(folder / ONNX_FILES[precision])
+    alone = np.concatenate([network.run([row]) for row in rows])
+    for size in (*_BATCH_SIZES, len(rows)):
+        for at in range(0, len(rows), size):  # a batch of what is left over among them
+            if not np.array_equal(network.run(rows[at : at + size]), alone[at : at + size], equal_nan=True):
+                raise ExportError(f"an answer of ONNX Runtime depends on the other rows of a batch of {size}")
+    # Of no step there is no mean: both answer with NaN.
+    difference = float(abs(np.where(np.isnan(expected) & np.isnan(alone), 0, alone - expected)).max())
+    if precision == "float32" and not difference <= TOLERANCE:
+        raise ExportError(
+            f"the network as ONNX answers otherwise than Keras, by {difference:.1e} where {TOLERANCE:.0e} is allowed"
+        )
+    return OnnxForm(file=ONNX_FILES[precision], batch_rows=_find_batch_size(network, rows), difference=difference)
+
+
+def _find_batch_size(network: OnnxSession, rows: Sequence[Row]) -> int:
+    """Return how many of these rows are best run together, rows of like lengths as in the service."""
+    ordered = sorted(rows, key=len)
+    seconds = dict.fromkeys(_BATCH_SIZES, np.inf)
+    for _ in range(_REPEATS):
+        for size in _BATCH_SIZES:
+            batches = [ordered[at : at + size] for at in range(0, len(ordered), size)]
+            started = time.perf_counter()
+            for batch in batches:
+                network.run(batch)
+            taken = time.perf_counter() - started + len(batches) * _SECONDS_BESIDES
+            seconds[size] = min(seconds[size], taken)
+    return min(_BATCH_SIZES, key=seconds.__getitem__)
+
+
+def _judge(
+    forms: Mapping[Precision, OnnxForm], codec: Codec, held_out: Examples | None, folder: Path
+) -> dict[Precision, OnnxForm]:
+    """Return both forms with their figures on held-out examples.
+
+    Raises:
+        ExportError: the form of 8 bits is less accurate, or no examples were held out.
+    """
+    if held_out is None:
+        raise ExportError(
+            "no examples were held out by which 8 bits could be judged; train with validation_share over 0"
+        )
+    rows = to_rows(held_out, codec)
+    figures = {}
+    for precision in forms:
+        metrics = evaluate(OnnxNetwork(folder / ONNX_FILES[precision]).predict(rows), held_out.labels).metrics
+        figures[precision] = {name: metrics[name] for name in FIGURES if name in metrics}
+    lost = figures["float32"]["accuracy"] - figures["int8"]["accuracy"]
+    if lost > LOST_ACCURACY:
+        raise ExportError(
+            f"8 bits lose {lost:.2%} of the accuracy on {len(rows):,} held-out examples, where {LOST_ACCURACY:.1%} is "
+            "allowed"
+        )
+    return {precision: form.model_copy(update={"held_out": figures[precision]}) for precision, form in forms.items()}
+
+
+def _write(models: Mapping[Precision, onnx.ModelProto], folder: Path) -> None:
+    """Write models into a folder; the word vectors that they share are a file of their own."""
+    vectors = b""
+    places: dict[str, tuple[int, bytes]] = {}
+    for precision, model in models.items():
+        copy: Any = onnx.ModelProto()
+        copy.CopyFrom(model)
+        for tensor in copy.graph.initializer:
+            if tensor.name not in (VECTORS, SCALES):
+                continue
+            contents = tensor.raw_data
+            if tensor.name not in places:
+                places[tensor.name] = len(vectors), contents
+                vectors += contents
+            start, known = places[tensor.name]
+            assert known == contents, "This is a bug: the forms of a network have the same word vectors"
+            set_external_data(tensor, VECTORS_FILE, offset=start, length=len(contents))
+            tensor.ClearField("raw_data")
+        (folder / ONNX_FILES[precision]).write_bytes(copy.SerializeToString())
+    if vectors:
+        (folder / VECTORS_FILE).write_bytes(vectors)

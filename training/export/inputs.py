@@ -1,0 +1,54 @@
+"""What a graph reads: rows padded on the right, as the layers of the network take them."""
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from bundle.codec import Codec
+from training.export.values import LENGTHS, Translation, Value
+
+# What published graphs call their rows, by the kind of the numbers in them.
+_NAMES = {"f": "letters", "i": "ids"}
+
+
+def name_rows(codec: Codec) -> str:
+    """Return the name of the graph's input for the rows of a codec."""
+    return _NAMES[codec.padding.dtype.kind]
+
+
+def is_one_step(codec: Codec) -> bool:
+    """Return whether the network reads a row as the features of a single step."""
+    steps: int = codec.pad([]).shape[1]
+    return steps != codec.length
+
+
+def describe_inputs(codec: Codec) -> list[onnx.ValueInfoProto]:
+    """Return the inputs of the graph: the rows, [rows, steps], and their lengths, int32 [rows]."""
+    row_type = helper.np_dtype_to_tensor_dtype(codec.padding.dtype)
+    return [
+        helper.make_tensor_value_info(name_rows(codec), row_type, ["rows", "steps"]),
+        helper.make_tensor_value_info(LENGTHS, TensorProto.INT32, ["rows"]),
+    ]
+
+
+def begin(translation: Translation) -> Value:
+    """Return what the first layer reads."""
+    codec, add, integers = translation.codec, translation.builder.add, translation.builder.integers
+    rows = _move_right(translation) if translation.every_step else name_rows(codec)
+    if is_one_step(codec):
+        return Value(add("Unsqueeze", rows, integers(0)), "steps, rows, features", codec.length)
+    steps = add("Transpose", rows, perm=[1, 0])
+    if codec.pad([]).ndim == 3:
+        return Value(add("Unsqueeze", steps, integers(-1)), "steps, rows, features", 1)
+    return Value(steps, "steps, rows", 1)
+
+
+def _move_right(translation: Translation) -> str:
+    """Return the rows as Keras reads them: at the end of the full length, behind padding."""
+    codec, builder = translation.codec, translation.builder
+    add, constant, integers = builder.add, builder.constant, builder.integers
+    from_the_end = np.arange(-codec.length, 0, dtype=np.int64)[np.newaxis]
+    lengths = add("Cast", add("Unsqueeze", LENGTHS, integers(1)), to=TensorProto.INT64)
+    places = add("Add", constant(from_the_end), lengths)
+    found = add("GatherElements", name_rows(codec), add("Max", places, integers(0)), axis=1)
+    return add("Where", add("Less", places, integers(0)), constant(np.array(codec.padding)), found)

@@ -1,0 +1,55 @@
+"""A network as ONNX, run by ONNX Runtime for training's own purposes."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bundle.codec import Codec
+from bundle.onnx_session import OnnxSession
+from bundle.rows import Row
+from training.export.values import Graph, States
+
+_BATCH = 64  # rows at once
+
+
+class OnnxNetwork(OnnxSession):
+    """A network that answers any number of rows, on all processor cores unless told otherwise."""
+
+    def __init__(self, model: Path | bytes, threads: int | None = None) -> None:
+        """Load it from a file, or from the bytes of one."""
+        super().__init__(model, threads or len(os.sched_getaffinity(0)))
+
+    def predict(self, rows: Sequence[Row]) -> NDArray[np.float32]:
+        """Return the answers to any number of rows, float32 [rows, outputs]; rows of like lengths are run together."""
+        parts = list(_group_by_length(rows))
+        answers = np.concatenate([self.run([rows[index] for index in part]) for part in parts])
+        in_order = np.empty_like(answers)
+        in_order[np.concatenate(parts)] = answers
+        return in_order
+
+
+def find_states(graph: Graph, codec: Codec) -> Mapping[str, States]:
+    """Return, by layer, the states that padding of 0, 1, ... steps leaves in the LSTMs of a graph which read it."""
+    network = OnnxNetwork(graph.model.SerializeToString())
+    padding: Row = np.full(codec.length, codec.padding)
+    names = [name for lstm in graph.unmasked for name in (lstm.hidden, lstm.carry)]
+    numbers = range(1, len(padding) + 1)
+    parts = [
+        network.fetch([padding[:number] for number in numbers[at : at + _BATCH]], names)
+        for at in range(0, len(numbers), _BATCH)
+    ]
+    # Of the one direction there is; the states before the first step are zero.
+    joined = (np.concatenate([each[0] for each in found]) for found in zip(*parts, strict=True))
+    states = [np.pad(found, [(1, 0), (0, 0)]) for found in joined]
+    return {
+        lstm.layer: (hidden, carry)
+        for lstm, hidden, carry in zip(graph.unmasked, states[::2], states[1::2], strict=True)
+    }
+
+
+def _group_by_length(rows: Sequence[Row]) -> Iterator[NDArray[np.intp]]:
+    order = np.argsort([len(row) for row in rows], kind="stable")
+    return (order[at : at + _BATCH] for at in range(0, len(order), _BATCH))

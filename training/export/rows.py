@@ -1,0 +1,29 @@
+"""Rows of a network that are compared, made up or those of examples."""
+
+import numpy as np
+
+from bundle.codec import Codec
+from bundle.rows import Row
+from training.data.examples import Examples
+from training.tasks import find_task
+
+_SHORT_ROWS = 16  # every length up to this one is compared, and as many up to the longest
+
+
+def make_rows(codec: Codec, seed: int = 0) -> list[Row]:
+    """Return rows of random ids or letters, the shortest and the longest that there can be among them.
+
+    Lengths are all of the short ones, as many of the longest, and some between; the empty row is the first.
+    """
+    random = np.random.default_rng(seed)
+    length = codec.length
+    lengths = {*range(_SHORT_ROWS), length // 3, length // 2, *range(length - _SHORT_ROWS, length + 1)}
+    task = find_task(codec)
+    return [task.make_row(codec, steps, random) for steps in sorted(lengths) if 0 <= steps <= length]
+
+
+def to_rows(examples: Examples, codec: Codec) -> list[Row]:
+    """Return the inputs of examples, which are padded on the left, as rows without padding."""
+    inputs = examples.inputs.reshape(len(examples.inputs), -1)
+    starts = (inputs != codec.padding).argmax(axis=1)
+    return [row[start:] for row, start in zip(inputs, starts, strict=True)]

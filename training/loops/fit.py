@@ -1,0 +1,142 @@
+"""The fit loop of Keras networks."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import keras
+from keras import ops
+from rich.console import Console
+
+from training.data.examples import Examples
+from training.recipes.stack import TrainingSettings
+
+_OPTIMISERS = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop, "sgd": keras.optimizers.SGD}
+_LOSSES = {
+    "cross-entropy": (keras.losses.binary_crossentropy, keras.losses.categorical_crossentropy),
+    "squared-error": (keras.losses.mean_squared_error, keras.losses.mean_squared_error),
+}
+
+# A step compiled by XLA is also deterministic, which the separate operations of TensorFlow are not.
+COMPILES = keras.backend.backend() != "torch"
+
+_REPORTS = 20  # of a training on the screen: bars for so many epochs, or so many lines for more
+
+History = dict[str, list[float]]
+
+
+def fit(
+    network: keras.Model, settings: TrainingSettings, training: Examples, held_out: Examples | None = None
+) -> History:
+    """Train a network in place and return loss and accuracy by epoch, `val_` before those of the held-out part.
+
+    A stateful network starts every epoch from a state of zeros.
+    """
+    classes = network.output_shape[-1]
+    # A second model of the same layers is compiled, so that the network is saved without its optimiser.
+    model = keras.Model(network.inputs, network.outputs)
+    model.compile(
+        optimizer=_make_optimiser(settings, len(training.labels)),
+        loss=_make_loss(settings.loss, classes),
+        metrics=["accuracy"],
+        jit_compile=COMPILES,
+        steps_per_execution=settings.steps_per_call,
+    )
+    stateful = [layer for layer in network.layers if getattr(layer, "stateful", False)]
+    callbacks: list[keras.callbacks.Callback] = [
+        keras.callbacks.LambdaCallback(on_epoch_begin=lambda *_: [layer.reset_states() for layer in stateful])
+    ]
+    if settings.patience is not None:
+        watched = "loss" if held_out is None else "val_loss"
+        callbacks.append(keras.callbacks.EarlyStopping(watched, patience=settings.patience, restore_best_weights=True))
+    has_bars = settings.epochs <= _REPORTS
+    if not has_bars and keras.config.is_interactive_logging_enabled():
+        callbacks.append(_Reports(settings.epochs))
+    with interrupted_between_steps() as interruption:
+        history = model.fit(
+            training.inputs,
+            training.labels,
+            batch_size=settings.batch_size,
+            epochs=settings.epochs,
+            validation_data=None if held_out is None else (held_out.inputs, held_out.labels),
+            shuffle=settings.shuffle,
+            callbacks=[*callbacks, interruption],
+            verbose="auto" if has_bars else 0,
+        )
+    return {name: [float(value) for value in values] for name, values in history.history.items()}
+
+
+class _Reports(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+    """Tells how the training goes in a few lines, where a bar for every epoch would fill the screen."""
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__()
+        self._epochs = epochs
+        self._console = Console(highlight=False)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if epoch == 0 or epoch * _REPORTS // self._epochs < (epoch + 1) * _REPORTS // self._epochs:
+            figures = ", ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
+            self._console.print(f"epoch {epoch + 1:,} of {self._epochs:,}: {figures}")
+
+
+class _Interruption(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+    """Raises KeyboardInterrupt after the step in which Ctrl-C was pressed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pressed = False
+
+    def press(self, *_: object) -> None:
+        self._pressed = True
+
+    def interrupt(self) -> None:
+        if self._pressed:
+            raise KeyboardInterrupt
+
+    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+        del batch, logs
+        self.interrupt()
+
+
+@contextmanager
+def interrupted_between_steps() -> Iterator[_Interruption]:
+    """Keep Ctrl-C from breaking into a step: what TensorFlow's threads still write to would be freed under them."""
+    interruption = _Interruption()
+    previous = signal.getsignal(signal.SIGINT)
+    replaced = previous is signal.default_int_handler and threading.current_thread() is threading.main_thread()
+    if replaced:
+        signal.signal(signal.SIGINT, interruption.press)
+    try:
+        yield interruption
+    finally:
+        if replaced:
+            signal.signal(signal.SIGINT, previous)
+    interruption.interrupt()
+
+
+def _make_optimiser(settings: TrainingSettings, examples: int) -> keras.optimizers.Optimizer:
+    steps = settings.epochs * -(-examples // settings.batch_size)
+    rate = settings.learning_rate
+    kind = _OPTIMISERS[settings.optimiser]
+    return kind(
+        keras.optimizers.schedules.CosineDecay(rate, steps) if settings.schedule == "cosine" else rate,
+        weight_decay=settings.weight_decay,
+        global_clipnorm=settings.clip_norm,
+    )
+
+
+def _make_loss(
+    name: Literal["cross-entropy", "squared-error"], classes: int
+) -> Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]:
+    """Return a loss of labels, [batch], and probabilities, [batch, classes], or of two classes [batch, 1]."""
+    of_two, of_many = _LOSSES[name]
+    if classes == 1:
+        return of_two  # type: ignore[no-any-return]  # Keras has no types
+
+    def compute(labels: keras.KerasTensor, probabilities: keras.KerasTensor) -> keras.KerasTensor:
+        return of_many(ops.one_hot(ops.reshape(ops.cast(labels, "int32"), (-1,)), classes), probabilities)
+
+    return compute

@@ -1,0 +1,1 @@
+"""The Keras networks, and the LSTM layer that PyTorch runs fast."""

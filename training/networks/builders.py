@@ -1,0 +1,106 @@
+"""The Keras networks, built of standard layers only, so that a saved one loads without this package."""
+
+import keras
+from keras import layers, ops
+
+from bundle.letters import ALPHABET, LetterCodec
+from bundle.reviews import ReviewPreprocessing
+from training.networks.fused_lstm import FusedLSTM
+from training.recipes.letters import LetterSettings
+from training.recipes.reviews import ReviewSettings
+from training.recipes.stack import StackSettings
+
+_BELOW_ANY_STATE = -1e9
+
+
+def build_letter_network(settings: LetterSettings, codec: LetterCodec) -> keras.Model:
+    """Return a network from the codec's inputs, float32, to probabilities, float32 [batch, 26]."""
+    inputs = keras.Input(codec.pad([]).shape[1:], name="letters")
+    mask = ops.any(ops.not_equal(inputs, codec.padding_value), axis=-1) if settings.mask_padding else None
+    return _read_letters(settings, codec, inputs, mask)
+
+
+def build_stateful_letter_network(settings: LetterSettings, codec: LetterCodec) -> keras.Model:
+    """Return a network of the same weights that reads one letter a call and carries its state to the next.
+
+    It maps float32 [1, 1, 1] to probabilities, float32 [1, 26].
+    """
+    return _read_letters(settings, codec, keras.Input(batch_shape=(1, 1, 1), name="letter"), None)
+
+
+def build_review_network(
+    settings: ReviewSettings, preprocessing: ReviewPreprocessing, any_length: bool = False
+) -> keras.Model:
+    """Return a network from int32 [batch, length] to the probability of positive, float32 [batch, 1].
+
+    For training it can have the same weights and read inputs of any length, on PyTorch faster; that one is not to be
+    saved whole.
+    """
+    inputs = keras.Input((None if any_length else preprocessing.length,), dtype="int32", name="ids")
+    words = layers.Embedding(preprocessing.vocabulary_size, settings.embedding)(inputs)
+    words = layers.SpatialDropout1D(settings.embedding_dropout)(words)
+    mask = ops.not_equal(inputs, preprocessing.padding_id) if settings.mask_padding else None
+    pooled = _stack(settings, words, mask, lstm_class=FusedLSTM if any_length else layers.LSTM)
+    outputs = layers.Dense(1, activation="sigmoid", name="positive")(pooled)
+    return keras.Model(inputs, outputs, name="sentiment")
+
+
+def _read_letters(
+    settings: LetterSettings, codec: LetterCodec, inputs: keras.KerasTensor, mask: keras.KerasTensor | None
+) -> keras.Model:
+    steps = inputs
+    if settings.features:
+        # Neighbouring letters differ by 1 / divisor. Weights of the divisor's size make that a difference of
+        # about one, so that the layer tells them apart from the start instead of having to grow such weights.
+        slopes = keras.initializers.RandomNormal(stddev=codec.divisor)
+        places = keras.initializers.RandomUniform(-codec.divisor, codec.divisor)
+        steps = layers.Dense(
+            settings.features, activation="tanh", kernel_initializer=slopes, bias_initializer=places, name="features"
+        )(steps)
+    pooled = _stack(settings, steps, mask, stateful=inputs.shape[0] is not None)
+    outputs = layers.Dense(len(ALPHABET), activation="softmax", name="next_letter")(pooled)
+    return keras.Model(inputs, outputs, name="next_letter")
+
+
+def _stack(
+    settings: StackSettings,
+    steps: keras.KerasTensor,
+    mask: keras.KerasTensor | None,
+    stateful: bool = False,
+    lstm_class: type[keras.layers.LSTM] = layers.LSTM,
+) -> keras.KerasTensor:
+    """Return what the classifier sees of [batch, steps, features]: the LSTM layers and what is behind them."""
+    all_units = (settings.units, *settings.further_units)
+    for number, units in enumerate(all_units, 1):
+        lstm = lstm_class(
+            units,
+            activation=settings.activation,
+            recurrent_activation=settings.recurrent_activation,
+            use_bias=settings.use_bias,
+            kernel_initializer=settings.initialiser,
+            recurrent_initializer=settings.recurrent_initialiser,
+            dropout=settings.input_dropout,
+            recurrent_dropout=settings.recurrent_dropout,
+            use_cudnn="auto" if mask is None else False,  # which takes no padding on the left
+            return_sequences=number < len(all_units) or settings.pooling != "last",
+            stateful=stateful,
+        )
+        steps = (layers.Bidirectional(lstm) if settings.bidirectional else lstm)(steps, mask=mask)
+        if settings.normalisation == "batch":
+            steps = layers.BatchNormalization()(steps, mask=mask if lstm.return_sequences else None)
+        elif settings.normalisation == "layer":
+            steps = layers.LayerNormalization()(steps)
+    pooled = steps if settings.pooling == "last" else _pool(steps, mask)
+    return layers.Dropout(settings.output_dropout)(pooled)
+
+
+def _pool(states: keras.KerasTensor, mask: keras.KerasTensor) -> keras.KerasTensor:
+    """Return mean and maximum of the states over the steps that are not padding, [batch, 2 * features].
+
+    Not by adding to the states: Keras takes what it adds to [1, n, n] or [n, 1, n] for a bias if it has n numbers.
+    """
+    is_present = ops.expand_dims(mask, -1)
+    present = ops.cast(is_present, states.dtype)
+    mean = ops.sum(states * present, axis=1) / ops.sum(present, axis=1)
+    maximum = ops.max(ops.where(is_present, states, _BELOW_ANY_STATE), axis=1)
+    return ops.concatenate([mean, maximum], axis=-1)

@@ -1,0 +1,171 @@
+"""The model card: what a bundle says of itself to people."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+from bundle.manifest import Description
+from training import recipes
+from training.evaluation.plots import CONFUSION_MATRIX, LEARNING_CURVE, ROC_CURVE
+from training.recipes.recipe import Recipe
+from training.recipes.settings import flatten
+from training.recipes.stack import StackSettings, TrainingSettings
+from training.tasks import TRAINED
+
+CARD = "README.md"
+
+
+def write_card(
+    folder: Path,
+    recipe: Recipe,
+    description: Description,
+    parameters: int,
+    seconds: float,
+    stages: str = "",
+    analysis: str = "",
+) -> None:
+    """Write the model card of a bundle whose plots are in the folder already.
+
+    `stages` tells how it was trained, where that is more than its recipe, and `analysis` where it is right; both are
+    Markdown or empty.
+    """
+    is_converted = "converted" in description.recipe
+    figures = _describe_figures(folder, recipe, description, analysis)
+    settings = "\n".join(
+        f"| `{name}` | {value if value is not None else '-'} | {meaning.replace('|', '/')} |"
+        for name, (value, meaning) in flatten(recipe.settings).items()
+        if not (is_converted and name in TrainingSettings.model_fields.keys() - StackSettings.model_fields)
+    )
+    dataset = description.dataset
+    (folder / CARD).write_text(
+        f"""\
+# {description.name}
+
+{recipe.summary[0].upper()}{recipe.summary[1:]}.
+
+Task `{description.task}`, {parameters:,} parameters, {_made(description, seconds)}. Recipe from: {recipe.source}.
+
+{figures}{_describe_onnx(description)}## Use and limits
+
+{TRAINED[description.task].intended_use.format(length=description.preprocessing.length)}
+
+## Data
+
+{dataset.name}: {dataset.training_examples:,} examples for training; SHA-256 of the contents `{dataset.sha256}`.
+
+{stages}
+## Recipe
+
+`{_command(recipe, description)}` makes the bundle again, with these settings:
+
+| setting | value | meaning |
+|---|---|---|
+{settings}
+
+{_describe_frameworks(description)}
+""",
+        encoding="utf-8",
+    )
+
+
+def renew_card(folder: Path, recipe: Recipe, description: Description, analysis: str) -> None:
+    """Replace what the card in a folder says of figures and of ONNX, and leave the rest as it was."""
+    path = folder / CARD
+    head, *sections = re.split(r"^(?=## )", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    kept = [section for section in sections if not section.startswith(("## Figures", "## As ONNX"))]
+    new = [_describe_figures(folder, recipe, description, analysis), _describe_onnx(description)]
+    text = "".join([head, *new, *kept])
+    # Cards of earlier releases begin this line with another verb.
+    frameworks = re.compile(r"^(?:Made|Published) with .*$", re.MULTILINE)
+    path.write_text(frameworks.sub(_describe_frameworks(description), text), "utf-8")
+
+
+def _describe_figures(folder: Path, recipe: Recipe, description: Description, analysis: str) -> str:
+    figures = "\n".join(
+        f"| {metric} | {value:.4f} | {_published(recipe, metric)} |" for metric, value in description.metrics.items()
+    )
+    plots = [name for name in (LEARNING_CURVE, CONFUSION_MATRIX, ROC_CURVE) if (folder / name).exists()]
+    return f"""\
+## Figures
+
+On {description.dataset.test_examples:,} examples ({TRAINED[description.task].describe_examples(recipe, description)}):
+
+| metric | this bundle | published by the source |
+|---|---|---|
+{figures}
+
+{" ".join(f"![{name.removesuffix('.png').replace('-', ' ')}]({name})" for name in plots)}
+
+Check them with `python -m training evaluate models/{description.name}/<version>`.
+
+""" + (f"{analysis}\n" if analysis else "")
+
+
+def _describe_onnx(description: Description) -> str:
+    """Return the section on the ONNX files, "" where there are none."""
+    found = description.onnx
+    if not found:
+        return ""
+    names = list(next(iter(found.forms.values())).held_out)
+    rows = [
+        [f"`{form.file}`", precision, f"{form.difference:.1e}", str(form.batch_rows)]
+        + [f"{form.held_out[name]:.4f}" for name in names]
+        for precision, form in found.forms.items()
+    ]
+    header = ["file", "weights of the LSTMs", "largest difference from Keras", "rows of a batch"]
+    header += [f"held-out {name.replace('_', ' ')}" for name in names]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows))
+    choice = (
+        f"The service answers with `{found.forms[found.default].file}`, and all figures of this card are measured on "
+        "it; `LSTM_SERVE_PRECISION=float32` chooses the other."
+        if len(found.forms) > 1
+        else "All figures of this card are measured on this file."
+    )
+    steps = "all its steps for every row" if found.every_step else "as many steps as a row has"
+    return f"""\
+## As ONNX
+
+Opset {found.opset}; compared with Keras on {found.compared_rows:,} rows. It takes {steps}.
+
+{table}
+
+{choice}
+
+"""
+
+
+def _describe_frameworks(description: Description) -> str:
+    return f"Published with {', '.join(f'{name} {version}' for name, version in description.frameworks.items())}."
+
+
+def _made(description: Description, seconds: float) -> str:
+    converted = description.recipe.get("converted")
+    if isinstance(converted, dict):
+        return f"weights converted from PyTorch (`{converted['file']}`, SHA-256 `{converted['sha256']}`)"
+    return f"trained in {_duration(seconds)}"
+
+
+def _command(recipe: Recipe, description: Description) -> str:
+    """Return the command for a shell."""
+    if isinstance(converted := description.recipe.get("converted"), dict):
+        words = ["convert", "from-torch", str(converted["file"]), recipe.name]
+        words += TRAINED[description.task].list_conversion_options(description)
+    else:
+        words = ["train", recipe.name]
+    for key, value in recipes.find_changes(recipe).items():
+        words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value, separators=(',', ':'))}"]
+    if description.name != recipe.name:
+        words += ["--name", description.name]
+    if isinstance(start := description.recipe.get("start"), dict):
+        words += ["--from", f"models/{start['name']}/{start['version']}"]
+    return shlex.join(["python", "-m", "training", *words])
+
+
+def _published(recipe: Recipe, metric: str) -> str:
+    published = recipes.find_published(recipe, metric)
+    return "-" if published is None else f"{published:.4f}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"

@@ -1,0 +1,172 @@
+"""The recorded runs of the recipes: what was trained for the report, and what is missing."""
+
+import errno
+import json
+import os
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, FiniteFloat, JsonValue, ValidationError
+
+from training.errors import ResultsError
+from training.recipes import RECIPES
+from training.recipes.recipe import Family, Recipe
+
+RESULTS = Path("docs/results.jsonl")
+
+SEEDS: dict[Family, int] = {"alphabet": 5, "classifier": 5, "imdb": 3}
+_POINTS = 200  # of a learning curve that are kept
+LOWER_IS_BETTER = {"loss"}
+HELD_OUT = "validation_accuracy"  # the metric that is measured on a part of the training data
+
+Variant = Literal["published", "fast"]
+
+
+class Run(BaseModel):
+    """One training of a recipe and what it gave.
+
+    `metrics` are those of a bundle's manifest; `dataset` is the SHA-256 of what they were measured on; `curve` is the
+    training history at up to 200 of its epochs, which `epochs` names.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+    recipe: str
+    settings: dict[str, JsonValue]
+    metrics: dict[str, FiniteFloat]
+    dataset: str
+    parameters: int
+    seconds: float
+    cores: int
+    epochs: list[int]
+    curve: dict[str, list[float]]
+    frameworks: dict[str, str]
+
+    @property
+    def seed(self) -> int:
+        """The seed it was trained with."""
+        return int(str(self.settings["seed"]))
+
+    @classmethod
+    def record(
+        cls,
+        recipe: Recipe,
+        metrics: dict[str, float],
+        history: dict[str, list[float]],
+        dataset: str,
+        parameters: int,
+        seconds: float,
+        frameworks: dict[str, str],
+    ) -> Self:
+        """Return the record of a run."""
+        epochs = len(history["loss"])
+        kept = np.unique(np.linspace(0, epochs - 1, min(epochs, _POINTS)).round().astype(int)).tolist()
+        return cls(
+            recipe=recipe.name,
+            settings=_dump(recipe),
+            metrics={name: round(value, 6) for name, value in metrics.items()},
+            dataset=dataset,
+            parameters=parameters,
+            seconds=round(seconds, 1),
+            cores=len(os.sched_getaffinity(0)),
+            epochs=[epoch + 1 for epoch in kept],
+            curve={name: [round(values[epoch], 5) for epoch in kept] for name, values in history.items()},
+            frameworks=frameworks,
+        )
+
+
+class Results:
+    """The results file: a run a line, in JSON."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file, if there is one.
+
+        Raises:
+            ResultsError: a line is no run.
+        """
+        self.path = path
+        self.runs: list[Run] = []
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        for number, line in enumerate(lines, 1):
+            try:
+                self.runs.append(Run.model_validate_json(line))
+            except ValidationError as error:
+                raise ResultsError(
+                    f"line {number} of {path} is no run ({error.error_count()} fields do not fit); remove it, "
+                    "and `report` runs it again"
+                ) from error
+
+    def add(self, run: Run) -> None:
+        """Write a run behind the others, whole or not at all."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        line = f"{run.model_dump_json()}\n".encode()
+        with self.path.open("ab", buffering=0) as file:
+            before = file.tell()
+            try:
+                if file.write(line) < len(line):  # the rest would not fit either
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(before)
+                raise
+        self.runs.append(run)
+
+    def of(self, recipe: Recipe) -> list[Run]:
+        """Return the runs with the settings of a recipe, whatever the seed, by seed.
+
+        A run that was recorded before a setting came had what is now its default.
+        """
+        found = {
+            run.seed: run
+            for run in self.runs
+            if run.recipe == recipe.name
+            and _read(recipe, run.settings | {"seed": recipe.settings.seed}) == recipe.settings
+        }
+        return [found[seed] for seed in sorted(found)]
+
+
+def find_missing(results: Results, fast_only: bool) -> Iterator[Recipe]:
+    """Yield what is to be run for the report and not recorded, each with its seed."""
+    for recipe in RECIPES.values():
+        if recipe.family:
+            for _, variant in variants(recipe, fast_only):
+                recorded = {run.seed for run in results.of(variant)}
+                first = recipe.settings.seed
+                for seed in range(first, first + SEEDS[recipe.family]):
+                    if seed not in recorded:
+                        yield variant.with_settings([f"seed={seed}"])
+
+
+def variants(recipe: Recipe, fast_only: bool) -> Iterator[tuple[Variant, Recipe]]:
+    """Yield the recipe as published and its fast variant where it has one, or that alone."""
+    if not (fast_only and recipe.fast):
+        yield "published", recipe
+    if recipe.fast:
+        yield "fast", recipe.with_settings(["fast=true"])
+
+
+def find_own_figure(results: Results, recipe: Recipe, metric: str) -> float | None:
+    """Return the better mean over the seeds of a recipe's variants, None where nothing is recorded."""
+    means = [
+        statistics.mean(run.metrics[metric] for run in runs)
+        for _, variant in variants(recipe, fast_only=False)
+        if (runs := results.of(variant))
+    ]
+    best = min if metric in LOWER_IS_BETTER else max
+    return best(means, default=None)
+
+
+def _dump(recipe: Recipe) -> dict[str, JsonValue]:
+    dumped: dict[str, JsonValue] = json.loads(recipe.settings.model_dump_json())
+    return dumped
+
+
+def _read(recipe: Recipe, settings: dict[str, JsonValue]) -> BaseModel | None:
+    """Return recorded settings as those of the recipe's kind, None where they no longer are."""
+    try:
+        return type(recipe.settings).model_validate(settings)
+    except ValidationError:
+        return None

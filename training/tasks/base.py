@@ -1,0 +1,117 @@
+"""What a task is to training: how its networks are trained and measured, and what their bundles and cards hold."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import JsonValue
+from rich.console import Console
+
+from bundle.codec import Codec
+from bundle.manifest import Description
+from bundle.rows import Row
+from bundle.store import Bundle
+from bundle.tasks import Task
+from training.convert.state import State
+from training.evaluation.evaluate import Evaluation
+from training.recipes.recipe import Recipe
+from training.recipes.stack import TrainingSettings
+from training.tasks.trained import BundleData, Trained
+
+CodecT = TypeVar("CodecT", bound=Codec)
+SettingsT = TypeVar("SettingsT", bound=TrainingSettings)
+
+Predict = Callable[[Sequence[Row]], NDArray[np.float32]]  # rows to outputs, float32 [rows, outputs]
+
+
+class TrainedTask(ABC, Generic[CodecT, SettingsT]):
+    """A task that networks are trained for.
+
+    Attributes:
+        task: what the networks are asked.
+        intended_use: Markdown of a model card; `{length}` is that of the longest row.
+        plain: settings of a network that PyTorch's nn.LSTM and a linear layer have too.
+    """
+
+    task: ClassVar[Task]
+    intended_use: ClassVar[str]
+    plain: ClassVar[Mapping[str, object]]
+
+    @abstractmethod
+    def train(self, recipe: Recipe, source: Path | None, console: Console, start: Bundle | None, runs: Path) -> Trained:
+        """Train the network of a recipe: see `pipeline.fit_recipe`."""
+
+    @abstractmethod
+    def convert(
+        self, state: State, settings: SettingsT, vocabulary: Path | None, source: Path | None, console: Console
+    ) -> Trained:
+        """Return a network with weights from PyTorch, and what it is measured on, which is read last.
+
+        Args:
+            state: the weights.
+            settings: of the network.
+            vocabulary: file of the words that the network reads, where the task has words.
+            source: of the data, where they are not made.
+            console: is told the progress.
+
+        Raises:
+            ConversionError: the weights are not those of such a network, or it is not known what it reads.
+        """
+
+    @abstractmethod
+    def read_settings(self, fields: Mapping[str, JsonValue]) -> SettingsT:
+        """Return the settings of a bundle's network, of the recorded settings of its recipe.
+
+        Raises:
+            ValidationError: they are not those of this release.
+        """
+
+    @abstractmethod
+    def read_data(
+        self, codec: CodecT, settings: SettingsT, share: float, source: Path | None, console: Console
+    ) -> BundleData:
+        """Return what a bundle is measured on; `share` of its training data was held out.
+
+        Raises:
+            DataError: the data cannot be had.
+        """
+
+    @abstractmethod
+    def make_row(self, codec: CodecT, steps: int, random: np.random.Generator) -> Row:
+        """Return a random row of so many steps, which can be none."""
+
+    @abstractmethod
+    def describe_examples(self, recipe: Recipe, description: Description) -> str:
+        """Return what a card says of the examples that its figures were measured on."""
+
+    def list_conversion_options(self, description: Description) -> list[str]:  # noqa: ARG002
+        """Return the options of `convert from-torch` that make a bundle again, besides the settings."""
+        return []
+
+    def write_files(self, codec: CodecT, folder: Path) -> None:  # noqa: B027  # most tasks need none
+        """Write the files that the codec needs into the folder of a bundle."""
+
+    def plot(self, evaluation: Evaluation, folder: Path) -> None:  # noqa: B027  # most tasks have none
+        """Write the plots of an evaluation into the folder of a bundle."""
+
+    def analyse(
+        self,
+        codec: CodecT,  # noqa: ARG002
+        data: object,  # noqa: ARG002
+        evaluation: Evaluation,  # noqa: ARG002
+        predict: Predict,  # noqa: ARG002
+        seed: int,  # noqa: ARG002
+    ) -> str:
+        """Return where a network is right, beyond one figure: Markdown for its card.
+
+        Args:
+            codec: of the network.
+            data: that `Trained` or `BundleData` hold.
+            evaluation: of the network on the test examples.
+            predict: runs the network.
+            seed: of what is random.
+        """
+        return ""

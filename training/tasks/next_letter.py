@@ -1,0 +1,166 @@
+"""Networks that are trained to continue a run of letters."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import keras
+import numpy as np
+from pydantic import JsonValue
+from rich.console import Console
+
+from bundle.letters import LetterCodec
+from bundle.manifest import Description
+from bundle.rows import Row
+from bundle.store import Bundle
+from bundle.tasks import NEXT_LETTER, Task
+from training.convert.conversion import to_keras, to_torch
+from training.convert.state import State, require_torch
+from training.data import alphabet, letter_coding
+from training.data.examples import Examples, split_randomly
+from training.errors import ConversionError, RecipeError
+from training.loops.fit import History, fit
+from training.networks import builders
+from training.recipes.letters import PLAIN_LETTERS, LetterSettings
+from training.recipes.recipe import Recipe
+from training.recipes.settings import pick_fields
+from training.tasks.base import TrainedTask
+from training.tasks.trained import BundleData, Trained, take_weights
+
+AGREEMENT = 1e-5  # between the answers of two frameworks
+
+
+class NextLetter(TrainedTask[LetterCodec, LetterSettings]):
+    """Letters to the letter that comes next."""
+
+    task: ClassVar[Task] = NEXT_LETTER
+    intended_use: ClassVar[str] = """\
+The network continues a run of consecutive letters: `ABC` gives `D`. It answers any letters A-Z, upper or lower
+case, of at most {length}; for letters that are no run within what it was trained on its answer means nothing."""
+    plain: ClassVar[Mapping[str, object]] = PLAIN_LETTERS
+
+    def train(
+        self,
+        recipe: Recipe,
+        source: Path | None,  # noqa: ARG002
+        console: Console,  # noqa: ARG002
+        start: Bundle | None,
+        runs: Path,  # noqa: ARG002
+    ) -> Trained:
+        """Train the network of a recipe: see `pipeline.fit_recipe`."""
+        settings = recipe.settings
+        assert isinstance(settings, LetterSettings)
+        patterns = alphabet.make_patterns(settings)
+        codec = letter_coding.make_letter_codec(settings)
+        network = builders.build_letter_network(settings, codec)
+        if start:
+            _check_coding(codec, start)
+            take_weights(network, start)
+        kept, held_out = (
+            [patterns[k] for k in np.sort(indices)]
+            for indices in split_randomly(len(patterns), settings.validation_share, settings.seed)
+        )
+        training = alphabet.copy_short_runs(kept, settings.short_run_copies)
+        validation = letter_coding.code_patterns(codec, held_out) if held_out else None
+        with_torch = settings.framework == "torch"
+        if settings.stateful:
+            history = _fit_letter_by_letter(network, settings, codec, training)
+        elif with_torch:
+            examples = letter_coding.code_patterns(codec, training)
+            history = _fit_with_torch(network, settings, examples, begun=start is not None)
+        else:
+            history = fit(network, settings, letter_coding.code_patterns(codec, training), validation)
+        described = letter_coding.describe_patterns(codec, settings, patterns, len(training))
+        return Trained(network, codec, history, *described, validation, with_torch=with_torch)
+
+    def convert(
+        self,
+        state: State,
+        settings: LetterSettings,
+        vocabulary: Path | None,  # noqa: ARG002
+        source: Path | None,  # noqa: ARG002
+        console: Console,  # noqa: ARG002
+    ) -> Trained:
+        """Return a network with weights from PyTorch: see `TrainedTask.convert`."""
+        codec = letter_coding.make_letter_codec(settings)
+        network = builders.build_letter_network(settings, codec)
+        to_keras(state, network)
+        patterns = alphabet.make_patterns(settings)
+        return Trained(network, codec, {}, *letter_coding.describe_patterns(codec, settings, patterns, 0))
+
+    def read_settings(self, fields: Mapping[str, JsonValue]) -> LetterSettings:
+        """Return the settings of a bundle's network: see `TrainedTask.read_settings`."""
+        return LetterSettings.model_validate(pick_fields(fields, LetterSettings))
+
+    def read_data(
+        self,
+        codec: LetterCodec,
+        settings: LetterSettings,
+        share: float,
+        source: Path | None,  # noqa: ARG002
+        console: Console,  # noqa: ARG002
+    ) -> BundleData:
+        """Return all patterns of the recipe: see `TrainedTask.read_data`."""
+        patterns = alphabet.make_patterns(settings)
+        test, dataset = letter_coding.describe_patterns(codec, settings, patterns, 0)
+        _, indices = split_randomly(len(patterns), share, settings.seed)
+        return BundleData(test, test.take(np.sort(indices)) if share else None, dataset.sha256)
+
+    def make_row(self, codec: LetterCodec, steps: int, random: np.random.Generator) -> Row:
+        """Return random letters as a row: see `TrainedTask.make_row`."""
+        letters = "".join(random.choice(list(codec.alphabet), max(steps, 1)))
+        return codec.encode(letters)[:steps]
+
+    def describe_examples(self, recipe: Recipe, description: Description) -> str:
+        """Return what a card says of the patterns."""
+        if "converted" in description.recipe:
+            return "the patterns of the recipe"
+        return "the patterns it was trained on" + " and those held out" * (recipe.settings.validation_share > 0)
+
+
+def _check_coding(codec: LetterCodec, start: Bundle) -> None:
+    """Check that a bundle codes letters as a codec does, for sequences of any length.
+
+    Raises:
+        RecipeError: it does not.
+    """
+    if isinstance(start.codec, LetterCodec) and start.codec.model_copy(update={"length": codec.length}) != codec:
+        raise RecipeError(
+            f"{start.folder} codes letters otherwise than this recipe does ({start.codec!r}, not {codec!r}); set "
+            "first_code, layout and mask_padding as the bundle's card has them"
+        )
+
+
+def _fit_letter_by_letter(
+    network: keras.Model, settings: LetterSettings, codec: LetterCodec, prefixes: list[alphabet.Pattern]
+) -> History:
+    """Train the network with a state that is carried from every letter to the next.
+
+    What has learnt so is served as any other network: from a state of zeros, over all letters of a sequence.
+    """
+    carrying = builders.build_stateful_letter_network(settings, codec)
+    carrying.set_weights(network.get_weights())
+    letters = np.stack([codec.encode(prefix.sequence[-1]) for prefix in prefixes])[:, :, np.newaxis]
+    history = fit(carrying, settings, Examples(letters, letter_coding.code_patterns(codec, prefixes).labels))
+    network.set_weights(carrying.get_weights())
+    return history
+
+
+def _fit_with_torch(network: keras.Model, settings: LetterSettings, training: Examples, begun: bool) -> History:
+    """Train a PyTorch network of the same layers, and give the network its weights.
+
+    It begins with random weights of its own, or if the network has `begun`, with those of the network.
+
+    Raises:
+        MissingPackageError: PyTorch is not installed.
+        ConversionError: the two do not answer the same.
+    """
+    require_torch()
+    from training.convert import torch_network
+
+    trained, history = torch_network.train(settings, training, to_torch(network) if begun else None)
+    to_keras(torch_network.get_state(trained), network)
+    differences = abs(network.predict(training.inputs, verbose=0) - torch_network.predict(trained, training.inputs))
+    if differences.max() > AGREEMENT:
+        raise ConversionError(f"the PyTorch network and its Keras copy differ by {differences.max():.1e} in an answer")
+    return history
