@@ -1,10 +1,11 @@
 """What share of the steps of a model is padding, for real reviews and several ways to choose the length.
 
-Belongs to `engine`, and imports `app.batcher`.
+Belongs to `engine`, and imports `app.runtime.batcher`.
 """
 
 import asyncio
 import random
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.batcher import Batcher
-from app.pace import INLINE_SECONDS_OF_A_CORE, LoopTime
+from app.runtime.batcher import Batcher
+from app.runtime.pace import LoopTime
+from app.runtime.repository import INLINE_SECONDS_OF_A_CORE
 from benchmarks import results
 from bundle.reviews import ReviewCodec
 from bundle.rows import Row
@@ -89,13 +91,14 @@ def _group(lengths: Sequence[int], batch_rows: int) -> list[list[int]]:
 
     async def send() -> None:
         with ThreadPoolExecutor(1) as executor:
-            queue = Batcher(engine, executor, 1, _CLIENTS, LoopTime(INLINE_SECONDS_OF_A_CORE))
+            batcher = Batcher(engine, executor, _CLIENTS, LoopTime(INLINE_SECONDS_OF_A_CORE))
             arriving = iter(lengths)
-            deadline = asyncio.get_running_loop().time() + _SECONDS
+            deadline = time.monotonic() + _SECONDS
 
             async def send_in_turn() -> None:
                 for length in arriving:
-                    await queue.run([np.broadcast_to(np.int32(0), length)], deadline)
+                    with batcher.admit(1, deadline) as permit:
+                        await batcher.run([np.broadcast_to(np.int32(0), length)], permit)
 
             await asyncio.gather(*(send_in_turn() for _ in range(_CLIENTS)))
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.parallelism`: how many processes, engine workers and threads serve best on this machine."""
+"""`python -m benchmarks.parallelism`: how many processes and threads serve best on this machine."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -18,26 +18,25 @@ from benchmarks.servers import HOST
 from bundle.store import Bundle
 
 _WARM_UP_SECONDS = 1
-_BY = "processes/workers/threads"
+_BY = "processes/threads"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Settings of the service: processes, batches that each runs at a time, and cores that a batch may use."""
+    """Settings of the service: processes, and cores that a batch may use."""
 
     workers: int
-    engine_workers: int
     engine_threads: int
 
     @property
     def label(self) -> str:
         """What it is called in a plot."""
-        return f"{self.workers}/{self.engine_workers}/{self.engine_threads}"
+        return f"{self.workers}/{self.engine_threads}"
 
 
 _DEFAULTS = Settings.model_construct()  # without the environment
-_DEFAULT = Choice(_DEFAULTS.workers, _DEFAULTS.engine_workers, _DEFAULTS.engine_threads)
-_OTHERS = ((1, 1, 1), (1, 2, 1), (1, 1, 2), (2, 2, 1), (2, 1, 2), (3, 1, 1))
+_DEFAULT = Choice(_DEFAULTS.workers, _DEFAULTS.engine_threads)
+_OTHERS = ((1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (4, 1))
 _CHOICES = tuple(dict.fromkeys([_DEFAULT, *(Choice(*numbers) for numbers in _OTHERS)]))  # on one core it is among them
 
 
@@ -108,7 +107,7 @@ def _visit(
 
 def _show(names: Sequence[str], found: Sequence[Measurement], concurrency: int, out: Path) -> None:
     fastest, p50 = f"requests/s over {concurrency}", "p50 over 1, ms"
-    header = ["processes", "engine workers", "threads", fastest, "/ default", p50, "/ default", "memory MiB"]
+    header = ["processes", "threads", fastest, "/ default", p50, "/ default", "memory MiB"]
     columns, blocks = [], []
     for name in names:
         by_choice = {choice: [x for x in found if (x.bundle, x.choice) == (name, choice)] for choice in _CHOICES}
@@ -124,7 +123,7 @@ def _show(names: Sequence[str], found: Sequence[Measurement], concurrency: int, 
             ]
             for choice, those in by_choice.items()
         ]
-        blocks += [f"**{name}**: median (least-most), and median of the rounds' ratios", render_table(header, rows, 3)]
+        blocks += [f"**{name}**: median (least-most), and median of the rounds' ratios", render_table(header, rows, 2)]
         panels = [
             Panel(
                 f"{fastest}, by {_BY}",

@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.environments import ROOT
 from bundle.reviews import ReviewCodec
 from bundle.store import Bundle, Store
-from training import imdb
+from training.data import imdb
 from training.errors import TrainingError
 
 _SEED = 7

@@ -1,0 +1,178 @@
+"""`python -m benchmarks.checkouts NAME=FOLDER ...`: what a change gains, by checkouts measured in turn."""
+
+import math
+import random
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Annotated
+
+import typer
+
+from benchmarks import contenders, machine, openloop, results, reviews, wrk
+from benchmarks.commands import BUNDLES, OUT, Bundles, Data, Out, Seconds, telling_errors
+from benchmarks.contenders import OURS
+from benchmarks.openloop import Order
+from benchmarks.results import Panel, format_figure, render_table
+from benchmarks.servers import HOST, Server
+
+_WARM_UP_SECONDS = 2
+_FEWEST_ROUNDS = 6  # with fewer there is no interval that holds the median with 95 %
+_Z = 1.96  # of a normal distribution, between the limits that hold 95 %
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One checkout in one round: answers a second and latencies in milliseconds over so many connections.
+
+    With 0 connections it is the goodput of a flood, and the latencies are those of accepted requests.
+    """
+
+    round: int
+    bundle: str
+    checkout: str
+    connections: int
+    rate: float
+    p50: float | None
+    p99: float | None
+
+
+def main(
+    checkout: Annotated[
+        list[str], typer.Argument(metavar="NAME=FOLDER...", help="Checkouts; the others are compared with the first.")
+    ],
+    data: Data = None,
+    bundle: Bundles = BUNDLES,
+    connections: Annotated[list[int], typer.Option(min=1, max=256, help="Connections; repeatable.")] = [1, 8, 64],  # noqa: B006
+    flood: Annotated[float, typer.Option(min=0, max=5, help="Offered load over capacity, besides; 0 for none.")] = 0,
+    seconds: Seconds = 2,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="How often everything is measured, at most.")] = 40,
+    interval: Annotated[
+        float, typer.Option(help="It ends early once all medians are known to this share, with 95 %.")
+    ] = 0.02,
+    out: Out = OUT,
+) -> None:
+    """Measure checkouts of the service in turn; all run the whole time, in the environment of this one."""
+    folders = {name: Path(folder).resolve() for name, _, folder in (each.partition("=") for each in checkout)}
+    if wrong := [name for name, folder in folders.items() if not (folder / "app").is_dir()]:
+        raise typer.BadParameter(f"{', '.join(wrong)}: give NAME=FOLDER with the folder of a checkout")
+    found: list[Measurement] = []
+    constant = machine.describe() | {
+        "plan": {"connections": connections, "flood": flood, "seconds": seconds, "rounds": rounds},
+        "checkouts": {name: machine.find_commit(folder) for name, folder in folders.items()},
+    }
+    with telling_errors(), tempfile.TemporaryDirectory() as scratch:
+        wrk.find()
+        sample = reviews.sample(data)
+        for name in bundle:
+            opened, codec = reviews.open_bundle(name)
+            contender = contenders.find(name)[OURS]
+            bodies = contender.write_bodies(Path(scratch) / name, reviews.mixed_lengths(codec, sample).texts)
+            with ExitStack() as stack:
+                servers = {
+                    one: stack.enter_context(replace(contender, root=folder).run(opened))
+                    for one, folder in folders.items()
+                }
+                for server in servers.values():
+                    wrk.run(f"http://{HOST}:{server.port}{contender.path}", bodies, 64, _WARM_UP_SECONDS)
+                capacity = 0.0
+                for number in range(1, rounds + 1):
+                    for one in random.sample([*servers], len(servers)):
+                        found += _visit(servers[one], contender.path, bodies, connections, seconds, (number, name, one))
+                    if flood:
+                        base = [m.rate for m in found if (m.bundle, m.connections) == (name, max(connections))]
+                        capacity = capacity or max(base)
+                        for one in random.sample([*servers], len(servers)):
+                            order = Order(servers[one].port, contender.path, str(bodies), flood * capacity, seconds + 1)
+                            load = openloop.run(replace(order, seed=number))
+                            found.append(Measurement(number, name, one, 0, load.goodput, load.p50, load.p99))
+                            servers[one].settle()
+                    results.save(out / "checkouts.json", constant | {"measurements": [asdict(m) for m in found]})
+                    widest = _find_widest([m for m in found if m.bundle == name], [*folders])
+                    print(f"{name}, round {number}: widest interval {widest:.1%}", flush=True)
+                    if widest < interval:
+                        break
+    _show(bundle, [*folders], found, out)
+
+
+def _visit(
+    server: Server, path: str, bodies: Path, connections: Sequence[int], seconds: int, of: tuple[int, str, str]
+) -> list[Measurement]:
+    found = []
+    for number in connections:
+        load = wrk.run(f"http://{HOST}:{server.port}{path}", bodies, number, seconds)
+        found.append(Measurement(*of, number, round(load.throughput, 2), load.p50, load.p99))
+    return found
+
+
+def find_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return values between which the median of what these are drawn from lies with about 95 %.
+
+    Source: the ranks of a median, by the normal approximation of the binomial distribution.
+    """
+    ordered = sorted(values)
+    count = len(ordered)
+    low = math.floor(count / 2 - _Z * math.sqrt(count) / 2)
+    if count < _FEWEST_ROUNDS:
+        return 0.0, math.inf
+    return ordered[max(low, 0)], ordered[min(count - 1 - low, count - 1)]
+
+
+def _list_ratios(found: Sequence[Measurement], names: Sequence[str]) -> Mapping[tuple[str, int], list[float]]:
+    """Return the rates of each checkout over those of the first, a round each."""
+    first = {(one.round, one.connections): one.rate for one in found if one.checkout == names[0]}
+    ratios: dict[tuple[str, int], list[float]] = {}
+    for one in found:
+        if one.checkout != names[0]:
+            ratio = one.rate / first[one.round, one.connections]
+            ratios.setdefault((one.checkout, one.connections), []).append(ratio)
+    return ratios
+
+
+def _find_widest(found: Sequence[Measurement], names: Sequence[str]) -> float:
+    """Return half of the widest interval of a ratio, as a share of its median."""
+    widths = [0.0]
+    for values in _list_ratios(found, names).values():
+        low, high = find_interval(values)
+        widths.append((high - low) / 2 / median(values))
+    return max(widths)
+
+
+def _show(bundles: Sequence[str], names: Sequence[str], found: Sequence[Measurement], out: Path) -> None:
+    blocks = [f"Requests a second, and as shares of those of {names[0]} in the same round: median (interval of 95 %)"]
+    plots = []
+    for bundle in bundles:
+        those = [one for one in found if one.bundle == bundle]
+        ratios = _list_ratios(those, names)
+        columns = sorted({one.connections for one in those})
+        rows = []
+        for name in names:
+            cells = [name]
+            for number in columns:
+                rates = [one.rate for one in those if (one.checkout, one.connections) == (name, number)]
+                cells.append(format_figure(median(rates)))
+                cells.append(_describe(ratios[name, number]) if name != names[0] else "1")
+            rows.append(cells)
+        header, panels = ["checkout"], []
+        for number in columns:
+            where = f"at {number}" if number else "in a flood"
+            header += [where, f"/ {names[0]}"]
+            values = {name: median(ratios[name, number]) if name != names[0] else 1 for name in names}
+            panels.append(Panel(f"requests a second {where}", f"share of {names[0]}", values))
+        plots.append((bundle, panels))
+        rounds = max(one.round for one in those)
+        blocks += [f"**{bundle}**, {rounds} rounds", render_table(header, rows)]
+    results.draw_bars(out / "checkouts.png", plots, {names[-1]})
+    results.report(out / "checkouts", blocks)
+
+
+def _describe(ratios: Sequence[float]) -> str:
+    low, high = find_interval(ratios)
+    return f"{median(ratios):.3f} ({low:.3f}-{high:.3f})"
+
+
+if __name__ == "__main__":
+    typer.run(main)
