@@ -36,7 +36,7 @@ ENV PATH=/opt/venv/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECOD
     LSTM_SERVE_HOST=0.0.0.0 LSTM_SERVE_PORT=8000 LSTM_SERVE_MODELS=/srv/lstm-serve/models
 USER 10001:10001
 EXPOSE 8000
-HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 CMD ["python", "-m", "app.healthcheck"]
+HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 CMD ["python", "-m", "app.processes.healthcheck"]
 CMD ["python", "-m", "app"]
 ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="lstm-serve" \
@@ -68,7 +68,7 @@ COPY --from=environment-tensorflow /opt/venv /opt/venv
 RUN sh docker/trim.sh /opt/venv
 
 FROM runtime AS service-tensorflow
-HEALTHCHECK --interval=5s --timeout=5s --start-period=120s --retries=3 CMD ["python", "-m", "app.healthcheck"]
+HEALTHCHECK --interval=5s --timeout=5s --start-period=120s --retries=3 CMD ["python", "-m", "app.processes.healthcheck"]
 COPY --from=trimmed-tensorflow /opt/venv /opt/venv
 COPY --from=source /srv/lstm-serve /srv/lstm-serve
 

@@ -1,20 +1,37 @@
 """Every error of the service. A message says what came, what was expected and what to do.
 
-Imports nothing that takes long: the process that only starts others needs the settings, and these their error.
+Free of HTTP but for the status and the kind that each error has; `app.http.problems` makes answers of them.
 """
 
 import math
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, ClassVar
+from typing import Annotated, ClassVar
 
-if TYPE_CHECKING:
-    from app.schemas import FieldProblem
+from pydantic import BaseModel, BeforeValidator
 
 INTERNAL_ERROR = "the service failed on this request; its log has the reason under the answer's x-request-id"
 TOO_LATE = "the deadline passed before the answer was there; try again later or allow it more time"
+ENDING = "this process of the service is shutting down; send the request again in a moment"
+ECHO_CHARACTERS = 80  # of a wrong value, in an answer
 
 Location = tuple[str | int, ...]
+
+
+def _make_sendable(value: object) -> object:
+    """Return what JSON in UTF-8 can carry of a value: neither lone surrogates nor NaN, and no long text."""
+    if isinstance(value, str):
+        return value[:ECHO_CHARACTERS].encode("utf-8", "backslashreplace").decode()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+class FieldProblem(BaseModel):
+    """What is wrong with one field, in the shape FastAPI gives validation errors; `input` is what came."""
+
+    type: str
+    loc: list[str | int]
+    msg: str
+    input: Annotated[str | int | float | bool | None, BeforeValidator(_make_sendable)] = None
 
 
 class ServiceError(Exception):
@@ -22,25 +39,36 @@ class ServiceError(Exception):
 
 
 class SettingsError(ServiceError):
-    """The environment has settings the service cannot run with."""
+    """The service cannot run with these settings."""
 
 
 class EngineError(ServiceError):
     """The network of a bundle cannot be run by what is installed."""
 
 
+class ClientLeftError(ServiceError):
+    """The client has closed the connection, so there is nobody to answer."""
+
+
 class RequestError(ServiceError):
-    """Root of what a client is told; each kind has its HTTP status and its problem type."""
+    """Root of the errors that a client gets; each kind has its HTTP status and its problem type."""
 
     status: ClassVar[HTTPStatus]
     kind: ClassVar[str]
     headers: dict[str, str] = {}
+    errors: Sequence[FieldProblem] = ()
 
-    def __init__(self, detail: str, errors: "Sequence[FieldProblem]" = ()) -> None:
-        """Take what to tell the client, and the fields it is about if it is about fields."""
-        super().__init__(detail)
-        self.detail = detail
-        self.errors = list(errors)
+    @property
+    def detail(self) -> str:
+        """The message for the client."""
+        return str(self)
+
+
+class BadRequestError(RequestError):
+    """The request is not valid HTTP."""
+
+    status = HTTPStatus.BAD_REQUEST
+    kind = "bad-request"
 
 
 class NotFoundError(RequestError):
@@ -50,11 +78,65 @@ class NotFoundError(RequestError):
     kind = "not-found"
 
 
+class ModelNotFoundError(RequestError):
+    """No model of this name answers this task."""
+
+    status = HTTPStatus.NOT_FOUND
+    kind = "model-not-found"
+
+
 class MethodNotAllowedError(RequestError):
     """The path does not answer this method."""
 
     status = HTTPStatus.METHOD_NOT_ALLOWED
     kind = "method-not-allowed"
+
+
+class BodyTimeoutError(RequestError):
+    """The whole body did not arrive in the time that the request has."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+    kind = "body-timeout"
+
+
+class BodyTooLargeError(RequestError):
+    """The body is larger than the limit."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    kind = "body-too-large"
+
+
+class UrlTooLongError(RequestError):
+    """The request line is longer than the limit."""
+
+    status = HTTPStatus.REQUEST_URI_TOO_LONG
+    kind = "url-too-long"
+
+
+class UnsupportedMediaTypeError(RequestError):
+    """Content-Type is not application/json."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    kind = "unsupported-media-type"
+
+
+class InvalidInputError(RequestError):
+    """Fields of the request are invalid."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    kind = "invalid-input"
+
+    def __init__(self, errors: Sequence[FieldProblem]) -> None:
+        """Take every problem that was found."""
+        super().__init__("; ".join(f"{'.'.join(map(str, problem.loc))}: {problem.msg}" for problem in errors))
+        self.errors = errors
+
+
+class HeadTooLargeError(RequestError):
+    """The headers are larger than the limit."""
+
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    kind = "head-too-large"
 
 
 class InternalError(RequestError):
@@ -64,57 +146,29 @@ class InternalError(RequestError):
     kind = "internal-error"
 
 
-class InvalidInputError(RequestError):
-    """Fields of the request cannot be answered."""
-
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
-    kind = "invalid-input"
-
-
-class UnsupportedMediaTypeError(RequestError):
-    """The body is not said to be JSON."""
-
-    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
-    kind = "unsupported-media-type"
-
-
-class BodyTimeoutError(RequestError):
-    """The body was not all there in the time that the request has."""
-
-    status = HTTPStatus.REQUEST_TIMEOUT
-    kind = "body-timeout"
-
-
-class BodyTooLargeError(RequestError):
-    """The body is larger than the service takes."""
-
-    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    kind = "body-too-large"
-
-
-class ModelNotFoundError(RequestError):
-    """No model of this name answers this task."""
-
-    status = HTTPStatus.NOT_FOUND
-    kind = "model-not-found"
-
-
 class NotReadyError(RequestError):
-    """The service has no model to answer with, or it is ending."""
+    """The service has no model to answer with, or it is shutting down."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     kind = "not-ready"
     headers = {"retry-after": "1"}
 
 
+class ModelRefusedError(RequestError):
+    """The bundle is there, but it cannot be served."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    kind = "model-refused"
+
+
 class OverloadedError(RequestError):
-    """More is waiting than the service can answer in time."""
+    """More requests are waiting than the service can answer in time."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     kind = "overloaded"
 
     def __init__(self, detail: str, seconds: float) -> None:
-        """Take what to tell the client, and how long what is waiting takes."""
+        """Take the reason, and the seconds until the waiting requests are answered."""
         after = max(1, math.ceil(seconds))
         super().__init__(f"{detail}; try again in {after} s")
         self.headers = {"retry-after": str(after)}
@@ -125,14 +179,3 @@ class DeadlineError(RequestError):
 
     status = HTTPStatus.GATEWAY_TIMEOUT
     kind = "deadline"
-
-
-class ClientLeftError(ServiceError):
-    """The client has closed the connection, so that there is nobody to answer."""
-
-
-class ModelRefusedError(RequestError):
-    """The bundle is there, but is not one that can be served."""
-
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-    kind = "model-refused"

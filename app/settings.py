@@ -1,70 +1,143 @@
-"""The settings of the service: read once from the environment, then frozen."""
+"""The settings of the service: read once from the environment and the command line, then frozen."""
 
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import SettingsError
-from app.limits import count_processors
+from app.processes.container import count_processors, read_memory_limit
 
 PREFIX = "LSTM_SERVE_"
+# With the models of this repository, a process takes half of it.
+MEMORY_OF_A_PROCESS = 256 << 20
+
+# Kubernetes describes every Service of a namespace to its containers in such variables. For a Service called
+# lstm-serve, or one whose name begins so, they have the prefix of the settings.
+# Source: https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+_KUBERNETES_ADDRESS = re.compile(r"(tcp|udp|sctp)://.*")
+_KUBERNETES_VARIABLE = re.compile(
+    rf"{PREFIX}(\w+_)?"
+    r"(SERVICE_HOST=.*|SERVICE_PORT(_\w+)?=.*|PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR)=.*"
+    rf"|PORT(_\d+_(TCP|UDP|SCTP))?={_KUBERNETES_ADDRESS.pattern})"
+)
+
+
+def _count_workers() -> int:
+    """Return how many processes there are by default: one per processor core, unless memory limits them."""
+    memory = read_memory_limit() or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(1, min(count_processors(), memory // MEMORY_OF_A_PROCESS))
+
+
+def _split(value: object) -> object:
+    """Return the names of a list with commas."""
+    return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
 
 class Settings(BaseSettings):
     """Every setting with its unit and default; the environment variable is `LSTM_SERVE_` and the name."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
 
     host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for all of the machine's.")
     port: int = Field(default=8000, ge=1, le=65535, description="Port to listen on.")
+    socket: Path | None = Field(default=None, description="Unix socket to listen on, instead of host and port.")
+    root_path: str = Field(default="", description="Path prefix that a proxy removes before it forwards a request.")
     workers: int = Field(
-        default_factory=lambda: min(2, count_processors()),
+        default_factory=_count_workers,
         ge=1,
-        description="Processes that answer, each with all models; by default two, or one on a single core.",
+        description="Processes that answer, each with all models; by default one per processor core, as long as there "
+        "are 256 MiB of memory for each.",
     )
-    models: Path = Field(default=Path("models"), description="The folder of the bundles.")
+    models: Path = Field(default=Path("models"), description="Folder of the bundles.")
+    ready_models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        default=(),
+        description="Models, separated by commas, that must be loaded before the service is ready; by default the "
+        "default model of each task.",
+    )
     max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1, description="Bytes in the body of a request.")
     max_text_characters: int = Field(default=100_000, ge=1, description="Characters in one text or sequence.")
     max_batch: int = Field(default=128, ge=1, description="Texts or sequences in one batch request.")
     max_queue: int = Field(default=512, ge=1, description="Texts that may wait for one model in a process.")
-    deadline_ms: int = Field(default=5000, ge=1, description="Milliseconds in which a request has to be answered.")
+    deadline_ms: int = Field(default=5000, ge=1, description="Milliseconds in which a request must be answered.")
+    keep_alive_s: int = Field(
+        default=75,
+        ge=1,
+        description="Seconds that an idle connection stays open; behind a proxy, more than the proxy's own timeout.",
+    )
     engine: Literal["onnx", "tensorflow"] = Field(
-        default="onnx", description="What runs networks; bundles without model.onnx are run by TensorFlow anyway."
+        default="onnx", description="Engine of the networks; a bundle without model.onnx always runs on TensorFlow."
     )
     precision: Literal["default", "float32"] = Field(
         default="default",
-        description="Form of a network: the one its bundle names as default, or the one that answers as Keras does.",
+        description="Form of a network: the default that its bundle names, or float32, which answers as Keras does.",
     )
-    engine_workers: int = Field(default=1, ge=1, description="Batches that a process runs in threads at a time.")
     engine_threads: int = Field(default=1, ge=1, description="Processor cores that one batch may use.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least severe level that is logged."
     )
 
+    @field_validator("port", mode="before")
+    @classmethod
+    def _replace_kubernetes_address(cls, value: object) -> object:
+        """Return the default for an address that Kubernetes has set."""
+        is_address = isinstance(value, str) and _KUBERNETES_ADDRESS.fullmatch(value)
+        return cls.model_fields["port"].default if is_address else value
+
+    @field_validator("host")
+    @classmethod
+    def _remove_brackets(cls, value: str) -> str:
+        """Accept an IPv6 address in the form that it has in a URL."""
+        return value[1:-1] if value.startswith("[") and value.endswith("]") else value
+
+    @field_validator("root_path")
+    @classmethod
+    def _check_root_path(cls, value: str) -> str:
+        if not re.fullmatch(r"(/[^/?#\s]+)*", value):
+            raise ValueError("Input should begin with a slash and not end with one, such as /models/v1")
+        return value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _convert_to_capitals(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
     @model_validator(mode="after")
-    def _a_batch_fits_in_the_queue(self) -> Self:
+    def _check_queue(self) -> Self:
         if self.max_queue < self.max_batch:
             raise ValueError(f"max_queue {self.max_queue} has no place for a batch of max_batch {self.max_batch}")
         return self
 
 
-def read_settings() -> Settings:
-    """Read the settings from the environment.
+def read_settings(options: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from the environment; an option of the command line overrides its variable.
+
+    An empty option or variable means the default.
 
     Raises:
-        SettingsError: a variable with the prefix is no setting, or a value is not one the setting can have.
+        SettingsError: a variable with the prefix is not a setting, or a setting cannot have its value.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    if unknown := sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known):
-        raise SettingsError(f"{', '.join(unknown)} is no setting; there are: {', '.join(sorted(known))}")
+    named = {name.upper(): value for name, value in os.environ.items() if name.upper().startswith(PREFIX)}
+    others = (name for name in named if name not in known)
+    if unknown := sorted(name for name in others if not _KUBERNETES_VARIABLE.fullmatch(f"{name}={named[name]}")):
+        raise SettingsError(f"{', '.join(unknown)} is not a setting; there are: {', '.join(sorted(known))}")
+    options = options or {}
+    fields = Settings.model_fields
+    values: dict[str, Any] = {
+        name: value or fields[name].get_default(call_default_factory=True) for name, value in options.items()
+    }
     try:
-        return Settings()
+        return Settings(**values)
     except ValidationError as error:
-        problems = (
-            "".join(f"{PREFIX}{str(name).upper()}={problem['input']}: " for name in problem["loc"]) + problem["msg"]
-            for problem in error.errors()
-        )
+        problems = []
+        for problem in error.errors():
+            name = str(problem["loc"][0]) if problem["loc"] else ""
+            place = f"--{name.replace('_', '-')} " if name in options else f"{PREFIX}{name.upper()}="
+            message = problem["msg"].removeprefix("Value error, ")
+            problems.append(f"{place}{problem['input']}: {message}" if name else message)
         raise SettingsError("; ".join(problems)) from error

@@ -20,7 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.settings import LetterSettings, ReviewSettings, StackSettings
+from training.recipes.letters import LetterSettings
+from training.recipes.reviews import ReviewSettings
+from training.recipes.stack import StackSettings
 
 Array = NDArray[np.float64]
 Activation = Callable[[Array], Array]

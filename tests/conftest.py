@@ -32,8 +32,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from app.main import create_app
-from app.server import Protocol
+from app.http.app import create_app
+from app.http.protocol import Protocol
 from app.settings import Settings
 from bundle.rows import Row
 from bundle.store import Bundle, Store

@@ -30,12 +30,46 @@ def imports(path: Path) -> set[str]:
     return found
 
 
+def modules_imported(path: Path) -> set[str]:
+    """Return the modules that a module imports, with their packages."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {node.module or ""} | {f"{node.module}.{name.name}" for name in node.names}
+    return found
+
+
 @pytest.mark.parametrize("package", FORBIDDEN)
 def test_a_package_imports_nothing_it_must_not(package: str) -> None:
     modules = list((ROOT / package).rglob("*.py"))
     assert modules
     for module in modules:
         assert not imports(module) & FORBIDDEN[package] - ALLOWED.get(module.name, set()), module
+
+
+# Rooms of the app, the lower ones first. A room imports rooms below it, and errors, settings and telemetry.
+ROOMS = ("engines", "runtime", "tasks", "http")
+
+
+def test_rooms_of_the_app_import_only_those_below() -> None:
+    for height, room in enumerate(ROOMS):
+        for module in (ROOT / "app" / room).rglob("*.py"):
+            found = {name.split(".")[1] for name in modules_imported(module) if name.startswith("app.")}
+            assert not found & set(ROOMS[height + 1 :]), module
+
+
+def test_nothing_below_http_imports_a_framework_of_http() -> None:
+    for module in (ROOT / "app").rglob("*.py"):
+        if module.relative_to(ROOT).parts[1] != "http":
+            assert not imports(module) & {"fastapi", "starlette", "httptools"}, module
+
+
+def test_a_runtime_brings_in_no_framework_of_http_indirectly() -> None:
+    code = "import app.tasks, sys; print({'fastapi', 'starlette', 'uvicorn'} & sys.modules.keys())"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"
 
 
 def test_only_its_engine_imports_tensorflow_in_the_app() -> None:
@@ -50,7 +84,7 @@ def test_bundle_brings_in_no_library_of_networks_or_http_indirectly() -> None:
 
 
 def test_the_app_with_onnx_runtime_imports_no_tensorflow() -> None:
-    code = "import app.main, app.engines.onnx, sys; print({'tensorflow', 'keras'} & sys.modules.keys())"
+    code = "import app.http.app, app.engines.onnx, sys; print({'tensorflow', 'keras'} & sys.modules.keys())"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
 

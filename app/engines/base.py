@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bundle.errors import ManifestError
-from bundle.letters import LetterCodec
 from bundle.rows import Row
 from bundle.store import Bundle
+from bundle.tasks import TASKS
 
 
 class Engine(Protocol):
@@ -32,8 +32,8 @@ def check(engine: Engine, bundle: Bundle) -> None:
     Raises:
         ManifestError: it does not answer with as many numbers as the manifest has labels.
     """
-    answer = engine.run([_make_longest_row(bundle)])
-    outputs = 1 if len(bundle.manifest.labels) == 2 else len(bundle.manifest.labels)
+    answer = engine.run([bundle.codec.make_longest_row()])
+    outputs = TASKS[bundle.manifest.task].outputs
     if answer.shape != (1, outputs):
         raise ManifestError(
             f"the network in {bundle.folder} answers with the shape {answer.shape}, its manifest says {(1, outputs)}; "
@@ -41,11 +41,3 @@ def check(engine: Engine, bundle: Bundle) -> None:
         )
     if not np.isfinite(answer).all():
         raise ManifestError(f"the network in {bundle.folder} answers with NaN or infinity; train the bundle again")
-
-
-def _make_longest_row(bundle: Bundle) -> Row:
-    codec, length = bundle.codec, bundle.codec.length
-    if isinstance(codec, LetterCodec):
-        return codec.encode((codec.alphabet * length)[:length])
-    # From the end: a table with too few word vectors lacks those of the last words.
-    return codec.encode(" ".join(codec.vocabulary[-1 - number % len(codec.vocabulary)] for number in range(length))).ids

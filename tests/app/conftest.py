@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app import limits, logs
-from app.batcher import Batcher
 from app.engines import load_engine
 from app.engines.base import Engine
-from app.main import create_app
+from app.http.app import create_app
+from app.processes import container as limits
+from app.runtime.batcher import Batcher
 from app.settings import Settings
+from app.telemetry import logs
 from bundle.rows import Row
 from bundle.store import Bundle, Store
 from tests.conftest import SECONDS, serve_app
@@ -108,7 +109,7 @@ class Blocked:
     def wait_for_queue(self, texts: int) -> None:
         """Wait until so many texts are in the queue."""
         end = time.monotonic() + SECONDS
-        while len(self.batcher._queue) != texts:
+        while self.batcher.waiting != texts:
             assert time.monotonic() < end
 
 
@@ -126,12 +127,12 @@ def blocked(
     def load(bundle: Bundle, settings: Settings) -> Engine:
         return engine if bundle.manifest.name == "sentiment" else load_engine(bundle, settings)
 
-    monkeypatch.setattr("app.repository.load_engine", load)
+    monkeypatch.setattr("app.runtime.repository.load_engine", load)
     for name in models:
         shutil.copytree(small_store.root / name, tmp_path / name)
-    app = create_app(Settings(models=tmp_path, max_batch=4, max_queue=4, engine_workers=1, deadline_ms=1000 * SECONDS))
+    app = create_app(Settings(models=tmp_path, max_batch=4, max_queue=4, deadline_ms=1000 * SECONDS))
     with serve_app(app) as client:
-        yield Blocked(client, engine, app.state.repository.sentiment(None).batcher)
+        yield Blocked(client, engine, app.state.repository.find("sentiment").batcher)
         engine.let_through.set()
 
 

@@ -1,16 +1,53 @@
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from app.errors import SettingsError
-from app.settings import Settings, read_settings
+from app.processes import container
+from app.settings import MEMORY_OF_A_PROCESS, Settings, read_settings
+
+CORES = len(os.sched_getaffinity(0))
+
+# Kubernetes sets these for the Services lstm-serve and lstm-serve-canary.
+KUBERNETES = {
+    "LSTM_SERVE_PORT": "tcp://10.0.0.1:9000",
+    "LSTM_SERVE_SERVICE_HOST": "10.0.0.1",
+    "LSTM_SERVE_SERVICE_PORT": "9000",
+    "LSTM_SERVE_SERVICE_PORT_HTTP": "9000",
+    "LSTM_SERVE_PORT_9000_TCP": "tcp://10.0.0.1:9000",
+    "LSTM_SERVE_PORT_9000_TCP_PROTO": "tcp",
+    "LSTM_SERVE_PORT_9000_TCP_PORT": "9000",
+    "LSTM_SERVE_PORT_9000_TCP_ADDR": "10.0.0.1",
+    "LSTM_SERVE_CANARY_PORT": "udp://10.0.0.2:9001",
+    "LSTM_SERVE_CANARY_SERVICE_HOST": "10.0.0.2",
+    "LSTM_SERVE_CANARY_PORT_9001_UDP": "udp://10.0.0.2:9001",
+}
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove the settings of the environment."""
+    for name in [name for name in os.environ if name.upper().startswith("LSTM_SERVE_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], int]:
+    """A function that sets the limit of memory of this container, which has all processor cores."""
+    file = tmp_path / "memory.max"
+    monkeypatch.setattr(container, "MEMORY_FILES", ((file, tmp_path / "none"),))
+    monkeypatch.setattr(container, "PROCESSOR_FILES", ())
+    return file.write_text
 
 
 def test_the_defaults_need_no_environment() -> None:
     settings = read_settings()
     assert settings.models == Path("models")
     assert settings.max_batch == 128
+    assert (settings.socket, settings.root_path, settings.ready_models, settings.keep_alive_s) == (None, "", (), 75)
 
 
 def test_a_setting_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,29 +55,121 @@ def test_a_setting_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch) ->
     assert read_settings().max_batch == 7
 
 
-def test_an_unknown_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LSTM_SERVE_MAX_BACTH", "7")
-    with pytest.raises(SettingsError, match="LSTM_SERVE_MAX_BACTH is no setting; there are: .*LSTM_SERVE_MAX_BATCH"):
+def test_an_option_overrides_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LSTM_SERVE_MAX_BATCH", "7")
+    monkeypatch.setenv("lstm_serve_max_batch", "8")
+    assert read_settings({"max_batch": "9"}).max_batch == 9
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_an_empty_variable_means_the_default(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(f"LSTM_SERVE_{name.upper()}", "")
+    assert read_settings() == Settings()
+
+
+def test_an_empty_option_means_the_default_whatever_the_variable_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LSTM_SERVE_SOCKET", "/run/socket")
+    monkeypatch.setenv("LSTM_SERVE_WORKERS", str(CORES + 1))
+    assert read_settings({"socket": "", "workers": ""}) == read_settings({"socket": "", "workers": ""})
+    assert read_settings({"socket": ""}).socket is None
+    assert read_settings({"workers": ""}).workers <= CORES
+
+
+def test_names_of_models_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LSTM_SERVE_READY_MODELS", "sentiment, next-letter,")
+    assert read_settings().ready_models == ("sentiment", "next-letter")
+    assert Settings(ready_models=("imdb-500",)).ready_models == ("imdb-500",)
+
+
+@pytest.mark.parametrize(
+    ("memory", "processes"),
+    [
+        (MEMORY_OF_A_PROCESS // 2, 1),
+        (MEMORY_OF_A_PROCESS, 1),
+        (2 * MEMORY_OF_A_PROCESS - 1, 1),
+        (2 * MEMORY_OF_A_PROCESS, min(2, CORES)),
+        (CORES * MEMORY_OF_A_PROCESS, CORES),
+        (1000 * CORES * MEMORY_OF_A_PROCESS, CORES),
+    ],
+)
+def test_there_is_a_process_for_each_core_as_long_as_there_is_memory(
+    limit: Callable[[str], int], memory: int, processes: int
+) -> None:
+    limit(str(memory))
+    assert read_settings().workers == processes
+
+
+def test_without_a_limit_the_memory_of_the_machine_counts(limit: Callable[[str], int]) -> None:
+    limit("max")
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert read_settings().workers == max(1, min(CORES, machine // MEMORY_OF_A_PROCESS))
+
+
+def test_variables_of_kubernetes_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in KUBERNETES.items():
+        monkeypatch.setenv(name, value)
+    assert read_settings() == Settings()
+    assert read_settings().port == 8000
+
+
+@pytest.mark.parametrize("name", ["MAX_BACTH", "HTTP_PORT", "ENGINE_WORKERS", "PORT_8000_TCP", "SERVICE"])
+def test_another_unknown_variable_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(f"LSTM_SERVE_{name}", "7")
+    with pytest.raises(SettingsError, match=f"LSTM_SERVE_{name} is not a setting; there are: .*LSTM_SERVE_MAX_BATCH"):
         read_settings()
 
 
-def test_a_wrong_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LSTM_SERVE_MAX_BATCH", "none")
-    with pytest.raises(SettingsError, match="LSTM_SERVE_MAX_BATCH=none"):
-        read_settings()
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_an_ipv6_address_may_have_brackets(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("LSTM_SERVE_HOST", host)
+    assert read_settings().host == "::1"
 
 
-@pytest.mark.parametrize(("name", "value"), [("ENGINE", "pytorch"), ("PRECISION", "int8"), ("ENGINE_THREADS", "0")])
-def test_an_engine_that_there_is_not_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    monkeypatch.setenv(f"LSTM_SERVE_{name}", value)
-    with pytest.raises(SettingsError, match=f"LSTM_SERVE_{name}={value}: Input should be"):
+@pytest.mark.parametrize("level", ["WARNING", "warning", "Warning"])
+def test_a_log_level_may_be_in_lower_case(monkeypatch: pytest.MonkeyPatch, level: str) -> None:
+    monkeypatch.setenv("LSTM_SERVE_LOG_LEVEL", level)
+    assert read_settings().log_level == "WARNING"
+
+
+@pytest.mark.parametrize("path", ["/models", "/models/v1"])
+def test_a_root_path_begins_with_a_slash(path: str) -> None:
+    assert Settings(root_path=path).root_path == path
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("max_batch", "none", "valid integer"),
+        ("workers", "0", "greater than or equal to 1"),
+        ("port", "65536", "less than or equal to 65535"),
+        ("engine", "pytorch", "'onnx' or 'tensorflow'"),
+        ("precision", "int8", "'default' or 'float32'"),
+        ("engine_threads", "0", "greater than or equal to 1"),
+        ("log_level", "loud", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
+        ("root_path", "/models/", "begin with a slash and not end with one"),
+        ("root_path", "models", "begin with a slash and not end with one"),
+    ],
+)
+def test_an_invalid_value_is_refused_with_its_place_and_what_is_expected(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str
+) -> None:
+    place = f"--{name.replace('_', '-')} {value.upper() if name == 'log_level' else value}"
+    with pytest.raises(SettingsError, match=f"^{place}: Input should .*{expected}"):
+        read_settings({name: value})
+    monkeypatch.setenv(f"LSTM_SERVE_{name.upper()}", value)
+    with pytest.raises(SettingsError, match=f"^LSTM_SERVE_{name.upper()}=.*: Input should .*{expected}"):
         read_settings()
 
 
 def test_a_queue_without_place_for_a_batch_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LSTM_SERVE_MAX_QUEUE", "127")
-    with pytest.raises(SettingsError, match="max_queue 127 has no place for a batch of max_batch 128"):
+    with pytest.raises(SettingsError, match="^max_queue 127 has no place for a batch of max_batch 128$"):
         read_settings()
+
+
+def test_all_problems_are_in_one_message() -> None:
+    with pytest.raises(SettingsError, match="^--port x: Input .*; --workers y: Input"):
+        read_settings({"port": "x", "workers": "y"})
 
 
 def test_settings_are_frozen() -> None:

@@ -8,8 +8,8 @@ import uvicorn.supervisors  # noqa: F401
 from uvicorn.loops import uvloop  # noqa: F401
 from uvicorn.protocols.http import httptools_impl  # noqa: F401
 
-import app.__main__  # noqa: F401
-from app.main import create_app
+import app.command  # noqa: F401
+from app.http.app import create_app
 
 service = create_app()
 repository = service.state.repository

@@ -1,4 +1,4 @@
-"""`docker-compose.yml`, and the page that tells how to use it."""
+"""`docker-compose.yml`, and the page about it."""
 
 import os
 import re
@@ -83,7 +83,7 @@ def project(base_image: str, checkout: Path, tmp_path_factory: pytest.TempPathFa
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_a_command_of_the_page_works(project: Project, line: str) -> None:
-    """In the order of the page: each begins where the one before has led."""
+    """The commands run in the order of the page; each needs the ones before."""
     if line.startswith("docker run") or line.startswith(("docker stop", "docker rm")):
         line = re.sub(r"\blstm-serve\b", NAME, line).replace("8001:8000", "8000")
     line = line.replace("docker compose", " ".join(project.command))

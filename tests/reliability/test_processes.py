@@ -1,4 +1,4 @@
-"""Drills with the processes of a real service: one hangs, one is killed, all are asked to stop."""
+"""Failures of the processes of a real service: one hangs, one is killed, all are asked to stop."""
 
 import asyncio
 import os
@@ -9,31 +9,32 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
-from app.supervisor import SILENT_SECONDS
-from app.worker import LAME_DUCK_SECONDS
-from bundle.store import Store
-from tests.app.service import Service, run_service
+from app.processes.supervisor import SILENT_SECONDS
+from app.processes.worker import LAME_DUCK_SECONDS
+from tests.app.service import ROOT, Service, run_service
 from tests.conftest import SECONDS
 from tests.reliability.clients import Outcome, ask_until
 
 CLIENTS = 50
-SURE_SECONDS = LAME_DUCK_SECONDS / 2  # what is sent within this time of SIGTERM is answered
+MORE_SECONDS = 3  # of a machine that is busy
+SURE_SECONDS = LAME_DUCK_SECONDS / 2  # a request within this time of SIGTERM has an answer
 
 
 @pytest.fixture
-def models(small_store: Store, tmp_path: Path) -> Path:
+def models(tmp_path: Path) -> Path:
     """A folder of one model."""
     folder = tmp_path / "models"
-    shutil.copytree(small_store.root / "sentiment", folder / "sentiment")
+    shutil.copytree(ROOT / "models" / "sentiment", folder / "sentiment")
     return folder
 
 
 @pytest.fixture
 def service(models: Path, tmp_path: Path) -> Iterator[Service]:
     with run_service(models, tmp_path / "log", LSTM_SERVE_WORKERS="2", LSTM_SERVE_DEADLINE_MS="5000") as service:
-        service.wait_until(lambda: service.count("a worker is ready") == 2)
+        service.wait_for("the service is ready")
         yield service
 
 
@@ -44,24 +45,42 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def test_a_worker_that_hangs_is_replaced_within_seconds(service: Service) -> None:
-    hanging, _ = service.workers()
+def answers_soon(service: Service) -> bool:
+    """Return whether a request on a new connection has an answer within a moment."""
+    try:
+        return httpx.get(f"{service.url}/livez", timeout=0.2).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_a_worker_that_hangs_is_replaced_within_seconds_while_the_other_answers(service: Service) -> None:
+    hanging, other = service.workers()
     os.kill(hanging, signal.SIGSTOP)
     stopped_at = time.monotonic()
-    service.wait_for("a worker is killed: it has not reported for 5 s")
-    service.wait_until(lambda: not is_running(hanging) and service.count("a worker is ready") == 3)
-    assert time.monotonic() - stopped_at < SILENT_SECONDS + SECONDS / 4
-    response = service.ask("POST", "/sentiment", {"text": "good"})
-    assert response is not None and response.status_code == 200
+    answers = 0
+
+    def is_gone() -> bool:
+        nonlocal answers
+        answers += answers_soon(service)  # Linux gives the hanging worker half of the connections
+        return not is_running(hanging)
+
+    service.wait_until(is_gone)
+    assert time.monotonic() - stopped_at < SILENT_SECONDS + MORE_SECONDS
+    assert answers > 0
+    assert service.count("a worker is killed: it has not reported for 5 s") == 1
+    service.wait_until(lambda: service.count("the service is ready") == 2)
+    assert other in service.workers()
 
 
-def test_another_worker_is_replaced_and_sigterm_is_heard_while_one_hangs(service: Service) -> None:
+def test_another_worker_is_replaced_and_sigterm_is_obeyed_while_one_hangs(service: Service) -> None:
     hanging, other = service.workers()
     os.kill(hanging, signal.SIGSTOP)
     os.kill(other, signal.SIGKILL)
     service.wait_until(lambda: len(set(service.workers()) - {hanging, other}) > 0)
+    sent_at = time.monotonic()
     service.process.send_signal(signal.SIGTERM)
-    service.wait_for("told by SIGTERM to end")
+    service.wait_for("received SIGTERM: shutting down")
+    assert time.monotonic() - sent_at < MORE_SECONDS
 
 
 def test_a_pause_of_the_whole_service_costs_no_worker(service: Service) -> None:
@@ -86,7 +105,7 @@ def test_workers_end_with_their_supervisor_and_leave_the_port(service: Service) 
         pass
 
 
-def test_a_worker_that_is_killed_is_told_and_replaced(service: Service) -> None:
+def test_a_killed_worker_is_logged_and_replaced(service: Service) -> None:
     killed, _ = service.workers()
     os.kill(killed, signal.SIGKILL)
     service.wait_for("a worker ended by SIGKILL")
@@ -118,18 +137,18 @@ def test_sigterm_under_load_loses_no_request(models: Path, tmp_path: Path, worke
         async def end() -> tuple[float, list[Outcome]]:
             asking = asyncio.create_task(ask_until(service.port, CLIENTS, asyncio.Event()))
             await asyncio.sleep(1)
-            told_at = time.monotonic()
+            stopped_at = time.monotonic()
             service.process.send_signal(signal.SIGTERM)
-            return told_at, await asking
+            return stopped_at, await asking
 
-        told_at, outcomes = asyncio.run(end())
-    sure = [outcome for outcome in outcomes if outcome.sent_at < told_at + SURE_SECONDS]
+        stopped_at, outcomes = asyncio.run(end())
+    sure = [outcome for outcome in outcomes if outcome.sent_at < stopped_at + SURE_SECONDS]
     assert len(sure) > CLIENTS
     assert {outcome.status for outcome in sure} == {200}
 
 
 def test_an_idle_service_is_unready_at_once_and_soon_ends(service: Service) -> None:
-    told_at = time.monotonic()
+    stopped_at = time.monotonic()
     service.process.send_signal(signal.SIGTERM)
 
     def is_unready() -> bool:
@@ -140,4 +159,4 @@ def test_an_idle_service_is_unready_at_once_and_soon_ends(service: Service) -> N
 
     service.wait_until(is_unready)
     service.process.wait(SECONDS)
-    assert time.monotonic() - told_at < 5  # about 1.5 s on a machine that does nothing else
+    assert time.monotonic() - stopped_at < 5  # about 1.5 s on a machine that does nothing else

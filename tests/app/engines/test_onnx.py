@@ -16,7 +16,7 @@ from tests.app.engines.conftest import LoadOnnx
 from tests.app.engines.exactness import check_exactness, lists_of_rows
 from tests.bundle.samples import EXPORTED, publish, publish_changed, random_rows
 from tests.conftest import SMALL_RECIPES, predict_with_keras
-from training.onnx_builder import Builder
+from training.export.builder import Builder
 
 TOLERANCE = 1e-5
 FORMS: list[tuple[str, Precision]] = [*((name, "float32") for name in sorted(SMALL_RECIPES)), ("sentiment", "int8")]

@@ -1,0 +1,85 @@
+"""The one place where errors become HTTP: RFC 9457 problem documents. Imports no FastAPI, which takes long."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, NamedTuple, Self
+
+from pydantic import BaseModel
+from starlette.types import Scope, Send
+
+from app.errors import FieldProblem, RequestError
+
+PROBLEM_TYPE = "application/problem+json"
+TYPE = "tag:lstm-serve,2026:"  # before the kind: a tag URI (RFC 4151), as it points nowhere
+LISTED_ERRORS = 10  # of one request: a body of a few megabytes can hold hundreds of thousands
+PATH_CHARACTERS = 200  # of a path, in answers and in the log
+
+
+class Problem(BaseModel):
+    """A problem document (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: list[FieldProblem] | None = None
+
+
+class Answer(NamedTuple):
+    """A whole answer as it is sent; the names of its headers are in lower case."""
+
+    status: HTTPStatus
+    headers: list[tuple[bytes, bytes]]
+    content: bytes
+
+    @classmethod
+    def of_json(cls, status: HTTPStatus, media_type: str, content: str, headers: Mapping[str, str]) -> Self:
+        """Return one of JSON, with further headers."""
+        encoded = content.encode()
+        described = {"content-type": media_type, "content-length": str(len(encoded)), **headers}
+        return cls(status, [(name.encode(), value.encode()) for name, value in described.items()], encoded)
+
+    async def send(self, send: Send) -> None:
+        """Send it."""
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        await send({"type": "http.response.body", "body": self.content})
+
+
+def cut_path(scope: Scope) -> str:
+    """Return the path of a request, as it may be repeated: not at full length, and as JSON can carry it."""
+    path: str = scope["path"]
+    shown = path if len(path) <= PATH_CHARACTERS else f"{path[:PATH_CHARACTERS]}..."
+    return shown.encode("utf-8", "backslashreplace").decode()
+
+
+def make_problem(error: RequestError, path: str) -> Problem:
+    """Return the problem document of an error on a path."""
+    return Problem(
+        type=TYPE + error.kind,
+        title=error.status.phrase,
+        status=error.status,
+        detail=error.detail,
+        instance=path,
+        errors=list(error.errors) or None,
+    )
+
+
+def make_answer(error: RequestError, path: str) -> Answer:
+    """Return the answer to a request to a path that ended with an error."""
+    content = make_problem(error, path).model_dump_json(exclude_none=True)
+    return Answer.of_json(error.status, PROBLEM_TYPE, content, error.headers)
+
+
+def describe(errors: Sequence[Any], *within: str) -> list[FieldProblem]:
+    """Return validation errors of pydantic as they are sent, their places within a part of the request.
+
+    Texts and numbers are echoed, lists and objects are not. Only the first errors are listed.
+    """
+    problems = []
+    for error in errors[:LISTED_ERRORS]:
+        echo = error["input"] if isinstance(error["input"], (str, int, float)) else None
+        problems.append(FieldProblem(type=error["type"], loc=[*within, *error["loc"]], msg=error["msg"], input=echo))
+    if more := len(errors) - len(problems):
+        problems.append(FieldProblem(type="more", loc=["body"], msg=f"{more} more errors are not listed"))
+    return problems

@@ -1,0 +1,32 @@
+"""`GET /livez` and `GET /readyz`."""
+
+from fastapi import APIRouter, Request
+
+from app.errors import ENDING, ModelRefusedError, NotReadyError
+from app.http.routes import RepositoryDependency, describe_errors
+from app.http.schemas import Status
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/livez", summary="Is the process alive?")
+async def live() -> Status:
+    """Answer as soon as the process does; restart it when it does not."""
+    return Status(status="alive")
+
+
+@router.get(
+    "/readyz",
+    summary="Can it answer?",
+    responses=describe_errors(
+        "/readyz",
+        NotReadyError("there are no models; train or mount some and restart"),
+        ModelRefusedError("sentiment is refused: sentiment/6/model.onnx cannot be read; restore it"),
+    ),
+)
+async def ready(repository: RepositoryDependency, request: Request) -> Status:
+    """Answer whether the default models are loaded and warm; send traffic only then."""
+    if getattr(request.state, "is_ending", False):
+        raise NotReadyError(ENDING)
+    repository.check_ready()
+    return Status(status="ready")

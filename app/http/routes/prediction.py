@@ -1,0 +1,255 @@
+"""The paths that ask a model: two for every task, one for a single input and one for several."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import solve_dependencies
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
+from starlette.types import Message, Receive, Scope, Send
+
+from app.errors import (
+    INTERNAL_ERROR,
+    TOO_LATE,
+    BodyTimeoutError,
+    BodyTooLargeError,
+    ClientLeftError,
+    DeadlineError,
+    FieldProblem,
+    InternalError,
+    InvalidInputError,
+    Location,
+    ModelNotFoundError,
+    ModelRefusedError,
+    OverloadedError,
+    RequestError,
+    UnsupportedMediaTypeError,
+)
+from app.http.body import RawHeaders, parse_json, read_body
+from app.http.problems import Answer, describe
+from app.http.routes import Responses, describe_errors
+from app.runtime.queue import Permit
+from app.runtime.repository import Model, Repository
+from app.settings import Settings
+from app.tasks import SERVED
+from app.tasks.base import NAME_CHARACTERS, Form, ServedTask
+from app.telemetry.logs import annotate_request
+
+DEADLINE_HEADER = "x-deadline-ms"
+# A client is not watched before its request has waited this long: most are answered by then, and watching costs as much
+# as reading a request.
+UNWATCHED_SECONDS = 0.05
+
+_DEADLINE_PARAMETER = {
+    "name": DEADLINE_HEADER,
+    "in": "header",
+    "required": False,
+    "description": "Milliseconds for this request, if less than the service's own.",
+    "schema": {"type": "integer", "minimum": 1},
+}
+
+
+class PredictionRoute(APIRoute):
+    """A route that FastAPI describes, and whose requests it does not parse.
+
+    For every request FastAPI finds out anew what a function depends on, checks each part and copies the answer, which
+    takes longer than the model. So this route does that itself; dependencies that a route declares are still FastAPI's.
+    """
+
+    served: ServedTask
+    form: Form
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or refuse its method.
+
+        Raises:
+            RequestError: the request cannot be answered.
+            ClientLeftError: the client left before there was an answer.
+        """
+        if scope["method"] != "POST":
+            return await super().handle(scope, receive, send)
+        if not self.dependant.dependencies:
+            return await self._answer(scope, receive, send)
+        async with AsyncExitStack() as stack:
+            scope["fastapi_inner_astack"] = scope["fastapi_function_astack"] = stack
+            solved = await solve_dependencies(
+                request=Request(scope, receive),
+                dependant=Dependant(dependencies=self.dependant.dependencies),
+                dependency_overrides_provider=scope["app"],
+                async_exit_stack=stack,
+                embed_body_fields=False,
+            )
+            if solved.errors:
+                raise RequestValidationError(solved.errors)
+            return await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        repository: Repository = scope["app"].state.repository
+        settings: Settings = scope["app"].state.settings
+        try:
+            milliseconds = read_milliseconds(headers, settings)
+            deadline = time.monotonic() + milliseconds / 1000
+            content = await read_body(receive, headers, settings.max_body_bytes, milliseconds)
+        except RequestError as error:
+            error.headers = {"connection": "close"}  # the body may not have been read to its end
+            raise
+        value = parse_json(content, headers)
+        model = repository.find_for(self.served.task, _find_name(value))
+        annotate_request(model=model.manifest.name, version=model.manifest.version)
+        # Overload is rejected before anything that takes longer. A batch past the limit is not a matter of load.
+        rows = min(_count_inputs(value, self.form.field), settings.max_batch)
+        with model.batcher.admit(rows, deadline) as permit:
+            answer = await _unless_client_leaves(receive, self._predict(value, model, permit, settings))
+        await Answer.of_json(HTTPStatus.OK, "application/json", answer.model_dump_json(), {}).send(send)
+
+    async def _predict(self, value: Any, model: Model, permit: Permit, settings: Settings) -> BaseModel:
+        """Return the answer to the JSON value of a request.
+
+        Raises:
+            RequestError: see `ServedTask.predict`.
+            InvalidInputError: the value does not fit the schema, or is past a limit.
+        """
+        try:
+            request = self.form.request.model_validate(value)
+        except ValidationError as error:
+            raise InvalidInputError(describe(error.errors(include_url=False), "body")) from error
+        inputs: str | list[str] = getattr(request, self.form.field)
+        answers = await self.served.predict(model, locate(self.form.field, inputs, settings), request, permit)
+        return answers[0] if isinstance(inputs, str) else self.form.answer.model_construct(answers=answers)
+
+
+def make_router() -> APIRouter:
+    """Return the routes of every task."""
+    router = APIRouter(route_class=PredictionRoute)
+    for served in SERVED.values():
+        for form in (served.single, served.batch):
+            router.add_api_route(
+                form.path,
+                _describe(form),
+                methods=["POST"],
+                summary=form.summary,
+                description=form.description,
+                tags=[served.task.name.replace("-", " ")],
+                responses=_describe_errors(form),
+                openapi_extra={"parameters": [_DEADLINE_PARAMETER]},
+                operation_id=form.path.strip("/").replace("/", "_").replace("-", "_"),
+            )
+            route = router.routes[-1]
+            assert isinstance(route, PredictionRoute)
+            route.served, route.form = served, form
+    return router
+
+
+def _describe(form: Form) -> Callable[..., Any]:
+    """Return a function with the schemas of a form, from which FastAPI makes the documentation."""
+
+    async def predict(body: Any) -> Any:
+        raise AssertionError(f"This is a bug: PredictionRoute answers this itself, not {body!r}")  # pragma: no cover
+
+    predict.__annotations__ = {"body": form.request, "return": form.answer}
+    return predict
+
+
+def _describe_errors(form: Form) -> Responses:
+    return describe_errors(
+        form.path,
+        ModelNotFoundError("there is no model 'sentimental'; there are: next-letter, sentiment"),
+        BodyTimeoutError("the whole body did not arrive within 5 s; send it faster"),
+        BodyTooLargeError("the body has 5242880 bytes, the limit is 4194304; send it in parts"),
+        UnsupportedMediaTypeError(
+            "the content-type is 'text/plain'; send JSON with the header content-type: application/json"
+        ),
+        InvalidInputError([form.problem]),
+        InternalError(INTERNAL_ERROR),
+        ModelRefusedError("sentiment is refused: sentiment/6/model.onnx cannot be read; restore it"),
+        OverloadedError("512 texts are waiting, and at most 512 may; 1 more have no place", 0.4),
+        DeadlineError(TOO_LATE),
+    )
+
+
+def _find_name(value: Any) -> str | None:
+    """Return the model that a body names; None also for what the schema will refuse."""
+    name = value.get("model") if isinstance(value, dict) else None
+    return name if isinstance(name, str) and len(name) <= NAME_CHARACTERS else None
+
+
+def _count_inputs(value: Any, field: str) -> int:
+    """Return how many inputs a body has; 1 also for what the schema will refuse."""
+    inputs = value.get(field) if isinstance(value, dict) else None
+    return max(1, len(inputs)) if isinstance(inputs, list) else 1
+
+
+def locate(field: str, inputs: str | list[str], settings: Settings) -> dict[Location, str]:
+    """Return the input or inputs of a request's field under their place in the body.
+
+    Raises:
+        InvalidInputError: there are too many, or some are too long; every field past a limit is named.
+    """
+    if isinstance(inputs, str):
+        located: dict[Location, str] = {("body", field): inputs}
+    elif len(inputs) > settings.max_batch:
+        message = f"the batch has {len(inputs)} items, the limit is {settings.max_batch}; send it in parts"
+        raise InvalidInputError([FieldProblem(type="batch_too_large", loc=["body", field], msg=message)])
+    else:
+        located = {("body", field, index): text for index, text in enumerate(inputs)}
+    limit = settings.max_text_characters
+    problems = [
+        FieldProblem(
+            type="text_too_long",
+            loc=list(location),
+            msg=f"the text has {len(text)} characters, the limit is {limit}; shorten it",
+        )
+        for location, text in located.items()
+        if len(text) > limit
+    ]
+    if problems:
+        raise InvalidInputError(problems)
+    return located
+
+
+def read_milliseconds(headers: RawHeaders, settings: Settings) -> int:
+    """Return in how many milliseconds a request has to be answered: the service's, or fewer that it asks for.
+
+    Raises:
+        InvalidInputError: its own deadline is not a whole number from 1.
+    """
+    value = headers.get(DEADLINE_HEADER.encode())
+    if value is None:
+        return settings.deadline_ms
+    if not (value.isdigit() and len(value) <= 20 and int(value) >= 1):
+        message = f"{value[:20].decode('latin-1')!r} is not a number of milliseconds; send a whole number from 1"
+        raise InvalidInputError([FieldProblem(type="int_parsing", loc=["header", DEADLINE_HEADER], msg=message)])
+    return min(int(value), settings.deadline_ms)
+
+
+async def _unless_client_leaves(receive: Receive, prediction: Coroutine[Any, Any, BaseModel]) -> BaseModel:
+    """Return a prediction; give it up when the client leaves, so that it takes no place in a queue."""
+    loop = asyncio.get_running_loop()
+    handler = asyncio.current_task(loop)
+    assert handler is not None
+    leaving: asyncio.Future[Message] | None = None
+
+    def watch() -> None:
+        nonlocal leaving
+        leaving = asyncio.ensure_future(receive())  # the body has been read, so this returns when the client leaves
+        leaving.add_done_callback(lambda _: leaving.cancelled() or handler.cancel())
+
+    timer = loop.call_later(UNWATCHED_SECONDS, watch)
+    try:
+        return await prediction
+    except asyncio.CancelledError as error:
+        if leaving and leaving.done():
+            raise ClientLeftError from error
+        raise
+    finally:
+        timer.cancel()
+        if leaving:
+            leaving.cancel()

@@ -1,0 +1,79 @@
+"""What the paths about models and health answer; the schemas of predictions are with their tasks."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, Field, JsonValue
+
+from app.tasks.base import with_example
+from bundle.letters import ALPHABET, LetterCodec
+from bundle.manifest import AnyPreprocessing, Dataset, TaskName
+
+
+class ModelSummary(BaseModel):
+    """A model and whether it answers."""
+
+    name: str
+    status: Literal["ready", "refused"]
+    detail: str | None = Field(default=None, description="Why the model was refused.")
+    task: TaskName | None = Field(default=None, description="Known once the model is ready.")
+    version: int | None = None
+    default: bool = Field(default=False, description="Whether it answers requests that name no model.")
+
+
+class ModelList(BaseModel):
+    """The models of this service."""
+
+    model_config = with_example(
+        {
+            "models": [
+                {"name": "sentiment", "status": "ready", "task": "sentiment", "version": 1, "default": True},
+                {"name": "my-sentiment", "status": "refused", "detail": "its manifest was edited"},
+            ]
+        }
+    )
+
+    models: list[ModelSummary]
+
+
+class ModelDetails(BaseModel):
+    """What the manifest of a model that is ready says."""
+
+    model_config = with_example(
+        {
+            "name": "next-letter",
+            "task": "next-letter",
+            "version": 1,
+            "created": "2026-11-20T12:00:00Z",
+            "labels": list(ALPHABET),
+            "metrics": {"accuracy": 1.0, "loss": 0.0008},
+            "preprocessing": LetterCodec(length=26, first_code=1).model_dump(),
+            "recipe": {"name": "next-letter", "settings": {"units": 64, "seed": 7}},
+            "dataset": {
+                "name": "alphabet patterns (all)",
+                "sha256": "ef71045161fb49d891f5405b5014ba994a092efc74cfac2b76f34d0409d5733c",
+                "training_examples": 2366,
+                "test_examples": 676,
+            },
+            "frameworks": {"python": "3.11.7", "tensorflow": "2.21.0", "keras": "3.15.1"},
+        }
+    )
+
+    name: str
+    task: TaskName
+    version: int
+    created: datetime
+    labels: list[str]
+    metrics: dict[str, float]
+    preprocessing: AnyPreprocessing
+    recipe: dict[str, JsonValue]
+    dataset: Dataset
+    frameworks: dict[str, str]
+
+
+class Status(BaseModel):
+    """The answer of a health check that succeeds."""
+
+    model_config = with_example({"status": "ready"})
+
+    status: Literal["alive", "ready"]

@@ -1,0 +1,156 @@
+"""The middleware around all routes: request ids, log lines, and answers to errors."""
+
+import asyncio
+import logging
+import random
+import re
+import time
+from http import HTTPStatus
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import (
+    ENDING,
+    INTERNAL_ERROR,
+    BadRequestError,
+    ClientLeftError,
+    InternalError,
+    InvalidInputError,
+    MethodNotAllowedError,
+    NotFoundError,
+    NotReadyError,
+    RequestError,
+)
+from app.http.problems import PROBLEM_TYPE, TYPE, Answer, Problem, cut_path, describe, make_answer
+from app.telemetry.logs import begin_request
+
+# Load balancers request these every few seconds, so successes are logged at DEBUG.
+PROBES = frozenset({"/livez", "/readyz"})
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,128}")
+_TRACE_PARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context, level 1
+
+logger = logging.getLogger(__name__)
+
+
+class Stack:
+    """Gives each request an id and a log line, and answers the errors that an app raises."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap an app."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        headers = scope["headers"]
+        request_id = _find(headers, b"x-request-id", _REQUEST_ID) or f"{random.getrandbits(128):032x}".encode()
+        fields: dict[str, object] = {"request_id": request_id.decode()}
+        if parent := _find(headers, b"traceparent", _TRACE_PARENT):
+            fields["trace_id"] = parent[3:35].decode()
+        begin_request(fields)
+        status: int | None = None
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id)]
+            await send(message)
+
+        try:
+            await self._answer(scope, receive, send_with_id)
+        except ClientLeftError:
+            pass  # nobody reads an answer
+        except asyncio.CancelledError:  # the server shuts down and its grace period is over
+            if status is not None:
+                raise
+            error = NotReadyError(ENDING)
+            error.headers = {**error.headers, "connection": "close"}
+            await make_answer(error, cut_path(scope)).send(send_with_id)
+        except Exception:
+            logger.exception("unexpected error")
+            if status is not None:
+                raise  # the answer has begun, so only the server can abort it
+            await make_answer(InternalError(INTERNAL_ERROR), cut_path(scope)).send(send_with_id)
+        finally:
+            _log(scope, status, started)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, also if the app raises an error that has an answer."""
+        try:
+            if scope["http_version"] == "1.1" and sum(name == b"host" for name, _ in scope["headers"]) != 1:
+                raise BadRequestError("HTTP/1.1 needs exactly one Host header; send one")
+            # Every path with GET has HEAD; the server leaves out the body.
+            await self._app({**scope, "method": "GET"} if scope["method"] == "HEAD" else scope, receive, send)
+        except Exception as raised:
+            # No local variable may refer to the error. The error refers to this frame, and in such a cycle the body of
+            # the request stays in memory until the garbage collector runs.
+            answer = _find_answer(raised, scope)
+            if answer is None:
+                raise
+            await answer.send(send)
+
+
+def _find_answer(raised: Exception, scope: Scope) -> Answer | None:
+    """Return the answer to an error; None for an unexpected error."""
+    path = cut_path(scope)
+    match raised:
+        case RequestError():
+            return make_answer(raised, path)
+        case RequestValidationError():
+            return make_answer(InvalidInputError(describe(raised.errors())), path)
+        case HTTPException(status_code=HTTPStatus.NOT_FOUND):
+            return make_answer(NotFoundError(f"there is no {path}; /docs shows what there is"), path)
+        case HTTPException(status_code=HTTPStatus.METHOD_NOT_ALLOWED):
+            methods = {method.strip() for method in (raised.headers or {}).get("Allow", "").split(",") if method}
+            allowed = ", ".join(sorted(methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())))
+            if scope["method"] == "OPTIONS":
+                return Answer(HTTPStatus.NO_CONTENT, [(b"allow", allowed.encode())], b"")
+            error = MethodNotAllowedError(f"{path} does not answer {scope['method']}; /docs shows what it does")
+            error.headers = {"allow": allowed}
+            return make_answer(error, path)
+        case HTTPException():  # of a dependency, such as a missing key
+            status = HTTPStatus(raised.status_code)
+            kind = status.phrase.lower().replace(" ", "-")
+            problem = Problem(type=TYPE + kind, title=status.phrase, status=status, detail=raised.detail, instance=path)
+            return Answer.of_json(
+                status, PROBLEM_TYPE, problem.model_dump_json(exclude_none=True), raised.headers or {}
+            )
+    return None
+
+
+def _find(headers: list[tuple[bytes, bytes]], wanted: bytes, pattern: re.Pattern[bytes]) -> bytes | None:
+    """Return the value of a header if it is there and valid."""
+    for name, value in headers:
+        if name == wanted:
+            return value if pattern.fullmatch(value) else None
+    return None
+
+
+def _is_probe(scope: Scope) -> bool:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", "")) in PROBES
+
+
+def _log(scope: Scope, status: int | None, started: float) -> None:
+    """Write the line of a request, with the status of its answer if there was one."""
+    level = logging.DEBUG if status == HTTPStatus.OK and _is_probe(scope) else logging.INFO
+    if logger.isEnabledFor(level):
+        client = scope.get("client")
+        logger.log(
+            level,
+            "answered" if status else "the client left before an answer",
+            extra={
+                "method": scope["method"],
+                "path": cut_path(scope),
+                "status": status,
+                "milliseconds": round(1000 * (time.perf_counter() - started), 3),
+                "client": client[0] if client else None,
+            },
+        )

@@ -1,0 +1,272 @@
+"""The processes of one service: a supervisor starts, watches, replaces and ends them, and does nothing else.
+
+It never waits for a single worker, so one that hangs holds up neither the others nor the signals.
+"""
+
+import logging
+import multiprocessing
+import signal
+import time
+from collections.abc import Callable
+from enum import Enum
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+
+from app.processes.container import count_memory_kills, read_memory_limit
+
+# A worker has to answer within this time. TensorFlow takes 20 s to load, and more on a slow machine.
+START_SECONDS = 120
+# A worker reports this often. One that has answered and then does not report for much longer hangs.
+REPORT_SECONDS = 1
+SILENT_SECONDS = 5
+# A worker that ended by itself is replaced at once; each further one after a pause, which doubles until a worker has
+# answered for the longest one.
+SHORTEST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30
+
+# Signals that a terminal sends to every process. A worker starts with them blocked, and then ignores them: only the
+# supervisor acts on them.
+HELD_SIGNALS = frozenset({signal.SIGINT, signal.SIGHUP})
+
+_TICK_SECONDS = 0.1
+_KILLED_SECONDS = 1  # a killed process ends at once, unless it waits for a disk
+_SIGNAL_NAMES = {number.value: number.name for number in signal.Signals}
+
+
+class State(Enum):
+    """What a worker reports every `REPORT_SECONDS`."""
+
+    STARTING = 0
+    UNREADY = 1  # it answers, but not with all models that readiness needs
+    READY = 2
+
+
+# What a worker runs; it gets the connection on which it reports its `State`.
+Target = Callable[[Connection], None]
+
+logger = logging.getLogger("app")
+
+
+class Worker:
+    """One process that answers requests, as its supervisor sees it."""
+
+    def __init__(self, target: Target) -> None:
+        """Start the process."""
+        context = multiprocessing.get_context("spawn")
+        self.connection, others = context.Pipe()
+        # A daemon, so that a supervisor that fails ends its workers instead of waiting for them.
+        self._process = context.Process(target=target, args=[others], daemon=True)
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_SIGNALS)  # new processes inherit it
+        try:
+            resource_tracker.ensure_running()  # Python's own process beside the workers; its start unblocks SIGINT
+            signal.pthread_sigmask(signal.SIG_BLOCK, HELD_SIGNALS)
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+            others.close()  # so that each side sees the end of the other one
+        self.started_at = self.heard_at = time.monotonic()
+        self.listening_at: float | None = None
+        self.state = State.STARTING
+        self.ending_since: float | None = None
+        self.is_outdated = False  # a successor is to take its place
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
+    def status(self) -> int | None:
+        """The exit status, or the negative number of the signal that ended it; None while it runs."""
+        return self._process.exitcode
+
+    def read_reports(self) -> None:
+        """Note its state, and when it reported last."""
+        try:
+            while self.connection.poll():
+                self.state = self.connection.recv()
+                self.heard_at = time.monotonic()
+                if self.listening_at is None and self.state is not State.STARTING:
+                    self.listening_at = self.heard_at
+                    seconds = round(self.listening_at - self.started_at, 3)
+                    fields = {"pid": self.pid, "seconds": seconds}
+                    if self.state is State.READY:
+                        logger.info("a worker is ready", extra=fields)
+                    else:
+                        logger.warning("a worker answers, but it is not ready", extra=fields)
+        except (EOFError, OSError):
+            pass  # it has ended, as its status says
+
+    def end(self) -> None:
+        """Ask it to finish the requests that have begun, and to end; it ends at once if it does not listen yet."""
+        if self.ending_since is None:
+            self.ending_since = time.monotonic()
+            self._process.terminate()
+
+    def kill(self, why: str) -> None:
+        """End it at once, and log why."""
+        logger.error("a worker is killed: %s", why, extra={"pid": self.pid})
+        self._process.kill()
+        self._process.join(_KILLED_SECONDS)
+
+    def close(self) -> None:
+        """Release what is left of a process that has ended."""
+        self._process.close()
+        self.connection.close()
+
+
+class Supervisor:
+    """Keeps a number of workers running until SIGTERM or SIGINT.
+
+    SIGHUP replaces the workers one by one, each when its successor answers. If the successor is not ready and an old
+    worker is, the old workers stay.
+    """
+
+    def __init__(self, target: Target, count: int, grace_seconds: float) -> None:
+        """Take what workers run, how many there are, and how long one may take to end."""
+        self._target = target
+        self._count = count
+        self._grace_seconds = grace_seconds
+        self._workers: list[Worker] = []
+        self._signals: list[int] = []
+        self._is_ending = False
+        self._has_failed = False
+        self._has_answered = False  # any of the workers
+        self._pause_seconds = 0.0
+        self._next_start = 0.0
+        self._looked_at = self._unready_since = time.monotonic()
+        self._is_ready = False
+        self._kills = count_memory_kills()  # of this container, before the service started
+
+    def run(self) -> int:
+        """Supervise, and return the exit status: 0 after a signal, 1 if no worker could start."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda number, _: self._signals.append(number))
+        while self._workers or not self._is_ending:
+            self._start_missing()
+            wait([worker.connection for worker in self._workers], _TICK_SECONDS)
+            self._obey()  # before workers are looked at: the same signal may have ended them
+            self._look_after()
+            self._end_outdated()
+            self._log_readiness()
+        return int(self._has_failed)
+
+    def _obey(self) -> None:
+        """Act on the signals that have come since the last time."""
+        while self._signals:
+            number = self._signals.pop(0)
+            action = "replacing the workers" if number == signal.SIGHUP else "shutting down"
+            logger.info("received %s: %s", _SIGNAL_NAMES[number], action)
+            if number == signal.SIGHUP:
+                for worker in self._serving():
+                    if worker.listening_at is None:
+                        worker.end()  # otherwise each signal would add a process
+                    worker.is_outdated = True
+            else:
+                self._end()
+
+    def _end(self) -> None:
+        self._is_ending = True
+        for worker in self._workers:
+            worker.end()
+
+    def _serving(self, *, outdated: bool | None = None) -> list[Worker]:
+        """Return the workers that are not ending: all of them, or only the outdated or the other ones."""
+        return [
+            worker for worker in self._workers if worker.ending_since is None and outdated in (None, worker.is_outdated)
+        ]
+
+    def _start_missing(self) -> None:
+        """Start the workers that are missing; during a replacement, one at a time."""
+        while not self._is_ending and time.monotonic() >= self._next_start:
+            fresh, outdated = self._serving(outdated=False), self._serving(outdated=True)
+            if len(fresh) >= self._count or (outdated and not all(worker.listening_at for worker in fresh)):
+                return
+            try:
+                self._workers.append(Worker(self._target))
+            except OSError as error:
+                logger.error("a worker cannot be started: %s", error)
+                self._pause()
+
+    def _end_outdated(self) -> None:
+        """End a worker whose successor answers; keep the old workers if the successor is not ready."""
+        fresh = [worker for worker in self._serving(outdated=False) if worker.listening_at]
+        outdated = self._serving(outdated=True)
+        unready = [worker for worker in fresh if worker.state is State.UNREADY]
+        if unready and any(worker.state is State.READY for worker in outdated):
+            logger.error("the new worker is not ready, so the old workers stay; the lines above have the reason")
+            for worker in unready:
+                worker.end()
+            for worker in outdated:
+                worker.is_outdated = False
+        elif fresh:
+            for worker in outdated[: max(0, len(fresh) + len(outdated) - self._count)]:
+                worker.end()
+
+    def _look_after(self) -> None:
+        """Read what workers report, kill those that hang, and note those that have ended."""
+        now = time.monotonic()
+        was_paused = now - self._looked_at > SILENT_SECONDS  # as the whole machine was; nobody could report
+        self._looked_at = now
+        for worker in list(self._workers):
+            worker.read_reports()
+            self._has_answered = self._has_answered or worker.listening_at is not None
+            if was_paused:
+                worker.heard_at = now
+            if worker.status is not None:
+                self._note_end(worker)
+            elif worker.ending_since is not None and now - worker.ending_since > self._grace_seconds:
+                worker.kill(f"it has not ended within {self._grace_seconds:g} s")
+            elif worker.listening_at is None and now - worker.started_at > START_SECONDS:
+                worker.kill(f"it did not answer within {START_SECONDS} s")
+            elif worker.listening_at is not None and now - worker.heard_at > SILENT_SECONDS:
+                worker.kill(f"it has not reported for {SILENT_SECONDS} s")
+
+    def _note_end(self, worker: Worker) -> None:
+        """Forget a worker that has ended; one that was not asked to is replaced after a pause."""
+        status, pid = worker.status, worker.pid
+        assert status is not None
+        self._workers.remove(worker)
+        worker.close()
+        if worker.ending_since is not None:
+            return
+        how = f"by {_SIGNAL_NAMES.get(-status, f'signal {-status}')}" if status < 0 else f"with status {status}"
+        logger.error("a worker ended %s", how, extra={"pid": pid, "status": status})
+        self._log_memory_kills()
+        for other in self._workers:  # the old workers stay if a successor cannot start
+            other.is_outdated = False
+        if status >= 0 and not self._has_answered:
+            logger.error("no worker can start; the lines above have the reason")
+            self._has_failed = True
+            self._end()
+        if worker.listening_at and time.monotonic() - worker.listening_at > LONGEST_PAUSE_SECONDS:
+            self._pause_seconds = 0.0
+        self._pause()
+
+    def _pause(self) -> None:
+        """Start no worker for a while; the next pause is longer."""
+        self._next_start = time.monotonic() + self._pause_seconds
+        self._pause_seconds = min(max(SHORTEST_PAUSE_SECONDS, 2 * self._pause_seconds), LONGEST_PAUSE_SECONDS)
+
+    def _log_readiness(self) -> None:
+        """Log it when all workers are ready, or are so again."""
+        is_ready = sum(worker.state is State.READY for worker in self._serving()) >= self._count
+        if is_ready and not self._is_ready:
+            seconds = round(time.monotonic() - self._unready_since, 3)
+            logger.info("the service is ready", extra={"workers": self._count, "seconds": seconds})
+        elif self._is_ready and not is_ready:
+            self._unready_since = time.monotonic()
+        self._is_ready = is_ready
+
+    def _log_memory_kills(self) -> None:
+        """Log it if the kernel has killed a process of this container."""
+        kills = count_memory_kills()
+        if kills > self._kills:
+            self._kills = kills
+            limit = read_memory_limit()
+            logger.error(
+                "memory ran out and a process was killed: the limit is %s; allow more, or set LSTM_SERVE_WORKERS to "
+                "fewer processes",
+                "that of the machine" if limit is None else f"{limit >> 20:,} MiB",
+            )

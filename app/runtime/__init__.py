@@ -1,0 +1,1 @@
+"""Models and their queues, free of HTTP: from rows to the outputs of a network."""

@@ -1,0 +1,201 @@
+"""Runs the rows of one model in batches: when a batch starts, and where it runs. `Queue` has the rows.
+
+Rows gather while a batch runs and as long as more come, so a busy service runs larger batches, and an idle one does not
+wait. A batch that is
+short runs in the event loop's thread, because handing it to another thread costs about as much as running it; the
+others run in a thread, so that the service answers meanwhile.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.engines.base import Engine
+from app.errors import TOO_LATE, DeadlineError
+from app.runtime.grouping import Grouping
+from app.runtime.pace import LoopTime, Pace
+from app.runtime.queue import CANDIDATES, Entry, Output, Permit, Queue, Request
+from bundle.rows import Row
+
+# A batch starts when this many passes of the event loop have brought no more rows: one reads a request, the next queues
+# its rows. An idle loop takes microseconds for that.
+QUIET_PASSES = 2
+MOST_PASSES = 64
+# While the event loop is busy with other things, above all with refusing a flood, batches run as long as these took, so
+# that answering always gets half of the time. But it answers health checks after this time at the latest.
+MOST_INLINE_SECONDS = 0.05
+
+logger = logging.getLogger(__name__)
+
+_NO_OUTPUT: Output = np.empty(0, np.float32)
+
+
+class Batcher:
+    """Runs rows on an engine, those of similar length together, the most urgent first."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        executor: Executor,
+        capacity: int,
+        loop_time: LoopTime,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take the engine.
+
+        Args:
+            engine: runs the rows.
+            executor: runs batches that are long.
+            capacity: rows that may wait.
+            loop_time: how long batches may take in the event loop's thread.
+            clock: returns the time in seconds, as deadlines have it.
+        """
+        self._engine = engine
+        self._executor = executor
+        self._queue = Queue(capacity)
+        self._grouping = Grouping(engine.batch_rows)
+        self._pace = Pace(clock)
+        self._loop_time = loop_time
+        self._clock = clock
+        self._is_busy = False  # a batch runs, or is about to
+        self._scheduled_at = 0.0  # since when it is about to
+        self._spent_before = 0.0  # of the event loop's time, by batches, at that time
+
+    @property
+    def waiting(self) -> int:
+        """Rows that have a permit and have not run."""
+        return self._queue.waiting
+
+    def admit(self, rows: int, deadline: float) -> Permit:
+        """Return a permit for the rows of one request; see `Queue.admit`.
+
+        Raises:
+            OverloadedError: there is no place for them, or they would wait past the deadline.
+            DeadlineError: the deadline has passed.
+        """
+        now = self._clock()
+        if deadline <= now:
+            raise DeadlineError("the deadline passed before the request was queued; allow it more time")
+        return self._queue.admit(rows, deadline, now, self._pace.row_seconds)
+
+    async def run(self, rows: Sequence[Row], permit: Permit) -> list[Output]:
+        """Return the engine's outputs for the rows that a permit is for, float32 [outputs] each.
+
+        A cancelled call drops its rows.
+
+        Raises:
+            DeadlineError: the deadline has passed; rows that have not run will not.
+            RuntimeError: the engine failed.
+        """
+        loop = asyncio.get_running_loop()
+        request = Request(permit, loop.create_future(), [_NO_OUTPUT] * len(rows), len(rows))
+        now = self._clock()
+        self._queue.put(request, rows, [self._engine.count_steps(row) for row in rows], now)
+        timer = loop.call_later(permit.deadline - now, _expire, request)
+        self._schedule(loop)
+        try:
+            return await request.future
+        finally:
+            timer.cancel()
+            self._queue.remove(request)
+            del (
+                request,
+                timer,
+            )  # they know the error that is raised, and it knows this frame: nothing would free them soon
+
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        """See to it that a batch starts, if there are rows and none runs."""
+        if self._queue and not self._is_busy:
+            self._is_busy = True
+            self._scheduled_at, self._spent_before = self._clock(), self._loop_time.spent
+            loop.call_soon(self._gather, loop, self._queue.arrived, QUIET_PASSES, MOST_PASSES)
+
+    def _gather(self, loop: asyncio.AbstractEventLoop, arrived: int, quiet: int, passes: int) -> None:
+        """Start a batch once some passes of the event loop have brought no more rows."""
+        if quiet and passes and len(self._queue) < CANDIDATES:
+            quiet = quiet - 1 if arrived == self._queue.arrived else QUIET_PASSES
+            loop.call_soon(self._gather, loop, self._queue.arrived, quiet, passes - 1)
+        else:
+            self._start(loop)
+
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run a batch, here or in a thread."""
+        begun = self._clock()
+        # Batches of other models do not count, or models would drive each other up.
+        elsewhere = begun - self._scheduled_at - (self._loop_time.spent - self._spent_before)
+        end = begun + min(elsewhere, MOST_INLINE_SECONDS)
+        while batch := self._queue.take(self._grouping, self._clock()):
+            if not self._is_short(batch):
+                self._executor.submit(self._run_in_thread, loop, batch)
+                return
+            outputs, seconds = self._run_rows([entry.row for entry in batch])
+            self._loop_time.spent += seconds
+            self._finish(batch, outputs, seconds)
+            if self._clock() >= end:
+                break
+        self._is_busy = False
+        if not self._queue:
+            self._pace.pause()
+        self._schedule(loop)
+
+    def _is_short(self, batch: Sequence[Entry]) -> bool:
+        """Return whether a batch runs in the event loop's thread; the first of all does not, as its time is unknown."""
+        return 0 < self._pace.cost_seconds * self._cost(batch) <= self._loop_time.most
+
+    def _cost(self, batch: Sequence[Entry]) -> float:
+        return self._grouping.cost([entry.steps for entry in batch])
+
+    def _run_in_thread(self, loop: asyncio.AbstractEventLoop, batch: Sequence[Entry]) -> None:
+        outputs, seconds = self._run_rows([entry.row for entry in batch])
+        loop.call_soon_threadsafe(self._end_in_thread, loop, batch, outputs, seconds)
+
+    def _end_in_thread(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        batch: Sequence[Entry],
+        outputs: NDArray[np.float32] | Exception,
+        seconds: float,
+    ) -> None:
+        self._finish(batch, outputs, seconds)
+        self._is_busy = False
+        self._schedule(loop)
+
+    def _run_rows(self, rows: Sequence[Row]) -> tuple[NDArray[np.float32] | Exception, float]:
+        """Return the outputs, or the error that the engine raised, and the seconds it took."""
+        started = self._clock()
+        try:
+            outputs = self._engine.run(rows)
+        except Exception as error:
+            logger.exception("the engine failed")
+            # Its frames know the batch, and requests of the batch will know the error: nothing would free them soon.
+            return error.with_traceback(None), 0.0
+        return outputs, self._clock() - started
+
+    def _finish(self, batch: Sequence[Entry], outputs: NDArray[np.float32] | Exception, seconds: float) -> None:
+        """Answer the requests whose last rows were in a batch."""
+        if isinstance(outputs, Exception):
+            self._pace.pause()
+            for entry in batch:
+                if not entry.request.future.done():
+                    failure = RuntimeError("the engine failed on the batch of this request")  # each request its own
+                    failure.__cause__ = outputs
+                    entry.request.future.set_exception(failure)
+            return
+        self._pace.note(len(batch), self._cost(batch), seconds, rows_wait=bool(self._queue))
+        for place, entry in enumerate(batch):
+            request = entry.request
+            request.outputs[entry.index] = outputs[place]
+            request.missing -= 1
+            if not request.missing and not request.future.done():
+                request.future.set_result(request.outputs)
+
+
+def _expire(request: Request) -> None:
+    """Answer a request whose deadline has passed."""
+    if not request.future.done():
+        request.future.set_exception(DeadlineError(TOO_LATE))

@@ -1,0 +1,156 @@
+"""The rows that wait for one model, the most urgent first, and the permits for them.
+
+It has one owner, the event loop's thread, so it needs no lock.
+"""
+
+import asyncio
+import math
+from bisect import bisect_right, insort
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import OverloadedError
+from app.runtime.grouping import Grouping
+from bundle.rows import Row
+
+Output = NDArray[np.float32]
+
+# The most urgent rows that are compared when a batch is chosen; with more, batches would hardly be better.
+CANDIDATES = 64
+# Each further row of a request counts as if it had this much more time, so that the rows of a large request and those
+# of small ones run in turn, ...
+ROW_SECONDS = 0.02
+# ... but no row counts as if it had more than this share of the request's time in addition.
+MOST_ROWS_SHARE = 0.5
+
+
+class Permit:
+    """Places in a queue that one request holds. They are given back when the block ends, however it ends."""
+
+    def __init__(self, queue: "Queue", rows: int, deadline: float) -> None:
+        """Take the places; `Queue.admit` makes permits."""
+        self._queue = queue
+        self.rows = rows  # that have not run
+        self.deadline = deadline
+        queue.waiting += rows
+
+    def __enter__(self) -> Self:
+        """Hold the places."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give back the places that are left."""
+        self.give_back(self.rows)
+
+    def give_back(self, rows: int) -> None:
+        """Give back some places."""
+        self._queue.waiting -= rows
+        self.rows -= rows
+
+
+@dataclass(eq=False, slots=True)
+class Request:
+    """The rows of one request, which are answered together."""
+
+    permit: Permit
+    future: asyncio.Future[list[Output]]
+    outputs: list[Output]
+    missing: int
+
+
+@dataclass(eq=False, slots=True)
+class Entry:
+    """One row in the queue, and its place among those of its request."""
+
+    urgency: tuple[float, int]  # a time, and among equal ones the order of arrival
+    steps: int
+    index: int
+    row: Row
+    request: Request
+
+
+_urgency = attrgetter("urgency")
+
+
+class Queue:
+    """The rows that wait for one model."""
+
+    def __init__(self, capacity: int) -> None:
+        """Take the number of rows that may wait."""
+        self._capacity = capacity
+        self._entries: list[Entry] = []  # the most urgent first
+        self.arrived = 0  # rows, so far
+        self.waiting = 0  # rows that have a permit and have not run
+
+    def __len__(self) -> int:
+        """Return how many rows can run now."""
+        return len(self._entries)
+
+    def admit(self, rows: int, deadline: float, now: float, row_seconds: float) -> Permit:
+        """Return a permit for the rows of one request.
+
+        Args:
+            rows: how many.
+            deadline: when the answer is no longer of use, on the clock of `now`.
+            now: the time.
+            row_seconds: how long a row takes.
+
+        Raises:
+            OverloadedError: there are not enough places, or the rows would wait past the deadline.
+        """
+        if self.waiting + rows > self._capacity:
+            raise OverloadedError(
+                f"{self.waiting} texts are waiting, and at most {self._capacity} may; {rows} more have no place",
+                (self.waiting + rows) * row_seconds,
+            )
+        before = bisect_right(self._entries, (_find_time(deadline, now, rows - 1), math.inf), key=_urgency)
+        wait = (before + rows) * row_seconds
+        if before and wait > deadline - now:
+            raise OverloadedError(
+                f"{before} texts come first, which takes about {wait:.1f} s; the request has {deadline - now:.1f} s",
+                wait,
+            )
+        return Permit(self, rows, deadline)
+
+    def put(self, request: Request, rows: Sequence[Row], steps: Sequence[int], now: float) -> None:
+        """Add the rows of a request."""
+        deadline = request.permit.deadline
+        for index, row in enumerate(rows):
+            urgency = (_find_time(deadline, now, index), self.arrived)
+            insort(self._entries, Entry(urgency, steps[index], index, row, request), key=_urgency)
+            self.arrived += 1
+
+    def remove(self, request: Request) -> None:
+        """Drop the rows of a request that nobody waits for any more."""
+        if request.missing:
+            self._entries = [entry for entry in self._entries if entry.request is not request]
+
+    def take(self, grouping: Grouping, now: float) -> list[Entry]:
+        """Take the most urgent row, and the rows that are best run with it; drop rows that are too late."""
+        candidates: list[Entry] = []
+        end = 0
+        for entry in self._entries:
+            if len(candidates) == CANDIDATES:
+                break
+            end += 1
+            if not entry.request.future.done() and entry.request.permit.deadline > now:
+                candidates.append(entry)
+        batch = [candidates[place] for place in grouping.choose([entry.steps for entry in candidates])]
+        taken = set(batch)
+        self._entries[:end] = [entry for entry in candidates if entry not in taken]
+        for entry in batch:
+            entry.request.permit.give_back(1)
+        return batch
+
+
+def _find_time(deadline: float, now: float, index: int) -> float:
+    """Return the time by which rows are sorted, for one row of a request."""
+    return deadline + min(index * ROW_SECONDS, MOST_ROWS_SHARE * (deadline - now))

@@ -1,0 +1,158 @@
+import asyncio
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
+from pydantic import TypeAdapter
+
+from app.engines import load_engine
+from app.engines.base import Engine
+from app.http import schemas
+from app.http.app import create_app
+from app.http.problems import Problem
+from app.settings import Settings
+from app.tasks import SERVED
+from bundle.store import Bundle, Store
+from tests.app.conftest import Log
+from tests.conftest import SECONDS, start
+
+
+@pytest.fixture(scope="module")
+def openapi(client: httpx.Client) -> dict[str, Any]:
+    document: dict[str, Any] = client.get("/openapi.json").json()
+    return document
+
+
+def create_app_that_logs_to(log: Log) -> FastAPI:
+    with redirect_stderr(log):  # type: ignore[type-var]  # it is writable, which is all that logging needs
+        return create_app(Settings())
+
+
+def operations(openapi: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [(path, method, what) for path, methods in openapi["paths"].items() for method, what in methods.items()]
+
+
+def test_the_root_leads_to_the_documentation(client: httpx.Client) -> None:
+    response = client.get("/", follow_redirects=True)
+    assert response.url.path == "/docs" and response.status_code == 200
+
+
+def test_every_request_example_is_answered(client: httpx.Client, openapi: dict[str, Any]) -> None:
+    asked = 0
+    for path, method, operation in operations(openapi):
+        if method == "post":
+            reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+            for example in openapi["components"]["schemas"][reference.rpartition("/")[2]]["examples"]:
+                assert client.post(path, json=example).status_code == 200
+                asked += 1
+    assert asked == 4
+
+
+def test_every_answer_has_a_valid_example(openapi: dict[str, Any]) -> None:
+    answers = {
+        form.answer.__name__: form.answer for served in SERVED.values() for form in (served.single, served.batch)
+    }
+    for _, _, operation in operations(openapi):
+        reference = operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
+        name = reference.rpartition("/")[2]
+        (example,) = openapi["components"]["schemas"][name]["examples"]
+        schema = answers.get(name) or getattr(schemas, name)
+        TypeAdapter(schema).validate_json(json.dumps(example))
+
+
+def test_every_documented_error_has_a_valid_example(openapi: dict[str, Any]) -> None:
+    documented = set()
+    for path, _, operation in operations(openapi):
+        for status, response in operation["responses"].items():
+            if status != "200":
+                ((media_type, content),) = response["content"].items()
+                assert media_type == "application/problem+json"
+                for kind, example in content["examples"].items():
+                    problem = Problem.model_validate(example["value"])
+                    assert problem.type.endswith(f":{kind}") and problem.status == int(status)
+                    assert problem.instance.split("/")[1] == path.split("/")[1]
+                    documented.add(kind)
+    assert documented == {
+        "body-timeout",
+        "body-too-large",
+        "deadline",
+        "internal-error",
+        "invalid-input",
+        "model-not-found",
+        "model-refused",
+        "not-ready",
+        "overloaded",
+        "unsupported-media-type",
+    }
+
+
+def test_every_reference_of_the_document_leads_somewhere(openapi: dict[str, Any]) -> None:
+    text = json.dumps(openapi)
+    for part in text.split('"$ref": "#/components/schemas/')[1:]:
+        assert part.partition('"')[0] in openapi["components"]["schemas"]
+
+
+def test_requests_that_come_while_models_load_are_answered_once_all_are(
+    small_store: Store, empty_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("next-letter", "sentiment"):
+        shutil.copytree(small_store.root / name, empty_models / name)
+    loading, may_load = threading.Event(), threading.Event()
+
+    def load(bundle: Bundle, settings: Settings) -> Engine:
+        loading.set()
+        assert may_load.wait(SECONDS)
+        return load_engine(bundle, settings)
+
+    monkeypatch.setattr("app.runtime.repository.load_engine", load)
+    with start(create_app(Settings(models=empty_models))) as client, ThreadPoolExecutor() as threads:
+        asked = [threads.submit(client.get, path) for path in ("/livez", "/readyz")]
+        asked.append(threads.submit(client.post, "/next-letter", json={"sequence": "A"}))
+        assert loading.wait(SECONDS)
+        assert not any(answered.done() for answered in asked)
+        may_load.set()
+        assert [answered.result(SECONDS).status_code for answered in asked] == [200] * 3
+
+
+def test_an_unexpected_error_is_answered_without_its_reason(log: Log) -> None:
+    app = create_app_that_logs_to(log)
+    app.add_api_route("/fail", lambda: 1 / 0)
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.get("/fail")
+
+    response = asyncio.run(ask())
+    assert response.status_code == 500
+    assert response.json()["type"].endswith("internal-error")
+    assert "ZeroDivisionError" not in response.text and "division" not in response.text
+    failure = log.wait_for(message="unexpected error")
+    assert "ZeroDivisionError" in failure["traceback"]
+    assert failure["request_id"] == response.headers["x-request-id"]
+
+
+def test_an_error_after_the_answer_began_is_logged_and_left_to_the_server(log: Log) -> None:
+    def fail() -> Iterator[bytes]:
+        yield b"begun"
+        raise ValueError("half way")
+
+    app = create_app_that_logs_to(log)
+    app.add_api_route("/fail", lambda: StreamingResponse(fail()))
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            return await client.get("/fail")
+
+    with pytest.raises(ValueError, match="half way"):
+        asyncio.run(ask())
+    assert "half way" in log.wait_for(message="unexpected error")["traceback"]

@@ -1,0 +1,194 @@
+"""The queue by itself: no engine, and a clock that stands still."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.errors import OverloadedError
+from app.runtime.grouping import FIXED_STEPS, PADDING_SHARE, Grouping
+from app.runtime.queue import CANDIDATES, MOST_ROWS_SHARE, ROW_SECONDS, Output, Queue, Request
+
+NOW = 1000.0
+LARGEST = 16
+
+Put = Callable[..., Request]
+
+
+@pytest.fixture(scope="module")
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def queue() -> Queue:
+    return Queue(capacity=100)
+
+
+@pytest.fixture
+def put(queue: Queue, loop: asyncio.AbstractEventLoop) -> Put:
+    return lambda *lengths, **options: put_into(queue, loop, *lengths, **options)
+
+
+def put_into(
+    queue: Queue, loop: asyncio.AbstractEventLoop, *lengths: int, seconds: float = 10, now: float = NOW
+) -> Request:
+    """Queue a request with rows of these lengths, which has some seconds."""
+    permit = queue.admit(len(lengths), now + seconds, now, row_seconds=0)
+    nothing: Output = np.empty(0, np.float32)
+    request = Request(permit, loop.create_future(), [nothing] * len(lengths), len(lengths))
+    queue.put(request, [np.zeros(length, np.int32) for length in lengths], lengths, now)
+    return request
+
+
+def take(queue: Queue, now: float = NOW) -> list[int]:
+    """Take a batch, and return the lengths of its rows."""
+    return [entry.steps for entry in queue.take(Grouping(LARGEST), now)]
+
+
+def test_an_empty_queue_has_no_batch(queue: Queue) -> None:
+    assert take(queue) == []
+    assert len(queue) == queue.waiting == 0
+
+
+def test_rows_of_similar_lengths_are_taken_together(queue: Queue, put: Put) -> None:
+    for length in (400, 40, 390, 50, 395, 45, 380, 35):
+        put(length)
+    assert take(queue) == [380, 390, 395, 400]
+    assert take(queue) == [35, 40, 45, 50]
+    assert take(queue) == []
+
+
+def test_no_more_than_a_largest_batch_is_taken(queue: Queue, put: Put) -> None:
+    put(*[10] * (LARGEST + 4))
+    assert [len(take(queue)) for _ in range(3)] == [LARGEST, 4, 0]
+
+
+def test_the_most_urgent_row_is_in_the_batch(queue: Queue, put: Put) -> None:
+    put(10)
+    put(11)
+    put(400, seconds=5)
+    assert take(queue) == [400]
+    assert take(queue) == [10, 11]
+
+
+def test_rows_of_equal_urgency_are_taken_in_the_order_of_arrival(queue: Queue, put: Put) -> None:
+    requests = [put(10) for _ in range(LARGEST + 3)]
+    batch = queue.take(Grouping(LARGEST), NOW)
+    assert [entry.request for entry in batch] == requests[:LARGEST]
+
+
+def test_a_batch_is_chosen_among_the_most_urgent_rows(queue: Queue, put: Put) -> None:
+    put(400)
+    for _ in range(CANDIDATES - 1):
+        put(10)
+    put(400)
+    assert take(queue) == [400]
+
+
+def test_a_later_request_does_not_wait_for_all_rows_of_a_large_one(queue: Queue, put: Put) -> None:
+    put(*range(400, 440))
+    small = put(10, now=NOW + 2 * ROW_SECONDS)
+    assert 10 not in take(queue)
+    batch = queue.take(Grouping(LARGEST), NOW)
+    assert [entry.request for entry in batch] == [small]
+
+
+def test_the_last_row_of_a_large_request_is_put_back_by_a_share_of_its_time_only() -> None:
+    rows = int(10 / ROW_SECONDS)
+    queue = Queue(capacity=rows + 2)
+    loop = asyncio.new_event_loop()
+    put_into(queue, loop, *[10] * rows)
+    later = 10 * MOST_ROWS_SHARE + 1
+    last = put_into(queue, loop, 400, now=NOW + later)
+    taken = []
+    while batch := queue.take(Grouping(LARGEST), NOW):
+        taken += [entry.request for entry in batch]
+    loop.close()
+    assert taken[-1] is last
+
+
+def test_permits_are_limited(queue: Queue) -> None:
+    queue = Queue(capacity=4)
+    with queue.admit(3, NOW + 1, NOW, row_seconds=0) as permit:
+        with pytest.raises(
+            OverloadedError, match="3 texts are waiting, and at most 4 may; 2 more have no place"
+        ) as refusal:
+            queue.admit(2, NOW + 1, NOW, row_seconds=0)
+        assert refusal.value.headers == {"retry-after": "1"}
+        with queue.admit(1, NOW + 1, NOW, row_seconds=0):
+            assert queue.waiting == 4
+        assert (queue.waiting, permit.rows) == (3, 3)
+    assert queue.waiting == 0
+
+
+def test_a_permit_is_given_back_when_its_request_fails(queue: Queue) -> None:
+    with pytest.raises(ValueError, match="unfit"), queue.admit(3, NOW + 1, NOW, row_seconds=0):
+        raise ValueError("unfit")
+    assert queue.waiting == 0
+
+
+def test_rows_that_run_give_their_places_back(queue: Queue, put: Put) -> None:
+    request = put(10, 11, 400)
+    assert take(queue) == [10, 11]
+    assert (queue.waiting, request.permit.rows) == (1, 1)
+    with request.permit:
+        pass
+    assert queue.waiting == 0
+
+
+def test_a_request_that_would_wait_past_its_deadline_is_refused(queue: Queue, put: Put) -> None:
+    put(10, 11, 12, seconds=60)
+    with pytest.raises(
+        OverloadedError, match=r"3 texts come first, which takes about 80.0 s; the request has 70.0 s"
+    ) as refusal:
+        queue.admit(1, NOW + 70, NOW, row_seconds=20)
+    assert refusal.value.headers == {"retry-after": "80"}
+    with queue.admit(1, NOW + 81, NOW, row_seconds=20), queue.admit(1, NOW + 50, NOW, row_seconds=20):
+        pass  # one has more time, and the other one comes first
+
+
+def test_a_request_that_nobody_waits_before_is_admitted_however_long_it_takes(queue: Queue) -> None:
+    with queue.admit(5, NOW + 1, NOW, row_seconds=20):
+        assert queue.waiting == 5
+
+
+def test_rows_that_are_too_late_are_dropped(queue: Queue, put: Put) -> None:
+    put(10, 11, seconds=1)
+    put(12, seconds=3)
+    assert take(queue, NOW + 2) == [12]
+    assert len(queue) == 0
+
+
+def test_rows_whose_request_has_failed_are_dropped(queue: Queue, put: Put) -> None:
+    put(10, 400).future.cancel()
+    put(11)
+    assert take(queue) == [11]
+    assert len(queue) == 0
+
+
+def test_rows_of_a_request_are_removed(queue: Queue, put: Put) -> None:
+    leaving, staying = put(10, 400), put(11)
+    queue.remove(leaving)
+    batch = queue.take(Grouping(LARGEST), NOW)
+    assert [entry.request for entry in batch] == [staying]
+
+
+@settings(deadline=None, max_examples=50)
+@given(requests=st.lists(st.lists(st.integers(1, 500), min_size=1, max_size=5), min_size=1, max_size=20))
+def test_every_row_runs_once_and_none_is_padded_by_more_than_the_stated_share(requests: list[list[int]]) -> None:
+    queue, loop = Queue(capacity=1000), asyncio.new_event_loop()
+    for lengths in requests:
+        put_into(queue, loop, *lengths)
+    ran = []
+    while batch := take(queue):
+        assert min(batch) + FIXED_STEPS >= (1 - PADDING_SHARE) * (max(batch) + FIXED_STEPS)
+        ran += batch
+    loop.close()
+    assert sorted(ran) == sorted(sum(requests, []))
+    assert queue.waiting == 0

@@ -1,0 +1,186 @@
+import shutil
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from app.errors import ModelNotFoundError, ModelRefusedError, NotReadyError
+from app.runtime.repository import Repository
+from app.settings import Settings
+from bundle.store import Store
+from bundle.tasks import NEXT_LETTER, SENTIMENT
+from tests.app.conftest import Log
+from tests.bundle.samples import publish_changed, publish_without_onnx
+
+
+@pytest.fixture
+def store(small_store: Store, empty_models: Path) -> Store:
+    """A store of its own with one model."""
+    shutil.copytree(small_store.root / "next-letter", empty_models / "next-letter")
+    return Store(empty_models)
+
+
+class UnreadableStore(Store):
+    """A store as the operating system makes it for a user without the right to read, which root always has."""
+
+    def names(self) -> list[str]:
+        raise PermissionError(13, "Permission denied", str(self.root))
+
+
+def load(store: Store, settings: Settings | None = None) -> Repository:
+    """Return a repository that has loaded what it can."""
+    repository = Repository(store, settings or Settings())
+    repository.load()
+    return repository
+
+
+def refuse(repository: Repository, name: str) -> str:
+    """Return why a model is refused, as clients see it."""
+    with pytest.raises(ModelRefusedError) as refusal:
+        repository.find(name)
+    assert refusal.value.detail == f"{name} is refused: {repository.refused[name]}"
+    return repository.refused[name]
+
+
+def test_the_latest_version_answers(store: Store) -> None:
+    publish_changed(store, store.open("next-letter"))
+    assert load(store).find_for(NEXT_LETTER, None).manifest.version == 2
+
+
+def test_a_repository_that_has_loaded_nothing_has_nothing(store: Store) -> None:
+    repository = Repository(store, Settings())
+    assert not repository.models and not repository.refused
+    assert not repository.is_ready()
+    with pytest.raises(ModelNotFoundError, match="there is no model 'next-letter'; there are: none"):
+        repository.find("next-letter")
+
+
+def test_it_is_ready_when_the_default_models_answer(store: Store, small_store: Store) -> None:
+    publish_changed(store, small_store.open("imdb-500"), {"model.onnx": b"not a network"})
+    repository = load(store)
+    assert repository.is_ready()
+    repository.check_ready()
+
+
+def test_it_is_not_ready_without_a_default_model_that_is_there(store: Store) -> None:
+    publish_changed(store, store.open("next-letter"), {"model.onnx": b"not a network"})
+    repository = load(store)
+    assert not repository.is_ready()
+    with pytest.raises(ModelRefusedError, match="^next-letter is refused: "):
+        repository.check_ready()
+
+
+def test_without_default_models_any_is_enough(small_store: Store, empty_models: Path) -> None:
+    shutil.copytree(small_store.root / "imdb-500", empty_models / "imdb-500")
+    assert load(Store(empty_models)).is_ready()
+
+
+def test_settings_name_the_models_that_have_to_answer(store: Store, small_store: Store) -> None:
+    publish_changed(store, small_store.open("imdb-500"), {"model.onnx": b"not a network"})
+    wanted = [("imdb-500",), ("next-letter", "sentiment"), ("next-letter",)]
+    repositories = [load(store, Settings(ready_models=names)) for names in wanted]
+    assert [repository.is_ready() for repository in repositories] == [False, False, True]
+    with pytest.raises(ModelRefusedError, match="^imdb-500 is refused"):
+        repositories[0].check_ready()
+    with pytest.raises(NotReadyError, match="there is no model 'sentiment', which has to answer before"):
+        repositories[1].check_ready()
+
+
+def test_without_models_it_is_not_ready_and_the_log_says_where_it_looked(empty_models: Path, log: Log) -> None:
+    repository = load(Store(empty_models))
+    with pytest.raises(NotReadyError, match="^there are no models; train or mount some and restart$"):
+        repository.check_ready()
+    line = log.wait_for(level="ERROR")
+    assert line["message"] == f"there are no models in {empty_models}; train or mount some and restart"
+
+
+def test_a_folder_that_cannot_be_read_has_no_models_and_the_log_has_the_reason(store: Store, log: Log) -> None:
+    assert not load(UnreadableStore(store.root)).is_ready()
+    assert "Permission denied" in log.wait_for(level="ERROR")["message"]
+
+
+@pytest.mark.parametrize("file", ["model.onnx", "model.keras"])
+def test_a_network_that_no_engine_can_load_is_refused_with_the_reason_in_the_log(
+    store: Store, file: str, log: Log
+) -> None:
+    publish_changed(store, store.open("next-letter"), {file: b"not a network"})
+    repository = load(store, Settings(engine="onnx" if file == "model.onnx" else "tensorflow"))
+    assert refuse(repository, "next-letter") == "its network cannot be loaded; the service's log has the reason"
+    line = log.wait_for(level="ERROR", model="next-letter", folder=str(store.root / "next-letter"))
+    assert line["traceback"].startswith("Traceback")
+
+
+def test_a_network_of_another_task_is_refused(store: Store, small_store: Store) -> None:
+    other = small_store.open("imdb-500").onnx_path("float32").read_bytes()
+    publish_changed(store, store.open("next-letter"), {"model.onnx": other})
+    assert "its network cannot be loaded" in refuse(load(store), "next-letter")
+
+
+def test_a_network_that_does_not_fit_its_manifest_is_refused(store: Store, small_store: Store) -> None:
+    other = small_store.open("alphabet-variable-length").model_path.read_bytes()
+    publish_changed(store, store.open("next-letter"), {"model.keras": other})
+    assert "reads rows of the shape (5, 1)" in refuse(load(store, Settings(engine="tensorflow")), "next-letter")
+
+
+def test_a_network_that_answers_nan_is_refused(store: Store, tmp_path: Path) -> None:
+    network = keras.saving.load_model(store.open("next-letter").model_path)
+    network.set_weights([np.full_like(weights, np.nan) for weights in network.get_weights()])
+    network.save(tmp_path / "nan.keras")
+    publish_changed(store, store.open("next-letter"), {"model.keras": (tmp_path / "nan.keras").read_bytes()})
+    assert "answers with NaN" in refuse(load(store, Settings(engine="tensorflow")), "next-letter")
+
+
+def test_clients_do_not_see_where_files_are_on_the_server(store: Store, log: Log) -> None:
+    bundle = store.open("next-letter")
+    bundle.model_path.write_bytes(b"changed")
+    assert refuse(load(store), "next-letter").startswith("next-letter/1/model.keras has SHA-256")
+    assert str(bundle.model_path) in log.wait_for(level="ERROR")["message"]
+
+
+def test_a_bundle_that_needs_what_is_not_installed_is_refused_and_the_others_are_served(
+    store: Store, small_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    publish_without_onnx(store, small_store.open("imdb-500"))
+    repository = load(store)
+    assert [*repository.models] == ["next-letter"]
+    assert "TensorFlow is not installed" in refuse(repository, "imdb-500")
+
+
+def test_a_model_whose_folder_cannot_be_read_is_refused_and_the_others_are_served(store: Store) -> None:
+    class PartlyReadable(Store):
+        def versions(self, name: str) -> list[int]:
+            if name == "hidden":
+                raise PermissionError(13, "Permission denied", str(self.root / name))
+            return super().versions(name)
+
+    (store.root / "hidden").mkdir()
+    repository = load(PartlyReadable(store.root))
+    assert [*repository.models] == ["next-letter"]
+    refuse(repository, "hidden")
+
+
+def test_an_unknown_name_is_not_found(store: Store) -> None:
+    with pytest.raises(ModelNotFoundError, match="there is no model 'next-lettre'; there are: next-letter"):
+        load(store).find("next-lettre")
+
+
+def test_a_task_without_its_default_model_says_so(store: Store) -> None:
+    with pytest.raises(ModelNotFoundError, match="there is no model 'sentiment'; there are: next-letter"):
+        load(store).find_for(SENTIMENT, None)
+
+
+def test_a_model_of_another_task_is_not_found(store: Store, small_store: Store) -> None:
+    shutil.copytree(small_store.root / "imdb-500", store.root / "imdb-500")
+    with pytest.raises(
+        ModelNotFoundError, match="'imdb-500' answers sentiment, not next-letter; models that do: next-letter"
+    ):
+        load(store).find_for(NEXT_LETTER, "imdb-500")
+
+
+def test_loading_is_logged_with_name_and_version(store: Store, log: Log) -> None:
+    load(store)
+    line = log.wait_for(message="loaded")
+    assert (line["model"], line["version"]) == ("next-letter", 1)

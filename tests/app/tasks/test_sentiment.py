@@ -1,0 +1,79 @@
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bundle.reviews import ReviewCodec
+from bundle.store import Bundle, Store
+from tests.conftest import predict_with_keras
+
+TEXTS = ["A wonderful film.", "An awful, boring film!", "", "film " * 500, "<br />", "tender"]
+
+
+def predict(bundle: Bundle, text: str) -> float:
+    """Answer as Keras does, outside the service."""
+    assert isinstance(bundle.codec, ReviewCodec)
+    return float(predict_with_keras(bundle, [bundle.codec.encode(text).ids])[0, 0])
+
+
+@pytest.mark.parametrize("name", ["sentiment", "imdb-500"])
+@pytest.mark.parametrize("text", TEXTS)
+def test_answers_what_keras_predicts(exact_client: httpx.Client, small_store: Store, name: str, text: str) -> None:
+    answer = exact_client.post("/sentiment", json={"text": text, "model": name}).json()
+    assert answer["probability_positive"] == pytest.approx(predict(small_store.open(name), text), abs=1e-6)
+    assert answer["sentiment"] == ("positive" if answer["probability_positive"] >= 0.5 else "negative")
+    assert (answer["model"], answer["version"]) == (name, 1)
+
+
+@pytest.mark.parametrize("name", ["sentiment", "imdb-500"])
+def test_every_engine_answers_as_its_form_does(client: httpx.Client, small_store: Store, name: str) -> None:
+    bundle = small_store.open(name)
+    answers = client.post("/sentiment/batch", json={"texts": TEXTS, "model": name}).json()["answers"]
+    onnx = bundle.manifest.onnx
+    assert onnx
+    most = max(1e-6, 4 * onnx.forms[onnx.default].difference)
+    for text, answer in zip(TEXTS, answers, strict=True):
+        assert answer["probability_positive"] == pytest.approx(predict(bundle, text), abs=most)
+
+
+def test_the_default_model_is_sentiment(client: httpx.Client) -> None:
+    assert client.post("/sentiment", json={"text": "good"}).json()["model"] == "sentiment"
+
+
+@pytest.mark.parametrize(
+    ("text", "used", "cut"), [("", 0, 0), ("one two", 2, 0), ("w " * 40, 40, 0), ("w " * 43, 40, 3)]
+)
+def test_says_how_many_words_were_used_and_cut(client: httpx.Client, text: str, used: int, cut: int) -> None:
+    answer = client.post("/sentiment", json={"text": text}).json()
+    assert (answer["words_used"], answer["words_cut"]) == (used, cut)
+
+
+@pytest.mark.parametrize("name", ["sentiment", "imdb-500"])
+@pytest.mark.parametrize("count", [1, 7, 33])
+def test_a_batch_is_answered_to_the_byte_as_one_by_one_in_order(client: httpx.Client, name: str, count: int) -> None:
+    texts = [f"{TEXTS[index % 2]} {'film ' * index}" for index in range(count)]
+    batch = client.post("/sentiment/batch", json={"texts": texts, "model": name})
+    alone = [client.post("/sentiment", json={"text": text, "model": name}).content for text in texts]
+    assert batch.content == b'{"answers":[' + b",".join(alone) + b"]}"
+
+
+def test_a_text_with_a_lone_surrogate_is_answered(client: httpx.Client) -> None:
+    body = rb'{"text": "wonderful \ud800"}'
+    response = client.post("/sentiment", content=body, headers={"content-type": "application/json"})
+    assert response.status_code == 200
+    assert response.json()["words_used"] == 1
+
+
+@settings(deadline=None)
+@given(text=st.text(), model=st.none() | st.text())
+def test_no_text_makes_the_service_fail(client: httpx.Client, text: str, model: str | None) -> None:
+    request = {"text": text, "model": model}
+    assert client.post("/sentiment", json=request).status_code in (200, 404, 422)
+    assert client.post("/sentiment/batch", json={"texts": [text, ""]}).status_code == 200
+
+
+def test_a_body_of_very_many_fields_is_refused_in_a_line(client: httpx.Client) -> None:
+    response = client.post("/sentiment", json={"text": "good"} | {f"field{number}": 1 for number in range(500)})
+    assert response.status_code == 422
+    assert "the body has 501 fields; send model and text" in response.json()["detail"]
+    assert len(response.json()["errors"]) == 1

@@ -1,0 +1,205 @@
+"""The command, in this process and as one of its own."""
+
+import logging
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app import __version__
+from app.__main__ import main
+from app.settings import Settings
+from benchmarks.servers import find_free_port
+from tests.app.processes.commands import ENVIRONMENT, copy_model, fail_command, make_command, run_command
+from tests.app.service import ROOT
+from tests.conftest import SECONDS
+
+
+@pytest.fixture(autouse=True)
+def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Put back what the command changes in its process, which has no settings in its environment."""
+    for name in [name for name in os.environ if name.upper().startswith("LSTM_SERVE_")]:
+        monkeypatch.delenv(name)
+    handlers = {number: signal.getsignal(number) for number in signal.Signals}
+    loggers = [logging.getLogger(name) for name in ("app", "uvicorn", "uvicorn.access")]
+    states = [(log.handlers, log.propagate, log.level) for log in loggers]
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, files)
+    for number, handler in handlers.items():
+        if handler != signal.getsignal(number):
+            signal.signal(number, handler)
+    for log, state in zip(loggers, states, strict=True):
+        log.handlers, log.propagate, log.level = state
+
+
+def end_when_alive(port: int, statuses: list[int]) -> None:
+    """Send SIGHUP and then SIGTERM to this process once the service in it, or below it, answers."""
+    end = time.monotonic() + SECONDS
+    while not statuses and time.monotonic() < end:
+        try:
+            statuses.append(httpx.get(f"http://127.0.0.1:{port}/livez").status_code)
+        except httpx.TransportError:
+            time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGHUP)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def run_main(monkeypatch: pytest.MonkeyPatch, *options: object) -> object:
+    """Run the command in this process with options; return its exit status."""
+    monkeypatch.setattr(sys, "argv", ["app", *map(str, options)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_it_serves_until_sigterm(workers: int, empty_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = find_free_port()
+    statuses: list[int] = []
+    ending = threading.Thread(target=end_when_alive, args=[port, statuses])
+    ending.start()
+    assert not run_main(monkeypatch, "--port", port, "--models", empty_models, "--workers", workers)
+    ending.join(SECONDS)
+    assert statuses == [200]
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.1:{port}/livez")
+
+
+def test_help_has_every_setting_with_its_description_and_default(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_main(monkeypatch, "--help") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for name, field in Settings.model_fields.items():
+        assert f" --{name.replace('_', '-')} " in text
+        assert field.description and field.description in text
+    assert "--max-queue NUMBER Texts that may wait for one model in a process. [default: 512]" in text
+    assert "--engine onnx|tensorflow " in text
+    assert "--log-level is LSTM_SERVE_LOG_LEVEL" in text
+
+
+def test_it_has_a_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_main(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out == f"lstm-serve, version {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--prot", "1"], "No such option '--prot'"),
+        (["--port"], "Option '--port' requires an argument"),
+        (["models"], "Got unexpected extra argument (models)"),
+    ],
+)
+def test_an_unknown_option_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+    assert run_main(monkeypatch, *options) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_invalid_setting_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = "Input should be a valid integer, unable to parse string as an integer"
+    assert run_main(monkeypatch, "--workers", "many") == f"error: --workers many: {expected}"
+    monkeypatch.setenv("LSTM_SERVE_WORKERS", "none")
+    assert run_main(monkeypatch) == f"error: LSTM_SERVE_WORKERS=none: {expected}"
+    assert fail_command(LSTM_SERVE_WORKERS="none") == f"error: LSTM_SERVE_WORKERS=none: {expected}\n"
+
+
+def test_a_port_in_use_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert run_main(monkeypatch, "--port", port) == (
+            f"error: cannot listen on 127.0.0.1 port {port}: Address already in use; choose a free address with --host "
+            "and --port (LSTM_SERVE_HOST, LSTM_SERVE_PORT)"
+        )
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_its_workers_have_the_options_and_it_logs_that_it_is_ready(tmp_path: Path, workers: int) -> None:
+    models = copy_model(tmp_path / "models")
+    port = find_free_port()
+    options = ["--port", port, "--models", models, "--workers", workers, "--max-text-characters", 5]
+    variables = {"LSTM_SERVE_PORT": "1", "LSTM_SERVE_MAX_TEXT_CHARACTERS": "9", "LSTM_SERVE_MAX_BATCH": "2"}
+    with run_command(tmp_path / "log", *options, url=f"http://127.0.0.1:{port}", **variables) as service:
+        service.wait_for("the service is ready")
+        long = service.ask("POST", "/next-letter", {"sequence": "ABCDEF"})
+        short = service.ask("POST", "/next-letter", {"sequence": "ABCDE"})
+        batch = service.ask("POST", "/next-letter/batch", {"sequences": ["A", "B", "C"]})
+    assert long and long.status_code == 422
+    assert short and short.status_code == 200
+    assert batch and batch.status_code == 422
+    starting, *_ = service.lines()
+    assert starting["message"] == "starting"
+    assert (starting["address"], starting["workers"]) == (f"http://127.0.0.1:{port}", workers)
+    (ready,) = (line for line in service.lines() if line["message"] == "the service is ready")
+    assert ready["workers"] == workers and ready["seconds"] > 0
+
+
+def test_its_log_level_is_an_option(tmp_path: Path, empty_models: Path) -> None:
+    port = find_free_port()
+    options = ["--port", port, "--models", empty_models, "--workers", 1, "--log-level", "error"]
+    with run_command(tmp_path / "log", *options, url=f"http://127.0.0.1:{port}") as service:
+        service.wait_until(lambda: service.count_listeners() > 0)
+    assert {line["level"] for line in service.lines()} == {"ERROR"}
+
+
+def test_behind_a_proxy_its_page_has_the_root_path(tmp_path: Path, empty_models: Path) -> None:
+    port = find_free_port()
+    options = ["--port", port, "--models", empty_models, "--workers", 1, "--root-path", "/v1"]
+    with run_command(tmp_path / "log", *options, url=f"http://127.0.0.1:{port}") as service:
+        service.wait_until(lambda: service.count_listeners() > 0)
+        page = service.ask("GET", "/docs")
+        document = service.ask("GET", "/openapi.json")
+    assert page and "/v1/openapi.json" in page.text
+    assert document and document.json()["servers"] == [{"url": "/v1"}]
+
+
+def test_sighup_to_a_single_process_is_logged_and_does_not_end_it(tmp_path: Path, empty_models: Path) -> None:
+    port = find_free_port()
+    options = ["--port", port, "--models", empty_models, "--workers", 1]
+    with run_command(tmp_path / "log", *options, url=f"http://127.0.0.1:{port}") as service:
+        service.wait_until(lambda: service.count_listeners() > 0)
+        service.process.send_signal(signal.SIGHUP)
+        service.wait_until(lambda: any(line["message"].startswith("ignored SIGHUP") for line in service.lines()))
+        response = service.ask("GET", "/livez")
+    assert response and response.status_code == 200
+
+
+def wait_until_it_handles_signals(pid: int) -> None:
+    """Wait until a process handles SIGTERM, which it does before its imports."""
+    end = time.monotonic() + SECONDS
+    caught = 0
+    while not caught >> (signal.SIGTERM - 1) & 1:
+        assert time.monotonic() < end
+        status = Path(f"/proc/{pid}/status").read_text()
+        caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_during_the_imports_ends_it_without_a_traceback(tmp_path: Path, number: signal.Signals) -> None:
+    with run_command(tmp_path / "log", "--port", find_free_port()) as service:
+        wait_until_it_handles_signals(service.process.pid)
+        service.process.send_signal(signal.SIGHUP)
+        os.killpg(service.process.pid, number)
+        assert service.process.wait(SECONDS) == 0
+    assert service.log.read_text() == ""
+
+
+def test_a_process_that_only_supervises_imports_neither_fastapi_nor_what_runs_networks() -> None:
+    command = [sys.executable, "-X", "importtime", *make_command("--workers", "none")[1:]]
+    ended = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=SECONDS)
+    assert ended.stderr.splitlines()[-1].startswith("error: --workers none: ")
+    imported = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()}
+    assert {"uvicorn", "app.processes.supervisor"} <= imported
+    assert not imported & {"fastapi", "starlette", "numpy", "onnxruntime", "tensorflow"}
