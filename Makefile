@@ -1,13 +1,14 @@
 # make serve: the service on port 8000, or with ENGINE=tensorflow the same on TensorFlow.
 # make training: what training needs.  make torch: PyTorch, which is optional.
 # make test: every test but those of the deployment.  make docker-test: those, with Docker.
+# make reliability: the drills alone, with a hostile client or a killed process.
 # make lint: ruff and mypy.  make format: ruff, in place.  make lock: renew the pins.
 PYTHON ?= python3
 BIN := .venv/bin
 # Not from a variable ENGINE of the environment, which may mean something else.
 ENGINE = $(or $(LSTM_SERVE_ENGINE),onnx)
 
-.PHONY: serve training torch test docker-test lint format lock clean
+.PHONY: serve training torch test reliability docker-test lint format lock clean
 .DELETE_ON_ERROR:
 
 serve: .venv/serve$(if $(filter tensorflow,$(ENGINE)),-tensorflow)
@@ -24,6 +25,9 @@ test: .venv/test
 	    || { cat coverage.txt; exit 1; }
 	@$(BIN)/coverage report --show-missing --include='training/*' --fail-under=90 > coverage.txt \
 	    || { cat coverage.txt; exit 1; }
+
+reliability: .venv/test
+	$(BIN)/pytest --numprocesses 2 --dist loadfile tests/reliability
 
 docker-test: .venv/test
 	$(BIN)/pytest -m docker -ra tests/deploy

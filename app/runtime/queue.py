@@ -23,11 +23,11 @@ Output = NDArray[np.float32]
 
 # The most urgent rows that are compared when a batch is chosen; with more, batches would hardly be better.
 CANDIDATES = 64
-# Each further row of a request counts as if it had this much more time, so that the rows of a large request and those
-# of small ones run in turn, ...
+# A request with more time than this runs in the order of arrival; one with less runs by its deadline.
+PATIENT_SECONDS = 1.0
+# Each further row of a request counts as if it came this much later, so that the rows of a large request and those of
+# small ones run in turn.
 ROW_SECONDS = 0.02
-# ... but no row counts as if it had more than this share of the request's time in addition.
-MOST_ROWS_SHARE = 0.5
 
 
 class Permit:
@@ -152,5 +152,5 @@ class Queue:
 
 
 def _find_time(deadline: float, now: float, index: int) -> float:
-    """Return the time by which rows are sorted, for one row of a request."""
-    return deadline + min(index * ROW_SECONDS, MOST_ROWS_SHARE * (deadline - now))
+    """Return the time by which rows are sorted, for one row of a request that comes now."""
+    return min(deadline, now + PATIENT_SECONDS + index * ROW_SECONDS)

@@ -242,14 +242,14 @@ async def test_a_request_that_would_wait_past_its_deadline_is_refused_by_what_ba
     await to.ask(row(0))
     await to.engine.started()
     first = await to.occupy()
-    waiting = to.ask(row(1), row(2), row(3), seconds=60)
+    waiting = [to.ask(row(number), seconds=60) for number in (1, 2, 3)]
     await settle()
     with pytest.raises(OverloadedError, match=r"3 texts .* takes about 80.0 s; the request has 70.0 s") as refusal:
         await to.ask(row(4), seconds=70)
     assert refusal.value.headers == {"retry-after": "80"}
     to.engine.seconds = 0
     await to.engine.let_through()
-    await asyncio.gather(first, waiting)
+    await asyncio.gather(first, *waiting)
 
 
 async def test_a_batch_that_fails_says_nothing_about_the_time_of_a_row(make: Make) -> None:
