@@ -107,12 +107,12 @@ def test_a_service_of_nothing_but_its_own_packages_answers_and_names_what_it_can
         service.wait_until(lambda: service.ask("GET", "/livez") is not None)
         answer = service.ask("POST", "/next-letter", {"sequence": "ABC"})
         assert answer is not None and answer.status_code == 200
-        refusal = service.ask("GET", "/readyz")
+        refusal = service.ask("GET", "/models/imdb-500")
         assert refusal is not None and refusal.status_code == 503
         assert refusal.json()["detail"] == (
-            f"imdb-500 is refused: {store.root}/imdb-500/1 has no model.onnx, and TensorFlow is not installed; "
+            "imdb-500 is refused: imdb-500/1 has no model.onnx, and TensorFlow is not installed; "
             "install it (make serve ENGINE=tensorflow; with Docker, build TARGET=service-tensorflow), or add the file "
-            f"where training is installed (python -m training export {store.root}/imdb-500/1)"
+            "where training is installed (python -m training export imdb-500/1)"
         )
         page = service.ask("GET", "/docs")
         assert page is not None and page.status_code == 200

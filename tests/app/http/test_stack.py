@@ -202,13 +202,13 @@ def test_an_unexpected_error_after_the_answer_began_is_left_to_the_server(log: L
     assert log.wait_for(message="answered")["status"] == 200
 
 
-def test_another_error_of_the_framework_is_unexpected() -> None:
+def test_another_error_of_the_framework_keeps_its_status() -> None:
     async def fail(*_: object) -> None:
         raise HTTPException(418)
 
     asked = Asked(fail)
     asyncio.run(asked.ask())
-    assert asked.status == 500
+    assert asked.status == 418
 
 
 def test_a_method_is_refused_though_the_framework_names_no_other() -> None:
