@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self
 from pydantic import BaseModel
 from starlette.types import Scope, Send
 
-from app.errors import FieldProblem, RequestError
+from app.errors import ECHO_CHARACTERS, FieldProblem, RequestError
 
 PROBLEM_TYPE = "application/problem+json"
 TYPE = "tag:lstm-serve,2026:"  # before the kind: a tag URI (RFC 4151), as it points nowhere
@@ -79,7 +79,9 @@ def describe(errors: Sequence[Any], *within: str) -> list[FieldProblem]:
     problems = []
     for error in errors[:LISTED_ERRORS]:
         echo = error["input"] if isinstance(error["input"], (str, int, float)) else None
-        problems.append(FieldProblem(type=error["type"], loc=[*within, *error["loc"]], msg=error["msg"], input=echo))
+        # A key of the body may be as long as the body.
+        place = [part[:ECHO_CHARACTERS] if isinstance(part, str) else part for part in error["loc"]]
+        problems.append(FieldProblem(type=error["type"], loc=[*within, *place], msg=error["msg"], input=echo))
     if more := len(errors) - len(problems):
         problems.append(FieldProblem(type="more", loc=["body"], msg=f"{more} more errors are not listed"))
     return problems

@@ -219,14 +219,18 @@ class Protocol(HttpToolsProtocol):
             kind = UrlTooLongError if is_url else HeadTooLargeError
             what = "URL" if is_url else "head of the request"
             raise kind(f"the {what} has more than {MOST_HEAD_BYTES} bytes, which is the limit; send a shorter one")
-        end = self._held.find(_HEAD_END, at)
+        most = MOST_HEAD_BYTES - self._head_bytes
+        bound = min(most, MOST_PARSED_BYTES) if self._is_in_body else most
+        limit = min(len(self._held), at + bound)
+        end = self._held.find(_HEAD_END, at, limit)
         if end >= 0:
             end += len(_HEAD_END)
         else:
-            start = _START.search(self._held, max(at, len(self._held) - _START_BYTES))
-            end = start.start() if start else len(self._held)
-        most = MOST_HEAD_BYTES - self._head_bytes
-        end = min(end, at + (min(most, MOST_PARSED_BYTES) if self._is_in_body else most))
+            end = limit
+            # A cut within the end of a body would hide it, and the parser would get the next request, too.
+            if bound < most or limit == len(self._held):
+                start = _START.search(self._held, max(at, limit - _START_BYTES), limit)
+                end = start.start() if start else limit
         self._head_bytes += end - at
         return self._held[at:end]
 

@@ -32,6 +32,8 @@ PROBES = frozenset({"/livez", "/readyz"})
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,128}")
 _TRACE_PARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context, level 1
 
+STATUSES = {int(status) for status in HTTPStatus}
+
 logger = logging.getLogger(__name__)
 
 
@@ -105,7 +107,7 @@ def _find_answer(raised: Exception, scope: Scope) -> Answer | None:
             return make_answer(raised, path)
         case RequestValidationError():
             return make_answer(InvalidInputError(describe(raised.errors())), path)
-        case HTTPException(status_code=HTTPStatus.NOT_FOUND):
+        case HTTPException(status_code=HTTPStatus.NOT_FOUND, detail=HTTPStatus.NOT_FOUND.phrase):  # of the router
             return make_answer(NotFoundError(f"there is no {path}; /docs shows what there is"), path)
         case HTTPException(status_code=HTTPStatus.METHOD_NOT_ALLOWED):
             methods = {method.strip() for method in (raised.headers or {}).get("Allow", "").split(",") if method}
@@ -115,13 +117,12 @@ def _find_answer(raised: Exception, scope: Scope) -> Answer | None:
             error = MethodNotAllowedError(f"{path} does not answer {scope['method']}; /docs shows what it does")
             error.headers = {"allow": allowed}
             return make_answer(error, path)
-        case HTTPException():  # of a dependency, such as a missing key
+        case HTTPException() if raised.status_code in STATUSES:  # of a dependency, such as a missing key
             status = HTTPStatus(raised.status_code)
-            kind = status.phrase.lower().replace(" ", "-")
-            problem = Problem(type=TYPE + kind, title=status.phrase, status=status, detail=raised.detail, instance=path)
-            return Answer.of_json(
-                status, PROBLEM_TYPE, problem.model_dump_json(exclude_none=True), raised.headers or {}
-            )
+            kind, detail = status.phrase.lower().replace(" ", "-"), str(raised.detail)
+            problem = Problem(type=TYPE + kind, title=status.phrase, status=status, detail=detail, instance=path)
+            content = problem.model_dump_json(exclude_none=True)
+            return Answer.of_json(status, PROBLEM_TYPE, content, raised.headers or {})
     return None
 
 

@@ -1,9 +1,8 @@
 """Runs the rows of one model in batches: when a batch starts, and where it runs. `Queue` has the rows.
 
 Rows gather while a batch runs and as long as more come, so a busy service runs larger batches, and an idle one does not
-wait. A batch that is
-short runs in the event loop's thread, because handing it to another thread costs about as much as running it; the
-others run in a thread, so that the service answers meanwhile.
+wait. A short batch runs in the event loop's thread, because handing it to another thread costs about as much as running
+it; the others run in a thread, so that the service answers meanwhile.
 """
 
 import asyncio
@@ -11,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from contextvars import Context
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,17 +103,16 @@ class Batcher:
         finally:
             timer.cancel()
             self._queue.remove(request)
-            del (
-                request,
-                timer,
-            )  # they know the error that is raised, and it knows this frame: nothing would free them soon
+            # They refer to the error that is raised, and the error to this frame: nothing would free such a cycle soon.
+            del request, timer
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
-        """See to it that a batch starts, if there are rows and none runs."""
+        """Schedule a batch if rows wait and none runs."""
         if self._queue and not self._is_busy:
             self._is_busy = True
             self._scheduled_at, self._spent_before = self._clock(), self._loop_time.spent
-            loop.call_soon(self._gather, loop, self._queue.arrived, QUIET_PASSES, MOST_PASSES)
+            # Without the context of the request that comes first: its id would stand in log lines about others.
+            loop.call_soon(self._gather, loop, self._queue.arrived, QUIET_PASSES, MOST_PASSES, context=Context())
 
     def _gather(self, loop: asyncio.AbstractEventLoop, arrived: int, quiet: int, passes: int) -> None:
         """Start a batch once some passes of the event loop have brought no more rows."""
@@ -126,7 +125,7 @@ class Batcher:
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run a batch, here or in a thread."""
         begun = self._clock()
-        # Batches of other models do not count, or models would drive each other up.
+        # Without the batches of other models: otherwise models would lengthen the time of each other.
         elsewhere = begun - self._scheduled_at - (self._loop_time.spent - self._spent_before)
         end = begun + min(elsewhere, MOST_INLINE_SECONDS)
         while batch := self._queue.take(self._grouping, self._clock()):
@@ -170,6 +169,8 @@ class Batcher:
         started = self._clock()
         try:
             outputs = self._engine.run(rows)
+            if len(outputs) != len(rows):
+                raise RuntimeError(f"the engine answered {len(outputs)} of {len(rows)} rows")
         except Exception as error:
             logger.exception("the engine failed")
             # Its frames know the batch, and requests of the batch will know the error: nothing would free them soon.

@@ -80,6 +80,12 @@ def test_a_request_with_thousands_of_errors_gets_a_short_answer(client: httpx.Cl
     assert len(response.content) < 5000
 
 
+def test_a_long_key_is_not_repeated_at_length(client: httpx.Client) -> None:
+    response = client.post("/sentiment", json={"text": "good", "k" * 10_000: 1})
+    assert_problem(response, 422, "invalid-input")
+    assert len(response.content) < 1000
+
+
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", None])
 def test_another_content_type_is_refused(client: httpx.Client, media_type: str | None) -> None:
     headers = {"content-type": media_type} if media_type else {}

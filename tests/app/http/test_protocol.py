@@ -166,6 +166,18 @@ def test_pipelined_requests_are_answered_in_order_wherever_they_are_cut(port: in
         sender.join()
 
 
+@pytest.mark.parametrize(
+    "second", [LIVE, ECHO, LIVE.replace(b"\r\n\r\n", b"\r\nupgrade: h2c\r\n\r\n"), b"nonsense\r\n\r\n"]
+)
+def test_the_end_of_a_chunked_body_is_found_wherever_parsing_pauses(port: int, second: bytes) -> None:
+    for size in range(protocol.MOST_PARSED_BYTES - 24, protocol.MOST_PARSED_BYTES + 8):
+        with Connection(port) as connection:
+            connection.send(b"POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+            connection.send(b"%x\r\n%b\r\n0\r\n\r\n%b" % (size, b"x" * size, second))
+            assert read(connection).body == b"x" * size
+            assert read(connection).status == (400 if second.startswith(b"nonsense") else 200)
+
+
 def test_a_pipelined_request_waits_for_the_answer_before_it(app: App, port: int) -> None:
     with Connection(port) as connection:
         connection.send(make_request("GET", "/wait") + make_request("GET", "/headers", "upgrade: h2c") + b"nonsense")

@@ -202,13 +202,22 @@ def test_an_unexpected_error_after_the_answer_began_is_left_to_the_server(log: L
     assert log.wait_for(message="answered")["status"] == 200
 
 
-def test_another_error_of_the_framework_keeps_its_status() -> None:
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (HTTPException(418), 418),
+        (HTTPException(404, "there is no such tenant"), 404),
+        (HTTPException(401, detail={"key": "missing"}), 401),  # type: ignore[arg-type]  # FastAPI allows it
+        (HTTPException(499, "no standard status"), 500),
+    ],
+)
+def test_an_error_of_the_framework_keeps_its_status(error: HTTPException, status: int) -> None:
     async def fail(*_: object) -> None:
-        raise HTTPException(418)
+        raise error
 
     asked = Asked(fail)
     asyncio.run(asked.ask())
-    assert asked.status == 418
+    assert asked.status == status
 
 
 def test_a_method_is_refused_though_the_framework_names_no_other() -> None:

@@ -46,6 +46,7 @@ class Engine:
         self.lengths: list[list[int]] = []
         self.threads: list[int] = []
         self.failing: set[int] = set()
+        self.losing: set[int] = set()
         self.seconds = 0.0  # that a batch takes on the clock
         self.real_seconds = 0.0
         self._clock = clock
@@ -66,7 +67,7 @@ class Engine:
         time.sleep(self.real_seconds)
         if self.failing & set(numbers):
             raise RuntimeError("no answer")
-        return np.array([[len(row), row[0]] for row in rows], np.float32)
+        return np.array([[len(row), row[0]] for row in rows if row[0] not in self.losing], np.float32)
 
     def release(self, batches: int = 1000) -> None:
         """Let batches through."""
@@ -391,6 +392,18 @@ async def test_a_request_that_failed_is_freed_at_once_and_not_only_by_the_garbag
     finally:
         gc.enable()
     await first
+
+
+@pytest.mark.parametrize("inline_seconds", [0, SECONDS])
+async def test_an_engine_that_loses_rows_fails_their_requests_and_goes_on(make: Make, inline_seconds: float) -> None:
+    to = make(inline_seconds=inline_seconds)
+    to.engine.seconds = 0.001
+    await to.engine.let_through()
+    await to.ask(row(8))
+    to.engine.losing = {1}
+    with pytest.raises(RuntimeError, match="the engine failed"):
+        await to.ask(row(1), row(2))
+    assert (await to.ask(row(3))).tolist() == [[10, 3]]
 
 
 async def test_models_share_one_thread(make: Make) -> None:
