@@ -1,5 +1,6 @@
 """What every codec is: the part of a bundle that turns an input into a row of numbers for its network."""
 
+from abc import abstractmethod
 from pathlib import Path
 from typing import Protocol
 
@@ -45,10 +46,10 @@ class Preprocessing(BaseModel):
         """Names of the files that the codec needs, besides the manifest."""
         return frozenset()
 
+    @abstractmethod
     def open_codec(self, folder: Path) -> Codec:
         """Return the codec, with what it needs from the files in the folder of its bundle.
 
         Raises:
             ManifestError: the files do not fit this section.
         """
-        raise NotImplementedError

@@ -18,10 +18,8 @@ def begin_request(fields: dict[str, object]) -> None:
 
 
 def annotate_request(**fields: object) -> None:
-    """Add fields to the lines of this request from here on, also from the thread that answers it."""
-    known = _fields_of_request.get()
-    if known is not None:
-        known.update(fields)
+    """Add fields to the lines of this request from here on."""
+    (_fields_of_request.get() or {}).update(fields)
 
 
 class JsonFormatter(logging.Formatter):
