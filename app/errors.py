@@ -6,7 +6,7 @@ Free of HTTP but for the status and the kind that each error has; `app.http.prob
 import math
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator
 
@@ -29,7 +29,7 @@ class FieldProblem(BaseModel):
     """What is wrong with one field, in the shape FastAPI gives validation errors; `input` is what came."""
 
     type: str
-    loc: list[str | int]
+    loc: list[Annotated[str | int, BeforeValidator(_make_sendable)]]  # a key of the body may be as long as the body
     msg: str
     input: Annotated[str | int | float | bool | None, BeforeValidator(_make_sendable)] = None
 
@@ -53,8 +53,8 @@ class ClientLeftError(ServiceError):
 class RequestError(ServiceError):
     """Root of the errors that a client gets; each kind has its HTTP status and its problem type."""
 
-    status: ClassVar[HTTPStatus]
-    kind: ClassVar[str]
+    status: HTTPStatus
+    kind: str
     headers: dict[str, str] = {}
     errors: Sequence[FieldProblem] = ()
 

@@ -7,10 +7,9 @@ from typing import Any, NamedTuple, Self
 from pydantic import BaseModel
 from starlette.types import Scope, Send
 
-from app.errors import ECHO_CHARACTERS, FieldProblem, RequestError
+from app.errors import FieldProblem, RequestError
 
 PROBLEM_TYPE = "application/problem+json"
-TYPE = "tag:lstm-serve,2026:"  # before the kind: a tag URI (RFC 4151), as it points nowhere
 LISTED_ERRORS = 10  # of one request: a body of a few megabytes can hold hundreds of thousands
 PATH_CHARACTERS = 200  # of a path, in answers and in the log
 
@@ -56,7 +55,8 @@ def cut_path(scope: Scope) -> str:
 def make_problem(error: RequestError, path: str) -> Problem:
     """Return the problem document of an error on a path."""
     return Problem(
-        type=TYPE + error.kind,
+        # A tag URI (RFC 4151), as it names the kind and does not point anywhere.
+        type=f"tag:lstm-serve,2026:{error.kind}",
         title=error.status.phrase,
         status=error.status,
         detail=error.detail,
@@ -79,9 +79,7 @@ def describe(errors: Sequence[Any], *within: str) -> list[FieldProblem]:
     problems = []
     for error in errors[:LISTED_ERRORS]:
         echo = error["input"] if isinstance(error["input"], (str, int, float)) else None
-        # A key of the body may be as long as the body.
-        place = [part[:ECHO_CHARACTERS] if isinstance(part, str) else part for part in error["loc"]]
-        problems.append(FieldProblem(type=error["type"], loc=[*within, *place], msg=error["msg"], input=echo))
+        problems.append(FieldProblem(type=error["type"], loc=[*within, *error["loc"]], msg=error["msg"], input=echo))
     if more := len(errors) - len(problems):
         problems.append(FieldProblem(type="more", loc=["body"], msg=f"{more} more errors are not listed"))
     return problems

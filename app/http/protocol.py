@@ -11,7 +11,6 @@ callbacks of the parser, `cycle`, `flow` and the timer for idle connections.
 import asyncio
 import logging
 import math
-import random
 import re
 import resource
 from typing import Any, ClassVar
@@ -22,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.errors import BadRequestError, HeadTooLargeError, NotReadyError, RequestError, UrlTooLongError
 from app.http.problems import make_answer
+from app.telemetry.logs import make_request_id
 
 # Bytes of a request line and its headers, of the trailers after a chunked body, and of one chunk's extensions.
 MOST_HEAD_BYTES = 64 * 1024
@@ -248,7 +248,7 @@ class Protocol(HttpToolsProtocol):
         self._is_rejected = True
         self._held = b""
         self._unset_keepalive_if_required()
-        request_id = f"{random.getrandbits(128):032x}"
+        request_id = make_request_id()
         is_answering = self._is_answering()
         if not is_answering or not self.cycle.response_started:
             answer = make_answer(error, "/")

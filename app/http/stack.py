@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import random
 import re
 import time
 from http import HTTPStatus
@@ -23,8 +22,8 @@ from app.errors import (
     NotReadyError,
     RequestError,
 )
-from app.http.problems import PROBLEM_TYPE, TYPE, Answer, Problem, cut_path, describe, make_answer
-from app.telemetry.logs import begin_request
+from app.http.problems import Answer, cut_path, describe, make_answer
+from app.telemetry.logs import begin_request, make_request_id
 
 # Load balancers request these every few seconds, so successes are logged at DEBUG.
 PROBES = frozenset({"/livez", "/readyz"})
@@ -32,7 +31,7 @@ PROBES = frozenset({"/livez", "/readyz"})
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,128}")
 _TRACE_PARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context, level 1
 
-STATUSES = {int(status) for status in HTTPStatus}
+_STATUSES = {int(status) for status in HTTPStatus}
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +50,7 @@ class Stack:
             return
         started = time.perf_counter()
         headers = scope["headers"]
-        request_id = _find(headers, b"x-request-id", _REQUEST_ID) or f"{random.getrandbits(128):032x}".encode()
+        request_id = _find(headers, b"x-request-id", _REQUEST_ID) or make_request_id().encode()
         fields: dict[str, object] = {"request_id": request_id.decode()}
         if parent := _find(headers, b"traceparent", _TRACE_PARENT):
             fields["trace_id"] = parent[3:35].decode()
@@ -117,12 +116,12 @@ def _find_answer(raised: Exception, scope: Scope) -> Answer | None:
             error = MethodNotAllowedError(f"{path} does not answer {scope['method']}; /docs shows what it does")
             error.headers = {"allow": allowed}
             return make_answer(error, path)
-        case HTTPException() if raised.status_code in STATUSES:  # of a dependency, such as a missing key
-            status = HTTPStatus(raised.status_code)
-            kind, detail = status.phrase.lower().replace(" ", "-"), str(raised.detail)
-            problem = Problem(type=TYPE + kind, title=status.phrase, status=status, detail=detail, instance=path)
-            content = problem.model_dump_json(exclude_none=True)
-            return Answer.of_json(status, PROBLEM_TYPE, content, raised.headers or {})
+        case HTTPException() if raised.status_code in _STATUSES:  # of a dependency, such as a missing key
+            other = RequestError(str(raised.detail))
+            other.status = HTTPStatus(raised.status_code)
+            other.kind = other.status.phrase.lower().replace(" ", "-")
+            other.headers = dict(raised.headers or {})
+            return make_answer(other, path)
     return None
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import random
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
@@ -10,6 +11,11 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime
 _encode = json.JSONEncoder(default=str).encode  # made once: it is a third of a line's time
 
 _fields_of_request: ContextVar[dict[str, object] | None] = ContextVar("fields_of_request", default=None)
+
+
+def make_request_id() -> str:
+    """Return an id that tells a request from others; it is no secret."""
+    return f"{random.getrandbits(128):032x}"
 
 
 def begin_request(fields: dict[str, object]) -> None:

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from app.engines import load_engine
 from app.engines.base import Engine
 from app.http.app import create_app
-from app.processes import container as limits
 from app.runtime.batcher import Batcher
 from app.settings import Settings
 from app.telemetry import logs
@@ -144,13 +143,3 @@ def log() -> Iterator[Log]:
         logs.configure("INFO")
     yield log
     logs.configure("INFO")
-
-
-@pytest.fixture
-def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of what the kernel says of a container's memory."""
-    (tmp_path / "limit").write_text("314572800\n")
-    (tmp_path / "events").write_text("under_oom 0\noom_kill 1\n")
-    files = ((tmp_path / "none", tmp_path / "none"), (tmp_path / "limit", tmp_path / "events"))
-    monkeypatch.setattr(limits, "MEMORY_FILES", files)
-    return tmp_path
