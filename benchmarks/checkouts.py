@@ -26,7 +26,7 @@ _Z = 1.96  # of a normal distribution, between the limits that hold 95 %
 
 @dataclass(frozen=True)
 class Measurement:
-    """One checkout in one round: answers a second and latencies in milliseconds over so many connections.
+    """One checkout in one round over `connections`: answers a second, and latencies in milliseconds.
 
     With 0 connections it is the goodput of a flood, and the latencies are those of accepted requests.
     """

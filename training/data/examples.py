@@ -21,7 +21,7 @@ class Examples:
 
 
 def split_randomly(count: int, share: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the indices of so many examples in random order, in two parts: a share of them is the second."""
+    """Return the indices of all examples in random order, in two parts; the second has a share of them."""
     order = np.random.default_rng(seed).permutation(count)
     first = count - count_held_out(count, share)
     return order[:first], order[first:]

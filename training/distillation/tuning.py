@@ -66,7 +66,7 @@ def tune(
         asked: numbers of the reviews that it answers once it is trained.
         seed: of the order of the reviews and what is random in a step.
         checkpoint: the file from which the training goes on: see `fit_resumably`.
-        console: is told the progress.
+        console: where the progress is printed.
 
     Returns:
         The history, in which `val_accuracy` and `val_loss` are those of the average on the held-out reviews, and the

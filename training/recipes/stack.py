@@ -71,7 +71,7 @@ class StackSettings(RecipeSettings):
     output_dropout: Share = Field(default=0, description="Share of what the classifier sees that is dropped.")
 
     def differences(self, **wanted: object) -> str:
-        """Return the assignments that would give fields the values wanted, of those that have others."""
+        """Return the assignments of the wanted values, for the fields that have other values."""
         wrong = {name: value for name, value in wanted.items() if getattr(self, name) != value}
         return ", ".join(
             f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in wrong.items()

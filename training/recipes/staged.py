@@ -25,7 +25,7 @@ class LanguageSettings(BaseModel):
     steps: int = Field(
         default=70, ge=1, description="Words a stream is read on by, through which errors are traced back."
     )
-    sample: int = Field(default=1024, ge=1, description="Words that the right one is told apart from.")
+    sample: int = Field(default=1024, ge=1, description="Random words among which the network finds the right one.")
     learning_rate: float = Field(default=3e-3, gt=0, description="At the first step; it falls to zero as a cosine.")
     dropout: Share = Field(default=0.1, description="Share of the components of word vectors, the same at all steps.")
     output_dropout: Share = Field(default=0, description="The same of the states that words are predicted from.")

@@ -55,7 +55,7 @@ class TrainedTask(ABC, Generic[CodecT, SettingsT]):
             settings: of the network.
             vocabulary: file of the words that the network reads, where the task has words.
             source: of the data, where they are not made.
-            console: is told the progress.
+            console: where the progress is printed.
 
         Raises:
             ConversionError: the weights are not those of such a network, or it is not known what it reads.
@@ -81,7 +81,7 @@ class TrainedTask(ABC, Generic[CodecT, SettingsT]):
 
     @abstractmethod
     def make_row(self, codec: CodecT, steps: int, random: np.random.Generator) -> Row:
-        """Return a random row of so many steps, which can be none."""
+        """Return a random row with this number of steps, which can be 0."""
 
     @abstractmethod
     def describe_examples(self, recipe: Recipe, description: Description) -> str:
