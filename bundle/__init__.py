@@ -1,4 +1,4 @@
-"""The contract between training and serving: codecs, manifest, store, and how a network as ONNX is run.
+"""The contract between training and serving: codecs, manifest, store, and the session that runs an ONNX network.
 
 Imports neither TensorFlow nor FastAPI, neither `training` nor `app`.
 """

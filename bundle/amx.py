@@ -1,8 +1,8 @@
 """Keeps ONNX Runtime from the matrix units (AMX) of newer Intel processors, which are made for large products.
 
-For the few rows of a batch they make an LSTM of 8 bits slower: one row takes 1.4 times as long, a row in a batch of 4
-1.2 times (`sentiment`). ONNX Runtime has no setting for it. But it has to ask the kernel for these units when it
-is imported, and Linux refuses them while a thread has a signal stack that is too small for their registers.
+They make an 8-bit LSTM slower on small batches: one row takes 1.4 times as long, a row in a batch of 4 takes 1.2
+times (`sentiment`). ONNX Runtime has no setting to avoid them. But it must ask the kernel for these units when it is imported,
+and Linux refuses them while a thread has a signal stack that is too small for their registers.
 """
 
 import ctypes
@@ -22,7 +22,7 @@ class _SignalStack(ctypes.Structure):
 
 @contextmanager
 def without_matrix_units() -> Iterator[None]:
-    """Have the kernel refuse the matrix units to what asks for them while the block runs, and in this process alone."""
+    """Make the kernel refuse requests for the matrix units while the block runs, in this process only."""
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         yield
         return

@@ -1,4 +1,4 @@
-"""What every codec is: the part of a bundle that turns an input into a row of numbers for its network."""
+"""The interface of codecs: the part of a bundle that converts an input to a row of numbers for its network."""
 
 from abc import abstractmethod
 from pathlib import Path
@@ -12,11 +12,11 @@ from bundle.rows import Row
 
 
 class Codec(Protocol):
-    """Turns inputs into rows. How an input is encoded differs by task; this is what engines and training share."""
+    """Converts inputs to rows. The encoding method differs by task; these are the members that all codecs share."""
 
     @property
     def preprocessing(self) -> "Preprocessing":
-        """The section of the manifest that it was made from."""
+        """The section of the manifest that describes this codec."""
 
     @property
     def length(self) -> int:
@@ -34,7 +34,7 @@ class Codec(Protocol):
 
 
 class Preprocessing(BaseModel):
-    """Root of the `preprocessing` sections of manifests; `kind` tells them apart."""
+    """Root of the `preprocessing` sections of manifests; `kind` names the type of a section."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

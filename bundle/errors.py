@@ -1,4 +1,4 @@
-"""Every error of the package. A message says what came, what was expected and what to do."""
+"""Every error of the package. A message names the value found, the value expected, and the remedy."""
 
 
 class BundleError(Exception):
@@ -6,23 +6,23 @@ class BundleError(Exception):
 
 
 class InputError(BundleError):
-    """An input cannot be encoded; `character` is the wrong one, or empty."""
+    """An input cannot be encoded; `character` is the wrong character, or empty."""
 
     kind = "input"
 
     def __init__(self, message: str, character: str = "") -> None:
-        """Take what is wrong."""
+        """Take the message and the wrong character."""
         super().__init__(message)
         self.character = character
 
 
 class LetterError(InputError):
-    """A sequence holds something other than 1 to `length` letters; `position` counts from 0."""
+    """A sequence is not 1 to `length` letters; `position` counts from 0."""
 
     kind = "letters"
 
     def __init__(self, message: str, position: int, character: str) -> None:
-        """Take what is wrong where; `character` is empty for an empty sequence."""
+        """Take the message, and the wrong character with its position; it is empty for an empty sequence."""
         super().__init__(message, character)
         self.position = position
 
@@ -32,7 +32,7 @@ class BundleNotFoundError(BundleError):
 
 
 class VersionExistsError(BundleError):
-    """A published version is never written over."""
+    """The version exists already; a published version is never overwritten."""
 
 
 class ManifestError(BundleError):
@@ -40,4 +40,4 @@ class ManifestError(BundleError):
 
 
 class ChecksumError(BundleError):
-    """A file of the bundle is missing or is not the one that was published."""
+    """A file of the bundle is missing or differs from the published file."""

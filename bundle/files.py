@@ -1,4 +1,4 @@
-"""Reads files of a bundle, and nothing that only looks like one."""
+"""Reads files of a bundle; refuses anything that is not a regular file."""
 
 import hashlib
 import io

@@ -14,22 +14,22 @@ from bundle.errors import LetterError
 from bundle.rows import Row
 
 ALPHABET: Literal["ABCDEFGHIJKLMNOPQRSTUVWXYZ"] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-# Not by str.isalpha and str.upper, which know letters far beyond A-Z ("ß".upper() is "SS").
+# Not str.isalpha and str.upper: they accept letters far beyond A-Z ("ß".upper() is "SS").
 _NO_LETTER = re.compile(r"[^A-Za-z]")
 
 
 class LetterCodec(Preprocessing):
     """Codes letters as numbers in [0, 1]; this is the `preprocessing` section of a next-letter manifest.
 
-    Letter number k of the alphabet (A = 0) becomes `(k + first_code) / divisor`. With `first_code` 0, the
-    published coding of the reference recipes, `A` looks like padding of 0; with 1, or padding of -1, no letter does.
+    Letter number k of the alphabet (A = 0) becomes `(k + first_code) / divisor`. With `first_code` 0, the published
+    coding of the reference recipes, `A` equals padding of 0; with 1, or with padding of -1, no letter equals padding.
     """
 
     kind: Literal["letters"] = "letters"
     alphabet: Literal["ABCDEFGHIJKLMNOPQRSTUVWXYZ"] = ALPHABET
     length: int = Field(ge=1, le=1000, description="Letters that the network reads; shorter sequences are padded.")
     layout: Literal["steps", "features"] = Field(
-        default="steps", description="The letters are time steps, or the features of a single one."
+        default="steps", description="The letters are time steps, or the features of a single time step."
     )
     first_code: Literal[0, 1] = Field(description="Code of the letter A.")
     divisor: Literal[26] = 26
@@ -38,7 +38,7 @@ class LetterCodec(Preprocessing):
 
     @property
     def preprocessing(self) -> Self:
-        """The section of the manifest: this codec needs nothing else."""
+        """The section of the manifest, which is this codec itself."""
         return self
 
     def open_codec(self, folder: Path) -> Self:  # noqa: ARG002
@@ -60,7 +60,7 @@ class LetterCodec(Preprocessing):
             float32 [letters], each in [0, 1].
 
         Raises:
-            LetterError: anything else, with the position and the character that is wrong.
+            LetterError: the sequence is not 1 to `length` letters; it has the wrong character and its position.
         """
         if not sequence:
             raise LetterError(f"the sequence is empty; send 1 to {self.length} letters A-Z", position=0, character="")
@@ -99,5 +99,5 @@ class LetterCodec(Preprocessing):
 
 
 def _describe(character: str) -> str:
-    """Name a character so that it can be recognised even where it cannot be displayed."""
+    """Name a character with its code point, because some cannot be displayed."""
     return f"{character!r} (U+{ord(character):04X})"

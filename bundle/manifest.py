@@ -1,4 +1,4 @@
-"""The manifest: all that has to be known about a bundle to trust, reproduce and serve it."""
+"""The manifest: everything needed to verify, reproduce and serve a bundle."""
 
 import hashlib
 import json
@@ -45,7 +45,7 @@ def _check_task(name: str) -> str:
 
 
 def _read_preprocessing(section: object) -> object:
-    """Return a section as an object of its own kind."""
+    """Return a section as an object of the class for its kind."""
     if not isinstance(section, dict):
         return section
     kinds = {task.preprocessing.model_fields["kind"].default: task.preprocessing for task in TASKS.values()}
@@ -59,13 +59,13 @@ AnyPreprocessing = Annotated[SerializeAsAny[Preprocessing], BeforeValidator(_rea
 
 
 class Dataset(BaseModel):
-    """What a model was trained and tested on; `sha256` is over the contents, not over an archive of them."""
+    """The data that a model was trained and tested on; `sha256` is over the contents, not over an archive of them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     sha256: Sha256
-    training_examples: int = Field(ge=0, description="0 where the weights were trained elsewhere.")
+    training_examples: int = Field(ge=0, description="0 if the weights were trained elsewhere.")
     test_examples: int = Field(ge=1)
 
 
@@ -75,23 +75,23 @@ class OnnxForm(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: FileName
-    batch_rows: int = Field(ge=1, description="Rows that are best run together, as measured at publication.")
+    batch_rows: int = Field(ge=1, description="Best number of rows in a batch, as measured at publication.")
     difference: FiniteFloat = Field(ge=0, description="Largest difference from Keras among the compared rows.")
     held_out: dict[str, FiniteFloat] = Field(
-        default={}, description="Metrics on held-out examples, where there is more than one form to choose from."
+        default={}, description="Metrics on held-out examples, if there is more than one form to choose from."
     )
 
 
 class Onnx(BaseModel):
-    """The network of a bundle as ONNX, in one form or two."""
+    """The network of a bundle as ONNX, in one or two forms."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     opset: int = Field(ge=1)
-    every_step: bool = Field(description="Whether a row takes all steps of the network, however short it is.")
+    every_step: bool = Field(description="Whether every row, even a short one, takes all steps of the network.")
     compared_rows: int = Field(ge=1, description="Rows whose answers were compared with those of Keras.")
     forms: dict[Precision, OnnxForm] = Field(description="`float32` answers as Keras does.")
-    default: Precision = Field(description="The form that serves and that the metrics are measured on.")
+    default: Precision = Field(description="The form for serving; the metrics are measured on it.")
 
     @model_validator(mode="after")
     def _forms_are_there(self) -> Self:
@@ -101,19 +101,19 @@ class Onnx(BaseModel):
 
 
 class Description(BaseModel):
-    """What training knows of a model before it is published."""
+    """The part of a manifest that is known before publication."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Name
     task: TaskName
-    recipe: dict[str, JsonValue] = Field(description="Every hyperparameter of the training run, the seed included.")
+    recipe: dict[str, JsonValue] = Field(description="Every hyperparameter of the training run, including the seed.")
     preprocessing: AnyPreprocessing
     labels: tuple[str, ...] = Field(description="Classes by network output: see `Task`.")
     metrics: dict[str, FiniteFloat]
     dataset: Dataset
-    frameworks: dict[str, str] = Field(description="Version of everything in the process that published it.")
-    onnx: Onnx | None = Field(default=None, description="None where the network cannot be exported.")
+    frameworks: dict[str, str] = Field(description="Versions of Python and the libraries in the publishing process.")
+    onnx: Onnx | None = Field(default=None, description="None if the network cannot be exported.")
 
     @model_validator(mode="after")
     def _preprocessing_and_labels_fit_task(self) -> Self:
@@ -136,7 +136,7 @@ class Manifest(Description):
 
     @classmethod
     def seal(cls, description: Description, version: int, files: dict[str, str]) -> Self:
-        """Make the manifest of one version, its files given as name -> SHA-256."""
+        """Make the manifest of one version; `files` maps each file's name to its SHA-256."""
         fields = description.model_dump() | {"version": version, "created": datetime.now(UTC), "files": files}
         unsealed = cls(**fields, checksum="0" * 64)
         return unsealed.model_copy(update={"checksum": _digest(unsealed.model_dump(mode="json"))})
@@ -146,7 +146,7 @@ class Manifest(Description):
         """Read the manifest of a bundle's folder.
 
         Raises:
-            ManifestError: it is missing, unreadable, of another version, not valid, or was edited.
+            ManifestError: it is missing, unreadable, of another version, invalid, or was edited.
         """
         path = folder / MANIFEST_FILE
         try:
@@ -181,10 +181,10 @@ class Manifest(Description):
 
 
 def check_name(name: str) -> str:
-    """Return the name of a bundle if it is one.
+    """Return the name if it is a valid name for a bundle.
 
     Raises:
-        ManifestError: it is not.
+        ManifestError: it is not valid.
     """
     if not re.fullmatch(NAME_PATTERN, name):
         raise ManifestError(f"{name!r} cannot name a bundle; use up to 63 of a-z, 0-9 and -, as in my-sentiment-2")
@@ -192,6 +192,6 @@ def check_name(name: str) -> str:
 
 
 def _digest(fields: dict[str, JsonValue]) -> str:
-    """Return the SHA-256 of a manifest's JSON, its checksum left out, in one canonical form."""
+    """Return the SHA-256 of a manifest's JSON without its checksum, in one canonical form."""
     content = {name: value for name, value in fields.items() if name != "checksum"}
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -17,8 +17,8 @@ from bundle.rows import Row
 # The characters that keras.preprocessing.text replaced by spaces; the apostrophe is not among them.
 KERAS_FILTERS: Literal['!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'] = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
 
-# A tag, whatever its name: `<br />`, `</i>`. "a < b" and "<3" are none, as no letter follows the bracket; "a<b" is one
-# up to the next ">", if there is one before the next "<".
+# A tag with any name: `<br />`, `</i>`. "a < b" and "<3" are not tags, because no letter follows the bracket. "a<b"
+# begins a tag that ends at the next ">", if that comes before the next "<".
 MARKUP: Literal["</?[a-z][^<>]*>"] = "</?[a-z][^<>]*>"
 MARKUP_OF_ANY_CASE: Literal["</?[a-zA-Z][^<>]*>"] = "</?[a-zA-Z][^<>]*>"
 
@@ -29,8 +29,8 @@ WORDS: Literal[r"\d+/\d+|[^\W_]+(?:'[^\W_]+)*|[!?]|\.\.+|[:;]-?[()]"] = (
 )
 
 
-# The same with ratings such as "3.5/10", the possessive "'s" apart from its word, stars, and the marks that tell
-# sentences and asides apart.
+# The same, plus ratings such as "3.5/10", the possessive "'s" apart from its word, stars, and the punctuation between
+# sentences and asides.
 TOKENS: Literal[r"\d+(?:\.\d+)?/\d+|[^\W_]+(?:'(?!s\b)[^\W_]+)*|'s\b|[!?]|\.\.+|[:;]-?[()]|\*+|[.,:;()\"]"] = (
     r"\d+(?:\.\d+)?/\d+|[^\W_]+(?:'(?!s\b)[^\W_]+)*|'s\b|[!?]|\.\.+|[:;]-?[()]|\*+|[.,:;()\"]"
 )
@@ -51,14 +51,14 @@ class KerasTokeniser(BaseModel):
 
     def split(self, text: str) -> list[str]:
         """Return the words of a text, in order."""
-        # As bytes, which are translated ten times as fast; all filter characters are ASCII, one byte in UTF-8.
+        # Bytes are translated ten times as fast as text; all filter characters are ASCII, one byte in UTF-8.
         spaced = text.lower().encode("utf-8", "surrogatepass").translate(_FILTERS_TO_SPACES)
-        # Split at the space alone: other white space ("\r") stays inside words, as it did there.
+        # Split only at spaces: other white space ("\r") stays inside words, as in the Keras coding.
         return list(filter(None, spaced.decode("utf-8", "surrogatepass").split(" ")))
 
 
 class WordTokeniser(BaseModel):
-    """The project's own word splitting: keeps what carries sentiment and the Keras coding drops.
+    """The project's own word splitting: it keeps marks that carry sentiment, which the Keras coding drops.
 
     Lower case; markup becomes a space; the typographic apostrophe becomes the straight one; ratings, "!", "?",
     ellipses and smileys are tokens of their own.
@@ -80,11 +80,11 @@ class WordTokeniser(BaseModel):
 
 
 class TokenTokeniser(BaseModel):
-    """The splitting for language models: words in their case and every mark between them.
+    """The splitting for language models: words in their original case, and every mark between them.
 
-    Markup becomes a space; the typographic apostrophe becomes the straight one. A word in capitals is emphasised, but
-    not where all of a text is in capitals, which becomes lower case. A vocabulary has words in lower case, and those in
-    capitals that are frequent so; what it has not is looked up in lower case, and then by its ending.
+    Markup becomes a space; the typographic apostrophe becomes the straight one. A word in capitals stays so, as it is
+    emphasised; but a text that is all in capitals becomes lower case. A vocabulary has words in lower case, and words
+    in capitals that are frequent in that form. Unknown words fall back to lower case, then to their longest known ending.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -104,11 +104,11 @@ class TokenTokeniser(BaseModel):
         return tokens.findall(plain.lower() if plain.isupper() else plain)
 
     def fold(self, token: str) -> str:
-        """Return the form of a word that a vocabulary can have: in capitals if it is so, else in lower case."""
+        """Return the form of a word in vocabularies: in capitals if the word is in capitals, else in lower case."""
         return token if len(token) > 1 and token.isupper() else token.lower()
 
     def endings(self, token: str) -> list[str]:
-        """Return what a vocabulary can have for words it has not, the longest ending first: `~ness` of `oddness`."""
+        """Return the endings under which a vocabulary may have an unknown word, longest first: `~ness` of `oddness`."""
         lower = token.lower()
         return [f"~{lower[-length:]}" for length in range(min(self.longest_ending, len(lower)), 0, -1)]
 
@@ -116,8 +116,8 @@ class TokenTokeniser(BaseModel):
 _FILTERS_TO_SPACES = bytes.maketrans(KERAS_FILTERS.encode(), b" " * len(KERAS_FILTERS))
 _MARKUP = re.compile(MARKUP)
 _WORDS = re.compile(WORDS)
-# Finds the same in ASCII of lower case, in 60 % of the time: what begins with a letter is no rating, classes are plain
-# ranges, and nothing is tried twice.
+# Finds the same words in lower-case ASCII, in 60 % of the time: a token that begins with a letter is never tried as a
+# rating, character classes are plain ranges, and there is no backtracking.
 _WORDS_OF_ASCII = re.compile(
     r"[a-z][a-z0-9]*+(?:'[a-z0-9]++)*+|[0-9]++/[0-9]++|[0-9][a-z0-9]*+(?:'[a-z0-9]++)*+|[!?]|\.\.++|[:;]-?[()]",
     re.ASCII,
@@ -125,14 +125,14 @@ _WORDS_OF_ASCII = re.compile(
 
 _MARKUP_OF_ANY_CASE = re.compile(MARKUP_OF_ANY_CASE)
 _TOKENS = re.compile(TOKENS)
-# The same as for words: in 70 % of the time. What is frequent comes first, where that changes nothing.
+# The same for tokens, in 70 % of the time. Frequent alternatives come first if the order does not change the result.
 _TOKENS_OF_ASCII = re.compile(
     r"[a-zA-Z][a-zA-Z0-9]*+(?:'(?!s\b)[a-zA-Z0-9]++)*+|[,()\"!?]|\.\.++|[:;]-?[()]|[.:;]|'s\b"
     r"|[0-9]++(?:\.[0-9]++)?/[0-9]++|[0-9][a-zA-Z0-9]*+(?:'(?!s\b)[a-zA-Z0-9]++)*+|\*++",
     re.ASCII,
 )
 
-RESERVED_IDS = 4  # padding, start, unknown word, and one that the Keras coding leaves out
+RESERVED_IDS = 4  # padding, start, unknown word, and one that the Keras coding does not use
 
 Tokeniser = KerasTokeniser | WordTokeniser | TokenTokeniser
 
@@ -140,14 +140,14 @@ Tokeniser = KerasTokeniser | WordTokeniser | TokenTokeniser
 class ReviewPreprocessing(Preprocessing):
     """The `preprocessing` section of a sentiment manifest: the Keras integer coding with its constants.
 
-    Words are ranked by frequency from 1 and the id of a word is its rank + 3; 0 is padding, 1 the start of a
-    review, 2 a word outside the vocabulary, 3 is not used. Source: `keras.datasets.imdb`.
+    Words are ranked by frequency from 1, and the id of a word is its rank + 3. Id 0 is padding, 1 the start of a
+    review, 2 a word outside the vocabulary; 3 is not used. Source: `keras.datasets.imdb`.
     """
 
     kind: Literal["reviews"] = "reviews"
     tokeniser: Annotated[Tokeniser, Field(discriminator="kind")]
     vocabulary_file: Literal["vocabulary.txt"] = "vocabulary.txt"
-    vocabulary_size: int = Field(ge=5, description="Number of ids, the four reserved ones included.")
+    vocabulary_size: int = Field(ge=5, description="Number of ids, including the four reserved ids.")
     length: int = Field(ge=1, le=10_000, description="Time steps of the network, in ids.")
     padding_id: Literal[0] = 0
     start_id: Literal[1] = 1
@@ -172,7 +172,7 @@ class ReviewPreprocessing(Preprocessing):
 
 @dataclass(frozen=True)
 class EncodedReview:
-    """The ids of one review, int32 [at most `length`], and how much of the text they hold."""
+    """The ids of one review, int32 [at most `length`], with the numbers of words used and cut."""
 
     ids: NDArray[np.int32]
     words_used: int
@@ -186,7 +186,7 @@ class ReviewCodec:
         """Take the words by falling frequency, rank 1 first.
 
         Raises:
-            ManifestError: the vocabulary has a repeated word, or not as many words as `preprocessing` says.
+            ManifestError: the vocabulary has a repeated word, or its number of words does not fit `preprocessing`.
         """
         self.preprocessing = preprocessing
         self.vocabulary = tuple(vocabulary)
@@ -222,7 +222,7 @@ class ReviewCodec:
 
     def make_longest_row(self) -> NDArray[np.int32]:
         """Return a row of the full length, int32 [length]."""
-        # From the end: a table with too few word vectors lacks those of the last words.
+        # From the end of the vocabulary: this row then finds a table that lacks vectors for the last words.
         count = len(self.vocabulary)
         return self.encode(" ".join(self.vocabulary[-1 - number % count] for number in range(self.length))).ids
 
@@ -237,7 +237,7 @@ def read_vocabulary(path: Path) -> list[str]:
     Raises:
         ManifestError: it is not UTF-8.
     """
-    # Not splitlines: a word may hold one of the line ends that only Unicode knows.
+    # Not splitlines: a word may contain one of Unicode's other line ends.
     try:
         return path.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
@@ -259,7 +259,7 @@ def pad_left(reviews: Sequence[Row], length: int, padding_id: int) -> NDArray[np
 
 
 class _Ids(dict[str, int]):
-    """The ids of words; what has none is unknown, and not remembered."""
+    """The ids of words. A word without an id gets the id of unknown words, and is not stored."""
 
     def __init__(self, ids: dict[str, int], preprocessing: ReviewPreprocessing) -> None:
         super().__init__(ids)
@@ -270,10 +270,10 @@ class _Ids(dict[str, int]):
 
 
 class _FoldedIds(_Ids):
-    """The ids of words in any case: of a word as it stands, in lower case, or of its longest ending."""
+    """The ids of words in any case: of the word itself, else of its lower case, else of its longest known ending."""
 
     def __init__(self, ids: dict[str, int], preprocessing: ReviewPreprocessing) -> None:
-        # The beginning of a sentence is so frequent that it is found at once.
+        # Capitalised words begin every sentence, so they have entries of their own.
         begun = {word.capitalize(): id_ for word, id_ in ids.items() if word == word.lower()}
         super().__init__(begun | ids, preprocessing)
         assert isinstance(preprocessing.tokeniser, TokenTokeniser)

@@ -1,4 +1,4 @@
-"""Where bundles lie: `<root>/<name>/<version>/`, written beside and renamed, verified before use."""
+"""Bundles in folders `<root>/<name>/<version>/`: written to a staging folder, then renamed; verified before use."""
 
 import os
 import shutil
@@ -15,12 +15,12 @@ from bundle.manifest import MANIFEST_FILE, Description, Manifest, Precision
 
 MODEL_FILE = "model.keras"
 ONNX_FILES: dict[Precision, str] = {"float32": "model.onnx", "int8": "model.int8.onnx"}
-VECTORS_FILE = "word-vectors.bin"  # of all ONNX files of a bundle
+VECTORS_FILE = "word-vectors.bin"  # shared by all ONNX files of a bundle
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """One verified bundle: its folder, its manifest and the codec that feeds its network."""
+    """One verified bundle: its folder, its manifest and the codec for its inputs."""
 
     folder: Path
     manifest: Manifest
@@ -42,7 +42,7 @@ def open_bundle(folder: Path) -> Bundle:
 
     Raises:
         ManifestError: the manifest is missing, cannot be used, or does not fit the other files.
-        ChecksumError: a file is missing or is not the one that was published.
+        ChecksumError: a file is missing or differs from the published file.
     """
     manifest = Manifest.read(folder)
     for name, expected in manifest.files.items():
@@ -58,7 +58,7 @@ def open_bundle(folder: Path) -> Bundle:
     required = {MODEL_FILE, *manifest.preprocessing.files}
     if manifest.onnx:
         required |= {form.file for form in manifest.onnx.forms.values()}
-        if (folder / VECTORS_FILE).exists():  # which the ONNX files refer to
+        if (folder / VECTORS_FILE).exists():  # the ONNX files refer to it
             required.add(VECTORS_FILE)
     if missing := required - manifest.files.keys():
         raise ManifestError(f"{folder / MANIFEST_FILE} does not list {sorted(missing)}; train the bundle again")
@@ -69,11 +69,11 @@ class Store:
     """The bundles under one root folder."""
 
     def __init__(self, root: Path) -> None:
-        """Take the root folder; it is made by the first publication."""
+        """Take the root folder; the first publication makes it."""
         self.root = root
 
     def names(self) -> list[str]:
-        """Return the names that have at least one published version, or whose folder cannot be read, sorted."""
+        """Return the names with at least one published version, or with an unreadable folder, sorted."""
         if not self.root.is_dir():
             return []
         return sorted(folder.name for folder in self.root.iterdir() if self._may_have_versions(folder.name))
@@ -81,11 +81,11 @@ class Store:
     def _may_have_versions(self, name: str) -> bool:
         try:
             return bool(self.versions(name))
-        except OSError:  # which whoever opens it is told
+        except OSError:  # opening the bundle will raise it
             return True
 
     def versions(self, name: str) -> list[int]:
-        """Return the published versions of a name, rising."""
+        """Return the published versions of a name, in rising order."""
         folder = self.root / name
         if not folder.is_dir():
             return []
@@ -97,7 +97,7 @@ class Store:
 
         Raises:
             BundleNotFoundError: the store does not have it.
-            ManifestError, ChecksumError: see `open_bundle`; also if the bundle is another than its folder says.
+            ManifestError, ChecksumError: see `open_bundle`; also if name or version differ from the bundle's folder.
         """
         versions = self.versions(name)
         if not versions or (version is not None and version not in versions):
@@ -115,7 +115,7 @@ class Store:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Path]:
-        """Give a folder to write a bundle into; whatever is not published when the block ends is removed."""
+        """Provide a folder to write a bundle into; it is removed when the block ends, unless it was published."""
         # Not tempfile.mkdtemp: its mode 0700 would stay with the published folder.
         folder = self.root / name / f".staged-{uuid.uuid4().hex}"
         folder.mkdir(parents=True)
@@ -128,7 +128,7 @@ class Store:
         """Publish a staged folder in one rename, by default as the next version of its name.
 
         Raises:
-            VersionExistsError: the version is there already, also when somebody else was faster.
+            VersionExistsError: the version exists already, perhaps published by another process meanwhile.
             ManifestError: the description does not fit the staged files.
         """
         files = {path.name: hash_file(path) for path in sorted(staged.iterdir()) if path.name != MANIFEST_FILE}
@@ -139,7 +139,7 @@ class Store:
             flush_folder(staged)
             target = self.root / description.name / str(number)
             try:
-                os.rename(staged, target)  # fails where the target is there, as it is never empty
+                os.rename(staged, target)  # fails if the target exists, because a published folder is never empty
             except OSError as error:
                 if number not in self.versions(description.name):
                     raise
@@ -153,7 +153,7 @@ class Store:
 
 
 def flush_folder(folder: Path) -> None:
-    """Make a folder and the files in it durable, so that a power cut cannot leave an empty one that counts as whole."""
+    """Flush a folder and its files to disk, so that a power cut cannot leave a published folder with empty files."""
     for path in (*folder.iterdir(), folder):
         _flush(path)
 

@@ -1,4 +1,4 @@
-"""The tasks that a bundle can be for. A new one is a module beside `letters.py` and an entry in `TASKS`."""
+"""The tasks that a bundle can have. A new task is a module beside `letters.py` and an entry in `TASKS`."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ from bundle.reviews import ReviewPreprocessing
 
 @dataclass(frozen=True)
 class Task:
-    """What a network is asked.
+    """The question that a network answers.
 
     Attributes:
-        name: as in a manifest; the bundle of this name is the default model of the task.
+        name: as in a manifest; the bundle with this name is the default model of the task.
         labels: classes by network output. Two classes share one output, the probability of the second.
         preprocessing: the section of the manifest that describes how inputs become rows.
     """
@@ -23,7 +23,7 @@ class Task:
 
     @property
     def outputs(self) -> int:
-        """Numbers that a network answers for one row."""
+        """Number of outputs of a network for one row."""
         return 1 if len(self.labels) == 2 else len(self.labels)
 
 
