@@ -97,6 +97,7 @@ class BodyTimeoutError(RequestError):
 
     status = HTTPStatus.REQUEST_TIMEOUT
     kind = "body-timeout"
+    headers = {"connection": "close"}
 
 
 class BodyTooLargeError(RequestError):
@@ -104,6 +105,7 @@ class BodyTooLargeError(RequestError):
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     kind = "body-too-large"
+    headers = {"connection": "close"}
 
 
 class UrlTooLongError(RequestError):

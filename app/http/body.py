@@ -1,67 +1,15 @@
-"""Reads the body of a request, within limits of size and time."""
+"""The JSON in the body of a request."""
 
-import asyncio
 import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from starlette.types import Receive
-
-from app.errors import (
-    BodyTimeoutError,
-    BodyTooLargeError,
-    ClientLeftError,
-    FieldProblem,
-    InvalidInputError,
-    UnsupportedMediaTypeError,
-)
-
-# A client still sends when its body passes the limit. If the service stopped reading, the client would see a reset
-# connection instead of the answer. So the service reads and drops up to this many times the limit.
-DRAINED_LIMITS = 16
+from app.errors import FieldProblem, InvalidInputError, UnsupportedMediaTypeError
 
 RawHeaders = Mapping[bytes, bytes]  # the names in lower case
 
 _JSON = re.compile(r"application/([a-z0-9.+-]+\+)?json")
-
-
-async def read_body(receive: Receive, headers: RawHeaders, limit: int, milliseconds: int) -> bytes:
-    """Return the whole body of a request.
-
-    Raises:
-        BodyTimeoutError: the body did not arrive in time.
-        BodyTooLargeError: the body has more bytes than the limit.
-        ClientLeftError: the client closed the connection before the end of the body.
-    """
-    declared = headers.get(b"content-length", b"")
-    if headers.get(b"expect", b"").lower() == b"100-continue" and declared.isdigit() and int(declared) > limit:
-        # The client waits for an answer before it sends the body.
-        raise BodyTooLargeError(f"the body has {int(declared)} bytes, the limit is {limit}; send it in parts")
-    try:
-        async with asyncio.timeout(milliseconds / 1000):
-            return await _read_parts(receive, limit)
-    except TimeoutError as error:
-        seconds = f"{milliseconds / 1000:.10g}"
-        raise BodyTimeoutError(f"the whole body did not arrive within {seconds} s; send it faster") from error
-
-
-async def _read_parts(receive: Receive, limit: int) -> bytes:
-    parts, size, more = [], 0, True
-    while more and size <= limit * DRAINED_LIMITS:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientLeftError
-        part = message.get("body", b"")
-        size += len(part)
-        if size <= limit:
-            parts.append(part)
-        more = message.get("more_body", False)
-    if size > limit:
-        raise BodyTooLargeError(
-            f"the body has {size} bytes{' or more' if more else ''}, the limit is {limit}; send it in parts"
-        )
-    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def parse_json(body: bytes, headers: RawHeaders) -> Any:

@@ -244,28 +244,35 @@ class Protocol(HttpToolsProtocol):
         self.timeout_keep_alive_task = self.loop.call_at(due, self.timeout_keep_alive_handler)
 
     def _reject(self, error: RequestError) -> None:
-        """Close the connection; answer with the error unless an answer has begun."""
+        """Answer with an error and close the connection; the app does that for a request that it has begun."""
         self._is_rejected = True
         self._held = b""
         self._unset_keepalive_if_required()
-        request_id = make_request_id()
-        is_answering = self._is_answering()
-        if not is_answering or not self.cycle.response_started:
-            answer = make_answer(error, "/")
-            headers = [*self.server_state.default_headers, *answer.headers, (b"connection", b"close")]
-            headers.append((b"x-request-id", request_id.encode()))
-            lines = [STATUS_LINE[answer.status], *(b"%b: %b\r\n" % header for header in headers), b"\r\n"]
-            self.transport.write(b"".join([*lines, answer.content]))
-        if is_answering:
+        self.flow.hold(False)
+        if not self._is_answering():
+            self._send(error)
+        elif self.cycle.response_started:
             self.cycle.disconnected = True
-            self.cycle.waiting_for_100_continue = False  # after the answer, nothing may be written
             self.cycle.message_event.set()
+        else:
+            self.scope["state"]["rejected"] = error  # `Limits.receive` raises it
+            self.cycle.keep_alive = self.cycle.waiting_for_100_continue = False
+            self.cycle.message_event.set()
+            return
+        self.transport.write_eof()
+        self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
+    def _send(self, error: RequestError) -> None:
+        """Send the answer to bytes that are not a request, and log it."""
+        request_id = make_request_id()
+        answer = make_answer(error, "/")
+        headers = [*self.server_state.default_headers, *answer.headers, (b"connection", b"close")]
+        headers.append((b"x-request-id", request_id.encode()))
+        lines = [STATUS_LINE[answer.status], *(b"%b: %b\r\n" % header for header in headers), b"\r\n"]
+        self.transport.write(b"".join([*lines, answer.content]))
         client = self.client[0] if self.client else None
         fields = {"request_id": request_id, "status": int(error.status), "client": client}
         logger.info("rejected: %s", error, extra=fields)
-        self.transport.write_eof()
-        self.loop.call_later(LINGER_SECONDS, self.transport.abort)
-        self.flow.hold(False)
 
     def _unset_unread_timer(self) -> None:
         if self._unread_timer:

@@ -1,4 +1,4 @@
-"""The middleware around all routes: request ids, log lines, and answers to errors."""
+"""The middleware around all routes: limits, request ids, log lines, and answers to errors."""
 
 import asyncio
 import logging
@@ -8,6 +8,7 @@ from http import HTTPStatus
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import (
@@ -22,7 +23,9 @@ from app.errors import (
     NotReadyError,
     RequestError,
 )
+from app.http.limits import Limits
 from app.http.problems import Answer, cut_path, describe, make_answer
+from app.settings import Settings
 from app.telemetry.logs import begin_request, make_request_id
 
 # Load balancers request these every few seconds, so successes are logged at DEBUG.
@@ -37,11 +40,12 @@ logger = logging.getLogger(__name__)
 
 
 class Stack:
-    """Gives each request an id and a log line, and answers the errors that an app raises."""
+    """Gives each request its limits, an id and a log line, and answers the errors that an app raises."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
         """Wrap an app."""
         self._app = app
+        self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -55,18 +59,23 @@ class Stack:
         if parent := _find(headers, b"traceparent", _TRACE_PARENT):
             fields["trace_id"] = parent[3:35].decode()
         begin_request(fields)
+        limits = Limits(scope, receive, self._settings)
         status: int | None = None
+        has_end = True
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, has_end
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id)]
+            elif not limits.is_complete and not message.get("more_body", False):
+                has_end = False  # the end would close the connection, and the client may still send
+                message["more_body"] = True
             await send(message)
 
         try:
-            await self._answer(scope, receive, send_with_id)
-        except ClientLeftError:
+            await self._answer(scope, limits, send_with_id)
+        except (ClientLeftError, ClientDisconnect):
             pass  # nobody reads an answer
         except asyncio.CancelledError:  # the server shuts down and its grace period is over
             if status is not None:
@@ -81,14 +90,19 @@ class Stack:
             await make_answer(InternalError(INTERNAL_ERROR), cut_path(scope)).send(send_with_id)
         finally:
             _log(scope, status, started)
+        if not has_end:
+            await limits.drain()
+            await send({"type": "http.response.body"})
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, scope: Scope, limits: Limits, send: Send) -> None:
         """Answer one request, also if the app raises an error that has an answer."""
         try:
+            limits.apply_deadline()
             if scope["http_version"] == "1.1" and sum(name == b"host" for name, _ in scope["headers"]) != 1:
                 raise BadRequestError("HTTP/1.1 needs exactly one Host header; send one")
             # Every path with GET has HEAD; the server leaves out the body.
-            await self._app({**scope, "method": "GET"} if scope["method"] == "HEAD" else scope, receive, send)
+            scope_of_app = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+            await self._app(scope_of_app, limits.receive, send)
         except Exception as raised:
             # No local variable may refer to the error. The error refers to this frame, and in such a cycle the body of
             # the request stays in memory until the garbage collector runs.
@@ -106,6 +120,8 @@ def _find_answer(raised: Exception, scope: Scope) -> Answer | None:
             return make_answer(raised, path)
         case RequestValidationError():
             return make_answer(InvalidInputError(describe(raised.errors())), path)
+        case HTTPException(__cause__=RequestError() as cause):  # FastAPI hides what reading a body raised
+            return make_answer(cause, path)
         case HTTPException(status_code=HTTPStatus.NOT_FOUND, detail=HTTPStatus.NOT_FOUND.phrase):  # of the router
             return make_answer(NotFoundError(f"there is no {path}; /docs shows what there is"), path)
         case HTTPException(status_code=HTTPStatus.METHOD_NOT_ALLOWED):

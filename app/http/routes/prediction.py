@@ -1,7 +1,6 @@
 """The paths that ask a model: two for every task, one for a single input and one for several."""
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from http import HTTPStatus
@@ -29,10 +28,10 @@ from app.errors import (
     ModelNotFoundError,
     ModelRefusedError,
     OverloadedError,
-    RequestError,
     UnsupportedMediaTypeError,
 )
-from app.http.body import RawHeaders, parse_json, read_body
+from app.http.body import RawHeaders, parse_json
+from app.http.limits import DEADLINE_HEADER
 from app.http.problems import Answer, describe
 from app.http.routes import Responses, describe_errors
 from app.runtime.queue import Permit
@@ -42,7 +41,6 @@ from app.tasks import SERVED
 from app.tasks.base import NAME_CHARACTERS, Form, ServedTask
 from app.telemetry.logs import annotate_request
 
-DEADLINE_HEADER = "x-deadline-ms"
 # A client is not watched before its request has waited this long: most are answered by then, and watching costs as much
 # as reading a request.
 UNWATCHED_SECONDS = 0.05
@@ -75,12 +73,14 @@ class PredictionRoute(APIRoute):
         """
         if scope["method"] != "POST":
             return await super().handle(scope, receive, send)
+        request = Request(scope, receive)
         if not self.dependant.dependencies:
-            return await self._answer(scope, receive, send)
+            answer = await self._answer(request)
+            return await answer.send(send)
         async with AsyncExitStack() as stack:
             scope["fastapi_inner_astack"] = scope["fastapi_function_astack"] = stack
             solved = await solve_dependencies(
-                request=Request(scope, receive),
+                request=request,
                 dependant=Dependant(dependencies=self.dependant.dependencies),
                 dependency_overrides_provider=scope["app"],
                 async_exit_stack=stack,
@@ -88,27 +88,24 @@ class PredictionRoute(APIRoute):
             )
             if solved.errors:
                 raise RequestValidationError(solved.errors)
-            return await self._answer(scope, receive, send)
+            answer = await self._answer(request)
+            answer.headers.extend(solved.response.headers.raw)  # that dependencies have set
+            await answer.send(send)
+            if solved.background_tasks:
+                await solved.background_tasks()
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = dict(scope["headers"])
-        repository: Repository = scope["app"].state.repository
-        settings: Settings = scope["app"].state.settings
-        try:
-            milliseconds = read_milliseconds(headers, settings)
-            deadline = time.monotonic() + milliseconds / 1000
-            content = await read_body(receive, headers, settings.max_body_bytes, milliseconds)
-        except RequestError as error:
-            error.headers = {"connection": "close"}  # the body may not have been read to its end
-            raise
-        value = parse_json(content, headers)
+    async def _answer(self, request: Request) -> Answer:
+        headers: RawHeaders = dict(request.scope["headers"])
+        repository: Repository = request.app.state.repository
+        settings: Settings = request.app.state.settings
+        value = parse_json(await request.body(), headers)
         model = repository.find_for(self.served.task, _find_name(value))
         annotate_request(model=model.manifest.name, version=model.manifest.version)
         # Overload is rejected before anything that takes longer. A batch past the limit is not a matter of load.
         rows = min(_count_inputs(value, self.form.field), settings.max_batch)
-        with model.batcher.admit(rows, deadline) as permit:
-            answer = await _unless_client_leaves(receive, self._predict(value, model, permit, settings))
-        await Answer.of_json(HTTPStatus.OK, "application/json", answer.model_dump_json(), {}).send(send)
+        with model.batcher.admit(rows, request.state.deadline) as permit:
+            answer = await _unless_client_leaves(request.receive, self._predict(value, model, permit, settings))
+        return Answer.of_json(HTTPStatus.OK, "application/json", answer.model_dump_json(), {})
 
     async def _predict(self, value: Any, model: Model, permit: Permit, settings: Settings) -> BaseModel:
         """Return the answer to the JSON value of a request.
@@ -215,32 +212,18 @@ def locate(field: str, inputs: str | list[str], settings: Settings) -> dict[Loca
     return located
 
 
-def read_milliseconds(headers: RawHeaders, settings: Settings) -> int:
-    """Return in how many milliseconds a request has to be answered: the service's, or fewer that it asks for.
-
-    Raises:
-        InvalidInputError: its own deadline is not a whole number from 1.
-    """
-    value = headers.get(DEADLINE_HEADER.encode())
-    if value is None:
-        return settings.deadline_ms
-    if not (value.isdigit() and len(value) <= 20 and int(value) >= 1):
-        message = f"{value[:20].decode('latin-1')!r} is not a number of milliseconds; send a whole number from 1"
-        raise InvalidInputError([FieldProblem(type="int_parsing", loc=["header", DEADLINE_HEADER], msg=message)])
-    return min(int(value), settings.deadline_ms)
-
-
 async def _unless_client_leaves(receive: Receive, prediction: Coroutine[Any, Any, BaseModel]) -> BaseModel:
     """Return a prediction; give it up when the client leaves, so that it takes no place in a queue."""
     loop = asyncio.get_running_loop()
     handler = asyncio.current_task(loop)
     assert handler is not None
     leaving: asyncio.Future[Message] | None = None
+    is_predicting = True
 
     def watch() -> None:
         nonlocal leaving
         leaving = asyncio.ensure_future(receive())  # the body has been read, so this returns when the client leaves
-        leaving.add_done_callback(lambda _: leaving.cancelled() or handler.cancel())
+        leaving.add_done_callback(lambda _: is_predicting and handler.cancel())
 
     timer = loop.call_later(UNWATCHED_SECONDS, watch)
     try:
@@ -250,6 +233,7 @@ async def _unless_client_leaves(receive: Receive, prediction: Coroutine[Any, Any
             raise ClientLeftError from error
         raise
     finally:
+        is_predicting = False
         timer.cancel()
         if leaving:
             leaving.cancel()

@@ -1,89 +1,13 @@
-"""The body of a request, part by part, and the JSON in it."""
+"""The JSON in the body of a request."""
 
-import asyncio
 import json
-from collections.abc import Sequence
 
 import pytest
-from starlette.types import Message
 
-from app.errors import (
-    BodyTimeoutError,
-    BodyTooLargeError,
-    ClientLeftError,
-    InvalidInputError,
-    UnsupportedMediaTypeError,
-)
-from app.http.body import DRAINED_LIMITS, RawHeaders, parse_json, read_body
+from app.errors import InvalidInputError, UnsupportedMediaTypeError
+from app.http.body import parse_json
 
-LIMIT = 10
 JSON = {b"content-type": b"application/json"}
-
-
-class Client:
-    """Sends parts of a body, and then an end: a whole body, a connection that is closed, or nothing more."""
-
-    def __init__(self, parts: Sequence[bytes], end: str = "whole") -> None:
-        self.parts = list(parts)
-        self.end = end
-        self.asked = 0
-
-    async def receive(self) -> Message:
-        self.asked += 1
-        if self.parts:
-            part = self.parts.pop(0)
-            return {"type": "http.request", "body": part, "more_body": bool(self.parts) or self.end != "whole"}
-        if self.end == "silent":
-            await asyncio.Event().wait()
-        return {"type": "http.disconnect"}
-
-
-def read(client: Client, headers: RawHeaders | None = None, milliseconds: int = 60_000) -> bytes:
-    return asyncio.run(read_body(client.receive, headers or {}, LIMIT, milliseconds))
-
-
-@pytest.mark.parametrize("parts", [[b""], [b"0123456789"], [b"01234", b"", b"56789"]])
-def test_a_body_is_read_to_its_end(parts: list[bytes]) -> None:
-    assert read(Client(parts)) == b"".join(parts)
-
-
-def test_a_body_that_is_a_little_too_large_is_read_before_it_is_refused() -> None:
-    client = Client([b"0123456789", b"x", b"y"])
-    with pytest.raises(BodyTooLargeError, match="the body has 12 bytes, the limit is 10; send it in parts"):
-        read(client)
-    assert client.asked == 3
-
-
-def test_a_body_that_never_ends_is_refused_in_the_end() -> None:
-    client = Client([bytes(LIMIT)] * 1000)
-    with pytest.raises(BodyTooLargeError, match=r"the body has \d+ bytes or more"):
-        read(client)
-    assert client.asked == DRAINED_LIMITS + 1
-
-
-@pytest.mark.parametrize("declared", [b"11", b"99999999999999999999"])
-def test_a_client_that_asks_before_it_sends_too_much_is_refused_at_once(declared: bytes) -> None:
-    client = Client([])
-    with pytest.raises(BodyTooLargeError, match=declared.decode()):
-        read(client, {b"content-length": declared, b"expect": b"100-Continue"})
-    assert client.asked == 0
-
-
-@pytest.mark.parametrize(
-    "headers", [{b"content-length": b"11"}, {b"content-length": b"10", b"expect": b"100-continue"}]
-)
-def test_other_clients_are_read(headers: RawHeaders) -> None:
-    assert read(Client([b"0123456789"]), headers) == b"0123456789"
-
-
-def test_a_client_that_leaves_before_the_end_is_not_answered() -> None:
-    with pytest.raises(ClientLeftError):
-        read(Client([b"01234"], end="closed"))
-
-
-def test_a_body_has_a_time() -> None:
-    with pytest.raises(BodyTimeoutError, match=r"within 0\.05 s"):
-        read(Client([b"01234"], end="silent"), milliseconds=50)
 
 
 @pytest.mark.parametrize(

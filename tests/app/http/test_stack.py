@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from app.errors import ClientLeftError, NotFoundError
@@ -48,7 +50,7 @@ class Asked:
     """A stack around an app, called without a server; `sent` has its messages."""
 
     def __init__(self, app: Any) -> None:
-        self.stack = Stack(app)
+        self.stack = Stack(app, Settings())
         self.sent: list[Message] = []
 
     async def ask(self, method: str = "GET", headers: tuple[tuple[bytes, bytes], ...] = ((b"host", b"x"),)) -> None:
@@ -261,9 +263,41 @@ def test_parameters_that_the_framework_refuses_are_a_problem(empty_models: Path)
     assert response.json()["errors"][0]["loc"] == ["query", "number"]
 
 
-def test_nobody_is_answered_when_the_client_has_left(log: Log) -> None:
+def test_every_route_has_the_limits_of_a_body(empty_models: Path) -> None:
+    app: FastAPI = create_app(Settings(models=empty_models, max_body_bytes=100, deadline_ms=200))
+
+    @app.post("/count")
+    async def count(texts: list[str]) -> int:
+        return len(texts)
+
+    def send_slowly() -> Iterator[bytes]:
+        yield b"["
+        time.sleep(0.4)
+        yield b"]"
+
+    with serve_app(app) as client:
+        assert client.post("/count", json=["a"] * 10).json() == 10
+        assert client.post("/count", json=["a"] * 100).status_code == 413
+        assert client.post("/count", content=iter([bytes(101)])).status_code == 413
+        assert client.post("/count", content=send_slowly()).status_code == 408
+        assert client.post("/count", json=[], headers={"x-deadline-ms": "soon"}).status_code == 422
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/models", "/sentiment"])
+def test_an_answer_that_comes_before_the_end_of_the_body_reaches_a_client_that_sends_all_of_it(
+    served: httpx.Client, path: str
+) -> None:
+    head = make_request("POST", path, f"content-length: {32 << 20}", "connection: close")
+    for _ in range(10):
+        with Connection(served.base_url.port or 0) as connection:
+            assert connection.ask(head + bytes(32 << 20)).status in (404, 405, 413)
+            assert connection.read_end() == b""
+
+
+@pytest.mark.parametrize("error", [ClientLeftError, ClientDisconnect])
+def test_nobody_is_answered_when_the_client_has_left(error: type[Exception], log: Log) -> None:
     async def leave(*_: object) -> None:
-        raise ClientLeftError
+        raise error
 
     asked = Asked(leave)
     asyncio.run(asked.ask())
@@ -314,7 +348,7 @@ def test_a_request_is_answered_with_a_problem_when_the_server_gives_up_waiting()
             waits.set()
             await asyncio.Event().wait()
 
-    with serve_app(Stack(wait)) as client:
+    with serve_app(Stack(wait, Settings())) as client:
         assert client.base_url.port is not None
         waiting = Connection(client.base_url.port)
         waiting.send(make_request("GET", "/wait"))

@@ -1,0 +1,97 @@
+"""The limits of one request: how long it may take, and how large its body may be."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+
+from starlette.types import Message, Receive, Scope
+
+from app.errors import BodyTimeoutError, BodyTooLargeError, FieldProblem, InvalidInputError
+from app.settings import Settings
+
+DEADLINE_HEADER = "x-deadline-ms"
+# A client may still send when it already has its answer. If the service closed the connection at once, the client would
+# see a reset connection instead of the answer. So the service reads and drops the rest for this long.
+DRAIN_SECONDS = 5.0
+
+
+class Limits:
+    """The limits of one request.
+
+    Attributes:
+        deadline: when the answer is due, on the clock of `time.monotonic`.
+        is_complete: whether the body has been received to its end, or the client has left.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, settings: Settings) -> None:
+        """Take a request, whose body is read by `receive` from now on."""
+        self._receive = receive
+        self._headers: Mapping[bytes, bytes] = dict(scope["headers"])
+        self._state = scope.setdefault("state", {})
+        self._max_bytes = settings.max_body_bytes
+        self._bytes = 0  # received
+        declared = self._headers.get(b"content-length", b"")
+        self._declared_bytes = int(declared) if declared.isdigit() else 0
+        self.is_complete = not self._declared_bytes and b"transfer-encoding" not in self._headers
+        self._milliseconds = settings.deadline_ms
+        self._started = time.monotonic()
+        self.deadline = self._started + settings.deadline_ms / 1000
+
+    def apply_deadline(self) -> None:
+        """Apply the deadline that the request itself asks for, and keep it as `deadline` in the request's state.
+
+        Raises:
+            InvalidInputError: the deadline is not a whole number from 1.
+        """
+        value = self._headers.get(DEADLINE_HEADER.encode())
+        if value is not None:
+            if not (value.isdigit() and len(value) <= 20 and int(value) >= 1):
+                came = value[:20].decode("latin-1")
+                message = f"{came!r} is not a number of milliseconds; send a whole number from 1"
+                raise InvalidInputError(
+                    [FieldProblem(type="int_parsing", loc=["header", DEADLINE_HEADER], msg=message)]
+                )
+            self._milliseconds = min(int(value), self._milliseconds)
+            self.deadline = self._started + self._milliseconds / 1000
+        self._state["deadline"] = self.deadline
+
+    async def receive(self) -> Message:
+        """Return the next message of the client.
+
+        Raises:
+            BodyTooLargeError: the body has more bytes than the limit.
+            BodyTimeoutError: the body did not arrive before the deadline.
+            RequestError: the body is not valid HTTP.
+        """
+        if self.is_complete:
+            return await self._receive()
+        if self._declared_bytes > self._max_bytes:
+            raise self._make_error(f"{self._declared_bytes} bytes")
+        try:
+            async with asyncio.timeout_at(self.deadline):
+                message = await self._receive_part()
+        except TimeoutError as error:
+            seconds = f"{self._milliseconds / 1000:.10g}"
+            raise BodyTimeoutError(f"the whole body did not arrive within {seconds} s; send it faster") from error
+        self._bytes += len(message.get("body", b""))
+        if self._bytes > self._max_bytes:
+            raise self._make_error(f"{self._bytes} bytes or more")
+        if "rejected" in self._state:  # by the protocol
+            raise self._state.pop("rejected")  # a reference that stays would keep the body in memory
+        return message
+
+    async def drain(self) -> None:
+        """Read and drop the rest of the body, for a limited time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while not self.is_complete:
+                    await self._receive_part()
+
+    async def _receive_part(self) -> Message:
+        message = await self._receive()
+        self.is_complete = not message.get("more_body", False)
+        return message
+
+    def _make_error(self, size: str) -> BodyTooLargeError:
+        return BodyTooLargeError(f"the body has {size}, the limit is {self._max_bytes}; send it in parts")

@@ -1,0 +1,114 @@
+"""The limits of one request: how long it may take, and how large its body may be."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import pytest
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message, Scope
+
+from app.errors import BadRequestError, BodyTimeoutError, BodyTooLargeError, InvalidInputError, RequestError
+from app.http.limits import DEADLINE_HEADER, Limits
+from app.settings import Settings
+
+LIMIT = 10
+SETTINGS = Settings(max_body_bytes=LIMIT, deadline_ms=60_000)
+CHUNKED = {b"transfer-encoding": b"chunked"}
+
+
+class Client:
+    """Sends parts of a body, and then an end: a whole body, a connection that is closed, or nothing more."""
+
+    def __init__(self, parts: Sequence[bytes], end: str = "whole") -> None:
+        self.parts = list(parts)
+        self.end = end
+        self.asked = 0
+
+    async def receive(self) -> Message:
+        self.asked += 1
+        if self.parts:
+            part = self.parts.pop(0)
+            return {"type": "http.request", "body": part, "more_body": bool(self.parts) or self.end != "whole"}
+        if self.end == "silent":
+            await asyncio.Event().wait()
+        return {"type": "http.disconnect"}
+
+
+def make_scope(headers: dict[bytes, bytes]) -> Scope:
+    return {"type": "http", "headers": list(headers.items())}
+
+
+def read(client: Client, headers: dict[bytes, bytes] | None = None, rejected: RequestError | None = None) -> bytes:
+    scope = make_scope(CHUNKED if headers is None else headers)
+    if rejected:
+        scope["state"] = {"rejected": rejected}
+    limits = Limits(scope, client.receive, SETTINGS)
+    limits.apply_deadline()
+    body = asyncio.run(Request(scope, limits.receive).body())
+    assert limits.is_complete
+    return body
+
+
+@pytest.mark.parametrize("parts", [[b""], [b"0123456789"], [b"01234", b"", b"56789"]])
+@pytest.mark.parametrize("headers", [CHUNKED, {b"content-length": b"10"}, {}])
+def test_a_body_is_read_to_its_end(parts: list[bytes], headers: dict[bytes, bytes]) -> None:
+    assert read(Client(parts), headers) == b"".join(parts)
+
+
+def test_a_body_past_the_limit_is_rejected_when_the_limit_is_passed() -> None:
+    client = Client([b"0123456789", b"x", b"y"])
+    with pytest.raises(BodyTooLargeError, match="the body has 11 bytes or more, the limit is 10; send it in parts"):
+        read(client)
+    assert client.asked == 2
+
+
+@pytest.mark.parametrize("declared", [b"11", b"99999999999999999999"])
+def test_a_body_that_is_announced_as_too_large_is_rejected_before_it_comes(declared: bytes) -> None:
+    client = Client([])
+    with pytest.raises(BodyTooLargeError, match=f"the body has {declared.decode()} bytes, the limit is 10"):
+        read(client, {b"content-length": declared})
+    assert client.asked == 0
+
+
+def test_a_client_that_leaves_before_the_end_ends_the_body() -> None:
+    with pytest.raises(ClientDisconnect):
+        read(Client([b"01234"], end="closed"))
+
+
+def test_a_body_that_stops_is_rejected_at_the_deadline() -> None:
+    with pytest.raises(BodyTimeoutError, match=r"within 0\.05 s"):
+        read(Client([b"01234"], end="silent"), CHUNKED | {DEADLINE_HEADER.encode(): b"50"})
+
+
+def test_a_body_that_the_protocol_rejects_ends_with_its_error() -> None:
+    with pytest.raises(BadRequestError, match="broken"):
+        read(Client([b"01234"], end="silent"), rejected=BadRequestError("broken"))
+
+
+@pytest.mark.parametrize(("asked", "seconds"), [(None, 60), (b"500", 0.5), (b"99999999", 60)])
+def test_the_shorter_deadline_counts(asked: bytes | None, seconds: float) -> None:
+    scope = make_scope({DEADLINE_HEADER.encode(): asked} if asked else {})
+    Limits(scope, Client([]).receive, SETTINGS).apply_deadline()
+    assert scope["state"]["deadline"] == pytest.approx(time.monotonic() + seconds, abs=0.25)
+
+
+@pytest.mark.parametrize("asked", [b"0", b"-1", b"1.5", b"soon", b"", b"\xb2", b"9" * 5000])
+def test_a_deadline_that_is_no_number_of_milliseconds_is_rejected(asked: bytes) -> None:
+    limits = Limits(make_scope({DEADLINE_HEADER.encode(): asked}), Client([]).receive, SETTINGS)
+    with pytest.raises(InvalidInputError, match="is not a number of milliseconds; send a whole number from 1"):
+        limits.apply_deadline()
+
+
+def test_the_rest_of_a_body_is_dropped() -> None:
+    client = Client([b"0123456789"] * 100)
+    limits = Limits(make_scope(CHUNKED), client.receive, SETTINGS)
+    asyncio.run(limits.drain())
+    assert limits.is_complete and client.asked == 100
+
+
+def test_the_rest_of_a_body_is_dropped_for_a_limited_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.http.limits.DRAIN_SECONDS", 0.05)
+    limits = Limits(make_scope(CHUNKED), Client([b"0"], end="silent").receive, SETTINGS)
+    asyncio.run(limits.drain())
+    assert not limits.is_complete
