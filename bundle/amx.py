@@ -1,8 +1,8 @@
 """Keeps ONNX Runtime from the matrix units (AMX) of newer Intel processors, which are made for large products.
 
 They make an 8-bit LSTM slower on small batches: one row takes 1.4 times as long, a row in a batch of 4 takes 1.2
-times (`sentiment`). ONNX Runtime has no setting to avoid them. But it must ask the kernel for these units when it is imported,
-and Linux refuses them while a thread has a signal stack that is too small for their registers.
+times (`sentiment`). ONNX Runtime has no setting to avoid them. But it must ask the kernel for these units when it is
+imported, and Linux refuses them while a thread has a signal stack that is too small for their registers.
 """
 
 import ctypes

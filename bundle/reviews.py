@@ -84,7 +84,8 @@ class TokenTokeniser(BaseModel):
 
     Markup becomes a space; the typographic apostrophe becomes the straight one. A word in capitals stays so, as it is
     emphasised; but a text that is all in capitals becomes lower case. A vocabulary has words in lower case, and words
-    in capitals that are frequent in that form. Unknown words fall back to lower case, then to their longest known ending.
+    in capitals that are frequent in that form. Unknown words fall back to lower case, then to their longest known
+    ending.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
