@@ -1,0 +1,97 @@
+"""The service keeps the promises of its OpenAPI document, whatever a client sends."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jsonschema_rs
+import pytest
+import schemathesis
+
+# All phases and all checks are on unless a line below says otherwise. The phases send the examples of the document,
+# values at the bounds of its schemas, random values, and values from earlier answers: valid ones, and invalid ones.
+# The check of response times is off, as they depend on the machine.
+CONFIGURATION = """
+continue-on-failure = true  # one run shows all faults
+
+[cache]
+enabled = false  # a run does not depend on earlier ones
+
+[generation]
+deterministic = true
+database = "none"  # as the cache
+max-examples = 50  # random values for each operation: the test takes 10 s on an idle core
+
+[warnings]
+# Not `validation_mismatch`: the schema of a sequence does not contain that only letters are valid.
+fail-on = ["low_valid_rate", "method_not_allowed", "missing_deserializer", "missing_test_data", "unsupported_regex"]
+
+[checks.not_a_server_error]
+expected-statuses = ["2xx", "4xx", "504"]  # 504: after a short deadline of the client: see `is_within_deadline`
+
+[checks.negative_data_rejection]
+expected-statuses = ["404", "408", "413", "415", "422", "504"]  # 408 and 504 as above; the others say what is wrong
+
+[checks.positive_data_acceptance]
+# The schemas do not contain the names of models (404) and the most bytes of a body (413); 408 and 504 as above.
+expected-statuses = ["2xx", "404", "408", "413", "504"]
+
+[[operations]]
+include-path-regex = "^/next-letter"
+# The schemas do not contain that a sequence has letters only, and how many; that 3.0 is not a number of letters.
+checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "408", "413", "422", "504"]
+
+[[operations]]
+include-path = "/models/{name}"
+# The schema of `preprocessing` forbids the fields of its kinds, which every answer has.
+checks.response_schema_conformance.enabled = false
+"""
+
+
+@pytest.fixture(scope="module")
+def url(services: Callable[..., httpx.Client]) -> str:
+    """The address of the document of a running service."""
+    return str(services(engine="onnx").base_url.join("openapi.json"))
+
+
+@schemathesis.check
+def is_within_deadline(
+    _: schemathesis.CheckContext, response: schemathesis.Response, case: schemathesis.Case[Any]
+) -> None:
+    """Only a client that sends a deadline of its own runs out of time here."""
+    if response.status_code in (408, 504):
+        assert "x-deadline-ms" in response.request.headers, f"{case.path} took too long"
+
+
+@schemathesis.check
+def is_problem(_: schemathesis.CheckContext, response: schemathesis.Response, __: schemathesis.Case[Any]) -> None:
+    """Every error is a problem document, as the description of the service says, also an undocumented one."""
+    if response.status_code >= 400:
+        assert response.headers["content-type"] == ["application/problem+json"]
+        assert response.json()["status"] == response.status_code
+
+
+@schemathesis.check
+def has_request_id(_: schemathesis.CheckContext, response: schemathesis.Response, __: schemathesis.Case[Any]) -> None:
+    """Every answer carries an id, as the description of the service says."""
+    assert len(response.headers["x-request-id"]) == 1
+
+
+def test_the_document_is_valid_openapi(url: str) -> None:
+    document = schemathesis.openapi.from_url(url, config=schemathesis.Config())
+    document.validate()  # all but the schemas in it, which another standard defines
+    for schema in document.raw_schema["components"]["schemas"].values():
+        jsonschema_rs.meta.validate(schema)  # as JSON Schema 2020-12, which is that of OpenAPI 3.1
+
+
+def test_every_answer_is_as_documented(url: str, tmp_path: Path) -> None:
+    (tmp_path / "schemathesis.toml").write_text(CONFIGURATION)
+    # In a process of its own, as random values contain constants of the modules that a process has loaded.
+    command = [sys.executable, "-m", "schemathesis.cli", "run", url]
+    environment = os.environ | {"SCHEMATHESIS_HOOKS": __file__}  # for the checks above
+    result = subprocess.run(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True, timeout=300)
+    assert result.returncode == 0, result.stdout
