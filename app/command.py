@@ -6,10 +6,9 @@ Its process supervises the workers, so it imports neither FastAPI nor what runs 
 import logging
 import math
 import resource
-import signal
 import sys
 from functools import partial
-from typing import Any, Literal, get_args, get_origin
+from typing import Literal, get_args, get_origin
 
 import click
 import uvicorn
@@ -19,7 +18,7 @@ from app import __version__
 from app.errors import SettingsError
 from app.processes.sockets import Address, hold
 from app.processes.supervisor import Supervisor
-from app.processes.worker import OnlyServer, make_app, run
+from app.processes.worker import make_app, run
 from app.settings import PREFIX, Settings, read_settings
 from app.telemetry import logs
 
@@ -69,22 +68,15 @@ def _serve_on(address: Address, settings: Settings) -> int:
         factory=True,
         http="app.http.protocol:Protocol",
         ws="none",
-        workers=settings.workers,
+        workers=settings.workers,  # otherwise uvicorn reads WEB_CONCURRENCY
         log_config=None,
         proxy_headers=False,
         root_path=settings.root_path,
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=longest,  # every request has its answer by then
     )
-    status = 0
-    if settings.workers == 1:
-        signal.signal(signal.SIGHUP, _warn_of_one_process)
-        OnlyServer(config, address.remove).run([address.open()])  # at its end it raises the signal once more
-    else:
-        grace_seconds = longest + MORE_SECONDS
-        target = partial(run, config, address, grace_seconds)
-        status = Supervisor(target, settings.workers, grace_seconds).run()
-    return status
+    grace_seconds = longest + MORE_SECONDS
+    return Supervisor(partial(run, config, address, grace_seconds), settings.workers, grace_seconds).run()
 
 
 def _make_option(name: str) -> click.Option:
@@ -100,7 +92,3 @@ def _make_option(name: str) -> click.Option:
         metavar=expected,
         help=f"{field.description}{f'  [default: {field.default}]' if has_default else ''}",
     )
-
-
-def _warn_of_one_process(*_: Any) -> None:
-    logger.warning("ignored SIGHUP: it replaces workers one by one, and this service has only one; restart it instead")

@@ -1,12 +1,13 @@
-"""Where the service listens: a TCP port or a Unix socket, held by one process and opened by each worker."""
+"""Where the service listens: a TCP address or a Unix socket, held by the supervisor and opened by each worker."""
 
 import asyncio
 import errno
+import logging
 import os
 import socket
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,12 @@ from app.settings import PREFIX, Settings
 # Source: https://man7.org/linux/man-pages/man5/proc_pid_net.5.html
 _UNIX_SOCKETS = Path("/proc/net/unix")
 
+logger = logging.getLogger("app")
+
 
 @dataclass(frozen=True)
-class Port:
-    """A TCP port. Each process listens on a socket of its own, and Linux spreads connections evenly over them.
+class TcpAddress:
+    """A TCP address. Each worker listens on a socket of its own, and Linux spreads connections evenly over them.
 
     With one socket for all, an idle process accepts every connection that comes while the others compute, and keeps
     it: of 64, up to 60.
@@ -31,16 +34,13 @@ class Port:
     address: Any  # as `getsockname` returns it
 
     def open(self) -> socket.socket:
-        """Return a new socket on this port."""
+        """Return a new socket on this address."""
         opened = socket.socket(self.family)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         opened.bind(self.address)
         opened.setblocking(False)
         return opened
-
-    def remove(self) -> None:
-        """Do nothing: a port leaves no file."""
 
     def __str__(self) -> str:
         """Return the URL."""
@@ -49,57 +49,52 @@ class Port:
 
 
 @dataclass(frozen=True)
-class File:
-    """A Unix socket. All processes share it, so a busy process accepts fewer connections."""
+class UnixSocket:
+    """A Unix socket. All workers share it, so a busy worker accepts fewer connections."""
 
     bound: socket.socket
     path: Path
-    identity: tuple[int, int]  # device and inode
 
     def open(self) -> socket.socket:
         """Return the socket."""
         return self.bound
-
-    def remove(self) -> None:
-        """Remove the file, unless another one has taken its place."""
-        with suppress(OSError):
-            if _identify(self.path) == self.identity:
-                self.path.unlink()
 
     def __str__(self) -> str:
         """Return the path."""
         return f"unix:{self.path}"
 
 
-Address = Port | File
+Address = TcpAddress | UnixSocket
 
 
-@contextmanager
-def hold(settings: Settings) -> Iterator[Address]:
+def hold(settings: Settings) -> AbstractContextManager[Address]:
     """Hold the address of the settings, so that no second service can start on it.
 
     Raises:
-        SettingsError: the address is in use, or the machine does not have it.
+        SettingsError: on entering, the address is in use, or the machine does not have it.
     """
-    held, address = _bind_path(settings.socket) if settings.socket else _bind_port(settings.host, settings.port)
-    try:
-        yield address
-    finally:
-        address.remove()
-        held.close()
+    return _hold_path(settings.socket) if settings.socket else _hold_port(settings.host, settings.port)
 
 
 async def accept_waiting(listener: socket.socket, make_protocol: Callable[[], asyncio.Protocol]) -> None:
     """Accept the connections that wait in the queue of a socket."""
     loop = asyncio.get_running_loop()
-    with suppress(OSError):  # the queue is empty
-        while True:
+    while True:
+        try:
             connection, _ = listener.accept()
-            await loop.connect_accepted_socket(make_protocol, connection)
+        except BlockingIOError:  # the queue is empty
+            return
+        except ConnectionAbortedError:  # this client has gone
+            continue
+        except OSError as error:
+            logger.error("cannot accept the connections that wait: %s", error)
+            return
+        await loop.connect_accepted_socket(make_protocol, connection)
 
 
-def _bind_port(host: str, port: int) -> tuple[socket.socket, Port]:
-    """Return a socket that holds a port without listening."""
+@contextmanager
+def _hold_port(host: str, port: int) -> Iterator[TcpAddress]:
+    """Hold a port with a socket that does not listen."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         with socket.socket(family) as probe:  # fails if a process listens on the port or holds it
@@ -110,33 +105,38 @@ def _bind_port(host: str, port: int) -> tuple[socket.socket, Port]:
             f"cannot listen on {host} port {port}: {_explain(error)}; choose a free address with --host and --port "
             f"({PREFIX}HOST, {PREFIX}PORT)"
         ) from error
-    held = socket.socket(family)
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    try:
-        held.bind(address)  # without SO_REUSEADDR: with it, the probe of a second service would not fail
-    except OSError:
-        # Connections of another program that has ended stay for a minute.
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.bind(address)
-    return held, Port(family, held.getsockname())
+    with socket.socket(family) as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        try:
+            held.bind(address)  # without SO_REUSEADDR: with it, the probe of a second service would not fail
+        except OSError:
+            # Connections of another program that has ended stay for a minute.
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            held.bind(address)
+        yield TcpAddress(family, held.getsockname())
 
 
-def _bind_path(path: Path) -> tuple[socket.socket, File]:
-    """Return a socket on a path; the socket of a process that was killed is replaced."""
+@contextmanager
+def _hold_path(path: Path) -> Iterator[UnixSocket]:
+    """Hold a path with a socket, and remove it at the end; the socket of a process that was killed is replaced."""
     path = path.parent.resolve() / path.name
-    held = socket.socket(socket.AF_UNIX)
-    try:
-        _remove_unused(path)
-        held.bind(os.fspath(path))
-        path.chmod(0o666)  # a proxy runs as another user; the rights of the folder decide who may connect
-        identity = _identify(path)
-    except OSError as error:
-        held.close()
-        raise SettingsError(
-            f"cannot listen on {path}: {_explain(error)}; choose a free path with --socket ({PREFIX}SOCKET)"
-        ) from error
-    held.setblocking(False)
-    return held, File(held, path, identity)
+    with socket.socket(socket.AF_UNIX) as held:
+        try:
+            _remove_unused(path)
+            held.bind(os.fspath(path))
+            path.chmod(0o666)  # a proxy runs as another user; the rights of the folder decide who may connect
+            identity = _identify(path)
+        except OSError as error:
+            raise SettingsError(
+                f"cannot listen on {path}: {_explain(error)}; choose a free path with --socket ({PREFIX}SOCKET)"
+            ) from error
+        held.setblocking(False)
+        try:
+            yield UnixSocket(held, path)
+        finally:
+            with suppress(OSError):
+                if _identify(path) == identity:  # another service may have put its own there
+                    path.unlink()
 
 
 def _remove_unused(path: Path) -> None:
@@ -154,7 +154,7 @@ def _remove_unused(path: Path) -> None:
 
 
 def _is_bound(path: Path) -> bool:
-    """Return whether a process has a socket on a path open; it need not listen yet."""
+    """Return whether a process has a socket on a path open, even if it does not listen yet."""
     with suppress(OSError):
         sockets = (line.split(maxsplit=7) for line in _UNIX_SOCKETS.read_text(errors="replace").splitlines())
         if any(columns[7:] == [os.fspath(path)] for columns in sockets):
@@ -165,6 +165,7 @@ def _is_bound(path: Path) -> bool:
 
 
 def _identify(path: Path) -> tuple[int, int]:
+    """Return the device and the inode of a file."""
     found = path.lstat()
     return found.st_dev, found.st_ino
 

@@ -1,7 +1,7 @@
 """One process that answers requests: uvicorn's server, and the reports to its supervisor."""
 
 import asyncio
-import logging
+import math
 import os
 import signal
 import socket
@@ -23,11 +23,15 @@ from app.settings import Settings
 LAME_DUCK_SECONDS = 1.0
 _STARTING_REPORT_SECONDS = 0.05
 
-logger = logging.getLogger("app")
-
 
 class Server(uvicorn.Server):
     """Uvicorn's server. After SIGTERM it still accepts connections for a moment, so that no request is lost."""
+
+    def __init__(self, config: uvicorn.Config, grace_seconds: float) -> None:
+        """Take the configuration, and how long it may take to end."""
+        super().__init__(config)
+        self._grace_seconds = grace_seconds
+        self._due = math.inf  # when the event loop hangs unless it has done its next step; loading may take long
 
     @property
     def state(self) -> State:
@@ -35,6 +39,16 @@ class Server(uvicorn.Server):
         if not self.started:
             return State.STARTING
         return State.READY if self.lifespan.state["is_ready"]() else State.UNREADY
+
+    @property
+    def hangs(self) -> bool:
+        """Whether the event loop, or the end of the server, takes too long."""
+        return time.monotonic() > self._due
+
+    async def on_tick(self, counter: int) -> bool:
+        """Note that the event loop runs: uvicorn calls this every 0.1 s, until the server is to end."""
+        self._due = time.monotonic() + REPORT_SECONDS
+        return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Shut down; before it listens there is nothing to answer, and it ends at once."""
@@ -44,6 +58,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Become unready at once, accept connections for a moment more, then finish the requests that have begun."""
+        self._due = time.monotonic() + self._grace_seconds
         self.lifespan.state["is_ending"] = True  # each answer closes its connection, and `/readyz` answers 503
         await asyncio.sleep(LAME_DUCK_SECONDS)
         make_protocol = partial(
@@ -55,31 +70,6 @@ class Server(uvicorn.Server):
         for listener in sockets or []:
             await accept_waiting(listener, make_protocol)
         await super().shutdown(sockets)
-
-
-class OnlyServer(Server):
-    """The server of a service with one process, which has no supervisor: it logs its state itself."""
-
-    def __init__(self, config: uvicorn.Config, remove_file: Callable[[], None]) -> None:
-        """Take what removes the file of the socket if the process ends at once."""
-        super().__init__(config)
-        self._remove_file = remove_file
-        self._made_at = time.monotonic()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Load the models, listen, and log that the service is ready."""
-        await super().startup(sockets)
-        if self.state is State.READY:
-            seconds = round(time.monotonic() - self._made_at, 3)
-            logger.info("the service is ready", extra={"workers": 1, "seconds": seconds})
-        else:
-            logger.warning("the service answers, but it is not ready; the lines above have the reason")
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Shut down, and leave no file behind."""
-        if not self.started:
-            self._remove_file()  # pragma: no cover
-        super().handle_exit(sig, frame)
 
 
 def make_app(settings: Settings) -> Callable[..., Awaitable[None]]:
@@ -94,17 +84,20 @@ def run(config: uvicorn.Config, address: Address, grace_seconds: float, supervis
     for number in HELD_SIGNALS:  # the supervisor acts on them
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_SIGNALS)
-    server = Server(config)
+    server = Server(config, grace_seconds)
     threading.Thread(target=_report, args=[server, supervisor, grace_seconds], daemon=True).start()
     server.run([address.open()])
 
 
 def _report(server: Server, supervisor: Connection, grace_seconds: float) -> None:
-    """Report the state of the server again and again; end this process when the supervisor is gone."""
+    """Report the state of the server again and again, unless it hangs; end this process when the supervisor is gone."""
+    state = State.STARTING
     with suppress(OSError):
         # The supervisor sends nothing: there is something to read only when it has closed the connection.
-        while not supervisor.poll(REPORT_SECONDS if server.started else _STARTING_REPORT_SECONDS):
-            supervisor.send(server.state)
+        while not supervisor.poll(_STARTING_REPORT_SECONDS if state is State.STARTING else REPORT_SECONDS):
+            if not server.hangs:
+                state = server.state
+                supervisor.send(state)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(grace_seconds)
     os._exit(1)  # pragma: no cover

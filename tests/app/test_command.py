@@ -43,7 +43,7 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def end_when_alive(port: int, statuses: list[int]) -> None:
-    """Send SIGHUP and then SIGTERM to this process once the service in it, or below it, answers."""
+    """Send SIGHUP and then SIGTERM to this process once the service below it answers."""
     end = time.monotonic() + SECONDS
     while not statuses and time.monotonic() < end:
         try:
@@ -165,13 +165,14 @@ def test_behind_a_proxy_its_page_has_the_root_path(tmp_path: Path, empty_models:
     assert document and document.json()["servers"] == [{"url": "/v1"}]
 
 
-def test_sighup_to_a_single_process_is_logged_and_does_not_end_it(tmp_path: Path, empty_models: Path) -> None:
+def test_sighup_replaces_the_worker_of_a_service_that_has_only_one(tmp_path: Path, empty_models: Path) -> None:
     port = find_free_port()
     options = ["--port", port, "--models", empty_models, "--workers", 1]
     with run_command(tmp_path / "log", *options, url=f"http://127.0.0.1:{port}") as service:
-        service.wait_until(lambda: service.count_listeners() > 0)
+        service.wait_for("a worker answers, but it is not ready")
+        before = service.workers()
         service.process.send_signal(signal.SIGHUP)
-        service.wait_until(lambda: any(line["message"].startswith("ignored SIGHUP") for line in service.lines()))
+        service.wait_until(lambda: len(service.workers()) == 1 and service.workers() != before)
         response = service.ask("GET", "/livez")
     assert response and response.status_code == 200
 
@@ -196,7 +197,7 @@ def test_a_signal_during_the_imports_ends_it_without_a_traceback(tmp_path: Path,
     assert service.log.read_text() == ""
 
 
-def test_a_process_that_only_supervises_imports_neither_fastapi_nor_what_runs_networks() -> None:
+def test_the_supervisor_imports_neither_fastapi_nor_what_runs_networks() -> None:
     command = [sys.executable, "-X", "importtime", *make_command("--workers", "none")[1:]]
     ended = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=SECONDS)
     assert ended.stderr.splitlines()[-1].startswith("error: --workers none: ")

@@ -61,7 +61,7 @@ def test_a_service_that_is_not_ready_is_not_healthy(
 ) -> None:
     port = find_free_port()
     with run_command(tmp_path / "log", "--port", port, "--workers", 1, "--models", empty_models) as service:
-        service.wait_for("the service answers, but it is not ready; the lines above have the reason")
+        service.wait_for("a worker answers, but it is not ready")
         assert check(port=port) == 1
     assert "there are no models" in capsys.readouterr().out
 

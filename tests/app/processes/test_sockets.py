@@ -4,16 +4,19 @@ import asyncio
 import errno
 import multiprocessing
 import os
+import resource
 import signal
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from app.errors import SettingsError
-from app.processes.sockets import File, Port, accept_waiting, hold
+from app.processes.sockets import TcpAddress, UnixSocket, accept_waiting, hold
 from app.settings import Settings
 from benchmarks.servers import find_free_port
 from tests.app.processes import workers
@@ -44,12 +47,12 @@ def wait_for_file(service: Service, path: Path) -> None:
     service.wait_until(lambda: listens(path))
 
 
-# ---- A port
+# ---- TCP
 
 
 def test_an_address_is_shown_as_a_url() -> None:
-    assert str(Port(socket.AF_INET, ("127.0.0.1", 8000))) == "http://127.0.0.1:8000"
-    assert str(Port(socket.AF_INET6, ("::1", 8000, 0, 0))) == "http://[::1]:8000"
+    assert str(TcpAddress(socket.AF_INET, ("127.0.0.1", 8000))) == "http://127.0.0.1:8000"
+    assert str(TcpAddress(socket.AF_INET6, ("::1", 8000, 0, 0))) == "http://[::1]:8000"
 
 
 @pytest.mark.parametrize("state", ["listens", "holds"])
@@ -158,12 +161,26 @@ class Greeting(asyncio.Protocol):
         transport.close()
 
 
-def test_connections_that_wait_in_the_queue_are_accepted() -> None:
+class Aborting(socket.socket):
+    """A listener whose first client has gone."""
+
+    has_gone = False
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        if not self.has_gone:
+            self.has_gone = True
+            raise ConnectionAbortedError
+        return super().accept()
+
+
+@pytest.mark.parametrize("kind", [socket.socket, Aborting])
+def test_connections_that_wait_in_the_queue_are_accepted(kind: type[socket.socket]) -> None:
     async def accept(listener: socket.socket) -> None:
         await accept_waiting(listener, Greeting)
         await asyncio.sleep(0)  # the loop closes them
 
-    with hold(Settings(port=find_free_port())) as address, address.open() as listener:
+    with hold(Settings(port=find_free_port())) as address, kind(fileno=address.open().detach()) as listener:
+        listener.setblocking(False)
         listener.listen()
         clients = [socket.create_connection(listener.getsockname()) for _ in range(3)]
         asyncio.run(accept(listener))
@@ -172,7 +189,24 @@ def test_connections_that_wait_in_the_queue_are_accepted() -> None:
                 assert client.recv(1) == b"x"
 
 
-# ---- A file
+def test_it_is_logged_that_waiting_connections_cannot_be_accepted(count: Callable[[str], int]) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    async def accept(listener: socket.socket) -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            await accept_waiting(listener, Greeting)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    with hold(Settings(port=find_free_port())) as address, address.open() as listener:
+        listener.listen()
+        with socket.create_connection(listener.getsockname()):
+            asyncio.run(accept(listener))
+    assert count("cannot accept the connections that wait: [Errno 24] Too many open files") == 1
+
+
+# ---- A Unix socket
 
 
 def test_a_socket_that_a_killed_process_left_is_replaced(tmp_path: Path) -> None:
@@ -237,7 +271,7 @@ def test_a_path_that_cannot_be_bound_is_refused(tmp_path: Path, name: str, why: 
 def test_the_socket_of_a_file_goes_to_another_process(tmp_path: Path) -> None:
     path = tmp_path / "socket"
     with hold(Settings(socket=path)) as address:
-        assert isinstance(address, File)
+        assert isinstance(address, UnixSocket)
         process = multiprocessing.get_context("spawn").Process(target=workers.accept_once, args=[address])
         process.start()
         with socket.socket(socket.AF_UNIX) as client:
@@ -270,6 +304,10 @@ def test_a_killed_service_can_start_again_on_its_socket(tmp_path: Path, empty_mo
         wait_for_file(service, path)
         service.process.send_signal(signal.SIGKILL)
         service.process.wait(SECONDS)
+    end = time.monotonic() + SECONDS
+    while listens(path):  # until the worker has ended, too
+        assert time.monotonic() < end
+        time.sleep(0.02)
     assert path.is_socket()
     with run_command(tmp_path / "again", *options) as service:
         wait_for_file(service, path)

@@ -1,24 +1,23 @@
-"""A worker and the only server of a service, run in this process."""
+"""A worker, run in this process."""
 
 import multiprocessing
-import os
 import signal
 import threading
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
-from functools import partial
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 from fastapi import FastAPI
 
+from app.processes import worker
 from app.processes.sockets import hold
 from app.processes.supervisor import HELD_SIGNALS, State
-from app.processes.worker import OnlyServer, Server, run
+from app.processes.worker import Server, make_app, run
 from app.settings import Settings
 from benchmarks.servers import find_free_port
+from tests.app.processes.workers import make_config
 from tests.conftest import SECONDS
 
 pytestmark = pytest.mark.usefixtures("handlers")
@@ -33,69 +32,69 @@ def ignored() -> Iterator[None]:
     signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
-def make_app(is_ready: bool) -> FastAPI:
-    """Return an app that is ready or not."""
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Callable[[], bool]]]:
-        yield {"is_ready": lambda: is_ready}
-
-    return FastAPI(lifespan=lifespan)
+def read_until_it_answers(supervisor: Connection) -> list[State]:
+    """Return the reports up to the first one of a worker that answers."""
+    reports = [State.STARTING]
+    while reports[-1] is State.STARTING:
+        reports.append(supervisor.recv())
+    return reports
 
 
-def make_config(is_ready: bool) -> uvicorn.Config:
-    return uvicorn.Config(
-        partial(make_app, is_ready), factory=True, http="app.http.protocol:Protocol", ws="none", log_config=None
-    )
+def work(supervise: Callable[[Connection, str], None], is_ready: bool = True) -> None:
+    """Run a worker until its supervisor, in a thread, has closed the connection; it also gets the URL."""
+    ours, theirs = multiprocessing.Pipe()
+    port = find_free_port()
+    errors: list[BaseException] = []
+
+    def run_supervisor() -> None:
+        try:
+            supervise(ours, f"http://127.0.0.1:{port}")
+        except BaseException as error:
+            errors.append(error)
+        ours.close()
+
+    supervising = threading.Thread(target=run_supervisor)
+    supervising.start()
+    with hold(Settings(port=port)) as address:
+        run(make_config(is_ready), address, SECONDS, theirs)
+    supervising.join(SECONDS)
+    if errors:
+        raise errors[0]
 
 
-def test_a_server_is_starting_until_it_listens() -> None:
-    assert Server(make_config(is_ready=True)).state is State.STARTING
+def test_the_app_has_the_settings_of_the_service(empty_models: Path) -> None:
+    settings = Settings(models=empty_models)
+    app = make_app(settings)
+    assert isinstance(app, FastAPI)
+    assert app.state.settings is settings
+
+
+def test_a_server_is_starting_until_it_listens_and_may_take_long_for_it() -> None:
+    server = Server(make_config(), 0)
+    assert server.state is State.STARTING
+    assert not server.hangs
 
 
 @pytest.mark.parametrize("state", [State.READY, State.UNREADY])
 def test_a_worker_reports_its_state_and_ends_when_its_supervisor_is_gone(state: State) -> None:
-    ours, theirs = multiprocessing.Pipe()
-    port = find_free_port()
-    reports: list[State] = []
-    statuses: list[int] = []
+    def supervise(worker: Connection, url: str) -> None:
+        assert set(read_until_it_answers(worker)) == {State.STARTING, state}
+        assert httpx.get(f"{url}/openapi.json").status_code == 200
 
-    def supervise() -> None:
-        while not reports or reports[-1] is State.STARTING:
-            reports.append(ours.recv())
-        statuses.append(httpx.get(f"http://127.0.0.1:{port}/openapi.json").status_code)
-        ours.close()
-
-    supervising = threading.Thread(target=supervise)
-    supervising.start()
-    with hold(Settings(port=port)) as address:
-        run(make_config(state is State.READY), address, SECONDS, theirs)
-    supervising.join(SECONDS)
-    assert statuses == [200]
-    assert reports[-1] is state and set(reports[:-1]) <= {State.STARTING}
+    work(supervise, is_ready=state is State.READY)
     assert [signal.getsignal(number) for number in HELD_SIGNALS] == [signal.SIG_IGN, signal.SIG_IGN]
 
 
-@pytest.mark.parametrize(
-    ("is_ready", "message"),
-    [
-        (True, "the service is ready"),
-        (False, "the service answers, but it is not ready; the lines above have the reason"),
-    ],
-)
-def test_the_only_server_logs_its_state(count: Callable[[str], int], is_ready: bool, message: str) -> None:
-    removed: list[bool] = []
+def test_a_worker_reports_nothing_while_its_event_loop_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "REPORT_SECONDS", 0.2)
 
-    def stop() -> None:
-        end = time.monotonic() + SECONDS
-        while not count("the service") and time.monotonic() < end:
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGTERM)
+    def supervise(worker: Connection, url: str) -> None:
+        read_until_it_answers(worker)
+        assert httpx.get(f"{url}/block", params={"seconds": 3}).status_code == 200
+        reports = 0
+        while worker.poll():
+            reports += worker.recv() is State.READY
+        assert reports < 5  # of 15: one or two before the loop counts as hanging, and one after it
+        assert worker.poll(SECONDS)
 
-    stopping = threading.Thread(target=stop)
-    stopping.start()
-    with hold(Settings(port=find_free_port())) as address:
-        OnlyServer(make_config(is_ready), lambda: removed.append(True)).run([address.open()])
-    stopping.join(SECONDS)
-    assert count(message) == 1
-    assert not removed  # it ended as it should, so its owner removes the file
+    work(supervise)

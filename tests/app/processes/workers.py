@@ -1,13 +1,23 @@
-"""What workers run in the tests of their supervisor, each in a process of its own."""
+"""What workers run in the tests of their supervisor, each in a process of its own; and an app for real workers."""
 
+import asyncio
 import signal
 import sys
 import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvicorn
 
 from app.processes.sockets import Address
 from app.processes.supervisor import State
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 SECONDS = 60  # longer than any test
 STATUS = 7  # of a worker that fails
@@ -47,6 +57,21 @@ def fail_if(path: Path, supervisor: Connection) -> None:
     report(supervisor)
 
 
+def report_when(path: Path, supervisor: Connection) -> None:
+    """Be ready as soon as there is a file."""
+    while not path.exists() and not supervisor.poll(0.02):
+        supervisor.send(State.STARTING)
+    report(supervisor)
+
+
+def end_once(path: Path, supervisor: Connection) -> None:
+    """End with status 0 before it answers, but only the first time."""
+    if not path.exists():
+        path.touch()
+        sys.exit(0)
+    report(supervisor)
+
+
 def report_unready_if(path: Path, supervisor: Connection) -> None:
     """Be ready, or only answer if there is a file."""
     report(supervisor, State.UNREADY if path.exists() else State.READY)
@@ -72,3 +97,33 @@ def accept_once(address: Address) -> None:
         connection, _ = listener.accept()
         with connection:
             connection.send(b"x")
+
+
+def make_app(is_ready: bool = True) -> "FastAPI":
+    """Return an app that is ready or not. Its routes take some seconds, with or without the event loop."""
+    from fastapi import FastAPI
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Callable[[], bool]]]:
+        yield {"is_ready": lambda: is_ready}
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.get("/block")
+    async def block(seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            pass
+
+    @app.get("/wait")
+    async def wait(seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    return app
+
+
+def make_config(is_ready: bool = True) -> uvicorn.Config:
+    """Return the configuration of a server of that app."""
+    return uvicorn.Config(
+        partial(make_app, is_ready), factory=True, http="app.http.protocol:Protocol", ws="none", log_config=None
+    )
