@@ -29,7 +29,6 @@ LONGEST_PAUSE_SECONDS = 30
 HELD_SIGNALS = frozenset({signal.SIGINT, signal.SIGHUP})
 
 _TICK_SECONDS = 0.1
-_KILLED_SECONDS = 1  # a killed process ends at once, unless it waits for a disk
 _SIGNAL_NAMES = {number.value: number.name for number in signal.Signals}
 
 
@@ -64,6 +63,7 @@ class Worker:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             others.close()  # so that each side sees the end of the other one
+        self._is_killed = False
         self.started_at = self.heard_at = time.monotonic()
         self.listening_at: float | None = None
         self.state = State.STARTING
@@ -105,10 +105,11 @@ class Worker:
             self._process.terminate()
 
     def kill(self, why: str) -> None:
-        """End it at once, and log why."""
-        logger.error("a worker is killed: %s", why, extra={"pid": self.pid})
-        self._process.kill()
-        self._process.join(_KILLED_SECONDS)
+        """End it at once, and log why; do nothing if it was killed before and waits for a disk."""
+        if not self._is_killed:
+            self._is_killed = True
+            logger.error("a worker is killed: %s", why, extra={"pid": self.pid})
+            self._process.kill()
 
     def close(self) -> None:
         """Release what is left of a process that has ended."""
@@ -119,8 +120,8 @@ class Worker:
 class Supervisor:
     """Keeps a number of workers running until SIGTERM or SIGINT.
 
-    SIGHUP replaces the workers one by one, each when its successor answers. If the successor is not ready and an old
-    worker is, the old workers stay.
+    SIGHUP replaces the workers one by one, each when its successor answers. If a successor ends before it answers, or
+    is not ready while an old worker is, the old workers stay.
     """
 
     def __init__(self, target: Target, count: int, grace_seconds: float) -> None:
@@ -195,14 +196,18 @@ class Supervisor:
         outdated = self._serving(outdated=True)
         unready = [worker for worker in fresh if worker.state is State.UNREADY]
         if unready and any(worker.state is State.READY for worker in outdated):
-            logger.error("the new worker is not ready, so the old workers stay; the lines above have the reason")
             for worker in unready:
                 worker.end()
-            for worker in outdated:
-                worker.is_outdated = False
+            self._stop_replacing("is not ready")
         elif fresh:
             for worker in outdated[: max(0, len(fresh) + len(outdated) - self._count)]:
                 worker.end()
+
+    def _stop_replacing(self, why: str) -> None:
+        """Keep the old workers, and log why their successor does not take their place."""
+        logger.error("the new worker %s, so the old workers stay; the lines above have the reason", why)
+        for worker in self._workers:
+            worker.is_outdated = False
 
     def _look_after(self) -> None:
         """Read what workers report, kill those that hang, and note those that have ended."""
@@ -234,9 +239,9 @@ class Supervisor:
         how = f"by {_SIGNAL_NAMES.get(-status, f'signal {-status}')}" if status < 0 else f"with status {status}"
         logger.error("a worker ended %s", how, extra={"pid": pid, "status": status})
         self._log_memory_kills()
-        for other in self._workers:  # the old workers stay if a successor cannot start
-            other.is_outdated = False
-        if status >= 0 and not self._has_answered:
+        if self._serving(outdated=True) and not worker.is_outdated and not worker.listening_at:
+            self._stop_replacing("ended before it answered")
+        if status > 0 and not self._has_answered:
             logger.error("no worker can start; the lines above have the reason")
             self._has_failed = True
             self._end()

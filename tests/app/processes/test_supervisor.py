@@ -11,10 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+import httpx
 import pytest
 
 from app.processes import supervisor
-from app.processes.supervisor import SHORTEST_PAUSE_SECONDS, Supervisor, Target
+from app.processes.sockets import hold
+from app.processes.supervisor import SHORTEST_PAUSE_SECONDS, SILENT_SECONDS, Supervisor, Target, Worker
+from app.processes.worker import run
+from app.settings import Settings
 from benchmarks.servers import find_free_port
 from tests.app.processes import workers
 from tests.app.processes.commands import copy_model, run_command
@@ -68,6 +72,12 @@ def test_it_ends_if_no_worker_can_start(count: Count) -> None:
     assert Supervisor(workers.fail, 2, SECONDS).run() == 1
     assert count(FAILED)
     assert count("no worker can start") == 1
+
+
+def test_a_worker_that_ends_without_an_error_before_any_has_answered_is_replaced(count: Count, tmp_path: Path) -> None:
+    target = partial(workers.end_once, tmp_path / "ended")
+    assert supervise(target, 1, lambda: wait_until(lambda: count("the service is ready"))) == 0
+    assert count("a worker ended with status 0") == 1
 
 
 def test_it_logs_once_when_all_workers_are_ready(count: Count) -> None:
@@ -148,6 +158,15 @@ def test_a_worker_that_does_not_end_is_killed(count: Count) -> None:
     assert supervise(workers.refuse_to_end, 1, act, grace_seconds=0.3) == 0
     assert count("a worker is killed: it has not ended within 0.3 s") == 1
     assert not children()
+
+
+def test_a_worker_is_killed_once_even_if_it_does_not_end_at_once(count: Count) -> None:
+    worker = Worker(workers.refuse_to_end)
+    worker.kill("one reason")
+    worker.kill("another reason")
+    wait_until(lambda: worker.status == -signal.SIGKILL)
+    worker.close()
+    assert count("a worker is killed: one reason") == count("a worker is killed") == 1
 
 
 def test_a_silent_worker_is_killed_and_replaced(count: Count, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,11 +257,31 @@ def test_workers_stay_if_their_successors_cannot_start(count: Count, tmp_path: P
         before = children()
         (tmp_path / "broken").touch()
         os.kill(os.getpid(), signal.SIGHUP)
-        wait_until(lambda: count(FAILED))
+        wait_until(lambda: count("the new worker ended before it answered, so the old workers stay"))
         time.sleep(0.3)
         assert children() == before
 
     assert supervise(partial(workers.fail_if, tmp_path / "broken"), 2, act) == 0
+    assert count("so the old workers stay") == 1
+
+
+def test_the_replacement_goes_on_if_an_old_worker_ends_meanwhile(count: Count, tmp_path: Path) -> None:
+    path = tmp_path / "answers"
+
+    def act() -> None:
+        wait_until(lambda: count("a worker is ready") == 2)
+        before = children()
+        path.unlink()
+        os.kill(os.getpid(), signal.SIGHUP)
+        wait_until(lambda: len(children()) == 3)
+        os.kill(min(before), signal.SIGKILL)
+        wait_until(lambda: count("a worker ended by SIGKILL"))
+        path.touch()
+        wait_until(lambda: len(children()) == 2 and not children() & before)
+
+    path.touch()
+    assert supervise(partial(workers.report_when, path), 2, act) == 0
+    assert not count("so the old workers stay")
 
 
 def test_ready_workers_stay_if_their_successor_is_not_ready(count: Count, tmp_path: Path) -> None:
@@ -291,6 +330,54 @@ def test_it_logs_once_that_memory_ran_out(count: Count, memory: Path, limit: str
 
     assert supervise(workers.report, 1, act) == 0
     assert count(f"memory ran out and a process was killed: the limit is {described}; allow more") == 1
+
+
+# ---- Real workers
+
+
+def supervise_app(act: Callable[[str], object]) -> None:
+    """Supervise one worker that serves the app of these tests, and act with its URL."""
+    with hold(Settings(port=find_free_port())) as address:
+        target = partial(run, workers.make_config(), address, SECONDS)
+        assert supervise(target, 1, lambda: act(str(address))) == 0
+
+
+def test_a_worker_whose_event_loop_hangs_is_replaced_and_one_that_computes_for_seconds_is_not(count: Count) -> None:
+    def act(url: str) -> None:
+        wait_until(lambda: count("the service is ready"))
+        assert httpx.get(f"{url}/block", params={"seconds": 3}, timeout=SECONDS).status_code == 200
+        assert not count("a worker is killed")
+        started = time.monotonic()
+        with pytest.raises(httpx.TransportError):
+            httpx.get(f"{url}/block", params={"seconds": SECONDS}, timeout=SECONDS)
+        assert SILENT_SECONDS - 1 < time.monotonic() - started < SILENT_SECONDS + 5
+        wait_until(lambda: count("the service is ready") == 2)
+        assert httpx.get(f"{url}/wait", params={"seconds": 0}, timeout=SECONDS).status_code == 200
+
+    supervise_app(act)
+    assert count(f"a worker is killed: it has not reported for {SILENT_SECONDS} s") == 1
+
+
+def test_a_worker_that_ends_may_answer_for_longer_than_one_may_be_silent(
+    count: Count, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "SILENT_SECONDS", 2)  # while the event loop ends, it does not tick
+    statuses: list[int] = []
+
+    def act(url: str) -> None:
+        def ask() -> None:
+            statuses.append(httpx.get(f"{url}/wait", params={"seconds": 4}, timeout=SECONDS).status_code)
+
+        wait_until(lambda: count("the service is ready"))
+        asking = threading.Thread(target=ask)
+        asking.start()
+        time.sleep(0.5)  # until the worker has the request
+        os.kill(os.getpid(), signal.SIGTERM)
+        asking.join(SECONDS)
+
+    supervise_app(act)
+    assert statuses == [200]
+    assert not count("a worker is killed")
 
 
 # ---- A real service
@@ -350,6 +437,15 @@ def test_two_processes_give_the_same_answers_to_the_byte_alone_and_in_any_batch(
     assert answers == answers[:40] * 4
     assert batch is not None
     assert batch.content == b'{"answers":[' + b",".join(answers[:40]) + b"]}"
+
+
+def test_a_worker_that_gets_sigterm_while_it_loads_is_replaced(models: Path, tmp_path: Path) -> None:
+    with run_service(models, tmp_path / "log", LSTM_SERVE_WORKERS="1") as service:
+        service.wait_for("Waiting for application startup.")
+        (worker,) = service.workers()
+        os.kill(worker, signal.SIGTERM)
+        service.wait_for("the service is ready")
+        assert worker not in service.workers()
 
 
 @pytest.mark.parametrize("message", ["starting", "loaded"])
