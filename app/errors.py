@@ -1,6 +1,6 @@
 """Every error of the service. A message says what came, what was expected and what to do.
 
-Free of HTTP but for the status and the kind that each error has; `app.http.problems` makes answers of them.
+Each error has its HTTP status and its problem type; `app.http.problems` makes the answers.
 """
 
 import math
@@ -19,14 +19,14 @@ Location = tuple[str | int, ...]
 
 
 def _make_sendable(value: object) -> object:
-    """Return what JSON in UTF-8 can carry of a value: neither lone surrogates nor NaN, and no long text."""
+    """Return a value that is valid in JSON: without lone surrogates and NaN, and not long."""
     if isinstance(value, str):
         return value[:ECHO_CHARACTERS].encode("utf-8", "backslashreplace").decode()
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class FieldProblem(BaseModel):
-    """What is wrong with one field, in the shape FastAPI gives validation errors; `input` is what came."""
+    """One invalid field, in the shape of FastAPI's validation errors; `input` is its value."""
 
     type: str
     loc: list[Annotated[str | int, BeforeValidator(_make_sendable)]]  # a key of the body may be as long as the body
@@ -47,11 +47,11 @@ class EngineError(ServiceError):
 
 
 class ClientLeftError(ServiceError):
-    """The client has closed the connection, so there is nobody to answer."""
+    """The client has closed the connection, so it needs no answer."""
 
 
 class RequestError(ServiceError):
-    """Root of the errors that a client gets; each kind has its HTTP status and its problem type."""
+    """Root of the errors that a client gets."""
 
     status: HTTPStatus
     kind: str
@@ -164,7 +164,7 @@ class ModelRefusedError(RequestError):
 
 
 class OverloadedError(RequestError):
-    """More requests are waiting than the service can answer in time."""
+    """The queue is full, or too long for the deadline of the request."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     kind = "overloaded"

@@ -1,4 +1,4 @@
-"""What runs networks: one module an engine, which nothing but `load_engine` chooses."""
+"""Engines, which run networks: one module each. `load_engine` chooses one."""
 
 from importlib.util import find_spec
 
@@ -11,10 +11,10 @@ _INSTALL = "install it (make serve ENGINE=tensorflow; with Docker, build TARGET=
 
 
 def load_engine(bundle: Bundle, settings: Settings) -> Engine:
-    """Return what runs the network of a bundle, loaded and warm.
+    """Return the engine of a bundle, loaded and warm.
 
     Raises:
-        EngineError: that takes TensorFlow, which is not installed.
+        EngineError: it needs TensorFlow, which is not installed.
         ManifestError: the network does not fit its manifest.
     """
     if settings.engine == "onnx" and bundle.manifest.onnx:

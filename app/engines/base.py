@@ -1,4 +1,4 @@
-"""What every engine offers, so that nobody else has to know which one runs a network."""
+"""The interface of all engines."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -17,10 +17,10 @@ class Engine(Protocol):
 
     @property
     def batch_rows(self) -> int:
-        """Rows that are best run together, at most."""
+        """The most rows in a batch."""
 
     def count_steps(self, row: Row) -> int:
-        """Return how many steps a row takes: its own, or always all of the network."""
+        """Return how many steps a row takes: its own length, or always the length of the network."""
 
     def run(self, rows: Sequence[Row]) -> NDArray[np.float32]:
         """Return the answers to rows of a codec, not padded, float32 [rows, outputs]; called in any thread."""

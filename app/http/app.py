@@ -36,6 +36,8 @@ Limits: {settings.max_text_characters:,} characters a text, {settings.max_batch:
 `x-request-id`, which the service's log has too.
 """
 
+_REQUEST_ID = {"description": "The id of the request, also in the log.", "schema": {"type": "string"}}
+
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Make the app, by default with the settings of the environment; its models are loaded when it starts.
@@ -94,4 +96,7 @@ def _describe(app: FastAPI) -> dict[str, Any]:
     )
     schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     document["components"]["schemas"] |= schema.pop("$defs") | {"Problem": schema}
+    for operation in (operation for path in document["paths"].values() for operation in path.values()):
+        for response in operation["responses"].values():
+            response.setdefault("headers", {})["x-request-id"] = _REQUEST_ID
     return document

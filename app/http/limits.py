@@ -15,6 +15,8 @@ DEADLINE_HEADER = "x-deadline-ms"
 # see a reset connection instead of the answer. So the service reads and drops the rest for this long.
 DRAIN_SECONDS = 5.0
 
+MOST_DIGITS = 20  # of a deadline; one with more is longer than the deadline of the service
+
 
 class Limits:
     """The limits of one request.
@@ -46,14 +48,15 @@ class Limits:
         """
         value = self._headers.get(DEADLINE_HEADER.encode())
         if value is not None:
-            if not (value.isdigit() and len(value) <= 20 and int(value) >= 1):
+            if not (value.isdigit() and value.strip(b"0")):
                 came = value[:20].decode("latin-1")
                 message = f"{came!r} is not a number of milliseconds; send a whole number from 1"
                 raise InvalidInputError(
                     [FieldProblem(type="int_parsing", loc=["header", DEADLINE_HEADER], msg=message)]
                 )
-            self._milliseconds = min(int(value), self._milliseconds)
-            self.deadline = self._started + self._milliseconds / 1000
+            if len(value) <= MOST_DIGITS:
+                self._milliseconds = min(int(value), self._milliseconds)
+                self.deadline = self._started + self._milliseconds / 1000
         self._state["deadline"] = self.deadline
 
     async def receive(self) -> Message:

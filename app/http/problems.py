@@ -1,4 +1,4 @@
-"""The one place where errors become HTTP: RFC 9457 problem documents. Imports no FastAPI, which takes long."""
+"""Makes problem documents (RFC 9457) from errors. It does not import FastAPI, which takes long."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -10,7 +10,7 @@ from starlette.types import Scope, Send
 from app.errors import FieldProblem, RequestError
 
 PROBLEM_TYPE = "application/problem+json"
-LISTED_ERRORS = 10  # of one request: a body of a few megabytes can hold hundreds of thousands
+LISTED_ERRORS = 10  # of one request: a large body can hold hundreds of thousands
 PATH_CHARACTERS = 200  # of a path, in answers and in the log
 
 
@@ -26,7 +26,7 @@ class Problem(BaseModel):
 
 
 class Answer(NamedTuple):
-    """A whole answer as it is sent; the names of its headers are in lower case."""
+    """A complete answer; the names of its headers are in lower case."""
 
     status: HTTPStatus
     headers: list[tuple[bytes, bytes]]
@@ -34,7 +34,7 @@ class Answer(NamedTuple):
 
     @classmethod
     def of_json(cls, status: HTTPStatus, media_type: str, content: str, headers: Mapping[str, str]) -> Self:
-        """Return one of JSON, with further headers."""
+        """Return an answer with JSON and further headers."""
         encoded = content.encode()
         described = {"content-type": media_type, "content-length": str(len(encoded)), **headers}
         return cls(status, [(name.encode(), value.encode()) for name, value in described.items()], encoded)
@@ -46,7 +46,7 @@ class Answer(NamedTuple):
 
 
 def cut_path(scope: Scope) -> str:
-    """Return the path of a request, as it may be repeated: not at full length, and as JSON can carry it."""
+    """Return the path of a request for answers and the log: shortened, and valid in JSON."""
     path: str = scope["path"]
     shown = path if len(path) <= PATH_CHARACTERS else f"{path[:PATH_CHARACTERS]}..."
     return shown.encode("utf-8", "backslashreplace").decode()
@@ -55,7 +55,7 @@ def cut_path(scope: Scope) -> str:
 def make_problem(error: RequestError, path: str) -> Problem:
     """Return the problem document of an error on a path."""
     return Problem(
-        # A tag URI (RFC 4151), as it names the kind and does not point anywhere.
+        # A tag URI (RFC 4151): a name that is no address.
         type=f"tag:lstm-serve,2026:{error.kind}",
         title=error.status.phrase,
         status=error.status,
@@ -72,9 +72,9 @@ def make_answer(error: RequestError, path: str) -> Answer:
 
 
 def describe(errors: Sequence[Any], *within: str) -> list[FieldProblem]:
-    """Return validation errors of pydantic as they are sent, their places within a part of the request.
+    """Return the first validation errors of pydantic as field problems.
 
-    Texts and numbers are echoed, lists and objects are not. Only the first errors are listed.
+    Their places begin with `within`. Texts and numbers are repeated, lists and objects are not.
     """
     problems = []
     for error in errors[:LISTED_ERRORS]:

@@ -1,4 +1,4 @@
-"""What the paths about models and health answer; the schemas of predictions are with their tasks."""
+"""Answers of the paths about models and health. The schemas of predictions are in `app.tasks`."""
 
 from datetime import datetime
 from typing import Literal
@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field, JsonValue
 
 from app.tasks.base import with_example
 from bundle.letters import ALPHABET, LetterCodec
-from bundle.manifest import AnyPreprocessing, Dataset, TaskName
+from bundle.manifest import Dataset, TaskName
 
 
 class ModelSummary(BaseModel):
@@ -37,7 +37,7 @@ class ModelList(BaseModel):
 
 
 class ModelDetails(BaseModel):
-    """What the manifest of a model that is ready says."""
+    """The manifest of a model that is ready."""
 
     model_config = with_example(
         {
@@ -65,7 +65,7 @@ class ModelDetails(BaseModel):
     created: datetime
     labels: list[str]
     metrics: dict[str, float]
-    preprocessing: AnyPreprocessing
+    preprocessing: dict[str, JsonValue] = Field(description="How inputs become rows; `kind` decides the other fields.")
     recipe: dict[str, JsonValue]
     dataset: Dataset
     frameworks: dict[str, str]

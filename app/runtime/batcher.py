@@ -1,8 +1,8 @@
 """Runs the rows of one model in batches: when a batch starts, and where it runs. `Queue` has the rows.
 
-Rows gather while a batch runs and as long as more come, so a busy service runs larger batches, and an idle one does not
-wait. A short batch runs in the event loop's thread, because handing it to another thread costs about as much as running
-it; the others run in a thread, so that the service answers meanwhile.
+Rows gather while a batch runs, and as long as more come. So a busy service runs larger batches, and an idle one does
+not wait. A short batch runs in the event loop's thread, because a change of threads takes about as long as the batch.
+A long one runs in another thread, so that the service answers meanwhile.
 """
 
 import asyncio
@@ -22,12 +22,11 @@ from app.runtime.pace import LoopTime, Pace
 from app.runtime.queue import CANDIDATES, Entry, Output, Permit, Queue, Request
 from bundle.rows import Row
 
-# A batch starts when this many passes of the event loop have brought no more rows: one reads a request, the next queues
-# its rows. An idle loop takes microseconds for that.
+# A batch starts when this many passes of the event loop have brought no more rows: one pass reads a request, the next
+# one queues its rows. In an idle loop two passes take microseconds.
 QUIET_PASSES = 2
-MOST_PASSES = 64
-# While the event loop is busy with other things, above all with refusing a flood, batches run as long as these took, so
-# that answering always gets half of the time. But it answers health checks after this time at the latest.
+# The event loop gives batches as much time as other work has just taken, above all the rejection of a flood. So batches
+# get at least half of the time. But after this time at most, the event loop answers others, such as health checks.
 MOST_INLINE_SECONDS = 0.05
 
 logger = logging.getLogger(__name__)
@@ -62,9 +61,7 @@ class Batcher:
         self._pace = Pace(clock)
         self._loop_time = loop_time
         self._clock = clock
-        self._is_busy = False  # a batch runs, or is about to
-        self._scheduled_at = 0.0  # since when it is about to
-        self._spent_before = 0.0  # of the event loop's time, by batches, at that time
+        self._working: asyncio.Task[None] | None = None
 
     @property
     def waiting(self) -> int:
@@ -97,72 +94,58 @@ class Batcher:
         now = self._clock()
         self._queue.put(request, rows, [self._engine.count_steps(row) for row in rows], now)
         timer = loop.call_later(permit.deadline - now, _expire, request)
-        self._schedule(loop)
+        if self._working is None:
+            # Without the context of this request: its id would stand in log lines about others.
+            self._working = loop.create_task(self._work(), context=Context())
         try:
             return await request.future
         finally:
             timer.cancel()
-            self._queue.remove(request)
-            # They refer to the error that is raised, and the error to this frame: nothing would free such a cycle soon.
+            # They refer to the error, and the error to this frame: only the garbage collector would free the cycle.
             del request, timer
 
-    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Schedule a batch if rows wait and none runs."""
-        if self._queue and not self._is_busy:
-            self._is_busy = True
-            self._scheduled_at, self._spent_before = self._clock(), self._loop_time.spent
-            # Without the context of the request that comes first: its id would stand in log lines about others.
-            loop.call_soon(self._gather, loop, self._queue.arrived, QUIET_PASSES, MOST_PASSES, context=Context())
-
-    def _gather(self, loop: asyncio.AbstractEventLoop, arrived: int, quiet: int, passes: int) -> None:
-        """Start a batch once some passes of the event loop have brought no more rows."""
-        if quiet and passes and len(self._queue) < CANDIDATES:
-            quiet = quiet - 1 if arrived == self._queue.arrived else QUIET_PASSES
-            loop.call_soon(self._gather, loop, self._queue.arrived, quiet, passes - 1)
-        else:
-            self._start(loop)
-
-    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Run a batch, here or in a thread."""
-        begun = self._clock()
-        # Without the batches of other models: otherwise models would lengthen the time of each other.
-        elsewhere = begun - self._scheduled_at - (self._loop_time.spent - self._spent_before)
-        end = begun + min(elsewhere, MOST_INLINE_SECONDS)
-        while batch := self._queue.take(self._grouping, self._clock()):
-            if not self._is_short(batch):
-                self._executor.submit(self._run_in_thread, loop, batch)
-                return
-            outputs, seconds = self._run_rows([entry.row for entry in batch])
-            self._loop_time.spent += seconds
-            self._finish(batch, outputs, seconds)
-            if self._clock() >= end:
-                break
-        self._is_busy = False
-        if not self._queue:
+    async def _work(self) -> None:
+        """Run batches until no rows wait."""
+        try:
+            while self._queue:
+                begun, spent = self._clock(), self._loop_time.spent
+                await self._gather()
+                # Without the batches of other models: otherwise models would lengthen the time of each other.
+                elsewhere = self._clock() - begun - (self._loop_time.spent - spent)
+                await self._run_batches(min(elsewhere, MOST_INLINE_SECONDS))
+        finally:
+            self._working = None
             self._pace.pause()
-        self._schedule(loop)
+
+    async def _gather(self) -> None:
+        """Wait until some passes of the event loop have brought no more rows."""
+        quiet, arrived = 0, self._queue.arrived
+        while quiet < QUIET_PASSES and len(self._queue) < CANDIDATES:
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if arrived == self._queue.arrived else 0
+            arrived = self._queue.arrived
+
+    async def _run_batches(self, seconds: float) -> None:
+        """Run one batch in a thread, or short ones here for a time."""
+        end = self._clock() + seconds
+        while batch := self._queue.take(self._grouping, self._clock()):
+            rows = [entry.row for entry in batch]
+            if not self._is_short(batch):
+                loop = asyncio.get_running_loop()
+                self._finish(batch, *await loop.run_in_executor(self._executor, self._run_rows, rows))
+                return
+            outputs, took = self._run_rows(rows)
+            self._loop_time.spent += took
+            self._finish(batch, outputs, took)
+            if self._clock() >= end:
+                return
 
     def _is_short(self, batch: Sequence[Entry]) -> bool:
-        """Return whether a batch runs in the event loop's thread; the first of all does not, as its time is unknown."""
+        """Return whether a batch runs in the event loop's thread; not the first one, whose time is unknown."""
         return 0 < self._pace.cost_seconds * self._cost(batch) <= self._loop_time.most
 
     def _cost(self, batch: Sequence[Entry]) -> float:
         return self._grouping.cost([entry.steps for entry in batch])
-
-    def _run_in_thread(self, loop: asyncio.AbstractEventLoop, batch: Sequence[Entry]) -> None:
-        outputs, seconds = self._run_rows([entry.row for entry in batch])
-        loop.call_soon_threadsafe(self._end_in_thread, loop, batch, outputs, seconds)
-
-    def _end_in_thread(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        batch: Sequence[Entry],
-        outputs: NDArray[np.float32] | Exception,
-        seconds: float,
-    ) -> None:
-        self._finish(batch, outputs, seconds)
-        self._is_busy = False
-        self._schedule(loop)
 
     def _run_rows(self, rows: Sequence[Row]) -> tuple[NDArray[np.float32] | Exception, float]:
         """Return the outputs, or the error that the engine raised, and the seconds it took."""
@@ -173,7 +156,7 @@ class Batcher:
                 raise RuntimeError(f"the engine answered {len(outputs)} of {len(rows)} rows")
         except Exception as error:
             logger.exception("the engine failed")
-            # Its frames know the batch, and requests of the batch will know the error: nothing would free them soon.
+            # Its frames refer to the batch, whose requests will refer to the error: a cycle, as in `run`.
             return error.with_traceback(None), 0.0
         return outputs, self._clock() - started
 

@@ -1,12 +1,11 @@
-"""Which rows of unequal lengths are best run together, by what batches of them cost."""
+"""Chooses rows of similar lengths for a batch, by a model of its cost."""
 
 from collections.abc import Collection, Sequence
 
-# No row of a batch is filled up with padding by more than this share of what the longest row costs: its steps and the
-# fixed ones below, which are as if every row had them.
+# The largest share of padding in a row of a batch, where every row has `FIXED_STEPS` more.
 PADDING_SHARE = 0.4
-# What a batch costs: as if it had so many steps more, and every step as if it had so many rows more. Both lie between
-# what was measured for a large network (6 steps, 0.8 rows) and for a small one (50 and 0.4).
+# The cost of a batch is (steps of the longest row + FIXED_STEPS) x (rows + FIXED_ROWS). Both constants lie between the
+# values that were measured for a large network (6 and 0.8) and for a small one (50 and 0.4).
 FIXED_STEPS = 16
 FIXED_ROWS = 0.6
 
@@ -19,14 +18,16 @@ class Grouping:
         self.largest = largest
 
     def cost(self, lengths: Collection[int]) -> float:
-        """Return what a batch of rows of these lengths costs, relative to others."""
+        """Return the cost of a batch with rows of these lengths, relative to other batches."""
         return (max(lengths) + FIXED_STEPS) * (FIXED_ROWS + len(lengths))
 
     def choose(self, lengths: Sequence[int]) -> list[int]:
-        """Return the places of the first row and of neighbours of it in length, so that the most is done for the cost.
+        """Return the places of the rows for the next batch: the first row, and rows of similar lengths.
+
+        The batch has the most useful steps for its cost.
 
         Args:
-            lengths: of the rows that wait, the most urgent first; if there are none, there are no places.
+            lengths: of the rows that wait, the most urgent first; may be empty.
         """
         places = sorted(range(len(lengths)), key=lengths.__getitem__)
         steps = [lengths[place] + FIXED_STEPS for place in places]

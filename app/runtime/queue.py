@@ -21,20 +21,19 @@ from bundle.rows import Row
 
 Output = NDArray[np.float32]
 
-# The most urgent rows that are compared when a batch is chosen; with more, batches would hardly be better.
+# A batch is chosen among this many of the most urgent rows. More would hardly make better batches.
 CANDIDATES = 64
 # A request with more time than this runs in the order of arrival; one with less runs by its deadline.
 PATIENT_SECONDS = 1.0
-# Each further row of a request counts as if it came this much later, so that the rows of a large request and those of
-# small ones run in turn.
+# Each further row of a request counts as if it came this much later, so that large and small requests alternate.
 ROW_SECONDS = 0.02
 
 
 class Permit:
-    """Places in a queue that one request holds. They are given back when the block ends, however it ends."""
+    """The places of one request in a queue. The end of its block gives them back."""
 
     def __init__(self, queue: "Queue", rows: int, deadline: float) -> None:
-        """Take the places; `Queue.admit` makes permits."""
+        """Take the places; made by `Queue.admit`."""
         self._queue = queue
         self.rows = rows  # that have not run
         self.deadline = deadline
@@ -68,7 +67,7 @@ class Request:
 
 @dataclass(eq=False, slots=True)
 class Entry:
-    """One row in the queue, and its place among those of its request."""
+    """One row in the queue, and its index in its request."""
 
     urgency: tuple[float, int]  # a time, and among equal ones the order of arrival
     steps: int
@@ -99,7 +98,7 @@ class Queue:
 
         Args:
             rows: how many.
-            deadline: when the answer is no longer of use, on the clock of `now`.
+            deadline: when the answer is due, on the clock of `now`.
             now: the time.
             row_seconds: how long a row takes.
 
@@ -128,13 +127,8 @@ class Queue:
             insort(self._entries, Entry(urgency, steps[index], index, row, request), key=_urgency)
             self.arrived += 1
 
-    def remove(self, request: Request) -> None:
-        """Drop the rows of a request that nobody waits for any more."""
-        if request.missing:
-            self._entries = [entry for entry in self._entries if entry.request is not request]
-
     def take(self, grouping: Grouping, now: float) -> list[Entry]:
-        """Take the most urgent row, and the rows that are best run with it; drop rows that are too late."""
+        """Take the most urgent row, and the rows that are best run with it; drop rows that nobody waits for."""
         candidates: list[Entry] = []
         end = 0
         for entry in self._entries:
@@ -152,5 +146,5 @@ class Queue:
 
 
 def _find_time(deadline: float, now: float, index: int) -> float:
-    """Return the time by which rows are sorted, for one row of a request that comes now."""
+    """Return the time by which one row of a new request is sorted."""
     return min(deadline, now + PATIENT_SECONDS + index * ROW_SECONDS)

@@ -1,4 +1,4 @@
-"""Which models are loaded, and which one answers."""
+"""The models that are loaded, and the choice of one for a request."""
 
 import asyncio
 import gc
@@ -20,8 +20,8 @@ from bundle.manifest import Manifest
 from bundle.store import Bundle, Store
 from bundle.tasks import TASKS, Task
 
-# A batch that is longer than this runs in a thread. Where there is a process for every core, the other processes answer
-# meanwhile; else a thread has a core of its own, and only what takes less time than changing threads runs without one.
+# A batch that takes longer than this runs in a thread. With fewer processes than cores, a thread has a core of its own,
+# so only a batch that takes less time than a change of threads runs without one.
 INLINE_SECONDS = 0.001
 INLINE_SECONDS_OF_A_CORE = 0.05
 
@@ -74,7 +74,7 @@ class Repository:
             names, where = [], f"{where} ({error})"
         for name in names:
             self._load(name)
-        # Models stay for good. Looking through them would stop requests for a moment, again and again.
+        # Models stay. Each garbage collection would look through them and stop requests for a moment.
         gc.collect()
         gc.freeze()
         if not names:
@@ -85,7 +85,7 @@ class Repository:
         self._executor.shutdown()
 
     def check_ready(self) -> None:
-        """Return if the models that readiness needs are loaded: those that the settings name, or the default ones.
+        """Return if the models that readiness needs are loaded: the ones that the settings name, or the default ones.
 
         Without default models, any model is enough.
 
@@ -146,7 +146,7 @@ class Repository:
         except (BundleError, EngineError) as error:
             self._refuse(name, str(error))
         except Exception:
-            # Whatever the engine or the disk make of a bundle, the others are served.
+            # One bundle that fails for any reason does not keep the others from being served.
             self._refuse(name, "its network cannot be loaded; the service's log has the reason", exc_info=True)
         else:
             batcher = Batcher(engine, self._executor, self._settings.max_queue, self._loop_time)

@@ -1,4 +1,4 @@
-"""What the service can answer, free of HTTP. A new task is a module here and an entry in `SERVED`."""
+"""The tasks of the service, free of HTTP. A new task is a module here and an entry in `SERVED`."""
 
 from app.tasks.base import ServedTask
 from app.tasks.next_letter import NextLetter

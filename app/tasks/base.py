@@ -1,4 +1,4 @@
-"""What a task is to the service: its requests and answers, and how texts become rows and outputs become answers."""
+"""A task of the service: the schemas of requests and answers, from texts to rows, and from outputs to answers."""
 
 import asyncio
 import time
@@ -21,11 +21,11 @@ from bundle.rows import Row
 from bundle.tasks import Task
 
 NAME_CHARACTERS = 63
-MOST_FIELDS = 100  # of a body; those that are unknown are named up to this number
+MOST_FIELDS = 100  # of a body
 # Encoding texts pauses after this time, ...
 SLICE_SECONDS = 0.005
-# ... for this many passes of the event loop, so that a small request that has come is answered at once. It needs about
-# ten, from reading it to its batch and its answer; a pass that has nothing to do takes microseconds.
+# ... for this many passes of the event loop, so that small requests are answered in between. Such a request needs about
+# ten passes, from its first byte to its answer. A pass without work takes microseconds.
 PASSES = 16
 
 ModelName = Annotated[
@@ -44,7 +44,7 @@ def with_example(example: JsonDict) -> ConfigDict:
 
 
 class PredictionRequest(BaseModel):
-    """What all requests for predictions have."""
+    """The fields of all requests for predictions."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -53,7 +53,7 @@ class PredictionRequest(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _has_not_very_many_fields(cls, value: object) -> object:
-        """Refuse at once what would take an error for each of a million fields."""
+        """Reject very many fields at once, as pydantic makes an error for each."""
         if isinstance(value, dict) and len(value) > MOST_FIELDS:
             known = " and ".join(cls.model_fields)
             raise PydanticCustomError("too_many_fields", f"the body has {len(value)} fields; send {known}")
@@ -62,7 +62,7 @@ class PredictionRequest(BaseModel):
 
 @dataclass(frozen=True)
 class Encoded:
-    """One input as a row of its network; `facts` is what the answer says about the input."""
+    """One input as a row of the network; `facts` are fields of the answer that describe the input."""
 
     row: Row
     facts: Mapping[str, Any]
@@ -70,7 +70,7 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Form:
-    """One way to ask a task: with one input, or with several.
+    """One path of a task: for one input, or for a batch.
 
     Attributes:
         path: of the URL.
@@ -92,7 +92,7 @@ class Form:
 
 
 class ServedTask(ABC):
-    """A task as the service answers it. Its models are asked in two forms: one input, or several."""
+    """A task as the service offers it, in two forms: for one input, or for a batch."""
 
     task: ClassVar[Task]
     single: ClassVar[Form]
@@ -113,7 +113,7 @@ class ServedTask(ABC):
     async def predict(
         self, model: Model, texts: Mapping[Location, str], request: PredictionRequest, permit: Permit
     ) -> list[BaseModel]:
-        """Return the answers to the inputs of a request, each given under its place in the body.
+        """Return the answers to the inputs of a request, which come with their places in the body.
 
         Raises:
             InvalidInputError: inputs that cannot be encoded, all of them named.
@@ -125,7 +125,7 @@ class ServedTask(ABC):
         return [self.answer(manifest, output, one, request) for output, one in zip(outputs, encoded, strict=True)]
 
     async def _encode(self, model: Model, texts: Mapping[Location, str], deadline: float) -> Sequence[Encoded]:
-        """Encode all texts in slices; the event loop answers others in between, and one large request at a time."""
+        """Encode all texts in slices, between which the event loop answers others; one large request at a time."""
         encoded: list[Encoded] = []
         problems: list[FieldProblem] = []
         left = iter(texts.items())
@@ -157,5 +157,5 @@ class ServedTask(ABC):
 
 
 def round_probability(probability: np.float32) -> float:
-    """Return the shortest decimal that is this float32: more digits would be noise."""
+    """Return the shortest decimal of a float32; more digits would be noise."""
     return float(str(probability))

@@ -51,14 +51,14 @@ class SentimentBatchRequest(PredictionRequest):
 
 
 class SentimentAnswer(BaseModel):
-    """The judgement of one review, and how much of it the model read."""
+    """The sentiment of one review, and how many of its words the model read."""
 
     model_config = with_example(_ANSWER)
 
     sentiment: Literal["negative", "positive"]
     probability_positive: Probability
     words_used: int = Field(description="Words the model read, unknown ones included; 0 for a text without words.")
-    words_cut: int = Field(description="Words at the start of the text that it did not, as it reads no more at once.")
+    words_cut: int = Field(description="Words at the start of the text that the model did not read, due to its limit.")
     model: str
     version: int
 

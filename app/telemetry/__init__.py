@@ -1,1 +1,1 @@
-"""What an operator sees of the service."""
+"""What an operator sees of the service: logs."""

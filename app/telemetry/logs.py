@@ -14,7 +14,7 @@ _fields_of_request: ContextVar[dict[str, object] | None] = ContextVar("fields_of
 
 
 def make_request_id() -> str:
-    """Return an id that tells a request from others; it is no secret."""
+    """Return an id for a request; it is unique, and not secret."""
     return f"{random.getrandbits(128):032x}"
 
 

@@ -1,4 +1,4 @@
-"""The paths, without logic; here is what they share."""
+"""The paths, without logic, and what they share."""
 
 from typing import Annotated, Any
 
@@ -7,6 +7,8 @@ from fastapi import Depends, Request
 from app.errors import RequestError
 from app.http.problems import PROBLEM_TYPE, make_problem
 from app.runtime.repository import Repository
+
+_RETRY_AFTER = {"description": "Seconds after which to try again.", "schema": {"type": "integer", "minimum": 1}}
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -28,9 +30,12 @@ def describe_errors(path: str, *errors: RequestError) -> Responses:
             int(error.status),
             {
                 "description": type(error).__doc__,
+                "headers": {},
                 "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}},
             },
         )
+        if "retry-after" in error.headers:
+            response["headers"]["Retry-After"] = _RETRY_AFTER
         example = make_problem(error, path).model_dump(exclude_none=True)
         response["content"][PROBLEM_TYPE]["examples"][error.kind] = {"value": example}
     return responses

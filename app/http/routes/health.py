@@ -11,7 +11,7 @@ router = APIRouter(tags=["health"])
 
 @router.get("/livez", summary="Is the process alive?")
 async def live() -> Status:
-    """Answer as soon as the process does; restart it when it does not."""
+    """Answer if the process is alive; restart it if there is no answer."""
     return Status(status="alive")
 
 

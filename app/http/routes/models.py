@@ -46,5 +46,5 @@ async def list_models(repository: RepositoryDependency) -> ModelList:
 async def describe_model(
     name: Annotated[str, Path(max_length=NAME_CHARACTERS)], repository: RepositoryDependency
 ) -> ModelDetails:
-    """Answer what the manifest of a model says: recipe, preprocessing, metrics, data and versions."""
-    return ModelDetails.model_validate(repository.find(name).manifest, from_attributes=True)
+    """Answer the manifest of a model: recipe, preprocessing, metrics, data and versions."""
+    return ModelDetails.model_validate(repository.find(name).manifest.model_dump())

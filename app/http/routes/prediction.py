@@ -1,4 +1,4 @@
-"""The paths that ask a model: two for every task, one for a single input and one for several."""
+"""The paths for predictions. Each task has two: one for a single input, one for a batch."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -41,8 +41,8 @@ from app.tasks import SERVED
 from app.tasks.base import NAME_CHARACTERS, Form, ServedTask
 from app.telemetry.logs import annotate_request
 
-# A client is not watched before its request has waited this long: most are answered by then, and watching costs as much
-# as reading a request.
+# The service watches for a client that leaves only after this time. Most requests are answered by then, and watching
+# costs as much as reading a request.
 UNWATCHED_SECONDS = 0.05
 
 _DEADLINE_PARAMETER = {
@@ -55,17 +55,17 @@ _DEADLINE_PARAMETER = {
 
 
 class PredictionRoute(APIRoute):
-    """A route that FastAPI describes, and whose requests it does not parse.
+    """A route that FastAPI documents and that parses its requests itself.
 
-    For every request FastAPI finds out anew what a function depends on, checks each part and copies the answer, which
-    takes longer than the model. So this route does that itself; dependencies that a route declares are still FastAPI's.
+    FastAPI resolves the parameters of a function, validates each and copies the answer for every request, which takes
+    longer than the model. FastAPI still resolves the dependencies that a route declares.
     """
 
     served: ServedTask
     form: Form
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or refuse its method.
+        """Answer one request, or reject its method.
 
         Raises:
             RequestError: the request cannot be answered.
@@ -112,7 +112,7 @@ class PredictionRoute(APIRoute):
 
         Raises:
             RequestError: see `ServedTask.predict`.
-            InvalidInputError: the value does not fit the schema, or is past a limit.
+            InvalidInputError: the value does not fit the schema, or it is past a limit.
         """
         try:
             request = self.form.request.model_validate(value)
@@ -146,7 +146,7 @@ def make_router() -> APIRouter:
 
 
 def _describe(form: Form) -> Callable[..., Any]:
-    """Return a function with the schemas of a form, from which FastAPI makes the documentation."""
+    """Return a function with the schemas of a form; FastAPI makes the documentation from it."""
 
     async def predict(body: Any) -> Any:
         raise AssertionError(f"This is a bug: PredictionRoute answers this itself, not {body!r}")  # pragma: no cover
@@ -173,22 +173,22 @@ def _describe_errors(form: Form) -> Responses:
 
 
 def _find_name(value: Any) -> str | None:
-    """Return the model that a body names; None also for what the schema will refuse."""
+    """Return the name of the model in a body; None if it has none, or if the schema will reject it."""
     name = value.get("model") if isinstance(value, dict) else None
     return name if isinstance(name, str) and len(name) <= NAME_CHARACTERS else None
 
 
 def _count_inputs(value: Any, field: str) -> int:
-    """Return how many inputs a body has; 1 also for what the schema will refuse."""
+    """Return the number of inputs in a body; 1 if the schema will reject it."""
     inputs = value.get(field) if isinstance(value, dict) else None
     return max(1, len(inputs)) if isinstance(inputs, list) else 1
 
 
 def locate(field: str, inputs: str | list[str], settings: Settings) -> dict[Location, str]:
-    """Return the input or inputs of a request's field under their place in the body.
+    """Return the inputs of a request by their places in the body.
 
     Raises:
-        InvalidInputError: there are too many, or some are too long; every field past a limit is named.
+        InvalidInputError: there are too many, or some are too long; it names every field past a limit.
     """
     if isinstance(inputs, str):
         located: dict[Location, str] = {("body", field): inputs}
@@ -213,7 +213,7 @@ def locate(field: str, inputs: str | list[str], settings: Settings) -> dict[Loca
 
 
 async def _unless_client_leaves(receive: Receive, prediction: Coroutine[Any, Any, BaseModel]) -> BaseModel:
-    """Return a prediction; give it up when the client leaves, so that it takes no place in a queue."""
+    """Return a prediction; cancel it when the client leaves, so that it gives its place in the queue back."""
     loop = asyncio.get_running_loop()
     handler = asyncio.current_task(loop)
     assert handler is not None

@@ -86,14 +86,14 @@ def test_a_body_that_the_protocol_rejects_ends_with_its_error() -> None:
         read(Client([b"01234"], end="silent"), rejected=BadRequestError("broken"))
 
 
-@pytest.mark.parametrize(("asked", "seconds"), [(None, 60), (b"500", 0.5), (b"99999999", 60)])
+@pytest.mark.parametrize(("asked", "seconds"), [(None, 60), (b"500", 0.5), (b"99999999", 60), (b"9" * 5000, 60)])
 def test_the_shorter_deadline_counts(asked: bytes | None, seconds: float) -> None:
     scope = make_scope({DEADLINE_HEADER.encode(): asked} if asked else {})
     Limits(scope, Client([]).receive, SETTINGS).apply_deadline()
     assert scope["state"]["deadline"] == pytest.approx(time.monotonic() + seconds, abs=0.25)
 
 
-@pytest.mark.parametrize("asked", [b"0", b"-1", b"1.5", b"soon", b"", b"\xb2", b"9" * 5000])
+@pytest.mark.parametrize("asked", [b"0", b"-1", b"1.5", b"soon", b"", b"\xb2", b"000"])
 def test_a_deadline_that_is_no_number_of_milliseconds_is_rejected(asked: bytes) -> None:
     limits = Limits(make_scope({DEADLINE_HEADER.encode(): asked}), Client([]).receive, SETTINGS)
     with pytest.raises(InvalidInputError, match="is not a number of milliseconds; send a whole number from 1"):

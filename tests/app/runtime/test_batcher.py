@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from app.errors import DeadlineError, OverloadedError
-from app.runtime.batcher import MOST_INLINE_SECONDS, MOST_PASSES, Batcher
+from app.runtime.batcher import MOST_INLINE_SECONDS, Batcher
 from app.runtime.pace import LoopTime
 from app.runtime.queue import CANDIDATES
 from bundle.rows import Row
@@ -174,13 +174,13 @@ async def test_requests_gather_while_the_engine_is_busy(make: Make) -> None:
 
 
 async def test_requests_that_keep_coming_do_not_keep_the_engine_idle(make: Make) -> None:
-    to = make(capacity=10 * MOST_PASSES)
+    to = make(capacity=10 * CANDIDATES)
     asked: list[asyncio.Task[NDArray[np.float32]]] = []
-    while not to.engine.batches and len(asked) < 10 * MOST_PASSES:
+    while not to.engine.batches and len(asked) < 10 * CANDIDATES:
         asked.append(to.ask(row(1)))
         await asyncio.sleep(0)
         await asyncio.to_thread(int)  # the engine may begin
-    assert len(asked) <= MOST_PASSES
+    assert len(asked) <= CANDIDATES
     await to.engine.let_through()
     await asyncio.gather(*asked)
 
@@ -444,7 +444,8 @@ async def test_batches_run_as_long_as_the_event_loop_was_busy_before(
     await to.engine.let_through()
     await to.ask(row(9))
     asked = [to.ask(row(number, length)) for number, length in enumerate([5, 100, 400], 1)]
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # the rows are queued
+    await asyncio.sleep(0)  # the batcher waits for more
     to.clock.now += busy_seconds
     while len(to.engine.batches) == 1:
         await asyncio.sleep(0)
