@@ -1,8 +1,8 @@
-"""What the project costs and what its peers cost, measured on one machine with real reviews; run by hand.
+"""Benchmarks of the service and its peers, on one machine with real reviews; run by hand.
 
-Imports `bundle` and `training`. The service is measured from outside, as its users meet it. Of `app` only the engines
-are run (`service`, `engine`, `overhead`), the batcher for shares of padding (`engine`), and the defaults of the
-settings are read (`parallelism`).
+Imports `bundle` and `training`. The service is measured from outside, over HTTP. From `app` it uses only the engines
+(`service`, `engine`, `overhead`), the batcher for shares of padding (`engine`), and the defaults of the settings
+(`parallelism`).
 """
 
 import os

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.bars`: how the service compares with what it is measured against, from one run of `service`."""
+"""`python -m benchmarks.bars`: the main ratios of the service to its peers, from one run of `service`."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from benchmarks.comparison import LESS_IS_BETTER, Comparison, Figure, Measuremen
 from benchmarks.contenders import BATCHING_TENSORFLOW, HANDLER, PREDICT, RELEASE
 from benchmarks.results import ResultsError, format_figure, render_table
 
-# Each is one figure over so many connections; of several peers the best counts.
+# Each bar is a figure, a number of connections and peers; of several peers the best one counts.
 _BARS: tuple[tuple[Figure, int, Sequence[str]], ...] = (
     ("p50 ms", 1, (HANDLER,)),
     ("requests/s", 8, (HANDLER,)),
@@ -26,7 +26,7 @@ _BARS: tuple[tuple[Figure, int, Sequence[str]], ...] = (
 
 
 def main(out: Annotated[Path, typer.Option(help="The folder with service.json.")] = OUT) -> None:
-    """Print the ratios that matter of the run of `service` whose results are in a folder."""
+    """Print the main ratios of the run of `service` whose results are in a folder."""
     with telling_errors():
         print(render_bars(list_bars(read_measurements(out / "service.json"))))
 
@@ -35,7 +35,7 @@ def read_measurements(path: Path) -> list[Measurement]:
     """Return the measurements in a file of `service`.
 
     Raises:
-        ResultsError: it is not one.
+        ResultsError: the file is missing or has no measurements.
     """
     try:
         return [Measurement(**found) for found in json.loads(path.read_bytes())["measurements"]]

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.checkouts NAME=FOLDER ...`: what a change gains, by checkouts measured in turn."""
+"""`python -m benchmarks.checkouts NAME=FOLDER ...`: the gain of a change, from checkouts measured alternately."""
 
 import math
 import random
@@ -20,15 +20,15 @@ from benchmarks.results import Panel, format_figure, render_table
 from benchmarks.servers import HOST, Server
 
 _WARM_UP_SECONDS = 2
-_FEWEST_ROUNDS = 6  # with fewer there is no interval that holds the median with 95 %
-_Z = 1.96  # of a normal distribution, between the limits that hold 95 %
+_FEWEST_ROUNDS = 6  # fewer rounds give no 95 % interval of the median
+_Z = 1.96  # quantile of the normal distribution for a 95 % interval
 
 
 @dataclass(frozen=True)
 class Measurement:
     """One checkout in one round over `connections`: answers a second, and latencies in milliseconds.
 
-    With 0 connections it is the goodput of a flood, and the latencies are those of accepted requests.
+    With 0 connections it is a flood: the rate is the goodput, and the latencies are of accepted requests.
     """
 
     round: int
@@ -47,15 +47,17 @@ def main(
     data: Data = None,
     bundle: Bundles = BUNDLES,
     connections: Annotated[list[int], typer.Option(min=1, max=256, help="Connections; repeatable.")] = [1, 8, 64],  # noqa: B006
-    flood: Annotated[float, typer.Option(min=0, max=5, help="Offered load over capacity, besides; 0 for none.")] = 0,
+    flood: Annotated[
+        float, typer.Option(min=0, max=5, help="Also send a flood of this load over capacity; 0 for none.")
+    ] = 0,
     seconds: Seconds = 2,
-    rounds: Annotated[int, typer.Option(min=1, max=100, help="How often everything is measured, at most.")] = 40,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Largest number of rounds.")] = 40,
     interval: Annotated[
-        float, typer.Option(help="It ends early once all medians are known to this share, with 95 %.")
+        float, typer.Option(help="End early once the 95 % interval of all medians is within this share.")
     ] = 0.02,
     out: Out = OUT,
 ) -> None:
-    """Measure checkouts of the service in turn; all run the whole time, in the environment of this one."""
+    """Measure checkouts of the service alternately; all run the whole time, in the environment of this checkout."""
     folders = {name: Path(folder).resolve() for name, _, folder in (each.partition("=") for each in checkout)}
     if wrong := [name for name, folder in folders.items() if not (folder / "app").is_dir()]:
         raise typer.BadParameter(f"{', '.join(wrong)}: give NAME=FOLDER with the folder of a checkout")
@@ -109,9 +111,9 @@ def _visit(
 
 
 def find_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return values between which the median of what these are drawn from lies with about 95 %.
+    """Return an interval of about 95 % for the median of the distribution of these values.
 
-    Source: the ranks of a median, by the normal approximation of the binomial distribution.
+    Method: ranks around the median, by the normal approximation of the binomial distribution.
     """
     ordered = sorted(values)
     count = len(ordered)
@@ -122,7 +124,7 @@ def find_interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _list_ratios(found: Sequence[Measurement], names: Sequence[str]) -> Mapping[tuple[str, int], list[float]]:
-    """Return the rates of each checkout over those of the first, a round each."""
+    """Return the ratio of each checkout's rate to the first checkout's rate in every round."""
     first = {(one.round, one.connections): one.rate for one in found if one.checkout == names[0]}
     ratios: dict[tuple[str, int], list[float]] = {}
     for one in found:
@@ -142,7 +144,7 @@ def _find_widest(found: Sequence[Measurement], names: Sequence[str]) -> float:
 
 
 def _show(bundles: Sequence[str], names: Sequence[str], found: Sequence[Measurement], out: Path) -> None:
-    blocks = [f"Requests a second, and as shares of those of {names[0]} in the same round: median (interval of 95 %)"]
+    blocks = [f"Requests a second, and the ratio to {names[0]} in the same round: median (95 % interval)"]
     plots = []
     for bundle in bundles:
         those = [one for one in found if one.bundle == bundle]

@@ -1,4 +1,4 @@
-"""What the commands share: options, and errors in one line."""
+"""The options that the commands share, and errors in one line."""
 
 import subprocess
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ Data = Annotated[
 Bundles = Annotated[list[str], typer.Option(help="A sentiment bundle; repeatable.")]
 BUNDLES = ["sentiment", "imdb-500"]
 Seconds = Annotated[int, typer.Option(min=1, max=60, help="Seconds of one run.")]
-Rounds = Annotated[int, typer.Option(min=1, max=20, help="How often everything is measured.")]
+Rounds = Annotated[int, typer.Option(min=1, max=20, help="Number of rounds; each measures everything once.")]
 Release = Annotated[
     Path | None,
     typer.Option(
         envvar="BENCHMARK_RELEASE",
         exists=True,
         file_okay=False,
-        help="A checkout of an earlier release, which is measured too.",
+        help="A checkout of an earlier release to measure too.",
     ),
 ]
 Out = Annotated[Path, typer.Option(help="The folder of the results.")]
@@ -36,7 +36,7 @@ OUT = Path("docs/performance")
 
 @contextmanager
 def telling_errors() -> Iterator[None]:
-    """End the command with status 1 and a line that says what is missing or failed."""
+    """End the command with status 1 and one line that names the error."""
     try:
         yield
     except (WrkError, ServerError, ResultsError, TrainingError, BundleError, subprocess.SubprocessError) as error:

@@ -1,4 +1,4 @@
-"""The measurements of all rounds of one bundle: medians, and ratios within a round, where the machine was the same."""
+"""The measurements of all rounds of one bundle: medians, and ratios within a round, under equal conditions."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from benchmarks.results import Panel, format_figure, render_table
 
 @dataclass(frozen=True)
 class Measurement:
-    """One run of wrk against one server: answers a second, latencies in milliseconds, memory in MiB after it."""
+    """One run of wrk against one server: answers a second, latencies in milliseconds, memory in MiB at the end."""
 
     round: int
     bundle: str
@@ -39,9 +39,9 @@ _READ: Mapping[Figure, Callable[[Measurement], float | None]] = MappingProxyType
 
 @dataclass(frozen=True)
 class Ratio:
-    """A figure of ours over that of a peer: the median of the rounds' ratios, the least and the most of them.
+    """The ratio of our figure to a peer's figure: its median over the rounds, its least and its greatest value.
 
-    `ours` and `theirs` are medians of the same rounds.
+    `ours` and `theirs` are medians over the same rounds.
     """
 
     bundle: str
@@ -60,7 +60,7 @@ class Comparison:
     """The measurements of one bundle."""
 
     def __init__(self, measurements: Iterable[Measurement], bundle: str) -> None:
-        """Take all measurements; those of other bundles are left out."""
+        """Take all measurements; measurements of other bundles are ignored."""
         self.bundle = bundle
         self._all = [measurement for measurement in measurements if measurement.bundle == bundle]
         self.servers = list(dict.fromkeys(found.server for found in self._all))
@@ -68,7 +68,7 @@ class Comparison:
         self._concurrency = sorted({found.concurrency for found in self._all})
 
     def tables(self) -> Iterable[tuple[str, str]]:
-        """Return a title and a table for each set of texts, and one of what mixed lengths cost, in Markdown."""
+        """Return a title and a table for each set of texts, and a table of the cost of mixed lengths, in Markdown."""
         at = [str(concurrency) for concurrency in self._concurrency]
         header = ["server", *(f"{name} at {n}" for name in _READ for n in at)]
         for texts in self._texts:
@@ -80,7 +80,7 @@ class Comparison:
             yield f"{self.bundle}, lengths", render_table(header, costs)
 
     def compare(self, figure: Figure, concurrency: int, peer: str) -> Ratio | None:
-        """Return a figure of ours over that of a peer, on the first set of texts; None if no round has both."""
+        """Return the ratio of our figure to a peer's, on the first set of texts; None if no round has both."""
         mine = self._by_round(OURS, self._texts[0], concurrency, figure)
         other = self._by_round(peer, self._texts[0], concurrency, figure)
         shared = [number for number in mine.keys() & other.keys() if mine[number] and other[number]]
@@ -101,7 +101,7 @@ class Comparison:
         )
 
     def cost_of_mixed(self) -> dict[str, float]:
-        """Return, by server, the time of a mixed text over that of a one-length one, at the highest concurrency."""
+        """Return, by server, the time of a mixed text divided by a one-length text's, at the highest concurrency."""
         if len(self._texts) < 2:
             return {}
         mixed, one_length = (
@@ -117,7 +117,7 @@ class Comparison:
         return costs
 
     def panels(self) -> list[Panel]:
-        """Return what is drawn of the first set of texts: the ends of the range of concurrency."""
+        """Return the panels of the plot, for the first set of texts at the lowest and the highest concurrency."""
         least, most = self._concurrency[0], self._concurrency[-1]
         return [
             Panel(f"Throughput, concurrency {most}", "requests/s", self._panel(most, "requests/s")),

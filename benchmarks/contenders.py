@@ -1,4 +1,4 @@
-"""Who is measured: the service, its last release and its peers; how each is started, asked and understood."""
+"""The measured servers: the service, its last release and its peers; with their commands, requests and answers."""
 
 import json
 import os
@@ -20,7 +20,7 @@ RELEASE = "release"
 HANDLER = "onnx_handler"
 PREDICT = "predict"
 BATCHING_TENSORFLOW = ("mlserver", "bentoml", "ray_serve")
-# The others are measured when they are asked for: what they show is much like what these do.
+# The other servers are measured only on request, because their results are similar to these.
 DEFAULT = (OURS, RELEASE, HANDLER, "litserve", PREDICT, "mlserver")
 
 _ALL_CONNECTIONS = 256
@@ -38,16 +38,16 @@ class Contender:
     """A server of the same models.
 
     Attributes:
-        name: what it is called.
-        arguments: follow its Python; `{port}` in them stands for the port.
-        path: where it is asked.
-        ready_path: answers 200 once it can be asked.
-        ask: gives the JSON of a request for a text.
-        read: gives the probability in the JSON of an answer.
-        root: the checkout whose code it runs; the models of the service are those of this checkout.
-        installed_as: its environment, if that is not called as it is.
+        name: its name.
+        arguments: the arguments of its Python; `{port}` stands for the port.
+        path: the path for requests.
+        ready_path: answers 200 once the server is ready.
+        ask: returns the JSON of a request for a text.
+        read: returns the probability in the JSON of an answer.
+        root: the checkout whose code it runs, and for the service also its models.
+        installed_as: the name of its environment, if it differs from `name`.
         variables: further environment variables.
-        most_connections: it is not measured over more.
+        most_connections: the largest number of connections to measure.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Contender:
     most_connections: int = _ALL_CONNECTIONS
 
     def find_python(self) -> Path:
-        """Return the Python of its environment, which is made if need be; see `environments.provide`."""
+        """Return the Python of its environment, which is installed if necessary; see `environments.provide`."""
         name = self.installed_as or self.name
         lock = PEERS / name / "requirements.txt"
         return environments.provide(name, lock if lock.exists() else self.root / "requirements" / "serve.txt")
@@ -72,7 +72,7 @@ class Contender:
         return [self.find_python(), *(argument.format(port=port) for argument in self.arguments)]
 
     def environment(self, bundle: Bundle, port: int) -> dict[str, str]:
-        """Return the environment variables that it is started with."""
+        """Return the environment variables for its start."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("LSTM_SERVE_")}
         return (
             inherited
@@ -98,7 +98,7 @@ class Contender:
         poll_seconds: float = 0.2,
         variables: Mapping[str, str] = MappingProxyType({}),
     ) -> Iterator[Server]:
-        """Run it while the block runs, with further environment variables, once it is ready; see `servers.serve`.
+        """Run it while the block runs, which begins once it is ready; see `servers.serve`.
 
         Raises:
             ServerError: it dies or takes too long.
@@ -109,17 +109,17 @@ class Contender:
             yield server
 
     def write_bodies(self, path: Path, texts: Iterable[str]) -> Path:
-        """Write the requests for texts, one JSON document a line, and return the path."""
+        """Write the requests for texts, one JSON document per line, and return the path."""
         path.write_text("\n".join(json.dumps(self.ask(text)) for text in texts), encoding="utf-8")
         return path
 
 
 def find(bundle_name: str, release: Path | None = None) -> dict[str, Contender]:
-    """Return every contender by name, the service first, to be asked for one bundle.
+    """Return every contender by name, the service first, with requests for one bundle.
 
     Args:
         bundle_name: the bundle.
-        release: a checkout of an earlier release; without it, that is no contender.
+        release: a checkout of an earlier release; without it, there is no such contender.
     """
     model = {} if bundle_name == "sentiment" else {"model": bundle_name}
     uvicorn = ("-m", "uvicorn", "--host", HOST, "--port", "{port}")
@@ -148,7 +148,7 @@ def find(bundle_name: str, release: Path | None = None) -> dict[str, Contender]:
         *([ours(RELEASE, root=release.resolve())] if release else []),
         handler(HANDLER, "--workers", "2"),
         Contender("litserve", ("-m", "benchmarks.peers.litserve.server"), "/predict", "/health", _ask, _read),
-        # It answers so slowly that over 64 connections seconds go by without an answer, and a minute until it rests.
+        # It is too slow for 64 connections: for seconds it gives no answer, and it becomes idle only after a minute.
         handler(PREDICT, most_connections=8),
         handler("tf_function"),
         Contender(

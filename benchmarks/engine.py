@@ -1,4 +1,4 @@
-"""`python -m benchmarks.engine`: ways to run one network, what a batch gains, and how much of it is padding."""
+"""`python -m benchmarks.engine`: ways to run one network, the gain from batches, and the share of padding."""
 
 import time
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-# Before TensorFlow, so that ONNX Runtime is kept from the matrix units as in the service: see `bundle.amx`.
+# Imported before TensorFlow, so that ONNX Runtime does not get the matrix units, as in the service: see `bundle.amx`.
 import bundle.onnx_session  # noqa: F401
 
 # isort: split
@@ -43,7 +43,7 @@ def main(
     rounds: Rounds = 3,
     out: Out = OUT,
 ) -> None:
-    """Measure the ways to run a network on real words, with as many threads as the service uses by default."""
+    """Measure the ways to run a network on real words, by default with one thread like the service."""
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     plan = {"bundles": bundle, "rows": sorted(set(rows)), "words": sorted(set(words)), "threads": threads}
     constant = machine.describe() | {"plan": plan | {"budget": budget, "rounds": rounds}}
@@ -66,7 +66,7 @@ def main(
 
 
 def _choose_ways(subject: Subject, wanted: Sequence[str] | None) -> list[Way]:
-    """Return the ways to measure: ours, to which others are compared, always."""
+    """Return the ways to measure; they always include ours, which the others are compared with."""
     if unknown := set(wanted or ()) - {way.name for way in subject.ways}:
         known = ", ".join(way.name for way in subject.ways)
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}: the ways to run {subject.name} are {known}")
@@ -79,7 +79,7 @@ def _list_points(subject: Subject, rows: Sequence[int], words: Sequence[int]) ->
 
 
 def _compare(subject: Subject, ways: Sequence[Way], points: Sequence[tuple[int, int]]) -> dict[str, float]:
-    """Return how far the answers of each way are from those of `predict` at most, which also warms them all up."""
+    """Return the largest difference of each way's answers from `predict`; this also warms up all ways."""
     differences = {way.name: 0.0 for way in ways}
     for rows, words in points:
         batch = subject.rows(rows, words)
@@ -92,7 +92,7 @@ def _compare(subject: Subject, ways: Sequence[Way], points: Sequence[tuple[int, 
 def _measure(
     subject: Subject, ways: Sequence[Way], points: Sequence[tuple[int, int]], number: int, budget: float
 ) -> list[Timing]:
-    """Time every way at a point before the next point, so that ratios are between neighbours in time."""
+    """Time every way at one point before the next point, so that compared timings are close in time."""
     found = []
     for rows, words in points:
         batch = subject.rows(rows, words)

@@ -1,6 +1,6 @@
-"""The virtual environment of each server, made from its lock the first time it is wanted.
+"""The virtual environment of each server, installed from its lock at its first use.
 
-The service has one of its own too, with nothing in it that only training and the benchmarks need.
+The service has an environment of its own too, without packages that only training and the benchmarks need.
 """
 
 import json
@@ -23,10 +23,10 @@ print(json.dumps({found.name.lower(): found.version for found in importlib.metad
 
 
 def provide(name: str, lock: Path) -> Path:
-    """Return the Python of an environment, which is installed unless its lock was installed before.
+    """Return the Python of an environment; install it first, unless the same lock is installed already.
 
     Raises:
-        subprocess.SubprocessError: it cannot be installed, or not within half an hour.
+        subprocess.SubprocessError: the installation fails, or takes more than half an hour.
     """
     folder = ENVIRONMENTS / name
     python, stamp, wanted = folder / "bin" / "python", folder / _STAMP, hash_file(lock)

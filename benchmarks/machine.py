@@ -1,4 +1,4 @@
-"""What figures depend on: the machine, the code and the versions."""
+"""The conditions of a measurement: the machine, the commit and the versions of packages."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ _BUSY = 0.5  # load
 
 @dataclass(frozen=True)
 class Machine:
-    """The machine; memory in GiB, cores those that this process may use, load the mean of the last minute."""
+    """The machine: memory in GiB, the cores that this process may use, and the mean load of the last minute."""
 
     processor: str
     cores: int
@@ -26,12 +26,12 @@ class Machine:
     load: float
 
     def describe(self) -> dict[str, str | int | float]:
-        """Return it as JSON can hold it."""
+        """Return it as values for JSON."""
         return asdict(self)
 
 
 def inspect() -> Machine:
-    """Return this machine, which has to be a Linux one."""
+    """Return this machine, which must run Linux."""
     processors = Path("/proc/cpuinfo").read_text().splitlines()
     named = (line.partition(":")[2].strip() for line in processors if line.startswith("model name"))
     return Machine(
@@ -45,30 +45,30 @@ def inspect() -> Machine:
 
 
 def find_commit(checkout: Path = environments.ROOT) -> str:
-    """Return the commit of a checkout, by default of this one, with `-dirty` behind it if files were changed since."""
+    """Return the commit of a checkout, by default this one; it ends with `-dirty` if files have changed since."""
     try:
         commit = run_git(checkout, "rev-parse", "--short=12", "HEAD")
-        changed = run_git(checkout, "status", "--porcelain", "--", ".", ":!docs")  # where results are written
+        changed = run_git(checkout, "status", "--porcelain", "--", ".", ":!docs")  # results are written to docs
     except (OSError, subprocess.CalledProcessError):
         return "unknown"  # without git, or from an archive
     return f"{commit}-dirty" if changed else commit
 
 
 def run_git(checkout: Path, *arguments: str) -> str:
-    """Return what git prints, run in a checkout."""
+    """Run git in a checkout and return its output."""
     command = ["git", *arguments]
     return subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def describe(pythons: Mapping[str, Path] | None = None) -> dict[str, Any]:
-    """Return what a JSON file begins with: machine, commit, and the versions of environments, by default of this one.
+    """Return the head of a JSON file: machine, commit, and the versions in environments, by default in this one.
 
     Warns on standard error if the machine is busy.
     """
     pythons = pythons or {"lstm-serve": Path(sys.executable)}
     machine = inspect()
     if machine.load > _BUSY:
-        print(f"the machine is busy (load {machine.load}): other work spoils the figures", file=sys.stderr)
+        print(f"the machine is busy (load {machine.load}): other work distorts the figures", file=sys.stderr)
     return {
         "machine": machine.describe(),
         "commit": find_commit(),

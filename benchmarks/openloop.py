@@ -1,8 +1,8 @@
-"""An open-loop load: requests are sent when their time has come, whether or not the ones before are answered.
+"""An open-loop load: requests are sent at planned times, whether or not earlier requests are answered.
 
 Runs in a process of its own, `python -m benchmarks.openloop`, with an `Order` in JSON on its standard input and the
-`Load` in JSON on its standard output. Latency counts from the time a request was meant to be sent at, so that a slow
-server cannot hide behind requests that were never sent (Tene, "How NOT to Measure Latency": coordinated omission).
+`Load` in JSON on its standard output. Latency counts from the planned time of sending, so that a slow server cannot
+hide requests that were sent late or never (Tene, "How NOT to Measure Latency": coordinated omission).
 """
 
 import json
@@ -20,17 +20,17 @@ import uvloop
 from benchmarks.sender import LOST, Sender
 from benchmarks.servers import HOST, ServerError
 
-_DRAIN_SECONDS = 15  # for what is unanswered when the last request has been sent
-_REQUESTS = 1_000_000  # no order is larger
+_DRAIN_SECONDS = 15  # wait for answers after the last request was sent
+_REQUESTS = 1_000_000  # limit of an order
 
 
 @dataclass(frozen=True)
 class Order:
-    """What to send: the bodies in a file, one a line, in turn, at `rate` requests a second for `seconds`.
+    """A load to send: the bodies in a file, one per line, in order and repeatedly, at `rate` per second for `seconds`.
 
-    `warm_up` are the first of the seconds, of which no figure but `lost` tells; `deadline` is the latency in seconds
-    up to which an answer is of use. `connections` are opened beforehand, and more when all are waiting for an answer,
-    up to `limit` in all; past that a request waits for one, its latency has begun, and at its deadline it is given up.
+    `warm_up` is the number of first seconds that count only for `lost`; `deadline` is the longest useful latency, in
+    seconds. `connections` are opened beforehand. If all are waiting for an answer, more are opened, up to `limit` in
+    all. Past that a request waits for a connection, which counts as latency, and is given up at its deadline.
     """
 
     port: int
@@ -47,13 +47,13 @@ class Order:
 
 @dataclass(frozen=True)
 class Load:
-    """What came of an order after its warm-up; rates a second, latencies in milliseconds from the planned sending.
+    """The result of an order after its warm-up; rates per second, latencies in milliseconds from the planned sending.
 
-    `goodput` counts the answers of 200 to 299 within the deadline by when they came; `accepted`, `statuses` and the
-    latencies (of accepted requests) tell of the requests by when they were to be sent; `p99_from_sending` leaves out
-    how long they were held. `lost` were sent and had no answer; `held` had to wait for a connection, `unsent` until the
-    end; `bare` were refused with 503 without Retry-After; `late_p99` is by how much requests that were not held were
-    sent after their time, and `core` the share of one processor core that this load took.
+    `goodput` counts the answers of 200 to 299 within the deadline by the time of the answer. `accepted`, `statuses` and
+    the latencies (of accepted requests) count requests by their planned time. `p99_from_sending` excludes the wait for
+    a connection. `lost` requests were sent and got no answer; `held` requests waited for a connection, `unsent`
+    requests until the end; `bare` requests got 503 without Retry-After. `late_p99` is the delay of sending for requests
+    that were not held; `core` is the share of one processor core that this load took.
     """
 
     sent: float
@@ -77,11 +77,11 @@ def run(order: Order) -> Load:
     """Send an order from a process of its own.
 
     Raises:
-        ServerError: the server cannot be reached, or the process fails or does not end, or the order is too large.
+        ServerError: the server cannot be reached, the process fails or does not end, or the order is too large.
     """
     if order.rate * order.seconds > _REQUESTS:
         raise ServerError(
-            f"{order.rate:,.0f} requests a second for {order.seconds} s are more than {_REQUESTS:,}; send for less time"
+            f"{order.rate:,.0f} requests a second for {order.seconds} s are more than {_REQUESTS:,}; use less time"
         )
     command = [sys.executable, "-m", "benchmarks.openloop"]
     limit = order.seconds + _DRAIN_SECONDS + 30
@@ -95,9 +95,9 @@ def run(order: Order) -> Load:
 
 
 def _plan(order: Order) -> list[float]:
-    """Return when to send each request, in seconds from the start, rising."""
+    """Return the sending time of each request, in seconds from the start, in rising order."""
     count = round(order.rate * order.seconds)
-    # Given how many there are, the times of a Poisson process are as if drawn at random.
+    # For a given count, the times of a Poisson process are uniformly distributed.
     times: list[float] = np.sort(np.random.default_rng(order.seed).uniform(0, order.seconds, count)).tolist()
     return times
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.overhead`: what the service adds to its engine's own time, one review at a time."""
+"""`python -m benchmarks.overhead`: the time that the service adds to its engine, one review at a time."""
 
 import tempfile
 import time
@@ -32,7 +32,7 @@ class Measurement:
 
     @property
     def added(self) -> float:
-        """What a request takes beyond the engine."""
+        """The time of a request beyond the engine's."""
         return self.service - self.engine
 
 
@@ -43,7 +43,7 @@ def main(
     rounds: Rounds = 5,
     out: Out = OUT,
 ) -> None:
-    """Measure the engine in this process and the service over one connection, with the same reviews, in turn."""
+    """Measure the engine in this process and the service over one connection, alternately, with the same reviews."""
     found: list[Measurement] = []
     with telling_errors(), tempfile.TemporaryDirectory() as folder:
         wrk.find()

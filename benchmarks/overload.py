@@ -1,4 +1,4 @@
-"""`python -m benchmarks.overload`: what the service answers when more is asked of it than it can do."""
+"""`python -m benchmarks.overload`: the answers of the service under more load than its capacity."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ _WARM_UP_SECONDS = 2
 
 @dataclass(frozen=True)
 class Measurement:
-    """One load in one round: `factor` times the capacity, in answers a second, that wrk found in that round."""
+    """One load in one round: `factor` times the capacity, in answers a second, measured by wrk in the same round."""
 
     round: int
     bundle: str
@@ -42,7 +42,7 @@ class Measurement:
 
     @property
     def others(self) -> int:
-        """Requests answered with an error of another kind."""
+        """Requests answered with another error."""
         return sum(n for status, n in self.load.statuses.items() if status >= "300" and status not in ("503", "504"))
 
     def _share(self, status: str) -> float:
@@ -88,7 +88,7 @@ def main(
 
 
 def _measure_capacity(server: Server, path: str, bodies: Path, seconds: int) -> float:
-    """Return the answers a second over as many connections as keep the service busy, closed loop."""
+    """Return the answers a second over 64 connections, which keep the service busy, closed loop."""
     url = f"http://{HOST}:{server.port}{path}"
     server.settle()
     wrk.run(url, bodies, _CAPACITY_CONCURRENCY, _WARM_UP_SECONDS)

@@ -1,4 +1,4 @@
-"""What share of the steps of a model is padding, for real reviews and several ways to choose the length.
+"""The share of a model's steps that is padding, for real reviews and several ways to choose the length.
 
 Belongs to `engine`, and imports `app.runtime.batcher`.
 """
@@ -20,14 +20,14 @@ from benchmarks import results
 from bundle.reviews import ReviewCodec
 from bundle.rows import Row
 
-_CLIENTS = 32  # of 64, each of two processes has so many
+_CLIENTS = 32  # each of two processes has 32 of 64 clients
 _SECONDS = 600
 _SEED = 7
 
 
 @dataclass(frozen=True)
 class Share:
-    """The share of the steps of a way that is padding, and the mean of rows in a batch."""
+    """The share of padding among the steps of a way, and the mean number of rows in a batch."""
 
     way: str
     padding: float
@@ -35,7 +35,7 @@ class Share:
 
 
 class _Engine:
-    """Runs nothing, and notes the lengths of the rows of every batch."""
+    """Runs no network; records the lengths of the rows of every batch."""
 
     def __init__(self, batch_rows: int) -> None:
         self.batch_rows = batch_rows
@@ -62,7 +62,7 @@ def describe_lengths(lengths: Sequence[int]) -> dict[str, float]:
 
 
 def list_shares(lengths: Sequence[int], full: int, batch_rows: int) -> list[Share]:
-    """Return the share of padding of every way, the rows in random order."""
+    """Return the share of padding of every way, with the rows in random order."""
     arrived = random.Random(_SEED).sample(list(lengths), len(lengths))
     in_order = [arrived[at : at + batch_rows] for at in range(0, len(arrived), batch_rows)]
     most = f"the longest row of the batch, at most {batch_rows} rows"
@@ -86,7 +86,7 @@ def _sum_up(way: str, batches: Sequence[Sequence[int]]) -> Share:
 
 
 def _group(lengths: Sequence[int], batch_rows: int) -> list[list[int]]:
-    """Return the batches that the service's own queue makes of rows which as many clients send one after the other."""
+    """Return the batches that the service's own queue forms from rows of several clients, each one row at a time."""
     engine = _Engine(batch_rows)
 
     async def send() -> None:

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.parallelism`: how many processes and threads serve best on this machine."""
+"""`python -m benchmarks.parallelism`: the best numbers of processes and threads on this machine."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -30,14 +30,14 @@ class Choice:
 
     @property
     def label(self) -> str:
-        """What it is called in a plot."""
+        """Its name in a plot."""
         return f"{self.workers}/{self.engine_threads}"
 
 
 _DEFAULTS = Settings.model_construct()  # without the environment
 _DEFAULT = Choice(_DEFAULTS.workers, _DEFAULTS.engine_threads)
 _OTHERS = ((1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (4, 1))
-_CHOICES = tuple(dict.fromkeys([_DEFAULT, *(Choice(*numbers) for numbers in _OTHERS)]))  # on one core it is among them
+_CHOICES = tuple(dict.fromkeys([_DEFAULT, *(Choice(*numbers) for numbers in _OTHERS)]))  # without duplicates
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ class Measurement:
 def main(
     data: Data = None,
     bundle: Bundles = BUNDLES,
-    concurrency: Annotated[int, typer.Option(min=2, max=256, help="Connections where they are many.")] = 64,
+    concurrency: Annotated[int, typer.Option(min=2, max=256, help="Connections for the throughput.")] = 64,
     seconds: Seconds = 4,
     rounds: Rounds = 3,
     out: Out = OUT,
 ) -> None:
-    """Measure the service with the settings that share its work among cores, on real reviews of mixed lengths."""
+    """Measure the service with several numbers of processes and threads, on real reviews of mixed lengths."""
     found: list[Measurement] = []
     with telling_errors(), tempfile.TemporaryDirectory() as folder:
         wrk.find()
@@ -71,7 +71,7 @@ def main(
         bodies = {name: contenders.find(name)[OURS].write_bodies(Path(folder) / name, sample) for name in bundle}
         for number in range(1, rounds + 1):
             for at in range(len(_CHOICES)):
-                choice = _CHOICES[(at + number - 1) % len(_CHOICES)]  # nobody is always the first
+                choice = _CHOICES[(at + number - 1) % len(_CHOICES)]  # each round starts with another choice
                 found += _visit(choice, opened, bodies, number, concurrency, seconds)
                 results.save(out / "parallelism.json", constant | {"measurements": [asdict(one) for one in found]})
         _show(bundle, found, concurrency, out)
@@ -85,7 +85,7 @@ def _visit(
     concurrency: int,
     seconds: int,
 ) -> list[Measurement]:
-    """Start the service and ask each bundle."""
+    """Start the service and measure it with each bundle."""
     found = []
     variables = {f"{PREFIX}{name.upper()}": str(value) for name, value in asdict(choice).items()}
     first: Contender = contenders.find(next(iter(bundles)))[OURS]

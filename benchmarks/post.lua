@@ -1,4 +1,4 @@
--- Sends the bodies of a file, one a line, in turn and over again; ends with one line of JSON on what came of it.
+-- Sends the bodies of a file, one per line, in order and repeatedly; at the end prints the results as one line of JSON.
 -- Called as: wrk ... -s post.lua URL -- BODIES LIMIT
 
 local requests, sent, limit = {}, 0, 0
@@ -18,7 +18,7 @@ function request()
   return requests[(sent - 1) % #requests + 1]
 end
 
--- Times in microseconds, as wrk has them.
+-- Times in microseconds, the unit of wrk.
 function done(summary, latency)
   local errors = summary.errors
   print(string.format(

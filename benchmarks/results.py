@@ -1,4 +1,4 @@
-"""What a benchmark leaves: one JSON file, one PNG, and one Markdown file with the tables that it prints."""
+"""The files of a benchmark: JSON, PNG, and Markdown with the printed tables."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -12,22 +12,22 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-_OURS, _PEER = "#1f6f4a", "#b9c2c9"  # told apart in grey as well
+_OURS, _PEER = "#1f6f4a", "#b9c2c9"  # distinguishable also in greyscale
 _PANEL_WIDTH, _BAR_HEIGHT, _MARGINS = 4.6, 0.24, 0.95  # inches
 _LINES_HEIGHT = 2.7
-_CLOSE_TICKS = 1.3  # of two on a logarithmic axis that are no farther apart, one is labelled
-# Of Okabe and Ito, told apart by the colour-blind too; the first is ours.
+_CLOSE_TICKS = 1.3  # of two ticks on a logarithmic axis within this ratio, only one gets a label
+# The palette of Okabe and Ito, which colour-blind readers can distinguish; the first colour is ours.
 _COLOURS = (_OURS, "#d55e00", "#0072b2", "#cc79a7", "#e69f00", "#56b4e9", "#999999")
 _MARKERS = "osD^vPX"
 
 
 class ResultsError(Exception):
-    """There are no results to read."""
+    """There are no readable results."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One set of bars: a title with the unit, and a value by name, None where there is none."""
+    """One set of bars: a title with the unit, and a value by name, None if there is no value."""
 
     title: str
     axis: str
@@ -36,7 +36,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class LinePanel:
-    """One set of lines: a title, axes with their units, and points by name; `dashed` names those not measured."""
+    """One set of lines: a title, axes with their units, and points by name; `dashed` names lines not measured."""
 
     title: str
     x_axis: str
@@ -49,7 +49,7 @@ class LinePanel:
 
 
 def save(path: Path, results: Mapping[str, Any]) -> None:
-    """Write results as JSON, every item of a list on a line of its own; a reader never sees half a file."""
+    """Write results as JSON, with one line per item of a list; a reader never sees an incomplete file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fields = (f"  {json.dumps(name)}: {_format_field(value)}" for name, value in results.items())
     written = path.with_suffix(".part")
@@ -58,7 +58,7 @@ def save(path: Path, results: Mapping[str, Any]) -> None:
 
 
 def report(path: Path, blocks: Iterable[str]) -> None:
-    """Print blocks of Markdown, and write them to a file of the name of this command, below its plot."""
+    """Print blocks of Markdown, and write them to the Markdown file of this command, below its plot."""
     text = "\n\n".join(blocks)
     print(f"\n{text}")
     heading = f"# `python -m benchmarks.{path.stem}`"
@@ -68,7 +68,7 @@ def report(path: Path, blocks: Iterable[str]) -> None:
 
 
 def draw_bars(path: Path, columns: Sequence[tuple[str, Sequence[Panel]]], ours: Collection[str]) -> None:
-    """Write a PNG of titled columns of panels with horizontal bars, those called as in `ours` set off."""
+    """Write a PNG of titled columns of panels with horizontal bars; bars named in `ours` are highlighted."""
     height = max(sum(len(panel.values) * _BAR_HEIGHT + _MARGINS for panel in panels) for _, panels in columns)
     figure = Figure(figsize=(max(len(columns), 1.4) * _PANEL_WIDTH, height), layout="constrained")
     parts = figure.subfigures(1, len(columns), squeeze=False)[0]
@@ -94,7 +94,7 @@ def draw_bars(path: Path, columns: Sequence[tuple[str, Sequence[Panel]]], ours: 
 
 
 def draw_lines(path: Path, columns: Sequence[tuple[str, Sequence[LinePanel]]]) -> None:
-    """Write a PNG of titled columns of panels with lines; one that is alone in its panel has the colour of its name."""
+    """Write a PNG of titled columns of panels with lines; a line alone in its panel has the colour of its name."""
     rows = max(len(panels) for _, panels in columns)
     figure = Figure(figsize=(max(len(columns), 1.4) * _PANEL_WIDTH, rows * _LINES_HEIGHT), layout="constrained")
     names = list(dict.fromkeys(name for _, panels in columns for panel in panels for name in panel.lines))
@@ -150,7 +150,7 @@ def _draw_panel(axes: Any, panel: LinePanel, names: Sequence[str]) -> None:
 
 
 def render_table(header: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1) -> str:
-    """Return a GitHub Markdown table, its columns lined up: so many of texts, then figures, on the right."""
+    """Return a GitHub Markdown table with aligned columns: `texts` columns of text, then figures, right-aligned."""
     widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
     rule = ["-" * width if column < texts else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
     lines = []
@@ -162,7 +162,7 @@ def render_table(header: Sequence[str], rows: Sequence[Sequence[str]], texts: in
 
 
 def format_figure(value: float | None) -> str:
-    """Return a figure with three digits that count, thousands set off; `-` where there is none."""
+    """Return a figure with three significant digits and a comma for thousands; `-` for None."""
     if value is None:
         return "-"
     if value >= 100:
@@ -171,7 +171,7 @@ def format_figure(value: float | None) -> str:
 
 
 def format_range(values: Iterable[float]) -> str:
-    """Return the median of values, with the least and the most; `-` where there are none."""
+    """Return the median of values, with the least and the greatest; `-` if there are none."""
     found = sorted(values)
     if not found:
         return "-"

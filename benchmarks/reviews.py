@@ -1,4 +1,4 @@
-"""Real reviews to send: of mixed lengths, and all of one length that costs a model as many words in total."""
+"""Real reviews to send: of mixed lengths, and of one length with the same total number of words."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -16,19 +16,19 @@ from training.errors import TrainingError
 _SEED = 7
 COUNT = 2000
 ALL = 25_000
-_TRIES = 20  # first words dropped one by one until a piece of the wanted length begins there
+_TRIES = 20  # first words to drop, one by one, until a piece of the wanted length is found
 
 
 @dataclass(frozen=True)
 class Texts:
-    """Texts to send and the lengths that a bundle gives them, in ids."""
+    """Texts to send and their lengths in a bundle's ids."""
 
     name: str
     texts: tuple[str, ...]
     lengths: tuple[int, ...]
 
     def describe(self) -> dict[str, float]:
-        """Return how many there are and how long they are, in ids and in characters."""
+        """Return their number and their lengths, in ids and in characters."""
         return {
             "texts": len(self.texts),
             "mean_ids": round(float(np.mean(self.lengths)), 1),
@@ -40,38 +40,38 @@ class Texts:
 
 
 def open_bundle(name: str) -> tuple[Bundle, ReviewCodec]:
-    """Return the latest bundle of a name among this repository's, which has to be one for reviews, and its codec.
+    """Return the latest bundle of a name in this repository, which must be for reviews, and its codec.
 
     Raises:
         TrainingError: it is for another task.
-        BundleError: it cannot be had.
+        BundleError: it cannot be opened.
     """
     bundle = Store(ROOT / "models").open(name)
     if not isinstance(bundle.codec, ReviewCodec):
-        raise TrainingError(f"{name} is no sentiment bundle; --bundle takes one that is")
+        raise TrainingError(f"{name} is not a sentiment bundle; pass a sentiment bundle as --bundle")
     return bundle, bundle.codec
 
 
 def sample(source: Path | None, count: int = COUNT) -> list[str]:
-    """Return test reviews in random order, the same ones every time.
+    """Return test reviews in random order, the same reviews every time.
 
     Raises:
-        training.errors.DataError: the dataset cannot be had.
+        training.errors.DataError: the dataset is not available.
     """
     reviews = imdb.load(source).test
     return [review.text for review in random.Random(_SEED).sample(reviews, count)]
 
 
 def mixed_lengths(codec: ReviewCodec, reviews: Sequence[str]) -> Texts:
-    """Return the reviews as they are."""
+    """Return the reviews unchanged, with their lengths."""
     return Texts("mixed", tuple(reviews), tuple(len(codec.encode(review).ids) for review in reviews))
 
 
 def one_length(codec: ReviewCodec, mixed: Texts) -> Texts:
-    """Return as many texts of real reviews' words, each of as many ids as the mixed ones have in the mean.
+    """Return the same number of texts from real reviews, each with the mean number of ids of the mixed texts.
 
-    Each begins where a review begins and goes on into the next ones where that is too short. The few where a cut
-    between words cannot give the exact length are left out, and others are repeated in their place.
+    Each begins with the first words of a review and continues into the next reviews if that one is too short. A text is
+    left out if no cut between words gives the exact length; another is repeated in its place.
     """
     length = round(float(np.mean(mixed.lengths)))
     texts = list(_cut(codec, mixed.texts, length))
@@ -94,7 +94,7 @@ def _cut(codec: ReviewCodec, reviews: Sequence[str], length: int) -> Iterator[st
 
 
 def _cut_end(codec: ReviewCodec, words: Sequence[str], length: int) -> str | None:
-    """Return the first of the words that together have the length in ids, None if no cut between words has it."""
+    """Return the first words that together have this length in ids, None if no cut between words gives it."""
     low, high = 1, len(words)
     while low <= high:
         middle = (low + high) // 2

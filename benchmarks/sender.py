@@ -1,4 +1,4 @@
-"""Requests sent over raw connections when their time has come: what works in `openloop`, as cheap as can be."""
+"""Sends requests over raw connections at planned times; the inner part of `openloop`, with little overhead."""
 
 import asyncio
 import ctypes
@@ -13,13 +13,13 @@ from benchmarks.servers import HOST
 
 LOST = 0  # the status of a request without an answer
 
-_TICK_SECONDS = 0.00025  # what is due within this is sent together
+_TICK_SECONDS = 0.00025  # requests due within this time are sent together
 _END_OF_HEAD = b"\r\n\r\n"
 _LENGTH = b"content-length:"
 
 
 class _Timer:
-    """A file descriptor that can be read when it is time, as the event loop's own timers are 1 ms coarse.
+    """A timer as a file descriptor, because the event loop's own timers have a resolution of 1 ms.
 
     Python has timerfd from 3.13 on.
     """
@@ -32,32 +32,32 @@ class _Timer:
             raise OSError(ctypes.get_errno(), "timerfd_create")
 
     def start(self, seconds: float) -> None:
-        """Go off once, in so many seconds."""
+        """Fire once, after `seconds`."""
         self._when[2], self._when[3] = divmod(round(1e9 * max(seconds, _TICK_SECONDS)), 10**9)
         self._library.timerfd_settime(self.descriptor, 0, self._when, None)
 
 
 class _Connection(asyncio.Protocol):
-    """One connection, with at most one request on its way."""
+    """One connection, with at most one unanswered request."""
 
     def __init__(self, sender: "Sender") -> None:
         self._sender = sender
         self._transport: asyncio.Transport | None = None
         self._waiting: bytes = b""
         self._received = b""
-        self._wanted = 0  # bytes of the whole answer, 0 until its head is there
+        self._wanted = 0  # bytes of the whole answer, 0 until its head has arrived
         self._status = 0
         self._bare = False
         self.request = -1
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is not derived from it
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's class is not derived from it
         if self._waiting:
             self._transport.write(self._waiting)
             self._waiting = b""
 
     def send(self, number: int, request: bytes) -> None:
-        """Send a request, once the connection is there."""
+        """Send a request, once the connection is open."""
         self.request = number
         if self._transport is None:
             self._waiting = request
@@ -86,13 +86,13 @@ class _Connection(asyncio.Protocol):
         self._sender.lose(self)
 
     def close(self) -> None:
-        """Close the connection, whatever is on its way."""
+        """Close the connection at once."""
         if self._transport is not None:
             self._transport.abort()
 
 
 class Sender:
-    """Sends requests over as many connections as that takes, and keeps what comes of every request."""
+    """Sends requests over as many connections as necessary, and records the result of every request."""
 
     def __init__(
         self,
@@ -103,10 +103,10 @@ class Sender:
         limit: int,
         patience: float,
     ) -> None:
-        """Take the requests, which are sent in turn, and when to send each, in seconds from the start, rising.
+        """Take the requests, which are sent in order and repeatedly, and the sending times in seconds, in rising order.
 
-        `connections` are opened beforehand, and at most `limit` in all; a request that has had none for `patience`
-        seconds is given up.
+        `connections` are opened beforehand, and at most `limit` in all. A request that waits for a connection for
+        `patience` seconds is given up.
         """
         self._port = port
         self._requests = requests
@@ -121,7 +121,7 @@ class Sender:
         self.bare = 0
         self.held: set[int] = set()
         self._next = 0
-        self._free: deque[_Connection] = deque()  # in turn, as the server closes what is idle for seconds
+        self._free: deque[_Connection] = deque()  # first in, first out, because the server closes idle connections
         self._held: deque[int] = deque()
         self._open: set[_Connection] = set()
         self._opening: set[asyncio.Task[None]] = set()
@@ -131,7 +131,7 @@ class Sender:
         self._zero = 0.0
 
     async def run(self, seconds: float) -> None:
-        """Open the connections, send everything, and wait for what is unanswered, so many seconds in all."""
+        """Open the connections, send everything, and wait for the answers, at most `seconds` in all."""
         loop = asyncio.get_running_loop()
         for _ in range(self._connections):
             connection = _Connection(self)
@@ -140,14 +140,14 @@ class Sender:
             self._free.append(connection)
         timer = _Timer()
         gc.collect()
-        gc.disable()  # a pause would be taken for the server's
+        gc.disable()  # a pause would count as the server's latency
         self._zero = time.perf_counter()
         loop.add_reader(timer.descriptor, self._tick, timer)
         timer.start(self.times[0])
         try:
             await asyncio.wait_for(self._finished.wait(), seconds)
         except TimeoutError:
-            pass  # what is unanswered now is lost
+            pass  # unanswered requests are lost
         finally:
             loop.remove_reader(timer.descriptor)
             os.close(timer.descriptor)
@@ -155,7 +155,7 @@ class Sender:
                 connection.close()
 
     def take_answer(self, connection: _Connection, number: int, status: int, bare: bool) -> None:
-        """Note an answer, and give the connection to the request that has waited longest for one."""
+        """Record an answer, and give the connection to the request that has waited longest for one."""
         self.done[number] = time.perf_counter() - self._zero
         self.statuses[number] = status
         self.bare += bare
@@ -170,7 +170,7 @@ class Sender:
             self._leave()
 
     def lose(self, connection: _Connection) -> None:
-        """Forget a connection that was closed; a request that was on it is lost."""
+        """Remove a closed connection; its unanswered request is lost."""
         self._open.discard(connection)
         if connection.request >= 0:
             connection.request = -1

@@ -1,4 +1,4 @@
-"""One server process at a time: started on a free loopback port, asked, weighed, and stopped with all it started."""
+"""One server at a time: started on a free loopback port, measured, and stopped with all processes that it started."""
 
 import ctypes
 import json
@@ -21,11 +21,11 @@ _READY_SECONDS = 180
 _STOP_SECONDS = 20
 _SETTLE_SECONDS = 30
 _ASK_SECONDS = 60
-_QUIET_LOOKS = 3  # between two things that it does when it starts, a process may rest for a moment
-_IDLE_SHARE = 0.25  # of one core; Ray's own processes take a tenth when nothing is asked
+_QUIET_LOOKS = 3  # successive idle looks; a starting process may be idle for a moment between two steps
+_IDLE_SHARE = 0.25  # of one core; Ray's own processes take a tenth without requests
 _LOG_LINES = 25
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
-_SHARED_MEMORY = ("/dev/shm/", "/dev/zero", "/memfd:", "/SYSV")  # counted with what is not a file's
+_SHARED_MEMORY = ("/dev/shm/", "/dev/zero", "/memfd:", "/SYSV")  # counted with memory that is not from a file
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -34,10 +34,10 @@ class ServerError(Exception):
 
 
 class Server:
-    """A running server; its processes are all that this process has started since, and what those have."""
+    """A running server; its processes are all descendants of this process that were started since."""
 
     def __init__(self, process: subprocess.Popen[bytes], port: int, log: IO[bytes], others: set[int]) -> None:
-        """Take the process, its port and log, and the processes that were there before it."""
+        """Take the process, its port and log, and the processes that existed before it."""
         self.process = process
         self.port = port
         self._log = log
@@ -46,17 +46,17 @@ class Server:
         self.ready_seconds = 0.0  # from the start of the process
 
     def get(self, path: str) -> int | None:
-        """Return the status of a GET, None where nobody listens."""
+        """Return the status of a GET, None if the server does not answer."""
         try:
             return self._ask("GET", path, None)[0]
         except (OSError, HTTPException):
             return None
 
     def post(self, path: str, body: str) -> Any:
-        """Return the JSON that a POST of JSON is answered with.
+        """Post JSON and return the JSON of the answer.
 
         Raises:
-            ServerError: it is not answered with 200.
+            ServerError: the status is not 200.
         """
         try:
             status, answer = self._ask("POST", path, body)
@@ -67,12 +67,12 @@ class Server:
         return json.loads(answer)
 
     def memory(self) -> float:
-        """Return its resident memory in MiB, pages that its processes share counted once.
+        """Return its resident memory in MiB; pages that its processes share count once.
 
-        What it shares with others counts too, so that it does not weigh less beside a process of the same libraries.
+        Pages shared with other programs count too, so that the figure does not depend on them.
         """
         kilobytes = 0
-        files: dict[str, int] = {}  # what is resident of each part of a file that is mapped
+        files: dict[str, int] = {}  # resident kilobytes of each mapped part of a file
         for process in self._processes():
             try:
                 rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
@@ -87,7 +87,7 @@ class Server:
     def memory_by_process(self) -> list[float]:
         """Return the resident memory of each of its processes in MiB, the largest first.
 
-        A page that several of them share counts for each, so their sum is more than `memory`.
+        A shared page counts for each process, so the sum is more than `memory`.
         """
         found = []
         for process in self._processes():
@@ -97,7 +97,7 @@ class Server:
         return sorted(found, reverse=True)
 
     def wait_for(self, path: str, poll_seconds: float = 0.2, limit: float = _READY_SECONDS) -> float:
-        """Wait until a GET is answered with 200, and return when that was, in seconds since the process was started.
+        """Wait until a GET is answered with 200, and return the seconds since the start of the process.
 
         Raises:
             ServerError: the server has ended, or takes longer than `limit` seconds.
@@ -110,7 +110,7 @@ class Server:
         raise ServerError(f"{path} is not answered with 200 within {seconds:.0f} s\n{self.read_log()}")
 
     def check_alive(self) -> None:
-        """Raise the error if the server has ended.
+        """Raise an error if the server has ended.
 
         Raises:
             ServerError: with the last lines of its log.
@@ -119,12 +119,12 @@ class Server:
             raise ServerError(f"ended with status {status}\n{self.read_log()}")
 
     def settle(self) -> float:
-        """Wait until it rests: all its processes are loaded, and nothing of a load that was ended is worked on.
+        """Wait until it is idle: all its processes are loaded, and the work of the last load is finished.
 
-        Returns since when, in seconds since the process was started, to a few tenths.
+        Returns the time since it is idle, in seconds from the start of the process, to a few tenths.
 
         Raises:
-            ServerError: it does not come to rest, or has ended.
+            ServerError: it does not become idle, or has ended.
         """
         deadline = time.monotonic() + _SETTLE_SECONDS
         quiet, since = 0, 0.0
@@ -141,12 +141,12 @@ class Server:
         raise ServerError(f"still busy {_SETTLE_SECONDS} s after the load ended")
 
     def read_log(self) -> str:
-        """Return the last lines of what it printed."""
+        """Return the last lines of its output."""
         self._log.seek(0)
         return "\n".join(self._log.read().decode(errors="replace").splitlines()[-_LOG_LINES:])
 
     def stop(self) -> None:
-        """End it and everything it started, by force where asking does not help or is interrupted."""
+        """End it and all its processes; kill them if SIGTERM does not help or the wait is interrupted."""
         try:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGTERM)
@@ -187,21 +187,21 @@ def serve(
     poll_seconds: float = 0.2,
     limit: float = _READY_SECONDS,
 ) -> Iterator[Server]:
-    """Run a server while the block runs, from the moment a GET of `ready_path` is answered with 200.
+    """Run a server while the block runs, which begins once a GET of `ready_path` is answered with 200.
 
-    Further processes of it may still be loading: `Server.settle` waits for them.
+    Other processes of it may still be loading: `Server.settle` waits for them.
 
     Raises:
         ServerError: it dies, or is not ready within `limit` seconds; the message ends with the last lines of its log.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # who ends this process may not leave a server behind
-    # Orphans of the server become children of this process rather than of init, so that none is lost from sight.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM to this process also stops the server
+    # Orphans of the server become children of this process instead of init, so that all can be found.
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     others = _list_descendants(os.getpid(), None)
     with tempfile.TemporaryFile() as log, tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
             command,
-            cwd=folder,  # several peers leave files where they run, in their home and in the place for such
+            cwd=folder,  # several peers leave files in the working, home and temporary folders
             env={**environment, "TMPDIR": folder, "HOME": folder},
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -217,7 +217,7 @@ def serve(
 
 
 def find_free_port() -> int:
-    """Return a loopback port that nobody listens on."""
+    """Return a free loopback port."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -225,13 +225,13 @@ def find_free_port() -> int:
 
 
 def _list_descendants(root: int, child: int | None) -> set[int]:
-    """Return the living processes below `root`; dead orphans are laid to rest, `child` is left to who waits for it."""
+    """Return the living descendants of `root`; reap dead orphans, except `child`, whose owner waits for it."""
     children: dict[int, list[int]] = {}
     for folder in Path("/proc").iterdir():
         if not folder.name.isdecimal():
             continue
         try:
-            # The name, in brackets, may hold spaces and brackets itself.
+            # The name, in brackets, may contain spaces and brackets.
             state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
         except OSError:
             continue
@@ -250,7 +250,7 @@ def _list_descendants(root: int, child: int | None) -> set[int]:
 
 
 def _list_mapped_files(mappings: str) -> Iterator[tuple[str, int]]:
-    """Give each part of a file that a process maps, and how much of it is resident and is the file's, in kilobytes."""
+    """Yield each mapped part of a file of a process, and its resident kilobytes that come from the file."""
     for header, fields in re.findall(r"^[0-9a-f]+-[0-9a-f]+ \S+ (.*)\n((?:[A-Z].*\n)+)", mappings, re.MULTILINE):
         offset, _, _, *path = header.split(None, 3)
         if path and path[0].startswith("/") and not path[0].startswith(_SHARED_MEMORY):

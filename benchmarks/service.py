@@ -22,17 +22,17 @@ from bundle.reviews import ReviewCodec
 from bundle.store import Bundle, Store
 
 _WARM_UP_SECONDS = 1
-_CHECKED_OF_A_SET = 12  # answers compared with the expected ones, shortest and longest text among them
+_CHECKED_OF_A_SET = 12  # answers compared with the expected ones, including the shortest and the longest text
 _TOLERANCE = 1e-4
-_START_SECONDS = 15  # start, check and rest of a server, guessed for the first estimate of the time left
+_START_SECONDS = 15  # guess for start and check of a server, used in the first estimate of the time left
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A bundle, the texts it is asked with, and what servers have to answer to some of them.
+    """A bundle, its texts, and the expected answers to some of them.
 
-    `expected` has the answers of Keras, and by a server's name those of a server that runs another network: the service
-    where 8 bits are the default, and the release where its bundle is another.
+    `expected` has the answers of Keras; and, by a server's name, the expected answers of a server that runs another
+    network: the service if 8 bits are the default, and the release, whose bundle may differ.
     """
 
     bundle: Bundle
@@ -45,11 +45,11 @@ class Subject:
         return self.bundle.manifest.name
 
     def expected_of(self, server: str) -> Mapping[str, float]:
-        """Return the answers that a server has to give, by text."""
+        """Return the expected answers of a server, by text."""
         return self.expected.get(server, self.expected["keras"])
 
     def differences(self) -> dict[str, float]:
-        """Return how far the expected answers of a server are from those of Keras at most."""
+        """Return, by server, the largest difference of its expected answers from Keras."""
         keras = self.expected["keras"]
         return {
             name: max(abs(answers[text] - keras[text]) for text in keras)
@@ -60,7 +60,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured; seconds of one run."""
+    """The amount of measurement; `seconds` is the time of one run."""
 
     concurrency: tuple[int, ...]
     seconds: int
@@ -68,12 +68,12 @@ class Plan:
 
 
 class Record:
-    """Everything found so far, on disk after every server so that an interrupted run loses nothing."""
+    """All results so far, written after every server so that an interrupted run loses nothing."""
 
     def __init__(
         self, path: Path, plan: Plan, subjects: Sequence[Subject], names: Sequence[str], release: Path | None
     ) -> None:
-        """Take where to write and what does not change during the run."""
+        """Take the path of the results and the data that do not change during the run."""
         self._path = path
         known = contenders.find("", release)
         self._constant = machine.describe({name: known[name].find_python() for name in names})
@@ -133,7 +133,7 @@ def main(
     ] = None,
     release: Release = None,
     concurrency: Annotated[list[int], typer.Option(min=1, max=256, help="Connections; repeatable.")] = [1, 8, 64],  # noqa: B006
-    one_length: Annotated[bool, typer.Option(help="Whether texts of one length are sent as well.")] = False,
+    one_length: Annotated[bool, typer.Option(help="Whether to send texts of one length too.")] = False,
     seconds: Seconds = 4,
     rounds: Rounds = 3,
     out: Out = OUT,
@@ -155,7 +155,7 @@ def main(
     try:
         _measure(record, plan, subjects, names, release)
     except KeyboardInterrupt:
-        print("\nstopped; what was measured so far:")
+        print("\nstopped; the results so far:")
         status = 130
     record.save()
     record.show()
@@ -194,7 +194,7 @@ def _pick(texts: Texts) -> list[str]:
 def _measure(
     record: Record, plan: Plan, subjects: Sequence[Subject], names: Sequence[str], release: Path | None
 ) -> None:
-    """Measure every server in every round; rounds are outermost, so that a drift of the machine favours none."""
+    """Measure every server in every round; rounds are the outer loop, so that a drift of the machine favours none."""
     started, done, total = time.monotonic(), 0, plan.rounds * len(subjects) * len(names)
     sets = len(subjects[0].sets)
     guessed = _START_SECONDS + sets * len(plan.concurrency) * (plan.seconds + _WARM_UP_SECONDS + 1.5)
@@ -209,7 +209,7 @@ def _measure(
                     record.measurements += _visit(contender, subject, plan, number)
                 except (ServerError, wrk.WrkError) as error:
                     print(f"  failed: {error}", flush=True)
-                    reason = str(error).partition("\n")[0]  # the lines behind it are the server's log
+                    reason = str(error).partition("\n")[0]  # the lines after it are the server's log
                     failure = {"round": number, "bundle": subject.name, "server": name, "error": reason}
                     record.failures.append(failure)
                 record.save()
@@ -224,7 +224,7 @@ def _visit(contender: Contender, subject: Subject, plan: Plan, number: int) -> l
         server.settle()
         _check(contender, server, subject.expected_of(contender.name))
         bodies = {texts.name: contender.write_bodies(Path(folder) / texts.name, texts.texts) for texts in subject.sets}
-        # Rising, and warmed up at each: BentoML goes on for seconds as the load before has taught it.
+        # In rising order, with a warm-up each: BentoML needs seconds to adapt to a new load.
         for concurrency in plan.concurrency:
             if concurrency > contender.most_connections:
                 break
@@ -249,16 +249,16 @@ def _visit(contender: Contender, subject: Subject, plan: Plan, number: int) -> l
 
 
 def _check(contender: Contender, server: Server, expected: Mapping[str, float]) -> None:
-    """Ask eight texts at a time, so that batches are among what is checked.
+    """Check the answers, with eight requests at a time so that batches are checked too.
 
     Raises:
-        ServerError: an answer is not the expected one, to 1e-4.
+        ServerError: an answer differs from the expected one by 1e-4 or more.
     """
     with ThreadPoolExecutor(8) as pool:
         answers = pool.map(lambda text: server.post(contender.path, json.dumps(contender.ask(text))), expected)
         for answer, probability in zip(answers, expected.values(), strict=True):
             if not abs(contender.read(answer) - probability) < _TOLERANCE:
-                raise ServerError(f"wrong answer: {answer}, where {probability:.6f} is expected")
+                raise ServerError(f"wrong answer: {answer}; {probability:.6f} is expected")
 
 
 def _describe(found: Measurement) -> str:

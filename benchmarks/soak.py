@@ -20,13 +20,13 @@ _BUNDLES = ("sentiment", "imdb-500")
 _TEXTS = 10_000
 _PEER = PREDICT
 _MOST_SLICES = 1000
-# It answers some 30 requests a second: over more connections, or in shorter slices, wrk ends before most answers.
+# This peer answers about 30 requests a second: with more connections or shorter slices, wrk ends before most answers.
 _PEER_CONCURRENCY, _PEER_SECONDS = 8, 8
 
 
 @dataclass(frozen=True)
 class Slice:
-    """One run of wrk: answers in all and memory in MiB after it, answers a second and errors in it."""
+    """One run of wrk: total answers and memory in MiB at its end, answers a second and errors during it."""
 
     server: str
     requests: int
@@ -56,7 +56,7 @@ class Soak:
         return self._slices[0].memory, middle.memory, self._slices[-1].memory
 
     def describe(self) -> dict[str, Any]:
-        """Return a summary of the slices, as JSON can hold it."""
+        """Return a summary of the slices, as values for JSON."""
         first, middle, end = self.memories
         thousands = (self._slices[-1].requests - self._slices[0].requests) / 1000
         return {
@@ -73,7 +73,7 @@ class Soak:
         }
 
     def panels(self) -> list[LinePanel]:
-        """Return what is drawn: memory and throughput over the requests answered."""
+        """Return the panels of the plot: memory and throughput over the requests answered."""
         memory = [(one.requests, one.memory) for one in self._slices]
         throughput = [(one.requests, one.throughput) for one in self.measured]
         axis = "requests answered"
@@ -85,13 +85,15 @@ class Soak:
 
 def main(
     data: Data = None,
-    requests: Annotated[int, typer.Option(min=1000, max=5_000_000, help="To the service.")] = 200_000,
-    predict_requests: Annotated[int, typer.Option(min=0, max=100_000, help="To FastAPI and model.predict.")] = 2000,
+    requests: Annotated[int, typer.Option(min=1000, max=5_000_000, help="Requests to the service.")] = 200_000,
+    predict_requests: Annotated[
+        int, typer.Option(min=0, max=100_000, help="Requests to FastAPI with model.predict.")
+    ] = 2000,
     concurrency: Annotated[int, typer.Option(min=1, max=256, help="Connections.")] = 64,
     seconds: Annotated[int, typer.Option(min=1, max=60, help="Seconds of one slice.")] = 4,
     out: Out = OUT,
 ) -> None:
-    """Ask the service a great many reviews, of both sentiment bundles in turn, and weigh it all the while."""
+    """Send many requests to the service, alternately for both sentiment bundles, and measure its memory."""
     with telling_errors(), tempfile.TemporaryDirectory() as folder:
         wrk.find()
         bundles = [reviews.open_bundle(name)[0] for name in _BUNDLES]
@@ -121,7 +123,7 @@ def main(
 
 
 def _write_bodies(asked: Sequence[Contender], texts: Sequence[str], path: Path) -> Path:
-    """Write the requests for the texts, each asked of one of the contenders in turn."""
+    """Write the requests for the texts, alternately for each of the contenders."""
     parts = [
         contender.write_bodies(path, texts[at :: len(asked)]).read_text(encoding="utf-8").split("\n")
         for at, contender in enumerate(asked)
@@ -133,7 +135,7 @@ def _write_bodies(asked: Sequence[Contender], texts: Sequence[str], path: Path) 
 def _soak(
     contender: Contender, bundle: Bundle, bodies: Path, concurrency: int, seconds: int, wanted: int
 ) -> Iterator[Slice]:
-    """Send slice after slice until as many requests are answered after the first, which is the warm-up.
+    """Send slice after slice until `wanted` requests are answered, not counting the first slice, the warm-up.
 
     Raises:
         ServerError: a slice ends without an answer.

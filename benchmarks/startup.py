@@ -1,4 +1,4 @@
-"""`python -m benchmarks.startup`: from the start of a process to ready, and the memory of its processes then."""
+"""`python -m benchmarks.startup`: the time from the start of a process to ready, and the memory at that time."""
 
 import os
 import tempfile
@@ -31,8 +31,9 @@ _BLOCK = 512  # bytes, whatever the file system: stat(2)
 class Start:
     """One start of a server.
 
-    `ready` is in seconds from the start of its first process, `whole` when all its processes are loaded, to a few
-    tenths. Memory is weighed then, in MiB: of all, shared pages counted once, and resident of each process.
+    `ready` is in seconds from the start of its first process; `whole` is the time until all its processes are loaded,
+    to a few tenths. Memory is measured then, in MiB: of all processes, with shared pages counted once, and of each
+    process.
     """
 
     round: int
@@ -45,7 +46,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Case:
-    """A server, what is said of it, and the settings that it is started with."""
+    """A server, the name of its configuration, and its environment variables."""
 
     server: str
     name: str
@@ -53,19 +54,19 @@ class Case:
 
     @property
     def label(self) -> str:
-        """What it is called."""
+        """Its name in tables and plots."""
         return f"{self.server}: {self.name}"
 
 
 def main(
     release: Release = None,
     clone: Annotated[
-        bool, typer.Option(help="Whether `make serve` is timed in a fresh clone of the last commit, which installs.")
+        bool, typer.Option(help="Whether to time `make serve` in a fresh clone, including the installation.")
     ] = False,
     rounds: Rounds = 5,
     out: Out = OUT,
 ) -> None:
-    """Measure how soon the service is ready and what it weighs, against its last release and two peers."""
+    """Measure the time to ready and the memory of the service, its last release and two peers."""
     with telling_errors(), ExitStack() as stack:
         known = contenders.find(_BUNDLE, release)
         cases = list(_list_cases(stack, release))
@@ -76,7 +77,7 @@ def main(
         starts: list[Start] = []
         for number in range(1, rounds + 1):
             for at in range(len(cases)):
-                case = cases[(at + number - 1) % len(cases)]  # nobody is always the first
+                case = cases[(at + number - 1) % len(cases)]  # each round starts with another case
                 with known[case.server].run(bundle, _POLL_SECONDS, case.variables) as server:
                     whole, processes = server.settle(), server.memory_by_process()
                     start = Start(number, case.label, server.ready_seconds, whole, server.memory(), processes)
@@ -103,9 +104,9 @@ def _list_cases(stack: ExitStack, release: Path | None) -> Iterator[Case]:
 
 
 def _time_clone(bundle: Bundle) -> dict[str, float]:
-    """Return what a user of a fresh clone meets.
+    """Return the times of a fresh clone.
 
-    These are the seconds to clone, those from `make serve` to ready and to the first answer, and the MiB on disk then.
+    They are the seconds to clone, from `make serve` to ready, and to the first answer; and the MiB on disk at the end.
     """
     contender, port = contenders.find(bundle.manifest.name)[OURS], find_free_port()
     with tempfile.TemporaryDirectory() as folder:
@@ -133,7 +134,7 @@ def _show(cases: Sequence[Case], starts: Sequence[Start], clone: Mapping[str, fl
     blocks.append(render_table(header, rows, 2))
     if clone:
         blocks.append(
-            f"A fresh clone took {clone['clone']:.1f} s. From `make serve` in it, which installs, it took "
+            f"Cloning took {clone['clone']:.1f} s. `make serve` in the clone, including the installation, took "
             f"{clone['ready']:.1f} s to ready and {clone['first_answer']:.1f} s to the first answer; then "
             f"{clone['disk']:,.0f} MiB were on disk."
         )

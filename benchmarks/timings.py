@@ -23,10 +23,10 @@ class Timing:
 
 
 class Timings:
-    """Everything that was timed of one bundle."""
+    """All timings of one bundle."""
 
     def __init__(self, found: Iterable[Timing], subject: Subject) -> None:
-        """Take all timings; those of other bundles are left out."""
+        """Take all timings; timings of other bundles are ignored."""
         self._found = [timing for timing in found if timing.bundle == subject.name]
         self._ours = subject.ours
         self._onnx = subject.onnx
@@ -36,7 +36,7 @@ class Timings:
         self._words = sorted({timing.words for timing in self._found})
 
     def tables(self) -> Iterable[tuple[str, str]]:
-        """Return a title and a table each: times of a batch, against ours, and of a row by the size of its batch."""
+        """Return titles and tables: the time of a batch, its ratio to ours, and the time of a row by batch size."""
         yield "ms a batch", self._render(self._milliseconds)
         yield f"times {self._ours}", self._render(self._ratio)
         for way in (name for name in self._ways if name in self._onnx):
@@ -45,7 +45,7 @@ class Timings:
             yield f"{way}: ms a row, by the rows of its batch", render_table(header, rows)
 
     def panels(self) -> list[LinePanel]:
-        """Return what is drawn: a batch over its words, and a row over the rows of its batch."""
+        """Return the panels of the plot: the time of a batch over its words, and of a row over its batch size."""
         drawn = min(self._rows, key=lambda rows: abs(rows - _DRAWN_ROWS))
         over_words = {way: [(n, self._milliseconds(way, drawn, n)) for n in self._words] for way in self._ways[::-1]}
         over_rows = {
@@ -82,7 +82,7 @@ class Timings:
 
 
 def describe_ways(meanings: Sequence[tuple[str, str, float]]) -> str:
-    """Return a table of ways: the name, what it is, and how far its answers are from those of `predict`."""
+    """Return a table of ways: name, meaning, and largest difference of the answers from `predict`."""
     rows = [[name, meaning, f"{difference:.1e}"] for name, meaning, difference in meanings]
     return render_table(["way", "what it is", "largest difference from `predict`"], rows, 2)
 

@@ -1,4 +1,4 @@
-"""Ways to run the network of one bundle on reviews, not padded: those of Keras and TensorFlow, and the engines.
+"""Ways to run the network of one bundle on unpadded reviews: Keras, TensorFlow, and the engines of the service.
 
 Belongs to `engine`, and imports the engines of `app`.
 """
@@ -19,14 +19,14 @@ from benchmarks import reviews
 from bundle.rows import Row
 from bundle.store import ONNX_FILES
 
-_CALLS = 200  # at most, to time one
+_CALLS = 200  # most calls for one timing
 
 Run = Callable[[Sequence[Row]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
 class Way:
-    """A way to run a network: it takes rows that are not padded."""
+    """A way to run a network; `run` takes unpadded rows."""
 
     name: str
     meaning: str
@@ -34,13 +34,13 @@ class Way:
 
 
 class Subject:
-    """One bundle, with real words to read and all that runs it."""
+    """One bundle, with real words as input and all ways to run it."""
 
     def __init__(self, name: str, texts: Sequence[str], threads: int) -> None:
-        """Load it; all subjects of a process have the same number of threads.
+        """Load the bundle; all subjects of a process have the same number of threads.
 
         Raises:
-            BundleError: it cannot be had, or has no ONNX file.
+            BundleError: it cannot be opened, or has no ONNX file.
         """
         self.name = name
         self.bundle, self.codec = reviews.open_bundle(name)
@@ -56,7 +56,7 @@ class Subject:
         self.ways = self._list_ways(threads)
 
     def rows(self, count: int, words: int) -> list[Row]:
-        """Return real text cut into rows of as many words, int32 [words] each."""
+        """Return real text cut into `count` rows, int32 [words] each."""
         return list(self._words[: count * words].reshape(count, words))
 
     def predict(self, rows: Sequence[Row]) -> NDArray[np.float32]:
@@ -86,7 +86,7 @@ class Subject:
 
 
 def time_call(run: Callable[[], object], budget: float) -> float:
-    """Return the median seconds of a call: of at least one, and of as many as begin within `budget` seconds."""
+    """Return the median seconds of a call, over all calls that begin within `budget` seconds, at least one."""
     found: list[float] = []
     end = time.perf_counter() + budget
     while len(found) < _CALLS and (not found or time.perf_counter() < end):

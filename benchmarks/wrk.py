@@ -1,4 +1,4 @@
-"""Load by wrk: one thread, a fixed number of connections, each sending its next request once it has its answer."""
+"""Load by wrk: one thread and a fixed number of connections; each sends its next request after its last answer."""
 
 import json
 import shutil
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _SCRIPT = Path(__file__).with_name("post.lua")
-_TIMEOUT_SECONDS = 30  # of one request, far past what any server here needs
-_REQUESTS_PER_SECOND = 50_000  # no server here comes near; bounds the load should one answer with nothing at all
+_TIMEOUT_SECONDS = 30  # of one request, far more than any server here needs
+_REQUESTS_PER_SECOND = 50_000  # limits the load if a server answers without doing any work; no server here is near it
 
 
 class WrkError(Exception):
-    """The load could not be made or measured."""
+    """The load could not be generated or measured."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What came of one run; latencies in milliseconds, None where nothing was answered.
+    """The result of one run; latencies in milliseconds, None without any answer.
 
-    `errors` counts answers of 400 and above as `status`, the others by where the connection failed. wrk corrects
-    its percentiles for the requests that a slow answer kept from being sent.
+    `errors` counts answers of 400 and above as `status`, other errors by the step at which the connection failed. wrk
+    corrects its percentiles for the requests that a slow answer delayed.
     """
 
     requests: int
@@ -45,15 +45,15 @@ def find() -> str:
     """
     path = shutil.which("wrk")
     if path is None:
-        raise WrkError("wrk makes the load and is not installed; on Debian and Ubuntu: apt-get install wrk")
+        raise WrkError("wrk, which generates the load, is not installed; on Debian and Ubuntu: apt-get install wrk")
     return path
 
 
 def run(url: str, bodies: Path, concurrency: int, seconds: int) -> Load:
-    """Post the bodies, one JSON document a line, over `concurrency` connections for `seconds`.
+    """Post the bodies, one JSON document per line, over `concurrency` connections for `seconds`.
 
     Raises:
-        WrkError: wrk failed, did not end, or reached its bound of requests.
+        WrkError: wrk failed, did not end, or reached its limit of requests.
     """
     limit = _REQUESTS_PER_SECOND * seconds
     command = [find(), "-t1", f"-c{concurrency}", f"-d{seconds}s", f"--timeout={_TIMEOUT_SECONDS}s", "-s", str(_SCRIPT)]
@@ -71,6 +71,6 @@ def run(url: str, bodies: Path, concurrency: int, seconds: int) -> Load:
     except (subprocess.TimeoutExpired, ValueError, IndexError) as error:
         raise WrkError(f"wrk did not report on {url}: {error}") from error
     if found["requests"] >= limit:
-        raise WrkError(f"{url} answered {limit} requests, the bound, before {seconds} s were over")
+        raise WrkError(f"{url} answered {limit} requests, the limit, in less than {seconds} s")
     latencies = {name: found[name] / 1000 if found["requests"] else None for name in ("p50", "p90", "p99", "max")}
     return Load(found["requests"], found["duration"] / 1e6, **latencies, errors=found["errors"])

@@ -1,8 +1,8 @@
-"""The model as every peer with TensorFlow runs it: coded by the bundle, padded, one `tf.function` without retracing.
+"""The model for every peer with TensorFlow: coded by the bundle, padded, one `tf.function` without retracing.
 
-A batch is padded to its longest text where padding changes no answer, and else to the bundle's full length. That is
-what the peers' users can do, as none of these servers offers anything for sequences; `model.predict` would trace every
-length anew, and is given the full one.
+A batch is padded to its longest text if padding changes no answer, else to the bundle's full length. Users of these
+servers can do the same; the servers themselves have no support for sequences. `model.predict` would trace every new
+length, so it always gets the full length.
 """
 
 import os
@@ -24,7 +24,7 @@ class Network:
 
     def __init__(self) -> None:
         """Load the model and trace the function."""
-        # Here, so that of a server's several processes only the one that runs the model pays for TensorFlow.
+        # Imported here, so that only the process that runs the model loads TensorFlow.
         import keras
         import tensorflow as tf
 
@@ -59,6 +59,6 @@ class Network:
         return probabilities
 
     def _cut(self, ids: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Return the ids without the padding that all rows have, but for one step where there is nothing else."""
+        """Return the ids without the padding that all rows share; at least one step remains."""
         present = (ids != self._codec.preprocessing.padding_id).any(axis=0)
         return ids[:, min(int(present.argmax()), ids.shape[1] - 1) :]

@@ -11,12 +11,12 @@ from bundle.store import open_bundle
 
 
 class Sentiment(litserve.LitAPI):
-    """The one API; each worker process decodes, batches and runs the model."""
+    """The only API; each worker process decodes, batches and runs the model."""
 
     def setup(self, _: str) -> None:
         """Load the model."""
         bundle = open_bundle(Path(os.environ["BENCHMARK_BUNDLE"]))
-        # A network trained without a mask has learnt from its padding, so its padding is run too.
+        # A network that was trained without a mask needs its padding, so the padding is run too.
         self.runs_padding = not bundle.manifest.recipe["settings"].get("mask_padding", True)
         self.codec = bundle.codec
         options = onnxruntime.SessionOptions()
@@ -24,11 +24,11 @@ class Sentiment(litserve.LitAPI):
         self.session = onnxruntime.InferenceSession(bundle.onnx_path("float32"), options)
 
     def decode_request(self, request: dict[str, str]) -> str:
-        """Take the text out of a request."""
+        """Return the text of a request."""
         return request["text"]
 
     def batch(self, inputs: list[str]) -> list[str]:
-        """Leave the texts of a batch as they are."""
+        """Return the texts of a batch unchanged."""
         return inputs
 
     def predict(self, texts: list[str]) -> list[float]:
@@ -39,11 +39,11 @@ class Sentiment(litserve.LitAPI):
         return probabilities
 
     def unbatch(self, output: list[float]) -> list[float]:
-        """Leave the probabilities of a batch as they are."""
+        """Return the probabilities of a batch unchanged."""
         return output
 
     def encode_response(self, output: float) -> dict[str, float]:
-        """Make the answer."""
+        """Return the answer."""
         return {"probability": output}
 
 

@@ -1,4 +1,4 @@
-"""MLServer with its adaptive batching, which `model-settings.json` sets."""
+"""MLServer with its adaptive batching, configured in `model-settings.json`."""
 
 import numpy as np
 from mlserver import MLModel
@@ -9,7 +9,7 @@ from benchmarks.peers.network import Network
 
 
 class Sentiment(MLModel):
-    """The one model; requests and answers are of the V2 inference protocol."""
+    """The only model; requests and answers use the V2 inference protocol."""
 
     async def load(self) -> bool:
         """Load the model."""

@@ -1,4 +1,4 @@
-"""Plain FastAPI around ONNX Runtime, one run a request, as a user of the exported network would write it."""
+"""Plain FastAPI around ONNX Runtime, one run per request, as a user of the exported network would write it."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from bundle.store import open_bundle
 
 bundle = open_bundle(Path(os.environ["BENCHMARK_BUNDLE"]))
-# A network trained without a mask has learnt from its padding, so its padding is run too.
+# A network that was trained without a mask needs its padding, so the padding is run too.
 runs_padding = not bundle.manifest.recipe["settings"].get("mask_padding", True)
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = 1  # there is a process for each core

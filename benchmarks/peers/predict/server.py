@@ -1,4 +1,4 @@
-"""Plain FastAPI and `model.predict`, as most tutorials have it."""
+"""Plain FastAPI and `model.predict`, as in most tutorials."""
 
 from fastapi import FastAPI
 from pydantic import BaseModel

@@ -14,10 +14,10 @@ from benchmarks.peers.network import Network
 LOGGING = LoggingConfig(log_level="WARNING", enable_access_log=False)
 
 
-# More requests at once than two batches hold, so that the next batch gathers while one runs.
+# More requests at once than two batches can have, so that the next batch fills while one runs.
 @serve.deployment(num_replicas=1, max_ongoing_requests=128, ray_actor_options={"num_cpus": 2}, logging_config=LOGGING)
 class Sentiment:
-    """The one deployment; its one replica runs the model, behind Ray's HTTP proxy."""
+    """The only deployment; its only replica runs the model, behind Ray's HTTP proxy."""
 
     def __init__(self) -> None:
         """Load the model."""
