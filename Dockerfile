@@ -1,16 +1,16 @@
-# The targets: `service` (the default), `service-tensorflow`, which serves bundles without model.onnx too, `training`,
-# and `proxy`, which spreads requests over several services. Docker's first builder makes every stage before a target's,
-# so those that take longest come last.
-# The base is Debian with Python 3.11 to 3.13; where no registry can be reached, docker/base.sh makes one.
+# The targets: `service` (the default), `service-tensorflow`, which also serves bundles without model.onnx, `training`,
+# and `proxy`, which spreads requests over several services. Docker's classic builder builds every stage before the
+# target's stage, so the slowest stages come last.
+# The base is Debian with Python 3.11 to 3.13; if no registry can be reached, docker/base.sh makes a base image.
 ARG BASE=python:3.11-slim-bookworm
 
-# ---- What the service needs, from the lock
+# ---- The packages of the service, from the lock
 FROM ${BASE} AS environment
 COPY requirements/serve.txt requirements/
 RUN python3 -m venv /opt/venv \
     && /opt/venv/bin/pip install --quiet --no-cache-dir --no-compile --require-hashes -r requirements/serve.txt
 
-# ---- The same without what no request needs, and compiled, as it cannot be later in a read-only file system
+# ---- The same without unused files, and compiled, because the file system is read-only later
 FROM ${BASE} AS trimmer
 RUN apt-get update -qq && apt-get install -qq -y --no-install-recommends binutils >/dev/null
 COPY docker/trim.sh docker/
@@ -19,7 +19,7 @@ FROM trimmer AS trimmed
 COPY --from=environment /opt/venv /opt/venv
 RUN sh docker/trim.sh /opt/venv
 
-# ---- The service and its models, for every user to read whatever the rights were in the checkout
+# ---- The service and its models, readable for every user, independent of the rights in the checkout
 FROM ${BASE} AS source
 WORKDIR /srv/lstm-serve
 COPY models models
@@ -27,11 +27,11 @@ COPY bundle bundle
 COPY app app
 RUN chmod -R a+rX . && python3 -m compileall -q app bundle
 
-# ---- What runs it
+# ---- The runtime of the service
 FROM ${BASE} AS runtime
 RUN groupadd --gid 10001 lstm-serve && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin lstm-serve
 WORKDIR /srv/lstm-serve
-# The service writes nothing; what libraries keep under a home is in /tmp.
+# The service writes nothing; libraries write their home files to /tmp.
 ENV PATH=/opt/venv/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     LSTM_SERVE_HOST=0.0.0.0 LSTM_SERVE_PORT=8000 LSTM_SERVE_MODELS=/srv/lstm-serve/models
 USER 10001:10001

@@ -1,11 +1,11 @@
-# make serve: the service on port 8000, or with ENGINE=tensorflow the same on TensorFlow.
-# make training: what training needs.  make torch: PyTorch, which is optional.
-# make test: every test but those of the deployment.  make docker-test: those, with Docker.
-# make reliability: the drills alone, with a hostile client or a killed process.
-# make lint: ruff and mypy.  make format: ruff, in place.  make lock: renew the pins.
+# make serve: run the service on port 8000; with ENGINE=tensorflow, on TensorFlow.
+# make training: install the packages for training.  make torch: install PyTorch, which is optional.
+# make test: all tests except the deployment tests.  make docker-test: the deployment tests, with Docker.
+# make reliability: only the drills, with hostile clients and killed processes.
+# make lint: ruff and mypy.  make format: ruff, in place.  make lock: renew the pinned versions.
 PYTHON ?= python3
 BIN := .venv/bin
-# Not from a variable ENGINE of the environment, which may mean something else.
+# Does not read ENGINE from the environment, where it may have another meaning.
 ENGINE = $(or $(LSTM_SERVE_ENGINE),onnx)
 
 .PHONY: serve training torch test reliability docker-test lint format lock clean
@@ -18,7 +18,7 @@ training: .venv/training
 
 torch: .venv/training .venv/torch
 
-# The reports stay silent where the shares are reached, so that the last word is pytest's.
+# The coverage reports print nothing if the limits are reached, so that pytest's summary is the last output.
 test: .venv/test
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --cov --cov-report=
 	@$(BIN)/coverage report --show-missing --include='app/*,bundle/*' --fail-under=100 > coverage.txt \
@@ -41,7 +41,7 @@ format: .venv/test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# One environment. The test requirements are a superset, of the same versions.
+# All targets share one environment. The test requirements are a superset, with the same versions.
 .venv/serve .venv/serve-tensorflow .venv/training .venv/torch .venv/test: .venv/%: requirements/%.txt | .venv/bin/pip
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	touch $@
@@ -54,7 +54,7 @@ format: .venv/test
 COMPILE := .venv-lock/bin/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes \
     --no-strip-extras --no-header --no-annotate
 
-# Only the first is resolved anew; the others take their versions from it.
+# Only the first lock is resolved again; the others take their versions from it.
 lock:
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet uv==0.13.8
