@@ -76,7 +76,7 @@ def _serve_on(address: Address, settings: Settings) -> int:
         timeout_graceful_shutdown=longest,  # every request has its answer by then
     )
     grace_seconds = longest + MORE_SECONDS
-    return Supervisor(partial(run, config, address, grace_seconds), settings.workers, grace_seconds).run()
+    return Supervisor(partial(run, config, grace_seconds), address.open, settings.workers, grace_seconds).run()
 
 
 def _make_option(name: str) -> click.Option:

@@ -1,4 +1,4 @@
-"""Where the service listens: a TCP address or a Unix socket, held by the supervisor and opened by each worker."""
+"""Where the service listens: a TCP address or a Unix socket, held by the supervisor and opened for each worker."""
 
 import asyncio
 import errno
@@ -39,7 +39,6 @@ class TcpAddress:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         opened.bind(self.address)
-        opened.setblocking(False)
         return opened
 
     def __str__(self) -> str:
@@ -56,8 +55,8 @@ class UnixSocket:
     path: Path
 
     def open(self) -> socket.socket:
-        """Return the socket."""
-        return self.bound
+        """Return the socket, with a file descriptor of its own."""
+        return self.bound.dup()
 
     def __str__(self) -> str:
         """Return the path."""
@@ -130,7 +129,6 @@ def _hold_path(path: Path) -> Iterator[UnixSocket]:
             raise SettingsError(
                 f"cannot listen on {path}: {_explain(error)}; choose a free path with --socket ({PREFIX}SOCKET)"
             ) from error
-        held.setblocking(False)
         try:
             yield UnixSocket(held, path)
         finally:

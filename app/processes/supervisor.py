@@ -6,6 +6,7 @@ It never waits for a single worker, so one that hangs holds up neither the other
 import logging
 import multiprocessing
 import signal
+import socket
 import time
 from collections.abc import Callable
 from enum import Enum
@@ -40,8 +41,8 @@ class State(Enum):
     READY = 2
 
 
-# What a worker runs; it gets the connection on which it reports its `State`.
-Target = Callable[[Connection], None]
+# What a worker runs; it gets the socket on which it listens, and the connection on which it reports its `State`.
+Target = Callable[[socket.socket, Connection], None]
 
 logger = logging.getLogger("app")
 
@@ -49,12 +50,12 @@ logger = logging.getLogger("app")
 class Worker:
     """One process that answers requests, as its supervisor sees it."""
 
-    def __init__(self, target: Target) -> None:
-        """Start the process."""
+    def __init__(self, target: Target, listener: socket.socket) -> None:
+        """Start the process, which listens on a bound socket."""
         context = multiprocessing.get_context("spawn")
         self.connection, others = context.Pipe()
         # A daemon, so that a supervisor that fails ends its workers instead of waiting for them.
-        self._process = context.Process(target=target, args=[others], daemon=True)
+        self._process = context.Process(target=target, args=[listener, others], daemon=True)
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_SIGNALS)  # new processes inherit it
         try:
             resource_tracker.ensure_running()  # Python's own process beside the workers; its start unblocks SIGINT
@@ -63,6 +64,7 @@ class Worker:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             others.close()  # so that each side sees the end of the other one
+        self.listener = listener.dup()
         self._is_killed = False
         self.started_at = self.heard_at = time.monotonic()
         self.listening_at: float | None = None
@@ -103,6 +105,7 @@ class Worker:
         if self.ending_since is None:
             self.ending_since = time.monotonic()
             self._process.terminate()
+            self.listener.close()  # nobody can connect once the process has closed it, too
 
     def kill(self, why: str) -> None:
         """End it at once, and log why; do nothing if it was killed before and waits for a disk."""
@@ -115,18 +118,23 @@ class Worker:
         """Release what is left of a process that has ended."""
         self._process.close()
         self.connection.close()
+        self.listener.close()
 
 
 class Supervisor:
     """Keeps a number of workers running until SIGTERM or SIGINT.
 
-    SIGHUP replaces the workers one by one, each when its successor answers. If a successor ends before it answers, or
+    SIGHUP replaces the workers one by one, each when its successor answers. Both listen on the same socket, so that no
+    connection is lost in the queue of a socket that is closed. If a successor ends before it answers, or
     is not ready while an old worker is, the old workers stay.
     """
 
-    def __init__(self, target: Target, count: int, grace_seconds: float) -> None:
-        """Take what workers run, how many there are, and how long one may take to end."""
+    def __init__(
+        self, target: Target, open_listener: Callable[[], socket.socket], count: int, grace_seconds: float
+    ) -> None:
+        """Take what workers run, what opens a socket for one, how many there are, and how long one may take to end."""
         self._target = target
+        self._open_listener = open_listener
         self._count = count
         self._grace_seconds = grace_seconds
         self._workers: list[Worker] = []
@@ -184,8 +192,10 @@ class Supervisor:
             fresh, outdated = self._serving(outdated=False), self._serving(outdated=True)
             if len(fresh) >= self._count or (outdated and not all(worker.listening_at for worker in fresh)):
                 return
+            is_successor = outdated and len(fresh) + len(outdated) >= self._count
             try:
-                self._workers.append(Worker(self._target))
+                with outdated[0].listener.dup() if is_successor else self._open_listener() as listener:
+                    self._workers.append(Worker(self._target, listener))
             except OSError as error:
                 logger.error("a worker cannot be started: %s", error)
                 self._pause()

@@ -15,12 +15,14 @@ from types import FrameType
 
 import uvicorn
 
-from app.processes.sockets import Address, accept_waiting
+from app.processes.sockets import accept_waiting
 from app.processes.supervisor import HELD_SIGNALS, REPORT_SECONDS, State
 from app.settings import Settings
 
 # After SIGTERM, a server still accepts connections for this long: load balancers need it to notice.
 LAME_DUCK_SECONDS = 1.0
+# Then it closes idle connections. The client of the last connection may still be sending its first request.
+FIRST_REQUEST_SECONDS = 0.1
 _STARTING_REPORT_SECONDS = 0.05
 
 
@@ -69,6 +71,10 @@ class Server(uvicorn.Server):
         )
         for listener in sockets or []:
             await accept_waiting(listener, make_protocol)
+            listener.close()
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(FIRST_REQUEST_SECONDS)
         await super().shutdown(sockets)
 
 
@@ -79,14 +85,15 @@ def make_app(settings: Settings) -> Callable[..., Awaitable[None]]:
     return create_app(settings)
 
 
-def run(config: uvicorn.Config, address: Address, grace_seconds: float, supervisor: Connection) -> None:
-    """Answer requests until SIGTERM, or until the supervisor is gone."""
+def run(config: uvicorn.Config, grace_seconds: float, listener: socket.socket, supervisor: Connection) -> None:
+    """Answer requests on a bound socket until SIGTERM, or until the supervisor is gone."""
     for number in HELD_SIGNALS:  # the supervisor acts on them
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_SIGNALS)
     server = Server(config, grace_seconds)
     threading.Thread(target=_report, args=[server, supervisor, grace_seconds], daemon=True).start()
-    server.run([address.open()])
+    listener.setblocking(False)
+    server.run([listener])
 
 
 def _report(server: Server, supervisor: Connection, grace_seconds: float) -> None:

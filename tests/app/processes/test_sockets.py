@@ -200,6 +200,7 @@ def test_it_is_logged_that_waiting_connections_cannot_be_accepted(count: Callabl
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
     with hold(Settings(port=find_free_port())) as address, address.open() as listener:
+        listener.setblocking(False)
         listener.listen()
         with socket.create_connection(listener.getsockname()):
             asyncio.run(accept(listener))

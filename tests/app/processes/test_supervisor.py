@@ -4,6 +4,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -31,7 +32,13 @@ FAILED = f"a worker ended with status {workers.STATUS}"
 Count = Callable[[str], int]
 
 
-def supervise(target: Target, number: int, act: Callable[[], object], grace_seconds: float = SECONDS) -> int:
+def supervise(
+    target: Target,
+    number: int,
+    act: Callable[[], object],
+    grace_seconds: float = SECONDS,
+    open_listener: Callable[[], socket.socket] = socket.socket,
+) -> int:
     """Run a supervisor in this process; act in a thread, and then send SIGTERM. Return its exit status."""
     errors: list[BaseException] = []
 
@@ -46,7 +53,7 @@ def supervise(target: Target, number: int, act: Callable[[], object], grace_seco
     # Before the supervisor sets its own handler, the signal must not end the tests.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     acting.start()
-    status = Supervisor(target, number, grace_seconds).run()
+    status = Supervisor(target, open_listener, number, grace_seconds).run()
     acting.join(SECONDS)
     if errors:
         raise errors[0]
@@ -69,7 +76,7 @@ def children() -> set[int]:
 
 
 def test_it_ends_if_no_worker_can_start(count: Count) -> None:
-    assert Supervisor(workers.fail, 2, SECONDS).run() == 1
+    assert Supervisor(workers.fail, socket.socket, 2, SECONDS).run() == 1
     assert count(FAILED)
     assert count("no worker can start") == 1
 
@@ -161,7 +168,8 @@ def test_a_worker_that_does_not_end_is_killed(count: Count) -> None:
 
 
 def test_a_worker_is_killed_once_even_if_it_does_not_end_at_once(count: Count) -> None:
-    worker = Worker(workers.refuse_to_end)
+    with socket.socket() as listener:
+        worker = Worker(workers.refuse_to_end, listener)
     worker.kill("one reason")
     worker.kill("another reason")
     wait_until(lambda: worker.status == -signal.SIGKILL)
@@ -338,8 +346,8 @@ def test_it_logs_once_that_memory_ran_out(count: Count, memory: Path, limit: str
 def supervise_app(act: Callable[[str], object]) -> None:
     """Supervise one worker that serves the app of these tests, and act with its URL."""
     with hold(Settings(port=find_free_port())) as address:
-        target = partial(run, workers.make_config(), address, SECONDS)
-        assert supervise(target, 1, lambda: act(str(address))) == 0
+        target = partial(run, workers.make_config(), SECONDS)
+        assert supervise(target, 1, lambda: act(str(address)), open_listener=address.open) == 0
 
 
 def test_a_worker_whose_event_loop_hangs_is_replaced_and_one_that_computes_for_seconds_is_not(count: Count) -> None:

@@ -56,7 +56,7 @@ def work(supervise: Callable[[Connection, str], None], is_ready: bool = True) ->
     supervising = threading.Thread(target=run_supervisor)
     supervising.start()
     with hold(Settings(port=port)) as address:
-        run(make_config(is_ready), address, SECONDS, theirs)
+        run(make_config(is_ready), SECONDS, address.open(), theirs)
     supervising.join(SECONDS)
     if errors:
         raise errors[0]

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -23,67 +24,72 @@ SECONDS = 60  # longer than any test
 STATUS = 7  # of a worker that fails
 
 
-def report(supervisor: Connection, state: State = State.READY) -> None:
+def report_state(supervisor: Connection, state: State = State.READY) -> None:
     """Report a state until the supervisor is gone."""
     while not supervisor.poll(0.02):
         supervisor.send(state)
 
 
-def report_starting(supervisor: Connection) -> None:
+def report(_: socket.socket, supervisor: Connection) -> None:
+    """Be ready."""
+    report_state(supervisor)
+
+
+def report_starting(_: socket.socket, supervisor: Connection) -> None:
     """Report, but never that it answers."""
-    report(supervisor, State.STARTING)
+    report_state(supervisor, State.STARTING)
 
 
-def report_unready(supervisor: Connection) -> None:
+def report_unready(_: socket.socket, supervisor: Connection) -> None:
     """Answer, but never be ready."""
-    report(supervisor, State.UNREADY)
+    report_state(supervisor, State.UNREADY)
 
 
-def fail(_: Connection) -> None:
+def fail(*_: object) -> None:
     """Fail before it answers."""
     sys.exit(STATUS)
 
 
-def fail_when_ready(supervisor: Connection) -> None:
+def fail_when_ready(_: socket.socket, supervisor: Connection) -> None:
     """Fail once ready."""
     supervisor.send(State.READY)
     sys.exit(STATUS)
 
 
-def fail_if(path: Path, supervisor: Connection) -> None:
+def fail_if(path: Path, _: socket.socket, supervisor: Connection) -> None:
     """Be ready, or fail if there is a file."""
     if path.exists():
         sys.exit(STATUS)
-    report(supervisor)
+    report_state(supervisor)
 
 
-def report_when(path: Path, supervisor: Connection) -> None:
+def report_when(path: Path, _: socket.socket, supervisor: Connection) -> None:
     """Be ready as soon as there is a file."""
     while not path.exists() and not supervisor.poll(0.02):
         supervisor.send(State.STARTING)
-    report(supervisor)
+    report_state(supervisor)
 
 
-def end_once(path: Path, supervisor: Connection) -> None:
+def end_once(path: Path, _: socket.socket, supervisor: Connection) -> None:
     """End with status 0 before it answers, but only the first time."""
     if not path.exists():
         path.touch()
         sys.exit(0)
-    report(supervisor)
+    report_state(supervisor)
 
 
-def report_unready_if(path: Path, supervisor: Connection) -> None:
+def report_unready_if(path: Path, _: socket.socket, supervisor: Connection) -> None:
     """Be ready, or only answer if there is a file."""
-    report(supervisor, State.UNREADY if path.exists() else State.READY)
+    report_state(supervisor, State.UNREADY if path.exists() else State.READY)
 
 
-def refuse_to_end(supervisor: Connection) -> None:
+def refuse_to_end(_: socket.socket, supervisor: Connection) -> None:
     """Be ready, and ignore SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    report(supervisor)
+    report_state(supervisor)
 
 
-def fall_silent(supervisor: Connection) -> None:
+def fall_silent(_: socket.socket, supervisor: Connection) -> None:
     """Be ready, and report nothing after that."""
     supervisor.send(State.READY)
     time.sleep(SECONDS)
