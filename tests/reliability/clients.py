@@ -1,19 +1,14 @@
-"""Clients of a service: one that shows every byte, and many that keep their connections, as load balancers do."""
+"""A client of a service that sends any bytes and shows every byte of the answers."""
 
-import asyncio
 import json
 import socket
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
+from benchmarks.clients import REQUEST as REQUEST  # other tests import it from here
 from tests.conftest import SECONDS
 
-REQUEST = (
-    b"POST /sentiment HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 15\r\n\r\n"
-    b'{"text":"good"}'
-)
 LIVE = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"
 PROBLEM_TYPE = "application/problem+json"
 
@@ -112,46 +107,3 @@ def make_chunked(parts: list[bytes]) -> Iterator[bytes]:
     for part in parts:
         yield b"%x\r\n%b\r\n" % (len(part), part)
     yield b"0\r\n\r\n"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The outcome of one request: when it was sent, and the status of its answer, or None without an answer."""
-
-    sent_at: float
-    status: int | None
-
-
-async def ask_until(port: int, clients: int, end: asyncio.Event) -> list[Outcome]:
-    """Have many clients ask until the event is set; return the outcomes of all their requests."""
-    outcomes: list[Outcome] = []
-    async with asyncio.TaskGroup() as group:
-        for _ in range(clients):
-            group.create_task(_ask_until(port, end, outcomes))
-    return outcomes
-
-
-async def _ask_until(port: int, end: asyncio.Event, outcomes: list[Outcome]) -> None:
-    """Ask over one connection, and over the next one once the service has closed it."""
-    while not end.is_set():
-        sent_at = time.monotonic()
-        try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            outcomes.append(Outcome(sent_at, None))
-            return  # nobody listens any more
-        is_kept = True
-        while is_kept and not end.is_set():
-            sent_at = time.monotonic()
-            try:
-                writer.write(REQUEST)
-                head = await reader.readuntil(b"\r\n\r\n")
-                lines = head.lower().split(b"\r\n")
-                length = next(int(line.split(b":")[1]) for line in lines if line.startswith(b"content-length"))
-                await reader.readexactly(length)
-            except (OSError, asyncio.IncompleteReadError):
-                outcomes.append(Outcome(sent_at, None))
-                break
-            outcomes.append(Outcome(sent_at, int(head.split()[1])))
-            is_kept = b"connection: close" not in lines
-        writer.close()
