@@ -124,9 +124,9 @@ class Worker:
 class Supervisor:
     """Keeps a number of workers running until SIGTERM or SIGINT.
 
-    SIGHUP replaces the workers one by one, each when its successor answers. Both listen on the same socket, so that no
-    connection is lost in the queue of a socket that is closed. If a successor ends before it answers, or
-    is not ready while an old worker is, the old workers stay.
+    SIGHUP replaces the workers one by one, each when its successor answers. Both listen on the same socket: if the old
+    one closed a socket of its own, the connections in its queue would be lost. If a successor ends before it answers,
+    or is not ready while an old worker is, the old workers stay.
     """
 
     def __init__(
@@ -192,7 +192,7 @@ class Supervisor:
             fresh, outdated = self._serving(outdated=False), self._serving(outdated=True)
             if len(fresh) >= self._count or (outdated and not all(worker.listening_at for worker in fresh)):
                 return
-            is_successor = outdated and len(fresh) + len(outdated) >= self._count
+            is_successor = outdated and len(fresh) + len(outdated) >= self._count  # of the first one
             try:
                 with outdated[0].listener.dup() if is_successor else self._open_listener() as listener:
                     self._workers.append(Worker(self._target, listener))
