@@ -12,17 +12,24 @@ RawHeaders = Mapping[bytes, bytes]  # the names in lower case
 _JSON = re.compile(r"application/([a-z0-9.+-]+\+)?json")
 
 
-def parse_json(body: bytes, headers: RawHeaders) -> Any:
-    """Return the JSON value of a body.
+def check_media_type(headers: RawHeaders) -> None:
+    """Return if the body is said to be JSON.
 
     Raises:
         UnsupportedMediaTypeError: Content-Type is not application/json.
-        InvalidInputError: the body is not JSON.
     """
     media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin-1")
     if not _JSON.fullmatch(media_type):
         came = f"the content-type is {media_type[:80]!r}" if media_type else "there is no content-type"
         raise UnsupportedMediaTypeError(f"{came}; send JSON with the header content-type: application/json")
+
+
+def parse_json(body: bytes) -> Any:
+    """Return the JSON value of a body.
+
+    Raises:
+        InvalidInputError: the body is not JSON.
+    """
     try:
         # Pydantic's parser rejects lone surrogates, which clients send when they cut a text in the middle of an emoji.
         return json.loads(body)

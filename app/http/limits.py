@@ -1,6 +1,7 @@
 """The limits of one request: how long it may take, and how large its body may be."""
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,11 +12,13 @@ from app.errors import BodyTimeoutError, BodyTooLargeError, FieldProblem, Invali
 from app.settings import Settings
 
 DEADLINE_HEADER = "x-deadline-ms"
+MOST_MILLISECONDS = 10**18 - 1
 # A client may still send when it already has its answer. If the service closed the connection at once, the client would
-# see a reset connection instead of the answer. So the service reads and drops the rest for this long.
-DRAIN_SECONDS = 5.0
+# see a reset connection instead of the answer. So the service reads and drops the rest for this long. Not longer: a
+# process that was told to end waits for one second after the last deadline.
+LINGER_SECONDS = 1.0
 
-MOST_DIGITS = 20  # of a deadline; one with more is longer than the deadline of the service
+_MILLISECONDS = re.compile(rb"0*[1-9][0-9]{0,17}")
 
 
 class Limits:
@@ -40,24 +43,26 @@ class Limits:
         self._started = time.monotonic()
         self.deadline = self._started + settings.deadline_ms / 1000
 
-    def apply_deadline(self) -> None:
-        """Apply the deadline that the request itself asks for, and keep it as `deadline` in the request's state.
+    def apply(self) -> None:
+        """Apply the deadline that the request asks for, and put `deadline` into the request's state.
 
         Raises:
             InvalidInputError: the deadline is not a whole number from 1.
+            BodyTooLargeError: the announced body has more bytes than the limit.
         """
         value = self._headers.get(DEADLINE_HEADER.encode())
         if value is not None:
-            if not (value.isdigit() and value.strip(b"0")):
+            if not _MILLISECONDS.fullmatch(value):
                 came = value[:20].decode("latin-1")
                 message = f"{came!r} is not a number of milliseconds; send a whole number from 1"
                 raise InvalidInputError(
                     [FieldProblem(type="int_parsing", loc=["header", DEADLINE_HEADER], msg=message)]
                 )
-            if len(value) <= MOST_DIGITS:
-                self._milliseconds = min(int(value), self._milliseconds)
-                self.deadline = self._started + self._milliseconds / 1000
+            self._milliseconds = min(int(value), self._milliseconds)
+            self.deadline = self._started + self._milliseconds / 1000
         self._state["deadline"] = self.deadline
+        if self._declared_bytes > self._max_bytes:
+            raise self._make_error(f"{self._declared_bytes} bytes")
 
     async def receive(self) -> Message:
         """Return the next message of the client.
@@ -69,10 +74,8 @@ class Limits:
         """
         if self.is_complete:
             return await self._receive()
-        if self._declared_bytes > self._max_bytes:
-            raise self._make_error(f"{self._declared_bytes} bytes")
         try:
-            async with asyncio.timeout_at(self.deadline):
+            async with asyncio.timeout_at(self.deadline):  # event loops have the clock of `time.monotonic`
                 message = await self._receive_part()
         except TimeoutError as error:
             seconds = f"{self._milliseconds / 1000:.10g}"
@@ -84,10 +87,15 @@ class Limits:
             raise self._state.pop("rejected")  # a reference that stays would keep the body in memory
         return message
 
-    async def drain(self) -> None:
-        """Read and drop the rest of the body, for a limited time."""
+    @property
+    def may_stay_incomplete(self) -> bool:
+        """Whether the client may leave out the rest of the body, as it waited for 100 Continue."""
+        return not self.is_complete and b"expect" in self._headers
+
+    async def drop_rest(self) -> None:
+        """Receive and drop the rest of the body, for a limited time."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_SECONDS):
+            async with asyncio.timeout(LINGER_SECONDS):
                 while not self.is_complete:
                     await self._receive_part()
 

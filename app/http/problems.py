@@ -1,6 +1,6 @@
 """Makes problem documents (RFC 9457) from errors. It does not import FastAPI, which takes long."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple, Self
 
@@ -33,7 +33,7 @@ class Answer(NamedTuple):
     content: bytes
 
     @classmethod
-    def of_json(cls, status: HTTPStatus, media_type: str, content: str, headers: Mapping[str, str]) -> Self:
+    def of_json(cls, status: HTTPStatus, media_type: str, content: str, **headers: str) -> Self:
         """Return an answer with JSON and further headers."""
         encoded = content.encode()
         described = {"content-type": media_type, "content-length": str(len(encoded)), **headers}
@@ -68,7 +68,7 @@ def make_problem(error: RequestError, path: str) -> Problem:
 def make_answer(error: RequestError, path: str) -> Answer:
     """Return the answer to a request to a path that ended with an error."""
     content = make_problem(error, path).model_dump_json(exclude_none=True)
-    return Answer.of_json(error.status, PROBLEM_TYPE, content, error.headers)
+    return Answer.of_json(error.status, PROBLEM_TYPE, content, **error.headers)
 
 
 def describe(errors: Sequence[Any], *within: str) -> list[FieldProblem]:

@@ -13,6 +13,7 @@ import logging
 import math
 import re
 import resource
+from contextvars import Context
 from typing import Any, ClassVar
 
 import httptools
@@ -154,9 +155,12 @@ class Protocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.transport.is_closing():
             return
-        if self._held or self._is_in_body:
-            self._read()
-        if self._is_half_closed and not self._is_answering():
+        if self._is_in_body:
+            self.transport.close()  # the app has waited for the rest of the body long enough
+        elif self._held:
+            # Without the context of this request, whose id would stand in log lines about the next one.
+            self.loop.call_soon(self._continue, context=Context())
+        elif self._is_half_closed:
             self.transport.close()
 
     def timeout_keep_alive_handler(self) -> None:
@@ -202,6 +206,8 @@ class Protocol(HttpToolsProtocol):
         """Parse more of the received bytes, unless the connection has ended in the meantime."""
         if not self.transport.is_closing() and not self._is_rejected:
             self._read()
+            if self._is_half_closed and not self._is_answering():
+                self.transport.close()
 
     def _cut(self, at: int) -> bytes:
         """Return the bytes for the parser: at most one request, and none if more have to be received first.

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 import time
+from contextlib import suppress
 from http import HTTPStatus
 
 from fastapi.exceptions import RequestValidationError
@@ -68,6 +69,8 @@ class Stack:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id)]
+                if limits.may_stay_incomplete:
+                    message["headers"].append((b"connection", b"close"))
             elif not limits.is_complete and not message.get("more_body", False):
                 has_end = False  # the end would close the connection, and the client may still send
                 message["more_body"] = True
@@ -91,15 +94,17 @@ class Stack:
         finally:
             _log(scope, status, started)
         if not has_end:
-            await limits.drain()
+            with suppress(asyncio.CancelledError):  # the client has its answer
+                await limits.drop_rest()
             await send({"type": "http.response.body"})
 
     async def _answer(self, scope: Scope, limits: Limits, send: Send) -> None:
         """Answer one request, also if the app raises an error that has an answer."""
         try:
-            limits.apply_deadline()
-            if scope["http_version"] == "1.1" and sum(name == b"host" for name, _ in scope["headers"]) != 1:
-                raise BadRequestError("HTTP/1.1 needs exactly one Host header; send one")
+            hosts = sum(name == b"host" for name, _ in scope["headers"])
+            if hosts > 1 or (not hosts and scope["http_version"] == "1.1"):
+                raise BadRequestError(f"the request has {hosts} Host headers; send one")
+            limits.apply()
             # Every path with GET has HEAD; the server leaves out the body.
             scope_of_app = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
             await self._app(scope_of_app, limits.receive, send)

@@ -101,6 +101,7 @@ class Batcher:
             return await request.future
         finally:
             timer.cancel()
+            self._queue.remove(request)
             # They refer to the error, and the error to this frame: only the garbage collector would free the cycle.
             del request, timer
 

@@ -127,6 +127,11 @@ class Queue:
             insort(self._entries, Entry(urgency, steps[index], index, row, request), key=_urgency)
             self.arrived += 1
 
+    def remove(self, request: Request) -> None:
+        """Remove the rows of a request that has ended before its answer."""
+        if request.missing:
+            self._entries = [entry for entry in self._entries if entry.request is not request]
+
     def take(self, grouping: Grouping, now: float) -> list[Entry]:
         """Take the most urgent row, and the rows that are best run with it; drop rows that nobody waits for."""
         candidates: list[Entry] = []

@@ -50,7 +50,7 @@ def configure(level: str) -> None:
     """Send the logs of the service and of uvicorn to standard error as JSON."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter())
-    for name in ("app", "uvicorn"):
+    for name in ("app", "uvicorn", "asyncio"):
         log = logging.getLogger(name)
         log.handlers = [handler]
         log.propagate = False

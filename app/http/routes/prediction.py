@@ -30,8 +30,8 @@ from app.errors import (
     OverloadedError,
     UnsupportedMediaTypeError,
 )
-from app.http.body import RawHeaders, parse_json
-from app.http.limits import DEADLINE_HEADER
+from app.http.body import check_media_type, parse_json
+from app.http.limits import DEADLINE_HEADER, MOST_MILLISECONDS
 from app.http.problems import Answer, describe
 from app.http.routes import Responses, describe_errors
 from app.runtime.queue import Permit
@@ -50,7 +50,7 @@ _DEADLINE_PARAMETER = {
     "in": "header",
     "required": False,
     "description": "Milliseconds for this request, if less than the service's own.",
-    "schema": {"type": "integer", "minimum": 1},
+    "schema": {"type": "integer", "minimum": 1, "maximum": MOST_MILLISECONDS},
 }
 
 
@@ -95,17 +95,17 @@ class PredictionRoute(APIRoute):
                 await solved.background_tasks()
 
     async def _answer(self, request: Request) -> Answer:
-        headers: RawHeaders = dict(request.scope["headers"])
+        check_media_type(dict(request.scope["headers"]))
         repository: Repository = request.app.state.repository
         settings: Settings = request.app.state.settings
-        value = parse_json(await request.body(), headers)
+        value = parse_json(await request.body())
         model = repository.find_for(self.served.task, _find_name(value))
         annotate_request(model=model.manifest.name, version=model.manifest.version)
         # Overload is rejected before anything that takes longer. A batch past the limit is not a matter of load.
         rows = min(_count_inputs(value, self.form.field), settings.max_batch)
         with model.batcher.admit(rows, request.state.deadline) as permit:
             answer = await _unless_client_leaves(request.receive, self._predict(value, model, permit, settings))
-        return Answer.of_json(HTTPStatus.OK, "application/json", answer.model_dump_json(), {})
+        return Answer.of_json(HTTPStatus.OK, "application/json", answer.model_dump_json())
 
     async def _predict(self, value: Any, model: Model, permit: Permit, settings: Settings) -> BaseModel:
         """Return the answer to the JSON value of a request.

@@ -44,7 +44,7 @@ def read(client: Client, headers: dict[bytes, bytes] | None = None, rejected: Re
     if rejected:
         scope["state"] = {"rejected": rejected}
     limits = Limits(scope, client.receive, SETTINGS)
-    limits.apply_deadline()
+    limits.apply()
     body = asyncio.run(Request(scope, limits.receive).body())
     assert limits.is_complete
     return body
@@ -86,29 +86,38 @@ def test_a_body_that_the_protocol_rejects_ends_with_its_error() -> None:
         read(Client([b"01234"], end="silent"), rejected=BadRequestError("broken"))
 
 
-@pytest.mark.parametrize(("asked", "seconds"), [(None, 60), (b"500", 0.5), (b"99999999", 60), (b"9" * 5000, 60)])
+@pytest.mark.parametrize(("asked", "seconds"), [(None, 60), (b"500", 0.5), (b"99999999", 60), (b"000500", 0.5)])
 def test_the_shorter_deadline_counts(asked: bytes | None, seconds: float) -> None:
     scope = make_scope({DEADLINE_HEADER.encode(): asked} if asked else {})
-    Limits(scope, Client([]).receive, SETTINGS).apply_deadline()
+    Limits(scope, Client([]).receive, SETTINGS).apply()
     assert scope["state"]["deadline"] == pytest.approx(time.monotonic() + seconds, abs=0.25)
 
 
-@pytest.mark.parametrize("asked", [b"0", b"-1", b"1.5", b"soon", b"", b"\xb2", b"000"])
+@pytest.mark.parametrize("asked", [b"0", b"-1", b"1.5", b"soon", b"", b"\xb2", b"000", b"9" * 5000])
 def test_a_deadline_that_is_no_number_of_milliseconds_is_rejected(asked: bytes) -> None:
     limits = Limits(make_scope({DEADLINE_HEADER.encode(): asked}), Client([]).receive, SETTINGS)
     with pytest.raises(InvalidInputError, match="is not a number of milliseconds; send a whole number from 1"):
-        limits.apply_deadline()
+        limits.apply()
 
 
 def test_the_rest_of_a_body_is_dropped() -> None:
     client = Client([b"0123456789"] * 100)
     limits = Limits(make_scope(CHUNKED), client.receive, SETTINGS)
-    asyncio.run(limits.drain())
+    asyncio.run(limits.drop_rest())
     assert limits.is_complete and client.asked == 100
 
 
 def test_the_rest_of_a_body_is_dropped_for_a_limited_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.http.limits.DRAIN_SECONDS", 0.05)
+    monkeypatch.setattr("app.http.limits.LINGER_SECONDS", 0.05)
     limits = Limits(make_scope(CHUNKED), Client([b"0"], end="silent").receive, SETTINGS)
-    asyncio.run(limits.drain())
+    asyncio.run(limits.drop_rest())
     assert not limits.is_complete
+
+
+@pytest.mark.parametrize("expects", [False, True])
+def test_a_client_that_waits_for_100_continue_may_leave_out_the_rest_of_its_body(expects: bool) -> None:
+    headers = CHUNKED | ({b"expect": b"100-continue"} if expects else {})
+    limits = Limits(make_scope(headers), Client([b"0"]).receive, SETTINGS)
+    assert limits.may_stay_incomplete == expects
+    asyncio.run(limits.drop_rest())
+    assert not limits.may_stay_incomplete

@@ -287,11 +287,25 @@ def test_every_route_has_the_limits_of_a_body(empty_models: Path) -> None:
 def test_an_answer_that_comes_before_the_end_of_the_body_reaches_a_client_that_sends_all_of_it(
     served: httpx.Client, path: str
 ) -> None:
-    head = make_request("POST", path, f"content-length: {32 << 20}", "connection: close")
-    for _ in range(10):
-        with Connection(served.base_url.port or 0) as connection:
-            assert connection.ask(head + bytes(32 << 20)).status in (404, 405, 413)
-            assert connection.read_end() == b""
+    for framing in (f"content-length: {32 << 20}", "transfer-encoding: chunked"):
+        head = make_request("POST", path, framing)
+        for _ in range(10):
+            with Connection(served.base_url.port or 0) as connection:
+                answer = connection.ask(head + b"%x\r\n" % (32 << 20) + bytes(32 << 20))
+                assert answer.status in (404, 405, 413, 415)
+                assert answer.closes == (answer.status == 413)
+
+
+def test_a_connection_stays_in_step_after_an_answer_before_the_end_of_the_body(served: httpx.Client) -> None:
+    with Connection(served.base_url.port or 0) as connection:
+        assert not connection.ask(make_request("POST", "/nothing", body=b"{}")).closes
+        assert connection.ask(make_request("GET", "/livez")).status == 200
+        # The client waits for 100 Continue, so nobody knows whether it still sends the body.
+        head = make_request("POST", "/nothing", "expect: 100-continue", "content-length: 41")
+        answer = connection.ask(head)
+        assert answer.status == 404 and answer.closes
+        connection.send(make_request("GET", "/livez"))
+        assert connection.read_end() == b""
 
 
 @pytest.mark.parametrize("error", [ClientLeftError, ClientDisconnect])

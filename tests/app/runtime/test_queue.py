@@ -165,6 +165,14 @@ def test_rows_whose_request_has_failed_are_dropped(queue: Queue, put: Put) -> No
     assert len(queue) == 0
 
 
+def test_rows_of_a_request_are_removed(queue: Queue, put: Put) -> None:
+    leaving, staying = put(10, 400), put(11)
+    queue.remove(leaving)
+    assert len(queue) == 1
+    batch = queue.take(Grouping(LARGEST), NOW)
+    assert [entry.request for entry in batch] == [staying]
+
+
 @settings(deadline=None, max_examples=50)
 @given(requests=st.lists(st.lists(st.integers(1, 500), min_size=1, max_size=5), min_size=1, max_size=20))
 def test_every_row_runs_once_and_none_is_padded_by_more_than_the_stated_share(requests: list[list[int]]) -> None:
