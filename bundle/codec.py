@@ -48,7 +48,7 @@ class Preprocessing(BaseModel):
 
     @abstractmethod
     def open_codec(self, folder: Path) -> Codec:
-        """Return the codec, with what it needs from the files in the folder of its bundle.
+        """Return the codec for this section, with the files in the folder of its bundle.
 
         Raises:
             ManifestError: the files do not fit this section.

@@ -1,8 +1,8 @@
-"""Offline training: recipes, datasets, networks and reports that end in a published bundle.
+"""Offline training: from recipes and datasets to a published bundle, with reports.
 
 Imports `bundle`, never `app`.
 """
 
-# Before TensorFlow, which has the kernel give the whole process the matrix units that `bundle.amx` keeps from ONNX
-# Runtime: so what a batch costs is measured here as it is in the service.
+# Imported before TensorFlow. TensorFlow makes the kernel give the whole process the matrix units, but `bundle.amx` must
+# keep ONNX Runtime from them: batches are then measured here under the same conditions as in the service.
 import bundle.onnx_session  # noqa: F401

@@ -34,7 +34,7 @@ ModelsOption = Annotated[Path, typer.Option(help="The folder of the bundles.")]
 
 
 class EngineName(Enum):
-    """What can run a network."""
+    """The engines that can run a network."""
 
     ONNX = "onnx"
     TENSORFLOW = "tensorflow"
@@ -46,7 +46,7 @@ application = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-converting = typer.Typer(help="Networks from PyTorch, and to it.", no_args_is_help=True)
+converting = typer.Typer(help="Convert networks from and to PyTorch.", no_args_is_help=True)
 application.add_typer(converting, name="convert")
 console = Console()
 
@@ -55,7 +55,7 @@ _FIGURES = "{:<26}{:<21}{:>9}{:>10}"  # a line of `list`
 
 @application.command("list")
 def list_recipes(models: ModelsOption = Path("models"), recorded: ResultsOption = RESULTS) -> None:
-    """List the recipes, with the figure their source gives and ours: the recorded runs', else the latest bundle's."""
+    """List the recipes with two figures: published by the source, and ours (of the recorded runs or latest bundle)."""
     store = Store(models)
     with _clear_errors():
         results = Results(recorded)
@@ -85,11 +85,11 @@ def train(
         str | None,
         typer.Option(
             metavar="STAGE,...",
-            help=f"Of a recipe trained in stages: run these of {', '.join(STAGES)}, and what they need, and publish "
-            "nothing.",
+            help=f"For a recipe trained in stages: run only these of {', '.join(STAGES)}, with the stages that they "
+            "need, and publish nothing.",
         ),
     ] = None,
-    runs: Annotated[Path, typer.Option(help="The folder of what stages leave, from which they go on.")] = RUNS,
+    runs: Annotated[Path, typer.Option(help="The folder where stages save their results and continue.")] = RUNS,
 ) -> None:
     """Train a recipe and publish the model as the next version of its bundle."""
     with _clear_errors("; nothing was published"):
@@ -118,10 +118,11 @@ def evaluate(
     folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, as in models/sentiment/6.")],
     data: DataOption = None,
     engine: Annotated[
-        EngineName, typer.Option(help="What runs it: the form that the service runs, or Keras.")
+        EngineName,
+        typer.Option(help="The engine: onnx runs the form that the service runs, tensorflow runs Keras."),
     ] = EngineName.ONNX,
 ) -> None:
-    """Measure a bundle again and compare with its manifest; exit with 1 where a figure differs in four digits."""
+    """Measure a bundle again and compare with its manifest; exit with 1 if a figure differs within four digits."""
     with _clear_errors():
         bundle = open_bundle(folder)
         _prepare_frameworks()
@@ -129,18 +130,20 @@ def evaluate(
 
         evaluation, sha256 = pipeline.evaluate_bundle(bundle, data, console, engine.value)
     recorded = {name: value for name, value in bundle.manifest.metrics.items() if name != HELD_OUT}
-    # One that was published by an older release may have fewer.
+    # A bundle of an older release may have fewer metrics.
     measured = {name: value for name, value in evaluation.metrics.items() if name in recorded}
     _print_metrics(evaluation.metrics, recorded, "manifest")
     console.print(f"{len(evaluation.labels):,} examples")
     if engine is EngineName.ONNX and not bundle.manifest.onnx:
-        console.print("There is no model.onnx, so Keras ran the network, as the service has to.")
+        console.print("There is no model.onnx, so Keras ran the network; the service must do the same.")
     if sha256 != bundle.manifest.dataset.sha256:
         console.print("These are not the data of the manifest, so the figures may differ from it.")
     elif engine is EngineName.TENSORFLOW and bundle.manifest.onnx and bundle.manifest.onnx.default != "float32":
-        console.print(f"The figures of the manifest are those of {bundle.manifest.onnx.default}, which serves.")
+        console.print(
+            f"The figures of the manifest were measured on the {bundle.manifest.onnx.default} form, which serves."
+        )
     elif _format(measured) != _format(recorded):
-        console.print("The same data give other figures than the manifest records.", style="red")
+        console.print("The figures differ from the manifest, although the data are the same.", style="red")
         raise typer.Exit(1)
     else:
         console.print("The figures are those of the manifest.")
@@ -153,13 +156,13 @@ def export(
     quantise: Annotated[
         bool | None,
         typer.Option(
-            help="Whether there has to be a form of 8 bits, which is refused if it costs accuracy.  [default: there is "
-            "one where the word vectors have 8 bits and it is as good]",
+            help="Whether to require an 8-bit form; it is refused if it costs accuracy.  [default: add it if the word "
+            "vectors have 8 bits and it costs no accuracy]",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Publish a bundle once more, as its next version, with its network as ONNX, and measured by it."""
+    """Publish the next version of a bundle: the same network, also as ONNX, with figures measured on the ONNX form."""
     with _clear_errors("; nothing was published"):
         old = open_bundle(folder.resolve())
         _prepare_frameworks()
@@ -177,11 +180,11 @@ def export(
 @converting.command("from-torch")
 def convert_from_torch(
     file: Annotated[Path, typer.Argument(help="A state dict: torch.save(network.state_dict(), FILE).")],
-    recipe: Annotated[str, typer.Argument(help="What the network is and reads: a name that `list` shows.")],
+    recipe: Annotated[str, typer.Argument(help="The recipe of the network and its input: a name that `list` shows.")],
     assignments: AssignmentsOption = None,
     vocabulary: Annotated[
         Path | None,
-        typer.Option(help="Words of a review network by their ids, one a line.  [default: those Keras codes]"),
+        typer.Option(help="Words of a review network by their ids, one a line.  [default: the words of Keras]"),
     ] = None,
     data: DataOption = None,
     models: ModelsOption = Path("models"),
@@ -214,15 +217,15 @@ def convert_to_torch(
 
 @application.command()
 def report(
-    fast: Annotated[bool, typer.Option("--fast", help="Train the fast variants alone.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Train only the fast variants.")] = False,
     data: DataOption = None,
     recorded: ResultsOption = RESULTS,
     out: Annotated[Path, typer.Option(help="The report, Markdown; its plots go into a folder beside it.")] = Path(
         "docs/results.md"
     ),
 ) -> None:
-    """Train what is not recorded yet of the reference systems, and write the report of all."""
-    with _clear_errors("; what had been recorded is kept"):
+    """Train the missing runs of the reference systems, and write the report of all runs."""
+    with _clear_errors("; the runs recorded so far are kept"):
         results = Results(recorded)
         missing = list(find_missing(results, fast))
         failed = 0
@@ -235,14 +238,14 @@ def report(
                 _say(f"{number} of {len(missing)}: {recipe.name}, seed {recipe.settings.seed}")
                 try:
                     run = pipeline.record(recipe, data, console)
-                except TrainingError as error:  # the others need not fail
+                except TrainingError as error:  # the other runs may still succeed
                     _complain(f"error: {error}")
                     failed += 1
                     continue
                 results.add(run)
                 figures = ", ".join(f"{name} {value}" for name, value in _format(run.metrics).items())
                 _say(f"  {figures}, {run.seconds:.0f} s")
-        finally:  # what is recorded is reported, however it ends
+        finally:  # the report covers all recorded runs, also after an error
             write_report(results, out)
     _say(f"Wrote {out}")
     if failed:
@@ -253,21 +256,21 @@ def report(
 def _read_stages(recipe: Recipe, text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     if not isinstance(recipe.settings, StagedSettings):
-        raise RecipeError(f"{recipe.name} is trained in one go; leave --stages out")
+        raise RecipeError(f"{recipe.name} is not trained in stages; leave --stages out")
     if unknown := [name for name in names if name not in STAGES]:
-        raise RecipeError(f"{', '.join(unknown)} is no stage; there are: {', '.join(STAGES)}")
+        raise RecipeError(f"{', '.join(unknown)} is not a stage; the stages are: {', '.join(STAGES)}")
     if "second_round" in names and not recipe.settings.second_round:
         raise RecipeError(f"{recipe.name} has no second round; leave second_round out of --stages")
     return names
 
 
 def _prepare_frameworks() -> None:
-    """Set what Keras and TensorFlow read when they are imported.
+    """Set the variables that Keras and TensorFlow read when they are imported.
 
-    That takes seconds, so a command imports them last, when it is known to make sense.
+    Importing them takes seconds, so a command first checks its arguments.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # whatever the user's keras.json has
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # not the backend in the user's keras.json
     keep_freed_memory()
 
 
@@ -279,7 +282,7 @@ def _tell_published(bundle: Bundle, recipe: Recipe) -> None:
 
 
 def _print_metrics(found: dict[str, float], others: dict[str, float], whose: str) -> None:
-    """Print figures beside those of another, where that has them."""
+    """Print figures beside other figures of the same names; `whose` is the heading of the others."""
     table = Table("metric", "measured", whose)
     for name, value in _format(found).items():
         table.add_row(name, value, _format(others).get(name, "-"))
@@ -296,7 +299,7 @@ def _percent(share: float | None) -> str:
 
 @contextmanager
 def _clear_errors(consequence: str = "") -> Iterator[None]:
-    """Turn what can go wrong in use into one sentence and exit status 1, an interruption into 130."""
+    """Convert the expected errors to one sentence and exit status 1, and an interruption to status 130."""
     try:
         yield
     except (TrainingError, BundleError) as error:
@@ -307,8 +310,8 @@ def _clear_errors(consequence: str = "") -> Iterator[None]:
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
         _complain(f"stopped{consequence}")
-        # Not by an exception: the threads of TensorFlow are in the middle of a step, and the interpreter that is
-        # taken down under them sometimes crashes.
+        # Not by an exception: TensorFlow's threads may be in the middle of a step, and a normal shutdown of the
+        # interpreter then sometimes crashes.
         os._exit(130)
 
 

@@ -1,4 +1,4 @@
-"""What a published bundle was made with, and what it is measured on."""
+"""The recipe of a published bundle, and the data that it is measured on."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -44,10 +44,10 @@ def read_recipe(bundle: Bundle) -> Recipe:
 
 
 def read_settings(bundle: Bundle) -> TrainingSettings:
-    """Return the settings of a bundle's network; those of its training that this release has not are left out.
+    """Return the settings of a bundle's network, without training settings that this release does not have.
 
     Raises:
-        RecipeError: they are not those of this release.
+        RecipeError: the settings do not fit this release.
     """
     try:
         settings: TrainingSettings = TRAINED[bundle.manifest.task].read_settings(_read_recorded(bundle))

@@ -1,4 +1,4 @@
-"""Every error of the package. A message says what came, what was expected and what to do."""
+"""Every error of the package. A message names the value found, the value expected, and the remedy."""
 
 
 class TrainingError(Exception):
@@ -6,27 +6,27 @@ class TrainingError(Exception):
 
 
 class RecipeError(TrainingError):
-    """There is no such recipe, no such field, or the field cannot have this value."""
+    """The recipe or the field does not exist, or the value is invalid."""
 
 
 class DivergedError(TrainingError):
-    """The training ended with weights that give no numbers."""
+    """The training diverged: the loss or the answers are not finite numbers."""
 
 
 class DataError(TrainingError):
-    """The dataset cannot be had, or is not laid out as expected."""
+    """The dataset is not available, or its layout is not as expected."""
 
 
 class CheckpointError(TrainingError):
-    """What a training has left cannot be gone on from."""
+    """A training cannot continue from its saved files."""
 
 
 class ResultsError(TrainingError):
-    """The results file holds what is no recorded run."""
+    """A line of the results file is not a recorded run."""
 
 
 class ConversionError(TrainingError):
-    """The weights are not those of a network that both frameworks have."""
+    """The weights do not fit a network that both frameworks have."""
 
 
 class MissingPackageError(TrainingError):
@@ -34,4 +34,4 @@ class MissingPackageError(TrainingError):
 
 
 class ExportError(TrainingError):
-    """The network cannot be exported to ONNX, or its export does not answer as it does."""
+    """The network cannot be exported to ONNX, or the export gives other answers."""

@@ -1,4 +1,4 @@
-"""Bundles of weights that were trained with PyTorch, and the weights of bundles for it."""
+"""Bundles from weights that were trained with PyTorch, and the weights of bundles for PyTorch."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -25,17 +25,17 @@ def import_bundle(
     """Publish the weights in a PyTorch state dict as the network of a recipe, evaluated on its data.
 
     Args:
-        path: see `torch_network.read_state`; how modules are told apart, see `conversion.to_keras`.
-        recipe: what the network is and reads.
-        name: of the bundle.
-        store: where it is published.
-        source: of the reviews, for a review network; see `imdb.load`.
-        console: for what is told meanwhile.
-        vocabulary: of a review network, its words in the order of their ids, one a line; None for those that
-            `keras.datasets.imdb` codes.
+        path: the file of the state dict, see `torch_network.read_state`; `conversion.to_keras` identifies its modules.
+        recipe: defines the network and its input.
+        name: name of the bundle.
+        store: the store to publish to.
+        source: the reviews, for a review network; see `imdb.load`.
+        console: shows the progress.
+        vocabulary: for a review network, a file of its words in the order of their ids, one per line; None for the
+            words of `keras.datasets.imdb`.
 
     Raises:
-        ConversionError: the weights are not those of such a network.
+        ConversionError: the weights do not fit such a network.
         MissingPackageError: PyTorch is not installed.
         DataError, OSError: see `pipeline.train`.
     """
@@ -45,11 +45,11 @@ def import_bundle(
     state = torch_network.read_state(path)
     settings, task = recipe.settings, TRAINED[recipe.task]
     if not isinstance(settings, TrainingSettings):
-        raise ConversionError(f"{recipe.name} pools what its LSTM gives; choose a recipe of an LSTM and a linear layer")
-    # Masked as well: the last state behind packed sequences is that behind the steps that are no padding.
+        raise ConversionError(f"{recipe.name} pools the LSTM's states; choose a recipe of an LSTM and a linear layer")
+    # A mask is allowed: for packed sequences, PyTorch's last state is the state after the last step before padding.
     plain = {**task.plain, "mask_padding": settings.mask_padding}
     if wrong := settings.differences(**plain):
-        raise ConversionError(f"a network of nn.LSTM and a linear layer cannot be the recipe's; set {wrong}")
+        raise ConversionError(f"the recipe is not a network of nn.LSTM and a linear layer; set {wrong}")
     with store.stage(name) as folder:
         trained = replace(task.convert(state, settings, vocabulary, source, console), with_torch=True)
         origin: dict[str, JsonValue] = {"converted": {"file": path.name, "sha256": hash_file(path)}}
@@ -69,5 +69,5 @@ def export_bundle(bundle: Bundle, path: Path) -> None:
 
     settings = read_settings(bundle)
     if wrong := settings.differences(**TRAINED[bundle.manifest.task].plain):
-        raise ConversionError(f"{bundle.folder} is more than nn.LSTM and a linear layer, which would have {wrong}")
+        raise ConversionError(f"{bundle.folder} has more than nn.LSTM and a linear layer; these would have {wrong}")
     torch_network.write_state(to_torch(keras.saving.load_model(bundle.model_path)), path)

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written completely or not at all."""
 
 import os
 from collections.abc import Iterator
@@ -10,10 +10,10 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Give a new file to write, which takes the place of another once it is on the disk.
+    """Open a new file for writing; once it is on disk it replaces the old file.
 
     Raises:
-        OSError: it cannot be written; the other stays what it is.
+        OSError: the new file cannot be written; the old file stays unchanged.
     """
     staged = path.with_name(f".{path.name}.new")
     try:
@@ -27,7 +27,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def compress(archive: Path) -> None:
-    """Make a ZIP archive smaller, in which files are stored as they are."""
+    """Compress a ZIP archive whose files are stored uncompressed."""
     with ZipFile(archive) as stored, replacing(archive) as file, ZipFile(file, "w", ZIP_DEFLATED) as compressed:
         for name in stored.namelist():
             compressed.writestr(name, stored.read(name))

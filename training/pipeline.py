@@ -47,14 +47,14 @@ def train(
     start: Bundle | None = None,
     runs: Path = RUNS,
 ) -> Bundle:
-    """Train a recipe and publish it under a name; until the last moment nothing is written that a reader could see.
+    """Train a recipe and publish it under a name. Readers of the store see the bundle only once it is complete.
 
-    What the stages of a recipe leave is in the folder `runs`, and is not trained again.
+    The results of a recipe's stages are in the folder `runs`; finished stages are not trained again.
 
     Raises:
-        DivergedError: the network learnt no numbers.
+        DivergedError: the training diverged.
         DataError, RecipeError: see `fit_recipe`.
-        OSError: the store cannot be written, which shows before the training.
+        OSError: the store cannot be written; this error comes before the training.
     """
     with store.stage(name) as folder:
         started = time.monotonic()
@@ -71,14 +71,14 @@ def fit_recipe(
 
     Raises:
         DataError: see `imdb.load`.
-        RecipeError: the weights of the bundle are not those of such a network, or all examples are held out.
+        RecipeError: the weights of the bundle do not fit the network, or all examples are held out.
     """
     keras.utils.set_random_seed(recipe.settings.seed)
     return TRAINED[recipe.task].train(recipe, source, console, start, runs)
 
 
 def run_stages(recipe: Recipe, names: list[str], source: Path | None, console: Console, runs: Path) -> None:
-    """Run some stages of a recipe, named as in `STAGES`, and what they need.
+    """Run some stages of a recipe, named as in `STAGES`, and the stages that they need.
 
     Raises:
         DataError: see `imdb.load`.
@@ -99,12 +99,12 @@ def publish(
     origin: Mapping[str, JsonValue],
     console: Console,
 ) -> Bundle:
-    """Export and evaluate a network that took so long to train, and publish it from a staged folder.
+    """Export and evaluate a network, and publish it from a staged folder.
 
-    `origin` is what the manifest says of the weights it did not begin with at random.
+    `seconds` is the training time. `origin` describes the first weights in the manifest, if they were not random.
 
     Raises:
-        DivergedError: it answers with no numbers.
+        DivergedError: its answers are not finite numbers.
     """
     trained.network.save(folder / MODEL_FILE)
     compress(folder / MODEL_FILE)
@@ -122,20 +122,20 @@ def publish(
 
 
 def publish_as_onnx(bundle: Bundle, source: Path | None, console: Console, quantised: bool | None) -> Bundle:
-    """Publish a bundle once more with its network as ONNX, as the next version of its name beside it.
+    """Publish the next version of a bundle, with the same network also as ONNX.
 
-    Its figures and its card are those of the form that serves.
+    Its figures and its card are measured on the form that serves.
 
     Args:
-        bundle: any one that is published.
-        source: of the reviews, for a review network; see `imdb.load`.
-        console: for what is told meanwhile.
+        bundle: any published bundle.
+        source: the reviews, for a review network; see `imdb.load`.
+        console: shows the progress.
         quantised: see `export`.
 
     Raises:
         DataError: see `imdb.load`.
-        ExportError: see `export`; also if the bundle is not in a store, or a later version of it is.
-        RecipeError: the recipe is not one of this release.
+        ExportError: see `export`; also if the bundle is not in a store, or the store has a later version.
+        RecipeError: the recipe is not in this release.
     """
     manifest = bundle.manifest
     store = _find_store(bundle)
@@ -159,7 +159,7 @@ def publish_as_onnx(bundle: Bundle, source: Path | None, console: Console, quant
 
 
 def _find_store(bundle: Bundle) -> Store:
-    """Return the store that a bundle is the latest version of its name in.
+    """Return the store of a bundle, which must be the latest version of its name there.
 
     Raises:
         ExportError: it is not.
@@ -170,7 +170,8 @@ def _find_store(bundle: Bundle) -> Store:
     store = Store(bundle.folder.parents[1])
     if (latest := store.versions(name)[-1]) != bundle.manifest.version:
         raise ExportError(
-            f"{bundle.folder} is older than version {latest}, whose place it would take; export that, or move it away"
+            f"{bundle.folder} is older than version {latest}, which its export would replace; export version {latest}, "
+            "or move it away"
         )
     return store
 
@@ -179,10 +180,10 @@ def record(recipe: Recipe, source: Path | None, console: Console) -> Run:
     """Train a recipe for the report, without a bundle.
 
     Raises:
-        DivergedError: it learnt no numbers.
+        DivergedError: the training diverged.
         DataError: see `imdb.load`.
     """
-    keras.backend.clear_session()  # the runs before
+    keras.backend.clear_session()  # frees the previous runs
     with _without_progress():
         started = time.monotonic()
         trained = fit_recipe(recipe, source, console)
@@ -211,13 +212,13 @@ def _without_progress() -> Iterator[None]:
 def evaluate_bundle(
     bundle: Bundle, source: Path | None, console: Console, engine: Literal["onnx", "tensorflow"] = "onnx"
 ) -> tuple[Evaluation, str]:
-    """Evaluate a bundle on the data of its recipe; also return that data's SHA-256.
+    """Evaluate a bundle on the data of its recipe; also return the SHA-256 of the data.
 
-    It is run as the service does, or by Keras.
+    `engine` is `onnx` to run it as the service does, or `tensorflow` to run it with Keras.
 
     Raises:
         DataError: see `imdb.load`.
-        RecipeError: the recipe is not one of this release.
+        RecipeError: the recipe is not in this release.
     """
     data = read_data(bundle, source, console)
     if engine == "onnx" and bundle.manifest.onnx:

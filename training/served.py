@@ -1,4 +1,4 @@
-"""A network as the service runs it, to measure what is served."""
+"""A network as the service runs it, for measurements of the served form."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from training.tasks import find_task
 
 @dataclass(frozen=True)
 class Served:
-    """A network as the service runs it: as ONNX, or by Keras where it cannot be exported."""
+    """A network as the service runs it: as ONNX, or with Keras if it cannot be exported."""
 
     codec: Codec
     network: keras.Model
@@ -39,11 +39,11 @@ class Served:
         held_out: Examples | None,
         console: Console,
     ) -> Self:
-        """Export the network that was saved in a folder, or tell why it cannot be."""
+        """Export the network that was saved in a folder, or print why it cannot be exported."""
         network = keras.saving.load_model(folder / MODEL_FILE)
         try:
             exported = export(network, codec, folder, to_rows(test, codec), console, held_out)
-        except Exception as error:  # whatever ONNX makes of it: a training of hours must not be lost
+        except Exception as error:  # any error of ONNX: hours of training must not be lost
             for name in (*ONNX_FILES.values(), VECTORS_FILE):
                 (folder / name).unlink(missing_ok=True)
             console.print(f"Published without model.onnx: {describe(error)}", markup=False, style="yellow")
@@ -61,13 +61,13 @@ class Served:
         return evaluate(self.predict(examples), examples.labels)
 
     def measure(self, evaluation: Evaluation, held_out: Examples | None) -> dict[str, float]:
-        """Return the metrics of an evaluation, and of examples that were held out the accuracy."""
+        """Return the metrics of an evaluation, with the accuracy on held-out examples if there are any."""
         if held_out is None:
             return evaluation.metrics
         return evaluation.metrics | {HELD_OUT: self.evaluate(held_out).metrics["accuracy"]}
 
     def analyse(self, data: object, evaluation: Evaluation, recipe: Recipe) -> str:
-        """Return what a card tells of a network's answers: see `TrainedTask.analyse`."""
+        """Return the analysis of a network's answers for its card: see `TrainedTask.analyse`."""
         return find_task(self.codec).analyse(self.codec, data, evaluation, self._predict_rows, recipe.settings.seed)
 
     def _predict_rows(self, rows: Sequence[Row]) -> NDArray[np.float32]:

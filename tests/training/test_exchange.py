@@ -204,7 +204,7 @@ def test_the_manifest_and_the_card_say_where_the_weights_are_from(store: Store, 
     card = (bundle.folder / "README.md").read_text("utf-8")
     assert f"weights converted from PyTorch (`weights.pt`, SHA-256 `{hash_file(path)}`)" in card
     options = f"--set units={UNITS} --set 'further_units=[{UNITS}]' --name mine"
-    assert f"`python -m training convert from-torch weights.pt alphabet-time-steps {options}` makes the bundle" in card
+    assert f"`python -m training convert from-torch weights.pt alphabet-time-steps {options}` makes this bundle" in card
     assert "On 23 examples (the patterns of the recipe)" in card
     assert "`units`" in card
     assert "`epochs`" not in card  # nothing is known of the training
@@ -238,7 +238,7 @@ def test_words_are_those_that_keras_codes_where_no_others_are_given(
         (find_letters("units=6"), "would get weights of the shapes .* set the recipe's units"),
         (find_letters("further_units=[]"), "has 0 embeddings, 2 LSTM layers .* the recipe's 0 embeddings, 1 LSTM lay"),
         (find_letters("bidirectional=true"), "has no 'weight_ih_reverse'; set the recipe's bidirectional"),
-        (find_letters("normalisation=layer"), "cannot be the recipe.s; set normalisation=none"),
+        (find_letters("normalisation=layer"), "not a network of nn.LSTM and a linear layer; set normalisation=none"),
     ],
 )
 def test_a_network_of_another_kind_is_refused_and_leaves_nothing(
@@ -345,7 +345,7 @@ def test_a_bundle_that_went_to_pytorch_and_back_is_the_same_network(
 def test_a_bundle_that_is_more_than_pytorch_has_is_refused(
     small_store: Store, tmp_path: Path, name: str, wanted: str
 ) -> None:
-    message = rf"{name}/1 is more than nn.LSTM and a linear layer, which would have {wanted}$"
+    message = rf"{name}/1 has more than nn.LSTM and a linear layer; these would have {wanted}$"
     with pytest.raises(ConversionError, match=message):
         exchange.export_bundle(small_store.open(name), tmp_path / "weights.pt")
     assert list(tmp_path.iterdir()) == []

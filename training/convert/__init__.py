@@ -1,1 +1,1 @@
-"""Weights from PyTorch, and weights for it."""
+"""Conversion of weights from and to PyTorch."""

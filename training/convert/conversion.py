@@ -1,7 +1,7 @@
 """Weights from PyTorch to Keras and back, for the networks that both have.
 
-The two differ in three points: PyTorch keeps weight matrices the other way round, gives an LSTM two biases that are
-only ever added, and leaves out the softmax or sigmoid behind its last layer. The order of the gates is the same.
+The two differ in three points. PyTorch stores weight matrices transposed, has two biases in an LSTM, which it only
+adds, and has no softmax or sigmoid after the last layer. The order of the gates is the same.
 """
 
 import re
@@ -15,14 +15,14 @@ from keras import layers
 from training.convert.state import State, Weights
 from training.errors import ConversionError
 
-# nn.LSTM's own names: of the inputs or the state, in its layer of a number, of the second direction.
+# The weight names of nn.LSTM: for the inputs (ih) or the state (hh), of a numbered layer, and of the second direction.
 _LSTM_WEIGHTS = re.compile(r"(?P<module>.*?)(?P<kind>weight|bias)_(?P<of>ih|hh)_l(?P<layer>\d+)(?P<reverse>_reverse)?")
 _DIRECTIONS = ("", "_reverse")
 
 
 @dataclass
 class _Parts:
-    """The weights of a state dict by what they belong to, each in the order of the file."""
+    """The weights of a state dict by kind of module, in the order of the file."""
 
     embeddings: list[Weights] = field(default_factory=list)
     lstms: list[dict[str, Weights]] = field(default_factory=list)  # by the name without module and layer
@@ -30,10 +30,11 @@ class _Parts:
 
 
 def to_keras(state: State, network: keras.Model) -> None:
-    """Give a network of an embedding, LSTM layers and a Dense one, each where it has them, weights from PyTorch.
+    """Set the weights of a network of embedding, LSTM and Dense layers from PyTorch.
 
-    Modules are told apart by their weights, whatever they are called: `nn.LSTM` by its names, `nn.Linear` by its bias,
-    and `nn.Embedding` is left. Of two outputs, which PyTorch compares by softmax, Keras' one is the second's advantage.
+    Modules are identified by their weights, not by their names: `nn.LSTM` by the names of its weights, `nn.Linear` by
+    its bias; the rest is `nn.Embedding`. If PyTorch has two outputs for a softmax, the one output of Keras gets the
+    second minus the first.
 
     Args:
         state: float32, in the order of the PyTorch module.
@@ -48,7 +49,7 @@ def to_keras(state: State, network: keras.Model) -> None:
     if found != (expected := (len(embeddings), len(lstms), len(dense))):
         raise ConversionError(
             f"the PyTorch network has {_count(*found)}, the recipe's {_count(*expected)}; "
-            "set the recipe's fields to match (a matrix without a bias beside it counts as an embedding)"
+            "set the recipe's fields to match (a matrix without a bias counts as an embedding)"
         )
     weights: list[tuple[layers.Layer, list[Weights]]] = [
         (layer, [table]) for layer, table in zip(embeddings, parts.embeddings, strict=True)
@@ -73,7 +74,7 @@ def to_keras(state: State, network: keras.Model) -> None:
 
 
 def to_torch(network: keras.Model) -> dict[str, Weights]:
-    """Return the state of a `torch_network.Network` that answers as a Keras network of the same layers does.
+    """Return the state of a `torch_network.Network` that gives the same answers as a Keras network of the same layers.
 
     Raises:
         ConversionError: the network has other layers with weights.
@@ -102,7 +103,7 @@ def _sort(state: State) -> _Parts:
     """Return the weights by module.
 
     Raises:
-        ConversionError: a weight is that of none of the modules which are known here.
+        ConversionError: a weight belongs to none of the supported modules.
     """
     parts = _Parts()
     modules: dict[tuple[str, str], dict[str, Weights]] = {}
@@ -121,8 +122,7 @@ def _sort(state: State) -> _Parts:
             unknown.append(name)
     if unknown:
         raise ConversionError(
-            f"{', '.join(unknown[:5])} belong to no nn.Embedding, nn.LSTM or nn.Linear; "
-            "other modules cannot be converted"
+            f"{', '.join(unknown[:5])} belong to no nn.Embedding, nn.LSTM or nn.Linear; other modules are not supported"
         )
     parts.lstms = list(modules.values())
     return parts
@@ -144,10 +144,10 @@ def _to_keras_lstm(module: Mapping[str, Weights], direction: str) -> list[Weight
 
 
 def _find_layers(network: keras.Model) -> tuple[list[layers.Layer], list[layers.Layer], list[layers.Layer]]:
-    """Return the layers of embeddings, of LSTMs and of Dense ones, in order.
+    """Return the embedding, LSTM and Dense layers, in order.
 
     Raises:
-        ConversionError: the network has others with weights.
+        ConversionError: the network has other layers with weights.
     """
     embeddings, lstms, dense = [], [], []
     for layer in network.layers:

@@ -1,4 +1,4 @@
-"""What PyTorch calls a state dict, as arrays of NumPy, so that no one has to import PyTorch for it."""
+"""A PyTorch state dict as NumPy arrays, for code that does not import PyTorch."""
 
 import importlib
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from training.errors import MissingPackageError
 
 Weights = NDArray[np.float32]
-State = Mapping[str, Weights]  # by the names that the modules of PyTorch give
+State = Mapping[str, Weights]  # by PyTorch's names
 
 
 def require_torch() -> None:
-    """Check that PyTorch can be imported, before `training.convert.torch_network` is.
+    """Check that PyTorch is installed; call it before importing `training.convert.torch_network`.
 
     Raises:
         MissingPackageError: it is not installed.

@@ -1,4 +1,4 @@
-"""The same networks in PyTorch, trained by a loop of their own; only imported where PyTorch is wanted."""
+"""The same networks in PyTorch, with their own training loop; imported only when PyTorch is used."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,12 +18,12 @@ from training.recipes.stack import StackSettings, TrainingSettings
 
 
 class Network(nn.Module):  # type: ignore[misc]  # PyTorch is not installed everywhere
-    """An embedding where the inputs are ids, LSTM layers, and a linear layer over their last state."""
+    """An embedding (if the inputs are ids), LSTM layers, and a linear layer over their last state."""
 
     def __init__(
         self, settings: StackSettings, features: int, classes: int = len(ALPHABET), vocabulary_size: int | None = None
     ) -> None:
-        """Build the layers; of a vocabulary, `features` is the size of a word's vector."""
+        """Build the layers; with a vocabulary, `features` is the size of a word's vector."""
         super().__init__()
         self.embedding = None if vocabulary_size is None else nn.Embedding(vocabulary_size, features)
         self.lstms = nn.ModuleList()
@@ -38,7 +38,7 @@ class Network(nn.Module):  # type: ignore[misc]  # PyTorch is not installed ever
         hidden = steps
         for lstm in self.lstms:
             steps, (hidden, _) = lstm(steps)
-        # The last state of either direction; the steps hold that of the second one at their beginning.
+        # The last state of each direction; in `steps`, the second direction's last state is at the first step.
         logits: torch.Tensor = self.linear(torch.cat(tuple(hidden), dim=1))
         return logits
 
@@ -46,9 +46,9 @@ class Network(nn.Module):  # type: ignore[misc]  # PyTorch is not installed ever
 def train(settings: TrainingSettings, training: Examples, start: State | None = None) -> tuple[Network, History]:
     """Return a network trained with cross-entropy and Adam on float32 inputs, and its loss and accuracy by epoch.
 
-    It begins with random weights, or with those given.
+    It starts from random weights, or from the weights in `start`.
     """
-    torch.set_num_threads(1)  # several wait for one another: 1 ms a step became 40 ms on cores that had other work
+    torch.set_num_threads(1)  # threads wait for one another: a step took 40 ms instead of 1 ms on busy cores
     torch.manual_seed(settings.seed)
     network = Network(settings, training.inputs.shape[-1])
     if start:
@@ -72,7 +72,7 @@ def train(settings: TrainingSettings, training: Examples, start: State | None = 
 
 
 def predict(network: Network, inputs: NDArray[np.generic]) -> NDArray[np.float32]:
-    """Return probabilities: of every class, float32 [batch, classes], or with one output that of the second of two."""
+    """Return the probabilities of every class, float32 [batch, classes]; with one output, only of the second class."""
     with torch.inference_mode():
         logits = network(torch.from_numpy(inputs))
         probabilities = logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(dim=1)
@@ -89,26 +89,26 @@ def read_state(path: Path) -> State:
     """Return the state dict in a file, every weight as float32.
 
     Raises:
-        ConversionError: the file holds something else, or values that are no finite numbers.
+        ConversionError: the file is not a state dict, or has values that are not finite numbers.
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
         try:
             loaded = torch.load(file, map_location="cpu", weights_only=True)
             state = {str(name): value.float().numpy() for name, value in loaded.items()}
-        except Exception as error:  # of the many kinds that unpickling has
+        except Exception as error:  # unpickling raises many kinds of errors
             raise ConversionError(
                 f"{path} holds no state dict ({type(error).__name__}); "
                 "write it by torch.save(network.state_dict(), path)"
             ) from error
     if wrong := [name for name, value in state.items() if not np.isfinite(value).all()]:
-        raise ConversionError(f"{', '.join(wrong)} in {path} is not all finite numbers; save it before it diverged")
+        raise ConversionError(f"{', '.join(wrong)} in {path} has infinite or NaN values; save it before it diverges")
     return state
 
 
 def write_state(state: State, path: Path) -> None:
-    """Write a state dict, as `torch.load` reads it, whole or not at all."""
-    with replacing(path) as file:  # torch.save itself raises RuntimeError where it cannot be opened
+    """Write a state dict for `torch.load`, completely or not at all."""
+    with replacing(path) as file:  # torch.save itself raises RuntimeError if the file cannot be opened
         torch.save({name: torch.from_numpy(value.copy()) for name, value in state.items()}, file)
 
 

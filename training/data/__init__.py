@@ -1,1 +1,1 @@
-"""The data that networks are trained and measured on: where they come from, and how they are coded."""
+"""The data that networks are trained and measured on: their sources and their coding."""

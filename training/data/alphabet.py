@@ -12,7 +12,7 @@ from training.recipes.letters import LetterSettings
 
 @dataclass(frozen=True)
 class Pattern:
-    """A run of letters and the one that follows it."""
+    """A run of letters and the letter that follows it."""
 
     sequence: str
     target: str
@@ -34,7 +34,7 @@ def make_patterns(settings: LetterSettings) -> list[Pattern]:
 def copy_short_runs(patterns: Iterable[Pattern], copies: int) -> list[Pattern]:
     """Repeat a run of n letters `copies / n` times, at least once.
 
-    A network sees a long run from many sides but a single letter once; copies make up for it.
+    A long run overlaps with many others, but a single letter is seen only once; the copies compensate for this.
     """
     return [pattern for pattern in patterns for _ in range(max(1, copies // len(pattern.sequence)))]
 
@@ -49,7 +49,7 @@ def all_runs(longest: int) -> Iterator[Pattern]:
 
 
 def runs_within(length: int) -> Iterator[Pattern]:
-    """Yield all runs of so many letters within the alphabet that a letter follows, from A on."""
+    """Yield all runs of `length` letters within the alphabet that a letter follows, from A on."""
     for end in range(length, len(ALPHABET)):
         yield Pattern(ALPHABET[end - length : end], ALPHABET[end])
 
@@ -68,6 +68,6 @@ def random_runs(count: int, longest: int, seed: int) -> Iterator[Pattern]:
 
 
 def hash_patterns(patterns: Sequence[Pattern]) -> str:
-    """Return the SHA-256 of patterns, their order included."""
+    """Return the SHA-256 of patterns, including their order."""
     text = "".join(f"{pattern.sequence}>{pattern.target}\n" for pattern in patterns)
     return hashlib.sha256(text.encode()).hexdigest()

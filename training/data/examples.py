@@ -1,4 +1,4 @@
-"""Examples that networks are trained and measured on, and how some of them are held out."""
+"""Examples for training and measuring networks, and functions to hold out some of them."""
 
 from dataclasses import dataclass
 
@@ -28,12 +28,14 @@ def split_randomly(count: int, share: float, seed: int) -> tuple[NDArray[np.intp
 
 
 def count_held_out(count: int, share: float) -> int:
-    """Return how many examples a share of them is.
+    """Return the number of examples in a share of them.
 
     Raises:
-        RecipeError: it is all of them.
+        RecipeError: the share is all examples.
     """
     held_out = round(share * count)
     if held_out == count:
-        raise RecipeError(f"validation_share={share} of {count} examples leaves none to train on; choose a smaller one")
+        raise RecipeError(
+            f"validation_share={share} of {count} examples leaves none to train on; choose a smaller share"
+        )
     return held_out

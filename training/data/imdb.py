@@ -32,7 +32,7 @@ _FOLDERS = [*((split, folder) for split in ("train", "test") for folder in _LABE
 
 @dataclass(frozen=True, order=True)
 class Review:
-    """One labelled review; `number` and `stars` (1 to 10) are those of its file, label 1 is positive."""
+    """One labelled review; `number` and `stars` (1 to 10) come from its file name, label 1 is positive."""
 
     label: int
     number: int
@@ -42,7 +42,7 @@ class Review:
 
 @dataclass(frozen=True)
 class Imdb:
-    """The labelled reviews, sorted by label and number, the unlabelled ones by number, and the SHA-256 of them all."""
+    """The labelled reviews by label and number, the unlabelled reviews by number, and the SHA-256 of all reviews."""
 
     train: tuple[Review, ...]
     test: tuple[Review, ...]
@@ -54,7 +54,7 @@ def load(source: Path | None) -> Imdb:
     """Read the dataset from its archive or from the folder unpacked from it; by default, download it.
 
     Raises:
-        DataError: it cannot be had, or is not laid out as `train|test/pos|neg|unsup/<number>_<stars>.txt`.
+        DataError: it is not available, or its files are not `train|test/pos|neg|unsup/<number>_<stars>.txt`.
     """
     source = source or download()
     if source.is_dir():
@@ -63,8 +63,8 @@ def load(source: Path | None) -> Imdb:
         files = _read_archive(source)
     else:
         raise DataError(
-            f"there is no {source}; --data takes {ARCHIVE} or the folder unpacked from it, "
-            f"and without --data {ARCHIVE_URL} is downloaded"
+            f"there is no {source}; --data takes {ARCHIVE} or the folder unpacked from it; "
+            f"without --data, {ARCHIVE_URL} is downloaded"
         )
     splits: dict[str, list[Review]] = {"train": [], "test": []}
     unlabelled: list[tuple[int, str]] = []
@@ -73,7 +73,7 @@ def load(source: Path | None) -> Imdb:
         split, folder, name = path.parts
         number, _, stars = path.stem.partition("_")
         if not (number.isdecimal() and stars.isdecimal()):
-            raise DataError(f"{name} in {source} is not named <number>_<stars>.txt, as reviews are")
+            raise DataError(f"{name} in {source} is not named <number>_<stars>.txt, like a review")
         try:
             text = content.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -98,11 +98,11 @@ def download(url: str = ARCHIVE_URL, sha256: str = ARCHIVE_SHA256) -> Path:
     """Return the archive in the user's cache, downloaded and checked the first time.
 
     Raises:
-        DataError: it cannot be reached, or is not the archive expected.
+        DataError: it cannot be downloaded, or is not the expected archive.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lstm-serve"
     try:
-        cache.mkdir(parents=True, exist_ok=True)  # get_file falls back to /tmp without a word where it is missing
+        cache.mkdir(parents=True, exist_ok=True)  # if it is missing, get_file silently uses /tmp
         return Path(keras.utils.get_file(ARCHIVE, url, file_hash=sha256, cache_dir=cache, cache_subdir=""))
     except Exception as error:  # get_file raises Exception itself
         raise DataError(
@@ -114,10 +114,10 @@ def download(url: str = ARCHIVE_URL, sha256: str = ARCHIVE_SHA256) -> Path:
 def hold_out(
     reviews: tuple[Review, ...], share: float, way: Literal["random", "last"], seed: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the indices of the reviews to train on and of those held out, either in random order.
+    """Return the indices of the training reviews and of the held-out reviews, both in random order.
 
-    With `last` the highest file numbers of either label are held out: reviews of one film have neighbouring
-    numbers, so hardly any film is on both sides.
+    With `last` the highest file numbers of either label are held out. Reviews of one film have neighbouring numbers, so
+    almost no film is on both sides.
 
     Raises:
         RecipeError: nothing is left to train on.
@@ -146,9 +146,9 @@ def _read_archive(archive: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
                 path = PurePosixPath(*PurePosixPath(member.name).parts[-3:])
                 if member.isfile() and path.parts[:2] in _FOLDERS and path.suffix == ".txt":
                     file = members.extractfile(member)
-                    assert file is not None  # as it is a file
+                    assert file is not None  # because it is a file
                     yield path, file.read()
-            # The checksum of gzip stands behind the end of the archive, where nothing else would read.
+            # Read on to the checksum of gzip, which is after the end of the archive, so that it is verified.
             while members.fileobj and members.fileobj.read(1024 * 1024):
                 pass
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:

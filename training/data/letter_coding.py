@@ -1,4 +1,4 @@
-"""What letter networks are trained and evaluated on: the codec of a recipe, and patterns coded by it."""
+"""The data of letter networks: the codec of a recipe, and patterns coded by it."""
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def make_letter_codec(settings: LetterSettings) -> LetterCodec:
 def describe_patterns(
     codec: LetterCodec, settings: LetterSettings, patterns: list[alphabet.Pattern], training_examples: int
 ) -> tuple[Examples, Dataset]:
-    """Return what a letter network is evaluated on: all patterns of its recipe."""
+    """Return the test data of a letter network: all patterns of its recipe."""
     dataset = Dataset(
         name=f"alphabet patterns ({settings.patterns})",
         sha256=alphabet.hash_patterns(patterns),

@@ -1,4 +1,4 @@
-"""What review networks are trained and evaluated on: the codec of a recipe, and reviews coded by it."""
+"""The data of review networks: the codec of a recipe, and reviews coded by it."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -31,7 +31,7 @@ KERAS_WORDS = Path(__file__).parent / "keras_words.txt"
 _TOKENISERS: dict[str, Tokeniser] = {"keras": KerasTokeniser(), "words": WordTokeniser(), "tokens": TokenTokeniser()}
 
 
-@lru_cache(maxsize=1)  # the report trains one recipe after the other on it
+@lru_cache(maxsize=1)  # the report trains several recipes on it
 def load_reviews(source: Path | None, console: Console) -> imdb.Imdb:
     """Return the dataset: see `imdb.load`."""
     with console.status(escape(f"Reading {source or imdb.ARCHIVE}")):
@@ -50,7 +50,7 @@ def learn_review_codec(settings: ReviewSettings, texts: list[str], console: Cons
 
 
 def count_words(tokeniser: Tokeniser, texts: Iterable[str]) -> Counter[str]:
-    """Return how often the texts have each word that a vocabulary can have, the ones seen first before others."""
+    """Return the count of each word in the texts, in the form that a vocabulary has, in order of first appearance."""
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(tokeniser.split(text))
@@ -63,7 +63,7 @@ def count_words(tokeniser: Tokeniser, texts: Iterable[str]) -> Counter[str]:
 
 
 def choose_words(tokeniser: Tokeniser, counts: Counter[str], size: int, endings: int) -> list[str]:
-    """Return the most frequent of counted words, and behind them so many endings, the most frequent of the others'."""
+    """Return the most frequent words, then the most frequent endings of the other words; `size` in all."""
     ranked = [word for word, _ in counts.most_common()]
     if not isinstance(tokeniser, TokenTokeniser):
         return ranked[:size]
@@ -88,7 +88,7 @@ def make_review_codec(settings: ReviewSettings, ranked: list[str]) -> ReviewCode
 def describe_reviews(
     codec: ReviewCodec, data: imdb.Imdb, training_examples: int, console: Console
 ) -> tuple[Examples, Dataset]:
-    """Return what a review network is evaluated on: the test reviews."""
+    """Return the test data of a review network: the test reviews."""
     dataset = Dataset(
         name=imdb.NAME, sha256=data.sha256, training_examples=training_examples, test_examples=len(data.test)
     )
@@ -96,16 +96,16 @@ def describe_reviews(
 
 
 def code_reviews(codec: ReviewCodec, reviews: tuple[imdb.Review, ...], what: str, console: Console) -> Examples:
-    """Return the ids, int32 [reviews, length], and the labels, int32 [reviews]; `what` is told meanwhile."""
+    """Return the ids, int32 [reviews, length], and the labels, int32 [reviews]; `what` labels the progress bar."""
     inputs = code_texts(codec, [review.text for review in reviews], what, console)
     return Examples(inputs, np.array([review.label for review in reviews], np.int32))
 
 
 def code_texts(codec: ReviewCodec, texts: list[str], what: str, console: Console) -> NDArray[np.int32]:
-    """Return the ids of texts, int32 [texts, length]; `what` is told meanwhile."""
+    """Return the ids of texts, int32 [texts, length]; `what` labels the progress bar."""
     return codec.pad(code_each(codec, texts, what, console))
 
 
 def code_each(codec: ReviewCodec, texts: list[str], what: str, console: Console) -> list[NDArray[np.int32]]:
-    """Return the ids of each text, int32 [ids]; `what` is told meanwhile."""
+    """Return the ids of each text, int32 [ids]; `what` labels the progress bar."""
     return [codec.encode(text).ids for text in track(texts, what, console=console)]

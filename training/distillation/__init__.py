@@ -1,1 +1,1 @@
-"""The sentiment network that is trained in stages: language models, teachers, labels for all reviews, a student."""
+"""Training of the sentiment network in stages: language models, teachers, labels for all reviews, a student."""

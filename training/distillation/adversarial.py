@@ -1,7 +1,7 @@
-"""Review networks trained against what would change their answers most: adversarial and virtual adversarial training.
+"""Adversarial and virtual adversarial training of review networks.
 
-Sources: Miyato, Dai and Goodfellow 2017, "Adversarial Training Methods for Semi-Supervised Text Classification"; that a
-part of each batch is moved, Kurakin, Goodfellow and Bengio 2017, "Adversarial Machine Learning at Scale".
+Sources: Miyato, Dai and Goodfellow 2017, "Adversarial Training Methods for Semi-Supervised Text Classification";
+Kurakin, Goodfellow and Bengio 2017, "Adversarial Machine Learning at Scale", for moving only a part of each batch.
 """
 
 import importlib
@@ -13,21 +13,21 @@ from keras import layers, ops
 
 from training.recipes.staged import TuningSettings
 
-_FIRST_STEP = 0.1  # length of the random step at whose end the direction is measured
+_FIRST_STEP = 0.1  # length of the random step before the gradient is measured
 _LEAST = 1e-7
 
 
 class AdversarialNetwork(keras.Model):  # type: ignore[misc]  # Keras has no types
-    """A review network, with the loss of a batch as the output, float32 []; it counts words moved the worst way.
+    """A review network whose output is the loss of a batch, float32 [], including the adversarial loss.
 
-    While training, the word vectors of the first half of a batch are moved, which takes half the time of reading all of
-    it both ways. With labels the worst way is that away from the label (`supervised`); without, it is that away from
-    the network's own answer (`virtual`). A batch are the ids, int32 [batch, words], and the labels, float32 [batch, 1]:
-    probabilities of positive, or `training.distillation.corpus.UNLABELLED`.
+    In training, only the word vectors of the first half of a batch are moved; this takes half the time of running the
+    whole batch moved and unmoved. The step goes in the direction that raises the loss most: away from the label
+    (`supervised`), or away from the network's own answer (`virtual`). A batch has the ids, int32 [batch, words], and
+    the labels, float32 [batch, 1]: probabilities of positive, or `training.distillation.corpus.UNLABELLED`.
     """
 
     def __init__(self, network: keras.Model, settings: TuningSettings, seed: int) -> None:
-        """Take the network that is trained, of `training.networks.builders.build_review_network`."""
+        """Take the network to train, made by `training.networks.builders.build_review_network`."""
         super().__init__(name="adversarial")
         self.network = network
         self._embedding = next(layer for layer in network.layers if isinstance(layer, layers.Embedding))
@@ -37,7 +37,7 @@ class AdversarialNetwork(keras.Model):  # type: ignore[misc]  # Keras has no typ
         self._random = keras.random.SeedGenerator(seed)
 
     def call(self, batch: tuple[keras.KerasTensor, keras.KerasTensor], training: bool = False) -> keras.KerasTensor:
-        """Return the mean of the cross-entropy over the labelled reviews, and of that of the worst case over those."""
+        """Return the mean cross-entropy over the labelled reviews, plus the weighted mean over the moved reviews."""
         ids, labels = batch
         vectors = self._embedding(ids)
         words = self._dropout(vectors, training=training)
@@ -54,7 +54,7 @@ class AdversarialNetwork(keras.Model):  # type: ignore[misc]  # Keras has no typ
         return loss + self._settings.adversarial_weight * worst
 
     def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any) -> keras.KerasTensor:
-        """Return the output, which is the loss already."""
+        """Return the output, which already is the loss."""
         del x, y
         return y_pred
 
@@ -66,9 +66,9 @@ class AdversarialNetwork(keras.Model):  # type: ignore[misc]  # Keras has no typ
         counted: keras.KerasTensor,
         vectors: keras.KerasTensor,
     ) -> tuple[keras.KerasTensor, keras.KerasTensor, keras.KerasTensor]:
-        """Return words moved away from what is aimed at, what that is, and which reviews count, [batch, 1] both.
+        """Return words moved away from their targets, the targets, and which reviews count, both [batch, 1].
 
-        The step is as long as the settings have it for vectors whose components have a root mean square of 1.
+        The length of the step in the settings is for vectors whose components have a root mean square of 1.
         """
         present = ops.cast(ops.not_equal(ids, 0), words.dtype)[:, :, None]
         start = ops.zeros_like(words)
@@ -88,7 +88,7 @@ class AdversarialNetwork(keras.Model):  # type: ignore[misc]  # Keras has no typ
 def find_gradient(
     function: Callable[[keras.KerasTensor], keras.KerasTensor], at: keras.KerasTensor
 ) -> keras.KerasTensor:
-    """Return the gradient of a function, which gives one number, at a tensor, as a constant; on any backend."""
+    """Return the gradient of a scalar function at a tensor, as a constant; on any backend."""
     name = keras.backend.backend()
     backend: Any = importlib.import_module(name)
     if name == "tensorflow":
@@ -104,7 +104,7 @@ def find_gradient(
 
 def _normalise(steps: keras.KerasTensor) -> keras.KerasTensor:
     """Return steps of length 1 over a whole review, [batch, words, components]."""
-    # Divided by the largest first: squares of gradients are too small for float32.
+    # Divided by the largest value first, because squares of gradients are too small for float32.
     scaled = steps / (ops.max(ops.abs(steps), axis=(1, 2), keepdims=True) + 1e-30)
     return scaled / ops.sqrt(ops.sum(scaled * scaled, axis=(1, 2), keepdims=True) + 1e-12)
 

@@ -21,20 +21,20 @@ class Corpus:
     """The ids of reviews of unequal lengths, one after the other."""
 
     def __init__(self, ids: NDArray[np.int32], ends: NDArray[np.int64]) -> None:
-        """Take the ids of all reviews, int32 [ids], and where each review ends among them, int64 [reviews]."""
+        """Take the ids of all reviews, int32 [ids], and the end of each review among them, int64 [reviews]."""
         self.ids = ids
         self._starts = np.concatenate([[0], ends[:-1]])
         self._ends = ends
 
     @classmethod
     def of(cls, reviews: Iterable[NDArray[np.int32]]) -> Self:
-        """Make one of the ids of each review."""
+        """Make a corpus from the ids of each review."""
         reviews = list(reviews)
         return cls(np.concatenate(reviews), np.cumsum([len(ids) for ids in reviews]))
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Open the one that is in a folder."""
+        """Open the corpus in a folder."""
         return cls(np.load(folder / _IDS, mmap_mode="r"), np.load(folder / _ENDS))
 
     def save(self, folder: Path) -> None:
@@ -67,10 +67,10 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Reviews:
-    """All coded reviews, uncut, the labelled ones first.
+    """All coded reviews, uncut, the labelled reviews first.
 
-    `labels` are those of the labelled ones, float32. `kept` are the numbers of the labelled ones that are trained on,
-    `held_out` those of the others.
+    `labels` are the labels of the labelled reviews, float32. `kept` are the numbers of the labelled reviews for
+    training, `held_out` the numbers of the other labelled reviews.
     """
 
     codec: ReviewCodec
@@ -85,24 +85,26 @@ class Reviews:
         return np.arange(len(self.labels), len(self.corpus))
 
     def split(self, folds: int) -> list[NDArray[np.intp]]:
-        """Return the numbers of the labelled reviews that are trained on in stratified folds.
+        """Return the numbers of the labelled training reviews in stratified folds.
 
-        These are contiguous: reviews of a film, whose numbers follow one another, are in one but for those at its ends.
+        The folds are contiguous. The reviews of one film have successive numbers, so they are in one fold, except for
+        films at the edge of a fold.
         """
         parts = [np.array_split(self.kept[self.labels[self.kept] == label], folds) for label in (0, 1)]
         return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
     def label(self, left_out: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Return the given labels, float32 [reviews], `UNLABELLED` for reviews left out and for those without."""
+        """Return the given labels, float32 [reviews]; `UNLABELLED` for reviews left out or without a label."""
         labels = np.full(len(self.corpus), UNLABELLED, np.float32)
         labels[self.kept] = self.labels[self.kept]
         labels[left_out] = UNLABELLED
         return labels
 
     def mix_labels(self, answers: NDArray[np.float32], weight: float) -> NDArray[np.float32]:
-        """Return the labels of all reviews that are not held out, which are `UNLABELLED`, float32 [reviews].
+        """Return the labels of all reviews, float32 [reviews]; held-out reviews are `UNLABELLED`.
 
-        They are `answers`, probabilities of positive, float32 [reviews]; a given label has this weight beside them.
+        A label is the probability in `answers`, float32 [reviews]; where there is a given label, it is the weighted
+        mean of both, with this weight for the given label.
         """
         labels = answers.copy()
         labels[self.kept] += weight * (self.labels[self.kept] - labels[self.kept])
@@ -114,7 +116,7 @@ class Reviews:
         return Corpus.of(self.corpus[k] for k in [*self.kept, *self.unlabelled])
 
     def count_words(self) -> NDArray[np.int64]:
-        """Return how often each word is in the reviews that are not held out, int64 [words]."""
+        """Return the count of each word in the reviews that are not held out, int64 [words]."""
         counts, held_out = (
             np.bincount(ids, minlength=self.codec.preprocessing.vocabulary_size)
             for ids in (self.corpus.ids, self.corpus.join(self.held_out))
@@ -122,7 +124,7 @@ class Reviews:
         return counts - held_out
 
     def measure(self, answers: NDArray[np.float32]) -> dict[str, float]:
-        """Return accuracy and loss on the held-out reviews, for the probabilities of all, float32 [reviews]."""
+        """Return accuracy and loss on the held-out reviews; `answers` are for all reviews, float32 [reviews]."""
         margins = to_margins(answers[self.held_out], self.labels[self.held_out])
         return {
             "held_out_accuracy": float(np.mean(margins > 0)),

@@ -1,9 +1,9 @@
-"""A language model of reviews, forward and backward: what a word means and what may follow it, learnt without labels.
+"""A language model of reviews, forward and backward, learnt without labels.
 
-Two LSTMs over the same word vectors; one predicts the next word, the other, which reads backwards, the one before. The
-vectors are also the weights of the output. The softmax is over the right word and a sample of others, which all words
-of a batch share; logits are corrected for how often a word is in the sample. They begin with how frequent a word is, so
-that its vector need not hold that.
+Two LSTMs share the word vectors. One predicts the next word; the other reads backwards and predicts the previous word.
+The vectors are also the weights of the output. The softmax is over the right word and a sample of other words, which
+all words of a batch share. Each logit is corrected for the frequency of its word in the sample. It also has the word's
+own frequency as an offset, so that the vectors need not learn it.
 
 Sources: Dai and Le 2015, "Semi-supervised Sequence Learning"; Jean et al. 2015, "On Using Very Large Target Vocabulary
 for Neural Machine Translation"; Press and Wolf 2017, "Using the Output Embedding to Improve Language Models".
@@ -23,19 +23,19 @@ from training.recipes.staged import LanguageSettings
 
 DIRECTIONS = ("forward", "backward")
 
-_HARDLY_EVER = 1e-9
+_SMALLEST = 1e-9  # stands for a frequency of zero
 _FLATTENED = 0.75  # power of a word's count to which it is sampled
 
 
 class LanguageModel(keras.Model):  # type: ignore[misc]  # Keras has no types
-    """The LSTMs of both directions, with the mean loss of a batch, in nats a word, as the output, float32 [].
+    """The LSTMs of both directions; the output is the mean loss of a batch in nats per word, float32 [].
 
-    A batch are the words in the order in which either direction reads them, int32 [2, batch, steps + 1], and the
-    sample, int32 [sample]. Each LSTM goes on where the batch before has ended.
+    A batch has the words in the reading order of each direction, int32 [2, batch, steps + 1], and the sample, int32
+    [sample]. Each LSTM continues from its state at the end of the previous batch.
     """
 
     def __init__(self, settings: LanguageSettings, counts: NDArray[np.int64], seed: int) -> None:
-        """Make one with random weights, for how often there is each word, int64 [words]; the seed is of the dropout."""
+        """Make a model with random weights; `counts`, int64 [words], are word counts, `seed` is for the dropout."""
         units, embedding = settings.units, settings.embedding
         super().__init__(name="language_model")
         self.embedding = layers.Embedding(len(counts), embedding, name="embedding")
@@ -43,7 +43,7 @@ class LanguageModel(keras.Model):  # type: ignore[misc]  # Keras has no types
         self.projections = [layers.Dense(embedding, name=f"{name}_projection") for name in DIRECTIONS]
         self.dropout = layers.SpatialDropout1D(settings.dropout, seed=seed)
         self.output_dropout = layers.SpatialDropout1D(settings.output_dropout, seed=seed)
-        # Not by `stateful`, which on PyTorch overwrites what the gradient needs.
+        # Not by `stateful`: on PyTorch it overwrites values that the gradient needs.
         self._states = self.add_weight(
             shape=(len(DIRECTIONS), 2, settings.batch_size, units), initializer="zeros", trainable=False, name="states"
         )
@@ -69,14 +69,14 @@ class LanguageModel(keras.Model):  # type: ignore[misc]  # Keras has no types
         return ops.mean(ops.logaddexp(right, ops.logsumexp(others, axis=-1)) - right)
 
     def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any) -> keras.KerasTensor:
-        """Return the output, which is the loss already."""
+        """Return the output, which already is the loss."""
         del x, y
         return y_pred
 
     def get_reading_weights(self) -> dict[str, NDArray[np.float32]]:
-        """Return what a network that reads the same words can begin with.
+        """Return the first weights for a network that reads the same words.
 
-        That is `embedding` and of each direction `kernel`, `recurrent` and `bias`, as in `forward_kernel`.
+        They are `embedding`, and `kernel`, `recurrent` and `bias` of each direction, with names like `forward_kernel`.
         """
         found = {"embedding": self.embedding.embeddings}
         for lstm in self.lstms:
@@ -87,9 +87,9 @@ class LanguageModel(keras.Model):  # type: ignore[misc]  # Keras has no types
 
 
 def reduce_vectors(vectors: NDArray[np.float32], counts: NDArray[np.int64], components: int) -> NDArray[np.float32]:
-    """Return word vectors of fewer components, float32 [words, components]: those in which words read differ most.
+    """Return the principal components of word vectors, float32 [words, components], weighted by word counts.
 
-    Vectors that have as many are returned as they are. `counts` says how often there is each word, int64 [words].
+    Vectors that already have this number of components are returned unchanged. `counts` is int64 [words].
     """
     if vectors.shape[1] == components:
         return vectors
@@ -101,22 +101,22 @@ def reduce_vectors(vectors: NDArray[np.float32], counts: NDArray[np.int64], comp
 
 
 def count_expected(counts: NDArray[np.int64], sample: int) -> NDArray[np.float64]:
-    """Return how often each word is expected in a sample of this size, float64 [words], for how often there is each."""
+    """Return the expected count of each word in a sample of this size, float64 [words], from its corpus count."""
     weights = counts**_FLATTENED
     expected: NDArray[np.float64] = sample * weights / weights.sum()
     return expected
 
 
 def _log(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return logarithms, that of a word that there never is as one of a word that there hardly ever is."""
-    return np.log(np.maximum(numbers, _HARDLY_EVER))
+    """Return logarithms; zero counts as a very small number, so that no logarithm is infinite."""
+    return np.log(np.maximum(numbers, _SMALLEST))
 
 
 def count_steps(words: int, settings: LanguageSettings) -> int:
-    """Return the steps of a pass over so many words.
+    """Return the steps of a pass over a number of words.
 
     Raises:
-        RecipeError: there is not a single one.
+        RecipeError: there is not a single step.
     """
     steps = (words // settings.batch_size - 1) // settings.steps
     if steps < 1:
@@ -128,13 +128,13 @@ def count_steps(words: int, settings: LanguageSettings) -> int:
 
 
 class LanguageBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
-    """The batches of a language model, any of which can be made without those before it.
+    """The batches of a language model; any batch can be made without the batches before it.
 
-    Every pass has the reviews in another order, one after the other, cut into as many streams as a batch has rows.
+    Every pass joins the reviews in a new order and cuts the result into streams, one for each row of a batch.
     """
 
     def __init__(self, corpus: Corpus, settings: LanguageSettings, counts: NDArray[np.int64], seed: int) -> None:
-        """Begin with the first epoch; an epoch are the steps between two checkpoints.
+        """Begin with the first epoch; an epoch is the steps between two checkpoints.
 
         Raises:
             RecipeError: see `count_steps`.

@@ -1,4 +1,4 @@
-"""The n-gram teacher: naive-Bayes-weighted n-grams and logistic regression, which labels what it was not trained on.
+"""The n-gram teacher: logistic regression of naive-Bayes-weighted n-grams, which labels reviews that it never saw.
 
 Source: Wang and Manning 2012, "Baselines and Bigrams: Simple, Good Sentiment and Topic Classification".
 """
@@ -22,13 +22,13 @@ def soft_label(
     asked: Sequence[str],
     seed: int,
 ) -> NDArray[np.float32]:
-    """Return the probability of label 1 for the texts that are asked for, float32 [asked], learnt from labelled ones.
+    """Return the probability of label 1 for the texts in `asked`, float32 [asked], learnt from labelled texts.
 
     Raises:
-        DataError: the texts are all of one label, or too few to have an n-gram in common.
+        DataError: the texts all have one label, or are too few to have an n-gram in common.
     """
     if len(np.unique(labels)) < 2:
-        raise DataError(f"{len(texts)} training reviews are all of one label; hold out fewer of them")
+        raise DataError(f"{len(texts)} training reviews all have one label; hold out fewer of them")
     vectoriser = CountVectorizer(
         tokenizer=split,
         token_pattern=None,
@@ -42,10 +42,10 @@ def soft_label(
         counts = vectoriser.fit_transform(texts)
     except ValueError as error:
         raise DataError(f"{len(texts)} training reviews are too few to learn labels from ({error})") from error
-    # One more review of either label than there is, so that no logarithm is of zero.
+    # Count one more review of either label, so that no logarithm is of zero.
     of_label = [1 + np.asarray(counts[labels == label].sum(axis=0)).ravel() for label in (0, 1)]
     ratios = np.log((of_label[1] / of_label[1].sum()) / (of_label[0] / of_label[0].sum()))
-    # The dual is the small problem here: far fewer reviews than n-grams.
+    # The dual problem is smaller here: there are far fewer reviews than n-grams.
     classifier = LogisticRegression(C=settings.c, solver="liblinear", dual=True, random_state=seed)
     classifier.fit(counts.multiply(ratios).tocsr(), labels)
     weighted = vectoriser.transform(asked).multiply(ratios).tocsr()

@@ -1,4 +1,4 @@
-"""The batches of a review network: reviews of like lengths together, so that little padding is run."""
+"""The batches of a review network: reviews of similar lengths together, so that little padding is run."""
 
 import keras
 import numpy as np
@@ -14,9 +14,9 @@ _PREDICTED = 256  # reviews at once
 class ReviewBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
     """Batches for an `AdversarialNetwork`: ids, int32 [batch, words], and labels, float32 [batch, 1].
 
-    Reviews are cut to a few lengths, for each of which a network is compiled; a batch that is not full is filled with
-    other reviews of its length. An epoch are the steps between two checkpoints, a part of a pass over all reviews;
-    any can be made without those before it.
+    Reviews are padded or cut to a few lengths; the network is compiled once for each. A batch that is not full is
+    filled with other reviews of its length. An epoch is the steps between two checkpoints, a part of a pass over all
+    reviews. Any epoch can be made without the epochs before it.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class ReviewBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has n
         settings: TuningSettings,
         seed: int,
     ) -> None:
-        """Take the reviews by their numbers in the corpus, and as many labels; begin with the first epoch."""
+        """Take the reviews' numbers in the corpus and their labels; begin with the first epoch."""
         super().__init__()
         self._corpus = corpus
         self._rows = rows
@@ -60,7 +60,7 @@ class ReviewBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has n
         return ((np.where(dropped, np.int32(constants.unknown_id), ids), self._labels[members, np.newaxis]),)
 
     def _get_steps(self) -> range:
-        """Return which steps of a pass are those of the epoch."""
+        """Return the steps of a pass that belong to the epoch."""
         bounds = np.linspace(0, self.steps_per_pass, self.epochs_per_pass + 1).astype(int)
         part = self.epoch % self.epochs_per_pass
         return range(bounds[part], bounds[part + 1])
@@ -75,7 +75,7 @@ class ReviewBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has n
             batches += [(length, batch) for batch in order.reshape(-1, self._settings.batch_size)]
         order = random.permutation(len(batches))
         plan = [batches[order[step]] for step in self._get_steps()]
-        # Keras takes from the first two batches which axes have the same size in all.
+        # Keras compares the first two batches to find the axes with a fixed size, so these two must differ in length.
         if others := [k for k, (length, _) in enumerate(plan) if length != plan[0][0]]:
             plan[1], plan[others[0]] = plan[others[0]], plan[1]
         return plan
@@ -84,7 +84,7 @@ class ReviewBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has n
 def predict(
     network: keras.Model, corpus: Corpus, rows: NDArray[np.intp], preprocessing: ReviewPreprocessing
 ) -> NDArray[np.float32]:
-    """Return what a network answers to some reviews, float32 [rows]; at their own lengths if it reads any."""
+    """Return a network's answers to some reviews, float32 [rows]; at their own lengths if it reads any length."""
     answers = np.empty(len(rows), np.float32)
     groups = {preprocessing.length: np.arange(len(rows))}
     if network.input_shape[1] is None:
@@ -96,7 +96,10 @@ def predict(
 
 
 def group_by_length(lengths: NDArray[np.int64], longest: int) -> dict[int, NDArray[np.intp]]:
-    """Return the numbers of reviews by the length they are padded or cut to, that of the longest of an eighth."""
+    """Return the numbers of reviews in up to eight groups, by the length of the longest review of each.
+
+    The reviews of a group are padded or cut to this length.
+    """
     steps = np.minimum(lengths, longest)
     limits = np.unique(np.quantile(steps, np.arange(1, 9) / 8, method="lower"))
     found = np.searchsorted(limits, steps)

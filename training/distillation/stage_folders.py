@@ -1,4 +1,4 @@
-"""A folder for the result of each stage, found again by all that the stage depends on."""
+"""A folder for the result of each stage; its name depends on all inputs of the stage."""
 
 import fcntl
 import hashlib
@@ -20,34 +20,34 @@ _SETTINGS = "settings.json"
 _DONE = "done.json"
 _LOCK = "lock"
 
-Depends = dict[str, JsonValue]  # what a stage depends on: its own settings, and all of earlier stages
-Figures = dict[str, float]  # what a stage gave
+Depends = dict[str, JsonValue]  # the inputs of a stage: its own settings, and the inputs of earlier stages
+Figures = dict[str, float]  # the figures of a finished stage
 
 
 class StageFolders:
-    """The folders of stages, side by side.
+    """The folders of all stages, in one root folder.
 
-    A folder has a hash of all that its stage depends on in its name, so recipes that begin alike share their first
-    stages, and none goes on from what does not fit.
+    The name of a folder has a hash of all inputs of its stage. So recipes with the same first stages share them, and no
+    stage continues from a result that does not fit.
     """
 
     def __init__(self, root: Path, console: Console) -> None:
-        """Take the folder in which they are, and what is told the progress."""
+        """Take the root folder and the console that shows the progress."""
         self._root = root
         self._console = console
 
     def run(self, name: str, depends: Depends, work: Callable[[Path], Figures]) -> Path:
-        """Return the folder of a stage, after its work unless that is done.
+        """Return the folder of a stage; do its work first, unless it is finished.
 
         Raises:
-            CheckpointError: another process works in it.
+            CheckpointError: another process works in the folder.
         """
         text = json.dumps(depends, indent=1, sort_keys=True)
         folder = self._root / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
         if not (folder / _DONE).exists():
             folder.mkdir(parents=True, exist_ok=True)
             with _lock(folder):
-                if (folder / _DONE).exists():  # by now
+                if (folder / _DONE).exists():  # another process finished it meanwhile
                     return folder
                 (folder / _SETTINGS).write_text(text)
                 self._console.print(f"{name}: in {folder}", highlight=False, soft_wrap=True)
@@ -62,34 +62,34 @@ class StageFolders:
 
 
 def read_depends(folder: Path) -> Depends:
-    """Return what the stage of a folder depends on."""
+    """Return the inputs of the stage in a folder."""
     depends: Depends = json.loads((folder / _SETTINGS).read_text())
     return depends
 
 
 def read_figures(folder: Path) -> Figures:
-    """Return what the stage of a folder gave."""
+    """Return the figures of the stage in a folder."""
     figures: Figures = json.loads((folder / _DONE).read_text())["figures"]
     return figures
 
 
 def read_environment(folder: Path) -> str:
-    """Return what the stage of a folder ended on."""
+    """Return the environment in which the stage in a folder was finished."""
     environment: str = json.loads((folder / _DONE).read_text())["environment"]
     return environment
 
 
 def tell(figures: Figures) -> str:
-    """Return figures for people to read."""
+    """Return figures as readable text."""
     return ", ".join(f"{key} {value:,.4f}".rstrip("0").rstrip(".") for key, value in figures.items())
 
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a folder.
+    """Lock a folder against other processes.
 
     Raises:
-        CheckpointError: one is in it.
+        CheckpointError: another process has the lock.
     """
     with (folder / _LOCK).open("w") as file:
         try:

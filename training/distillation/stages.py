@@ -1,10 +1,11 @@
-"""A sentiment network in stages, each of which leaves its result in a folder and goes on where it was stopped.
+"""A sentiment network in stages. Each stage saves its result in a folder, and continues where it was stopped.
 
-All reviews are coded, and a large language model learns to read them. With the labels it becomes several teachers, each
-of which is trained without another part of the labelled reviews; so are as many n-gram models. Together they label all
-reviews, the labelled ones by those that have not seen their labels. In a second round another teacher, with a language
-model of its own, learns from these and labels the reviews without a label once more. The student that is published
-learns from both; smaller than its teachers, it begins with a language model of its own, over their word vectors.
+All reviews are coded, and a large language model learns to read them. From it several teachers are trained, each
+without a different part of the labelled reviews, and n-gram models without the same parts. Together they label all
+reviews; each labelled review is scored only by models that never saw its label. In a second round another teacher, with
+a language model of its own, learns from these labels and labels the unlabelled reviews again. The published student
+learns from both sets of labels. It is smaller than its teachers, and starts from a language model of its own over their
+word vectors.
 
 Sources: Howard and Ruder 2018, "Universal Language Model Fine-tuning for Text Classification"; Hinton, Vinyals and Dean
 2015, "Distilling the Knowledge in a Neural Network"; Xie et al. 2020, "Self-Training With Noisy Student Improves
@@ -45,9 +46,9 @@ from training.networks import builders
 from training.networks.fused_lstm import narrow_products
 from training.recipes.staged import LanguageSettings, StagedSettings, TuningSettings
 
-# Raised when a stage gives something else with the same settings.
+# Increase a number when a stage changes its result for the same settings.
 _FORMATS = {"corpus": 1, "ngrams": 1, "language": 2, "tuned": 2, "labels": 2}
-_WHOLE = 10_000  # ids of a review that is cut nowhere
+_WHOLE = 10_000  # ids; no review is longer, so none is cut
 
 _CHECKPOINT = "checkpoint.npz"
 _WEIGHTS = "weights.npz"
@@ -58,10 +59,10 @@ _NETWORK = "network.weights.h5"
 
 
 class Stages:
-    """The stages of one recipe; each runs those that it needs, unless they are done, and returns its folder."""
+    """The stages of one recipe; each first runs the stages that it needs, if unfinished, and returns its folder."""
 
     def __init__(self, settings: StagedSettings, folder: Path, source: Path | None, console: Console) -> None:
-        """Take the recipe's settings, the folder of what all stages leave, and the dataset."""
+        """Take the recipe's settings, the folder for the results of all stages, and the dataset."""
         self._settings = settings
         self._folders = StageFolders(folder, console)
         self._source = source
@@ -69,14 +70,14 @@ class Stages:
 
     @cached_property
     def data(self) -> imdb.Imdb:
-        """The dataset, read when it is first asked for.
+        """The dataset, read at its first use.
 
         Raises:
             DataError: it has no unlabelled reviews, or see `imdb.load`.
         """
         data = review_coding.load_reviews(self._source, self._console)
         if not data.unlabelled:
-            raise DataError("the dataset has no train/unsup/*.txt, which this recipe learns from; get the whole")
+            raise DataError("the dataset has no train/unsup/*.txt, which this recipe needs; get the whole dataset")
         return data
 
     def corpus(self) -> Path:
@@ -86,7 +87,7 @@ class Stages:
         return self._folders.run("corpus", own | data | {"format": _FORMATS["corpus"]}, self._code)
 
     def ngrams(self) -> Path:
-        """Let n-gram models label the reviews."""
+        """Label the reviews with n-gram models."""
         depends: Depends = {
             "format": _FORMATS["ngrams"],
             "corpus": read_depends(self.corpus()),
@@ -97,7 +98,7 @@ class Stages:
         return self._folders.run("ngrams", depends, self._count_ngrams)
 
     def language(self) -> Path:
-        """Train the language model that the teachers begin with."""
+        """Train the language model that the teachers start from."""
         return self._language(self._settings.language)
 
     def teachers(self) -> list[Path]:
@@ -105,7 +106,7 @@ class Stages:
         return [self._teacher(fold) for fold in range(self._settings.folds)]
 
     def labels(self) -> Path:
-        """Label all reviews by teachers and n-grams."""
+        """Label all reviews with teachers and n-grams."""
         counted, teachers = self.ngrams(), self.teachers()
         depends: Depends = {
             "format": _FORMATS["labels"],
@@ -115,7 +116,7 @@ class Stages:
         return self._folders.run("labels", depends, lambda folder: self._label(folder, teachers, counted))
 
     def second_round(self) -> Path | None:
-        """Train a teacher on all reviews and let it label those without a label, if the recipe has a second round."""
+        """Train a teacher on all reviews and label the unlabelled ones with it, if the recipe has a second round."""
         settings = self._settings.second_round
         if not settings:
             return None
@@ -135,7 +136,7 @@ class Stages:
         )
 
     def publish(self) -> keras.Model:
-        """Return the student as it is published: calibrated, with word vectors of 8 bits, and all else of 16."""
+        """Return the student for publication: calibrated, with 8-bit word vectors and other weights of 16 bits."""
         folder, preprocessing = self.student(), self.reviews().codec.preprocessing
         network = builders.build_review_network(self._settings.published, preprocessing)
         network.load_weights(folder / _NETWORK)
@@ -152,19 +153,20 @@ class Stages:
         return read_history(self.student() / _CHECKPOINT)
 
     def count_seconds(self) -> float:
-        """Return how long all stages took."""
+        """Return the seconds that all stages took."""
         return sum(read_figures(folder)["seconds"] for folder in {*self._list_folders().values()})
 
     def describe(self) -> str:
-        """Return what a card tells of the stages, Markdown."""
+        """Return the section of a card on the stages, Markdown."""
         reviews = self.reviews()
         rows = "\n".join(_describe(name, folder) for name, folder in self._list_folders().items())
         return f"""\
-Of these, {len(reviews.unlabelled):,} have no label but that of networks and n-grams. {len(reviews.held_out):,} more
-labelled reviews were held out: by them networks are weighed against n-grams, so that the figures of labels on them are
-a little too good, and the student's logits divided by a temperature, {self._temperature:.3f}. Before that, and before
-weights were rounded to 8 and 16 bits, the stages gave the following. The loss of a language model is in nats a word
-against its sample; that of adversarial training has both parts.
+Of these, {len(reviews.unlabelled):,} have no given label, only labels of networks and n-grams.
+{len(reviews.held_out):,} more labelled reviews were held out. The weights of networks and n-grams are fitted on them,
+so the figures of the stage `labels` on them are a little too good. The temperature, {self._temperature:.3f}, which
+divides the student's logits, is fitted on them too. The figures below were measured before this division and before
+weights were rounded to 8 and 16 bits. The loss of a language model is in nats per word against its sample; the loss of
+adversarial training has both terms.
 
 | stage | time | on | figures |
 |---|---|---|---|
@@ -172,7 +174,7 @@ against its sample; that of adversarial training has both parts.
 """
 
     def _list_folders(self) -> dict[str, Path]:
-        """Return the folder of every stage, in the order in which they are run."""
+        """Return the folder of every stage, in running order."""
         folders = {"corpus": self.corpus(), "ngrams": self.ngrams(), "language": self.language()}
         folders |= {f"teacher {number}": folder for number, folder in enumerate(self.teachers(), 1)}
         folders |= {"labels": self.labels()}
@@ -189,14 +191,14 @@ against its sample; that of adversarial training has both parts.
         return find_temperature(answers[reviews.held_out], reviews.labels[reviews.held_out])
 
     def reviews(self) -> Reviews:
-        """Return what the stage `corpus` leaves."""
+        """Return the result of the stage `corpus`."""
         folder = self.corpus()
         codec = review_coding.make_review_codec(self._settings.published, read_vocabulary(folder / _VOCABULARY))
         with np.load(folder / _REVIEWS) as saved:
             return Reviews(codec, Corpus.open(folder), saved["labels"], saved["kept"], saved["held_out"])
 
     def _language(self, settings: LanguageSettings, vectors: Path | None = None) -> Path:
-        """Train a language model, over the word vectors of another one where it is given."""
+        """Train a language model; `vectors` is the folder of another one, whose word vectors it uses."""
         depends: Depends = {
             "format": _FORMATS["language"],
             "corpus": read_depends(self.corpus()),
@@ -207,17 +209,17 @@ against its sample; that of adversarial training has both parts.
         return self._folders.run("language", depends, lambda folder: self._learn_language(folder, settings, vectors))
 
     def _last_language(self) -> Path:
-        """Train the language model that the last teachers begin with."""
+        """Train the language model that the last teachers start from."""
         return self._language(self._settings.last_language)
 
     def _student_language(self) -> Path:
-        """Train the language model that the student begins with, if it has one of its own."""
+        """Train the language model that the student starts from: its own, or the last teachers' model."""
         if self._settings.student_language is None:
             return self._last_language()
         return self._language(self._settings.student_language, vectors=self._last_language())
 
     def _teacher(self, fold: int) -> Path:
-        """Train a teacher without a part of the labelled reviews, on the others."""
+        """Train a teacher on the labelled reviews without one part of them."""
         settings, language = self._settings, self.language()
         depends = self._depends(language, settings.teacher) | {"fold": fold, "folds": settings.folds}
 
@@ -237,9 +239,9 @@ against its sample; that of adversarial training has both parts.
         language: Path,
         ask: Callable[[Reviews], NDArray[np.intp]],
     ) -> Path:
-        """Train a network on all reviews with their labels, the mean of those of several rounds where there are some.
+        """Train a network on all reviews with their labels; of several rounds, on the mean of the labels.
 
-        `ask` gives the numbers of those that it answers once it is trained.
+        `ask` returns the numbers of the reviews that the trained network answers.
         """
         weight = self._settings.label_weight
         depends = self._depends(language, tuning) | {
@@ -255,7 +257,7 @@ against its sample; that of adversarial training has both parts.
         return self._folders.run(name, depends, work)
 
     def _depends(self, language: Path, tuning: TuningSettings) -> Depends:
-        """Return what every review network depends on that begins with a language model."""
+        """Return the inputs of every stage that trains a review network from a language model."""
         return {
             "format": _FORMATS["tuned"],
             "language": read_depends(language),
@@ -269,7 +271,7 @@ against its sample; that of adversarial training has both parts.
         if not len(held_out):
             raise RecipeError(
                 f"validation_share={self._settings.validation_share} of {len(data.train)} reviews holds out none; "
-                "set a larger one"
+                "set a larger share"
             )
         labelled = [review.text for review in data.train]
         read = [labelled[k] for k in kept] + list(data.unlabelled)
@@ -290,11 +292,11 @@ against its sample; that of adversarial training has both parts.
         corpus, counts = reviews.take_not_held_out(), reviews.count_words()
         for later in (self._settings.last_language, self._settings.student_language):
             if later:
-                count_steps(len(corpus.ids), later)  # is not to fail hours later
+                count_steps(len(corpus.ids), later)  # raises now instead of hours later
         keras.utils.set_random_seed(seed)
         model = LanguageModel(settings, counts, seed)
         batches = LanguageBatches(corpus, settings, counts, seed)
-        model(batches[0][0])  # makes its variables
+        model(batches[0][0])  # creates its variables
         if vectors:
             with np.load(vectors / _WEIGHTS) as learnt:
                 model.embedding.set_weights([reduce_vectors(learnt["embedding"], counts, settings.embedding)])
@@ -308,7 +310,7 @@ against its sample; that of adversarial training has both parts.
         return _summarise(history)
 
     def _count_ngrams(self, folder: Path) -> Figures:
-        """Train n-gram models, each without a part of the labelled reviews, and average their answers."""
+        """Train n-gram models, each without one part of the labelled reviews, and average their answers."""
         reviews = self.reviews()
         texts = [*(review.text for review in self.data.train), *self.data.unlabelled]
         answers = []
@@ -352,7 +354,7 @@ against its sample; that of adversarial training has both parts.
         return _summarise(history) | reviews.measure(answers)
 
     def _label(self, folder: Path, teachers: list[Path], counted: Path) -> Figures:
-        """Weigh the answers of networks and n-gram models by a regression on the held-out reviews."""
+        """Combine the answers of networks and n-gram models by a logistic regression on the held-out reviews."""
         reviews = self.reviews()
         answers = {
             "teachers": average_answers([np.load(teacher / _ANSWERS) for teacher in teachers]),

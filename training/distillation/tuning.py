@@ -1,8 +1,8 @@
-"""A review network trained from a language model, whose LSTMs it begins with.
+"""Training of a review network that starts from the LSTMs of a language model.
 
 Sources: Dai and Le 2015, "Semi-supervised Sequence Learning"; Miyato, Dai and Goodfellow 2017, "Adversarial Training
 Methods for Semi-Supervised Text Classification", for word vectors of deviation 1 and averaged weights; Howard and Ruder
-2018, "Universal Language Model Fine-tuning for Text Classification", for lower rates of what has been taught to read.
+2018, "Universal Language Model Fine-tuning for Text Classification", for lower rates of pretrained layers.
 """
 
 from pathlib import Path
@@ -21,16 +21,16 @@ from training.loops.resumable import AveragingAdam, fit_resumably
 from training.networks.fused_lstm import narrow_products
 from training.recipes.staged import TuningSettings
 
-# Of the learning rate, at the last step: the average is over steps that still move.
+# Share of the learning rate at the last step: not zero, because the weights are averaged over steps that still change.
 _LAST_RATE = 0.1
 
 
 def give_weights(network: keras.Model, weights: dict[str, NDArray[np.float32]], counts: NDArray[np.int64]) -> None:
-    """Let a bidirectional network begin with the weights of a language model: see `get_reading_weights`.
+    """Initialise a bidirectional network with the weights of a language model: see `get_reading_weights`.
 
-    The components of the word vectors are shifted and scaled to a mean of 0 and a deviation of 1 over all that is read,
-    so that a step of some length means the same in all of them; the LSTMs' weights make up for it. `counts` says how
-    often there is each word, int64 [words].
+    The components of the word vectors are shifted and scaled to a mean of 0 and a deviation of 1 over all words read,
+    so that an adversarial step has the same meaning in all components; the LSTMs' weights compensate for this. `counts`
+    is the count of each word, int64 [words].
     """
     vectors = weights["embedding"]
     mean = np.average(vectors, axis=0, weights=counts)
@@ -56,21 +56,21 @@ def tune(
     checkpoint: Path,
     console: Console,
 ) -> tuple[History, NDArray[np.float32]]:
-    """Train a network, to the average of its weights.
+    """Train a network; its final weights are the average over the last steps.
 
     Args:
-        network: of `training.networks.builders.build_review_network`, for any length.
-        settings: how it is trained.
-        reviews: all of them.
-        labels: probabilities of positive, float32 [reviews]; `UNLABELLED` where there is none, or it is left out.
-        asked: numbers of the reviews that it answers once it is trained.
-        seed: of the order of the reviews and what is random in a step.
-        checkpoint: the file from which the training goes on: see `fit_resumably`.
-        console: where the progress is printed.
+        network: made by `training.networks.builders.build_review_network`, for any length.
+        settings: the settings of the training.
+        reviews: all reviews.
+        labels: probabilities of positive, float32 [reviews]; `UNLABELLED` for reviews without a label or left out.
+        asked: numbers of the reviews that the trained network answers.
+        seed: random seed of the order of the reviews and of each step.
+        checkpoint: the file from which the training continues: see `fit_resumably`.
+        console: shows the progress.
 
     Returns:
-        The history, in which `val_accuracy` and `val_loss` are those of the average on the held-out reviews, and the
-        answers, float32 [reviews], NaN for those that are not asked for.
+        The history, in which `val_accuracy` and `val_loss` are measured with the averaged weights on the held-out
+        reviews; and the answers, float32 [reviews], NaN for reviews that are not in `asked`.
     """
     preprocessing = reviews.codec.preprocessing
     trained_on = labels != UNLABELLED
@@ -80,7 +80,7 @@ def tune(
     batches = ReviewBatches(reviews.corpus, rows, labels[rows], preprocessing, settings, seed)
     model = AdversarialNetwork(network, settings, seed)
     ((ids, some_labels),) = batches[0]
-    model((ids[:1], some_labels[:1]))  # makes its variables
+    model((ids[:1], some_labels[:1]))  # creates its variables
     optimiser = _make_optimiser(settings, model, settings.epochs * batches.steps_per_pass)
     model.compile(optimiser, jit_compile=COMPILES)
 
@@ -102,7 +102,7 @@ def tune(
 
 
 def _make_optimiser(settings: TuningSettings, model: AdversarialNetwork, steps: int) -> AveragingAdam:
-    """Return an optimiser for so many steps."""
+    """Return an optimiser for a number of steps."""
     warm_up = int(settings.warm_up * steps)
     rate = keras.optimizers.schedules.CosineDecay(
         0.0 if warm_up else settings.learning_rate,

@@ -1,1 +1,1 @@
-"""How good a network is: its metrics, its calibration, its plots, and where it is right."""
+"""Evaluation of a network: its metrics, its calibration, its plots, and its accuracy by kind of example."""

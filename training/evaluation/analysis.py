@@ -1,4 +1,4 @@
-"""Where a review network is right and where it is not, beyond one figure: what its card tells."""
+"""The accuracy of a review network by kind of review, and its worst mistakes, for its card."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -27,8 +27,8 @@ def describe(data: Imdb, evaluation: Evaluation, answer: Answer, seed: int) -> s
     Args:
         data: the dataset.
         evaluation: of a network on its test reviews.
-        answer: texts to the network's probabilities of positive, float [texts].
-        seed: of the letters that are swapped.
+        answer: maps texts to the network's probabilities of positive, float [texts].
+        seed: random seed of the letter swaps.
     """
     reviews = data.test
     rows = [
@@ -46,7 +46,7 @@ def describe(data: Imdb, evaluation: Evaluation, answer: Answer, seed: int) -> s
 |---|---|---|
 {table}
 
-The mistakes it was surest of:
+Its most confident mistakes:
 
 | file | answer | probability |
 |---|---|---|
@@ -55,7 +55,7 @@ The mistakes it was surest of:
 
 
 def by_length(reviews: Sequence[Review], evaluation: Evaluation) -> list[Row]:
-    """Return for reviews of like lengths what they are, how many, and the accuracy."""
+    """Return the name, the number and the accuracy of each group of reviews with similar lengths."""
     lengths = np.array([len(review.text.split()) for review in reviews])
     limits = [0, *_LENGTHS, lengths.max(initial=0) + _LENGTHS[-1]]
     rows = []
@@ -66,13 +66,13 @@ def by_length(reviews: Sequence[Review], evaluation: Evaluation) -> list[Row]:
 
 
 def by_stars(reviews: Sequence[Review], evaluation: Evaluation) -> list[Row]:
-    """Return the same for each number of stars."""
+    """Return the same, grouped by the number of stars."""
     stars = np.array([review.stars for review in reviews])
     return _measure([(f"{count} of 10 stars", stars == count) for count in np.unique(stars)], evaluation)
 
 
 def by_novelty(data: Imdb, evaluation: Evaluation) -> list[Row]:
-    """Return the same for the test reviews whose text is in a training file too, if there are any, and the others."""
+    """Return the same for test reviews whose text is also in a training file and for the others, if there are any."""
     read = {review.text.strip() for review in data.train} | {text.strip() for text in data.unlabelled}
     known = np.array([review.text.strip() in read for review in data.test])
     if not known.any():
@@ -81,7 +81,7 @@ def by_novelty(data: Imdb, evaluation: Evaluation) -> list[Row]:
 
 
 def by_change(reviews: Sequence[Review], answer: Answer, seed: int) -> list[Row]:
-    """Return the same for reviews of which only the beginning is read, and for ones that are written otherwise."""
+    """Return the same for reviews cut to their first words, and for reviews with changed spelling or markup."""
     changes: dict[str, Callable[[str], str]] = {
         f"the first {count} words": partial(take_words, count) for count in _FIRST
     }
@@ -101,7 +101,7 @@ def by_change(reviews: Sequence[Review], answer: Answer, seed: int) -> list[Row]
 
 
 def find_mistakes(reviews: Sequence[Review], evaluation: Evaluation) -> list[tuple[str, str, float]]:
-    """Return the files of the reviews that were answered wrongly with the greatest confidence, the answer, and that."""
+    """Return file, answer and confidence of the wrong answers with the greatest confidence."""
     confidence = evaluation.probabilities.max(axis=1)
     wrong = np.flatnonzero(evaluation.answers != evaluation.labels)
     found = wrong[np.argsort(-confidence[wrong], kind="stable")][:_MISTAKES]

@@ -1,4 +1,4 @@
-"""How far probabilities can be believed: their calibration, measured and mended.
+"""The calibration of probabilities, measured and corrected.
 
 Source: Guo et al. 2017, "On Calibration of Modern Neural Networks".
 """
@@ -23,19 +23,19 @@ def to_logits(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def average_answers(answers: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Return the probability of the mean logit of several answers, float32 of one shape, of those that are no NaN."""
+    """Return the probability of the mean logit of several answers, float32 of one shape, ignoring NaN."""
     mean = np.nanmean([to_logits(each) for each in answers], axis=0)
     averaged: NDArray[np.float32] = (1 / (1 + np.exp(-mean))).astype(np.float32)
     return averaged
 
 
 def to_margins(probabilities: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the logits of the right answers, for probabilities of 1 and labels 0 or 1: float64 [examples]."""
+    """Return the logits of the right answers, float64 [examples], for probabilities of label 1 and labels 0 or 1."""
     return to_logits(probabilities) * np.where(labels == 1, 1, -1)
 
 
 def find_temperature(probabilities: NDArray[np.float32], labels: NDArray[np.float32]) -> float:
-    """Return what to divide logits by for the greatest likelihood of the labels, 0 or 1; both float32 [examples]."""
+    """Return the divisor of logits that maximises the likelihood of the labels, 0 or 1; both float32 [examples]."""
     margins = to_margins(probabilities, labels)
     found = minimize_scalar(
         lambda logarithm: np.logaddexp(0, -margins / np.exp(logarithm)).mean(), bounds=(-3, 3), method="bounded"
@@ -44,7 +44,7 @@ def find_temperature(probabilities: NDArray[np.float32], labels: NDArray[np.floa
 
 
 def divide_logits(network: keras.Model, temperature: float) -> None:
-    """Divide the logits of a network whose last layer is a sigmoid by a temperature, in its weights."""
+    """Divide the logits of a network by a temperature, in the weights of its last layer, which is a sigmoid."""
     last = network.layers[-1]
     last.set_weights([weight / temperature for weight in last.get_weights()])
 
@@ -52,11 +52,11 @@ def divide_logits(network: keras.Model, temperature: float) -> None:
 def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
     """Return the expected calibration error, in 15 bins of equal width.
 
-    It is the mean distance, over all examples, of a bin's mean confidence from its accuracy.
+    It is the mean over all examples of the distance between the mean confidence and the accuracy of their bin.
 
     Args:
         confidence: probability of the answer to each example, float64 [examples].
-        right: whether that was the answer, bool [examples].
+        right: whether the answer was right, bool [examples].
     """
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     gaps = np.bincount(bins, confidence - right, BINS)

@@ -1,4 +1,4 @@
-"""How good a saved network is."""
+"""The metrics of a network's answers."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ BATCH = 256
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Labels and answers, int [examples], probabilities, float64 [examples, classes], and the metrics they give."""
+    """Labels and answers, int [examples], probabilities, float64 [examples, classes], and their metrics."""
 
     labels: NDArray[np.int32]
     answers: NDArray[np.int_]
@@ -31,17 +31,17 @@ def predict(network: keras.Model, examples: Examples) -> NDArray[np.float32]:
 
 
 def evaluate(answers: NDArray[np.float32], labels: NDArray[np.int32]) -> Evaluation:
-    """Measure how good answers are.
+    """Measure the quality of answers.
 
     Args:
-        answers: probabilities, float32 [examples, classes], or of two classes those of the second, [examples, 1].
+        answers: probabilities, float32 [examples, classes]; for two classes, of the second one only, [examples, 1].
         labels: the right class of each, int [examples].
 
-    The metrics are `accuracy`, `loss` (mean negative log likelihood, in nats) and, of two classes, `auc`
-    (area under the ROC curve) and `calibration_error` (the expected one).
+    The metrics are `accuracy`, `loss` (mean negative log likelihood, in nats) and, for two classes, `auc` (area under
+    the ROC curve) and `calibration_error` (expected calibration error).
 
     Raises:
-        DivergedError: the network answers with no numbers.
+        DivergedError: an answer is not a finite number.
     """
     outputs = answers.astype(np.float64)
     if not np.isfinite(outputs).all():
@@ -49,9 +49,9 @@ def evaluate(answers: NDArray[np.float32], labels: NDArray[np.int32]) -> Evaluat
     two_classes = outputs.shape[1] == 1
     probabilities = np.hstack([1 - outputs, outputs]) if two_classes else outputs
     labels = labels.astype(np.int32)
-    # As the service does it: a probability of exactly one half is positive.
+    # Like the service: a probability of exactly one half is positive.
     classes = (probabilities[:, 1] >= 0.5).astype(int) if two_classes else probabilities.argmax(axis=1)
-    # As Keras does it: a probability of exactly 0 would make the loss of all infinite.
+    # Like Keras: a probability of exactly 0 would make the mean loss infinite.
     likelihood = np.maximum(probabilities[np.arange(len(labels)), labels], keras.config.epsilon())
     found = {
         "accuracy": float(np.mean(classes == labels)),

@@ -15,7 +15,7 @@ ROC_CURVE = "roc-curve.png"
 
 
 def plot_learning_curve(history: History, path: Path, per_epoch: int = 1) -> None:
-    """Plot loss and, where it was measured, accuracy, of the training and the held-out part; so often in an epoch."""
+    """Plot loss and, if measured, accuracy of the training and the held-out part; `per_epoch` values per epoch."""
     metrics = [metric for metric in ("loss", "accuracy") if {metric, f"val_{metric}"} & history.keys()]
     figure = Figure(figsize=(4.5 * len(metrics), 3.6), layout="constrained")
     for axes, metric in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True):
@@ -31,7 +31,7 @@ def plot_learning_curve(history: History, path: Path, per_epoch: int = 1) -> Non
 
 
 def plot_confusion_matrix(evaluation: Evaluation, labels: Sequence[str], path: Path) -> None:
-    """Plot how often each true class was given each class."""
+    """Plot the count of each pair of true class and answer."""
     counts = np.zeros((len(labels), len(labels)), int)
     np.add.at(counts, (evaluation.labels, evaluation.answers), 1)
     figure = Figure(figsize=(4.2, 3.8), layout="constrained")

@@ -1,1 +1,1 @@
-"""Networks as ONNX: translated, compared with Keras, and with weights of 8 bits."""
+"""Networks as ONNX: translation, comparison with Keras, and 8-bit weights."""

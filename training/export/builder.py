@@ -1,4 +1,4 @@
-"""An ONNX graph that is built node by node; names are given to what nobody has to know by name."""
+"""An ONNX graph that is built node by node; internal nodes and constants get automatic names."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ class Builder:
     """Collects the nodes and the constants of a graph."""
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        """Begin with an empty graph."""
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
 
@@ -27,11 +27,11 @@ class Builder:
         return name
 
     def add_of_many(self, operation: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> None:
-        """Add a node with named outputs; an input without a name is left out."""
+        """Add a node with named outputs; an empty name leaves an input out."""
         self._nodes.append(helper.make_node(operation, list(inputs), list(outputs), **attributes))
 
     def constant(self, array: NDArray[Any], name: str | None = None) -> str:
-        """Return the name of a constant, which is added unless there is one of the same contents."""
+        """Return the name of a constant; it is added unless one with the same contents exists."""
         array = np.ascontiguousarray(array)
         for known, tensor in self._constants.items():
             found = numpy_helper.to_array(tensor)

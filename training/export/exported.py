@@ -1,4 +1,4 @@
-"""The network of a bundle as ONNX: exported, compared with Keras, and in 8 bits where that costs no accuracy."""
+"""The network of a bundle as ONNX: exported, compared with Keras, and in 8 bits if that costs no accuracy."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -30,19 +30,19 @@ from training.export.network import OnnxNetwork, find_states
 from training.export.quantisation import has_vectors_of_8_bits, quantise
 from training.export.rows import make_rows, to_rows
 
-TOLERANCE = 1e-5  # between the answers of a network as ONNX and those of Keras
-LOST_ACCURACY = 0.001  # at most, of held-out examples, by 8 bits
+TOLERANCE = 1e-5  # largest allowed difference between the answers of ONNX and Keras
+LOST_ACCURACY = 0.001  # largest allowed loss of accuracy on held-out examples by 8 bits
 FIGURES = ("accuracy", "loss", "calibration_error")  # reported for both forms
 
-_REAL_ROWS = 64  # that are compared
+_REAL_ROWS = 64  # number of real rows that are compared
 _BATCH_SIZES = (1, 2, 4, 8, 16, 32)
-_SECONDS_BESIDES = 50e-6  # what the service takes for a batch besides the network
+_SECONDS_BESIDES = 50e-6  # the service's own time for a batch, besides the network
 _REPEATS = 7
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What the manifest says of a network as ONNX, and the form that serves."""
+    """The manifest's description of a network as ONNX, and the form that serves."""
 
     onnx: Onnx
     network: OnnxNetwork
@@ -60,14 +60,14 @@ def export(
     """Write a network into the folder of a bundle as ONNX, and compare it with Keras.
 
     Args:
-        network: the one that the bundle has, as it was saved.
-        codec: of what it reads.
-        folder: where the files are written.
-        real: rows to compare, besides made-up ones of extreme lengths.
-        console: where progress and refusals are printed.
-        held_out: examples that it was not trained on, by which a form of 8 bits is accepted.
-        quantised: whether there has to be a form of 8 bits; by default there is one if the word vectors have 8 bits
-            and it is accepted.
+        network: the network of the bundle, as it was saved.
+        codec: the codec of its rows.
+        folder: the folder for the files.
+        real: rows to compare, besides random rows of extreme lengths.
+        console: shows the progress and why a form was refused.
+        held_out: examples that it was not trained on; the accuracy of the 8-bit form is checked on them.
+        quantised: whether to require an 8-bit form; by default it is added if the word vectors have 8 bits and it
+            costs no accuracy.
 
     Raises:
         ExportError: a layer cannot be exported, or the answers differ; the folder is left as it was.
@@ -87,7 +87,7 @@ def export(
                 _write(models, scratch)
                 forms["int8"] = _examine("int8", rows, expected, scratch)
                 forms = _judge(forms, codec, held_out, scratch)
-            except Exception as error:  # whatever ONNX makes of it: the form of 32 bits is good
+            except Exception as error:  # any error of ONNX: the 32-bit form is still good
                 if quantised:
                     raise
                 console.print(f"Exported in 32 bits only: {describe(error)}", markup=False, style="yellow")
@@ -102,33 +102,31 @@ def export(
 
 
 def describe(error: Exception) -> str:
-    """Return why an export failed; errors of ONNX itself may say little without their kind."""
+    """Return why an export failed; for errors of ONNX itself with their type, as their messages may be short."""
     return str(error) if isinstance(error, ExportError) else repr(error)
 
 
 def _examine(precision: Precision, rows: Sequence[Row], expected: NDArray[np.float32], folder: Path) -> OnnxForm:
-    """Return what the manifest says of one form, run by one thread as the service does.
+    """Return the manifest's description of one form, run with one thread as in the service.
 
     Raises:
-        ExportError: its answers are not those of Keras, or depend on the batch.
+        ExportError: its answers differ from Keras, or depend on the batch.
     """
     network = OnnxSession(folder / ONNX_FILES[precision])
     alone = np.concatenate([network.run([row]) for row in rows])
     for size in (*_BATCH_SIZES, len(rows)):
-        for at in range(0, len(rows), size):  # a batch of what is left over among them
+        for at in range(0, len(rows), size):  # the last batch may be smaller
             if not np.array_equal(network.run(rows[at : at + size]), alone[at : at + size], equal_nan=True):
                 raise ExportError(f"an answer of ONNX Runtime depends on the other rows of a batch of {size}")
-    # Of no step there is no mean: both answer with NaN.
+    # The mean over no steps is undefined: both answer with NaN.
     difference = float(abs(np.where(np.isnan(expected) & np.isnan(alone), 0, alone - expected)).max())
     if precision == "float32" and not difference <= TOLERANCE:
-        raise ExportError(
-            f"the network as ONNX answers otherwise than Keras, by {difference:.1e} where {TOLERANCE:.0e} is allowed"
-        )
+        raise ExportError(f"the answers of ONNX differ from Keras by {difference:.1e}; {TOLERANCE:.0e} is allowed")
     return OnnxForm(file=ONNX_FILES[precision], batch_rows=_find_batch_size(network, rows), difference=difference)
 
 
 def _find_batch_size(network: OnnxSession, rows: Sequence[Row]) -> int:
-    """Return how many of these rows are best run together, rows of like lengths as in the service."""
+    """Return the best batch size for these rows; as in the service, a batch has rows of similar lengths."""
     ordered = sorted(rows, key=len)
     seconds = dict.fromkeys(_BATCH_SIZES, np.inf)
     for _ in range(_REPEATS):
@@ -151,9 +149,7 @@ def _judge(
         ExportError: the form of 8 bits is less accurate, or no examples were held out.
     """
     if held_out is None:
-        raise ExportError(
-            "no examples were held out by which 8 bits could be judged; train with validation_share over 0"
-        )
+        raise ExportError("8 bits need held-out examples to check their accuracy; train with validation_share over 0")
     rows = to_rows(held_out, codec)
     figures = {}
     for precision in forms:
@@ -162,14 +158,13 @@ def _judge(
     lost = figures["float32"]["accuracy"] - figures["int8"]["accuracy"]
     if lost > LOST_ACCURACY:
         raise ExportError(
-            f"8 bits lose {lost:.2%} of the accuracy on {len(rows):,} held-out examples, where {LOST_ACCURACY:.1%} is "
-            "allowed"
+            f"8 bits lose {lost:.2%} of the accuracy on {len(rows):,} held-out examples; {LOST_ACCURACY:.1%} is allowed"
         )
     return {precision: form.model_copy(update={"held_out": figures[precision]}) for precision, form in forms.items()}
 
 
 def _write(models: Mapping[Precision, onnx.ModelProto], folder: Path) -> None:
-    """Write models into a folder; the word vectors that they share are a file of their own."""
+    """Write models into a folder; their shared word vectors are in a separate file."""
     vectors = b""
     places: dict[str, tuple[int, bytes]] = {}
     for precision, model in models.items():

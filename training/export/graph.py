@@ -1,13 +1,12 @@
 """A Keras network translated layer by layer into an ONNX graph that reads rows of unequal lengths.
 
-The graph reads rows padded on the right, and their lengths. It answers as Keras does on rows padded on the left to the
-full length, but leaves the padding out:
+The graph reads rows padded on the right, and their lengths. It gives the same answers as Keras for rows padded on the
+left to the full length, but does not run the padding:
 
 - A network that masks its padding skips it: ONNX's `LSTM` stops each row at its length (`sequence_lens`).
-- One that does not mask it has read the padding before a row begins. The states that this leaves depend on nothing but
-  the number of padding steps, so they are a table in the file, from which each row takes its first (`initial_h`,
-  `initial_c`).
-- One that reads padding behind a row, or a row as a single step, cannot leave it out. There the graph itself moves the
+- A network without a mask reads the padding before a row begins. Its states then depend only on the number of padding
+  steps. The file has a table of these states, and each row starts from its entry (`initial_h`, `initial_c`).
+- A network that reads padding after a row, or a row as a single step, must run the padding. The graph then moves the
   rows to the right and fills them up to the full length (`every_step`).
 """
 
@@ -37,13 +36,13 @@ def translate(
     """Return the graph of a network.
 
     Args:
-        network: a Functional or Sequential one of one input and one output.
-        codec: of the rows that it reads.
+        network: a Functional or Sequential network with one input and one output.
+        codec: the codec of its rows.
         find_states: returns, by layer, the states of a graph's unmasked LSTMs after padding.
-        with_anchors: whether the graph is one to quantise: see `lstm`.
+        with_anchors: whether the graph will be quantised: see `lstm`.
 
     Raises:
-        ExportError: a layer cannot be exported, which is named.
+        ExportError: a layer cannot be exported; the message names it.
     """
     if is_one_step(codec):
         return _translate(network, Translation(codec, with_anchors, every_step=True))
@@ -63,7 +62,7 @@ def _translate(network: keras.Model, translation: Translation) -> Graph:
     caller = _Caller(translation)
     caller.note(source, translation.read)
     clone = keras.models.clone_model(  # calls every layer and operation once more, in the network's order
-        keras.Model(network.inputs[0], network.outputs[0]),  # a Sequential one is not called so
+        keras.Model(network.inputs[0], network.outputs[0]),  # a Sequential network's layers would not be called
         input_tensors=source,
         clone_function=lambda layer: layer,
         call_function=caller.call,
@@ -89,7 +88,7 @@ class _Caller:
     def __init__(self, translation: Translation) -> None:
         self._translation = translation
         self._values: dict[int, Value | Mask] = {}  # by the id of the tensors of Keras
-        self._tensors: list[keras.KerasTensor] = []  # kept, so that none gets the id of another
+        self._tensors: list[keras.KerasTensor] = []  # kept alive, so that no id is used again
 
     def note(self, tensor: keras.KerasTensor, value: Value | Mask) -> None:
         self._values[id(tensor)] = value
@@ -115,5 +114,5 @@ class _Caller:
         try:
             self.note(outputs, _TRANSLATORS[kind](self._translation, layer, *given, **named))
         except (AttributeError, TypeError) as error:
-            raise ExportError(f"{describe(layer)} is given what cannot be exported to ONNX") from error
+            raise ExportError(f"{describe(layer)} has an input that cannot be exported to ONNX") from error
         return outputs

@@ -1,4 +1,4 @@
-"""What a graph reads: rows padded on the right, as the layers of the network take them."""
+"""The inputs of a graph: rows padded on the right, converted for the layers of the network."""
 
 import numpy as np
 import onnx
@@ -7,7 +7,7 @@ from onnx import TensorProto, helper
 from bundle.codec import Codec
 from training.export.values import LENGTHS, Translation, Value
 
-# What published graphs call their rows, by the kind of the numbers in them.
+# The name of the rows' input, by the kind of their numbers; published graphs have these names.
 _NAMES = {"f": "letters", "i": "ids"}
 
 
@@ -32,7 +32,7 @@ def describe_inputs(codec: Codec) -> list[onnx.ValueInfoProto]:
 
 
 def begin(translation: Translation) -> Value:
-    """Return what the first layer reads."""
+    """Return the input of the first layer."""
     codec, add, integers = translation.codec, translation.builder.add, translation.builder.integers
     rows = _move_right(translation) if translation.every_step else name_rows(codec)
     if is_one_step(codec):
@@ -44,7 +44,7 @@ def begin(translation: Translation) -> Value:
 
 
 def _move_right(translation: Translation) -> str:
-    """Return the rows as Keras reads them: at the end of the full length, behind padding."""
+    """Return the rows as Keras reads them: at the end of the full length, after the padding."""
     codec, builder = translation.codec, translation.builder
     add, constant, integers = builder.add, builder.constant, builder.integers
     from_the_end = np.arange(-codec.length, 0, dtype=np.int64)[np.newaxis]

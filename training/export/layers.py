@@ -53,7 +53,7 @@ def _multiply(translation: Translation, layer: layers.Dense, value: Value) -> Va
     weights = layer.get_weights()
     if activation not in _DENSE_ACTIVATIONS or len(weights) != 2:
         raise ExportError(
-            f"{describe(layer)} has the activation {activation}, no bias or weights of 8 bits, which is not exported"
+            f"{describe(layer)} has the activation {activation}, no bias, or 8-bit weights, which cannot be exported"
         )
     operation, attributes = _DENSE_ACTIVATIONS[activation]
     kernel, bias = map(builder.constant, weights)
@@ -65,7 +65,7 @@ def _multiply(translation: Translation, layer: layers.Dense, value: Value) -> Va
 def _normalise_by_batch(
     translation: Translation, layer: layers.BatchNormalization, value: Value, mask: Mask | None = None
 ) -> Value:
-    del mask  # which matters in training
+    del mask  # used only in training
     builder = translation.builder
     value = flatten(builder, value, without_anchors=layer)
     mean, variance = (each.numpy().astype(np.float64) for each in (layer.moving_mean, layer.moving_variance))

@@ -1,8 +1,8 @@
-"""The weights of Keras LSTM layers as ONNX's `LSTM` takes them, and the anchors of those that run in 8 bits.
+"""The weights of Keras LSTM layers in the order of ONNX's `LSTM`, and the anchors of 8-bit LSTMs.
 
-ONNX Runtime scales what an LSTM of 8 bits reads by the least and the largest number of the whole batch, so that a
-row's answer would depend on the rows beside it. Anchors are two more units that are always 1 and -1, and two more
-inputs that are always the largest number of all and its negative. With these the scale is the same for every batch.
+ONNX Runtime scales the inputs of an 8-bit LSTM by the least and the largest number of the whole batch, so a row's
+answer would depend on the other rows. Anchors are two more units that are always 1 and -1, and two more inputs that are
+always the largest number of all and its negative. They make the scale the same for every batch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from training.errors import ExportError
 
-# Units and inputs with anchors are filled up to a multiple of this, as ONNX Runtime computes so many at once.
+# Units and inputs with anchors are filled up to a multiple of this number; ONNX Runtime computes 8 at once.
 LANES = 8
-# The state that keeps an anchor where it is: a sigmoid or tanh of the first is 1, and so is a tanh of the second.
+# Values that keep an anchor constant: the sigmoid and the tanh of the first are 1, and the tanh of the second is 1.
 _SATURATED = 50.0
 _SATURATED_CARRY = 20.0
 
-# ONNX's functions by Keras' names, with their alpha and beta if they take these.
+# ONNX's functions by Keras' names, with their alpha and beta if they have them.
 _ACTIVATIONS: Mapping[str, tuple[str, tuple[float, ...]]] = {
     "hard_sigmoid": ("HardSigmoid", (1 / 6, 0.5)),
     "linear": ("Affine", (1.0, 0.0)),
@@ -35,17 +35,17 @@ Array = NDArray[np.float32]
 
 
 def count_anchors(size: int) -> int:
-    """Return how many anchors are put beside so many units or inputs: two, and zeros up to the next full lanes."""
+    """Return the number of anchors for `size` units or inputs: two, and zeros up to the next full lanes."""
     return -(-(size + 2) // LANES) * LANES - size
 
 
 def make_input_anchors(size: int, most: float) -> Array:
-    """Return what is read behind inputs of a size, none of which is larger than the most, float32 [anchors]."""
+    """Return the anchors for `size` inputs with absolute values up to `most`, float32 [anchors]."""
     return _anchors(count_anchors(size), most)
 
 
 def make_first_states(states: tuple[Array, Array], anchors: int) -> tuple[Array, Array]:
-    """Return hidden and carry states, float32 [..., units], with those of anchors behind them."""
+    """Return hidden and carry states, float32 [..., units], followed by the states of anchors."""
     hidden, carry = (np.pad(each, [(0, 0)] * (each.ndim - 1) + [(0, anchors)]) for each in states)
     if anchors:
         hidden[..., -anchors:] = _anchors(anchors, 1)
@@ -63,9 +63,9 @@ def describe_activations(lstms: Sequence[layers.LSTM]) -> dict[str, Any]:
     for lstm in lstms:
         gates, candidate = (keras.activations.serialize(each) for each in (lstm.recurrent_activation, lstm.activation))
         if unknown := {str(gates), str(candidate)} - _ACTIVATIONS.keys():
-            raise ExportError(f"the layer {lstm.name!r} has the activation {min(unknown)}, which ONNX's LSTM has not")
+            raise ExportError(f"the layer {lstm.name!r} has the activation {min(unknown)}, which ONNX's LSTM lacks")
         found += [_ACTIVATIONS[gates], _ACTIVATIONS[candidate], _ACTIVATIONS[candidate]]
-    # The functions that take an alpha and a beta consume these in turn, so that others have none in the lists.
+    # The lists have entries only for functions with an alpha and a beta, which take them in order.
     constants = [constants for _, constants in found if constants]
     attributes: dict[str, Any] = {"activations": [name for name, _ in found]}
     if constants:
@@ -74,21 +74,21 @@ def describe_activations(lstms: Sequence[layers.LSTM]) -> dict[str, Any]:
 
 
 def is_standard(lstm: layers.LSTM) -> bool:
-    """Return whether a layer has the activations that anchors need."""
+    """Return whether a layer has the activations that anchors require."""
     return lstm.activation is keras.activations.tanh and lstm.recurrent_activation is keras.activations.sigmoid
 
 
 def order_weights(lstm: layers.LSTM, blocks: int, input_anchors: int, anchors: int) -> tuple[Array, Array, Array]:
-    """Return the weights of one direction as ONNX has them.
+    """Return the weights of one direction in ONNX's form.
 
-    Keras has the gates in the order i, f, c, o and ONNX in the order i, o, f, c, with the matrices the other way round
-    and a second bias, which is zero here.
+    Keras has the gates in the order i, f, c, o and ONNX in the order i, o, f, c, with transposed matrices and a second
+    bias, which is zero here.
 
     Args:
         lstm: the layer.
-        blocks: of features that it reads, each with anchors behind it.
-        input_anchors: anchors behind each of them.
-        anchors: of its own.
+        blocks: number of blocks of features that it reads.
+        input_anchors: number of anchors after each block.
+        anchors: number of its own anchors.
 
     Returns:
         float32 [4 * units, features], [4 * units, units] and [8 * units], all with anchors.
@@ -111,7 +111,7 @@ def order_weights(lstm: layers.LSTM, blocks: int, input_anchors: int, anchors: i
 
 
 def _anchors(count: int, most: float) -> Array:
-    """Return a positive and a negative anchor, and zeros behind them."""
+    """Return a positive and a negative anchor, followed by zeros."""
     anchors = np.zeros(count, np.float32)
     anchors[:2] = most, -most
     return anchors

@@ -1,4 +1,4 @@
-"""A network as ONNX, run by ONNX Runtime for training's own purposes."""
+"""A network as ONNX, run by ONNX Runtime in training."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,14 +16,14 @@ _BATCH = 64  # rows at once
 
 
 class OnnxNetwork(OnnxSession):
-    """A network that answers any number of rows, on all processor cores unless told otherwise."""
+    """A network that answers any number of rows, by default on all processor cores."""
 
     def __init__(self, model: Path | bytes, threads: int | None = None) -> None:
-        """Load it from a file, or from the bytes of one."""
+        """Load it from a file, or from the bytes of a file."""
         super().__init__(model, threads or len(os.sched_getaffinity(0)))
 
     def predict(self, rows: Sequence[Row]) -> NDArray[np.float32]:
-        """Return the answers to any number of rows, float32 [rows, outputs]; rows of like lengths are run together."""
+        """Return the answers to any number of rows, float32 [rows, outputs]; rows of similar lengths share a batch."""
         parts = list(_group_by_length(rows))
         answers = np.concatenate([self.run([rows[index] for index in part]) for part in parts])
         in_order = np.empty_like(answers)
@@ -32,7 +32,7 @@ class OnnxNetwork(OnnxSession):
 
 
 def find_states(graph: Graph, codec: Codec) -> Mapping[str, States]:
-    """Return, by layer, the states that padding of 0, 1, ... steps leaves in the LSTMs of a graph which read it."""
+    """Return, by layer, the states of a graph's unmasked LSTMs after 0, 1, ... steps of padding."""
     network = OnnxNetwork(graph.model.SerializeToString())
     padding: Row = np.full(codec.length, codec.padding)
     names = [name for lstm in graph.unmasked for name in (lstm.hidden, lstm.carry)]
@@ -41,7 +41,7 @@ def find_states(graph: Graph, codec: Codec) -> Mapping[str, States]:
         network.fetch([padding[:number] for number in numbers[at : at + _BATCH]], names)
         for at in range(0, len(numbers), _BATCH)
     ]
-    # Of the one direction there is; the states before the first step are zero.
+    # There is one direction; the states before the first step are zero.
     joined = (np.concatenate([each[0] for each in found]) for found in zip(*parts, strict=True))
     states = [np.pad(found, [(1, 0), (0, 0)]) for found in joined]
     return {

@@ -1,4 +1,4 @@
-"""Masks, and pooling over the steps that they leave, as nodes of a graph."""
+"""Masks, and pooling over the unmasked steps, as nodes of a graph."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +12,7 @@ from training.export.builder import Builder
 from training.export.inputs import name_rows
 from training.export.values import LENGTHS, Mask, Translation, Translator, Value, describe, join_blocks
 
-_POOLED_STEPS = 8  # at a time, when the maximum over the steps is sought
+_POOLED_STEPS = 8  # steps of one pooling window for the maximum
 
 
 def _keep_mask(_: Translation, __: Any, mask: Any, *___: Any, **____: Any) -> Mask:
@@ -21,9 +21,9 @@ def _keep_mask(_: Translation, __: Any, mask: Any, *___: Any, **____: Any) -> Ma
 
 def _find_padding(translation: Translation, operation: Any, inputs: Value, padding: Any) -> Mask:
     if translation.every_step:
-        raise ExportError(f"{describe(operation)} masks padding that another layer reads, which is not exported")
+        raise ExportError(f"{describe(operation)} masks padding that another layer reads, which cannot be exported")
     if inputs != translation.read or float(padding) != float(translation.codec.padding):
-        raise ExportError(f"{describe(operation)} masks something else than the padding, which is not exported")
+        raise ExportError(f"{describe(operation)} masks values that are not the padding, which cannot be exported")
     return Mask()
 
 
@@ -38,7 +38,7 @@ def _clear_padding(translation: Translation, _: Any, value: Value, mask: Mask) -
 
 
 def _fill_padding(translation: Translation, _: Any, mask: Mask, value: Value, filling: float) -> Value:
-    """Return a value with a number in the place of padding."""
+    """Return a value with its padding replaced by a number."""
     builder = translation.builder
     present = _find_present(translation, value, mask)
     name = builder.add("Where", present, value.name, builder.number(filling, np.float32))
@@ -52,7 +52,7 @@ def _sum(translation: Translation, operation: Any, value: Value | Mask) -> Value
         lengths = builder.add("Unsqueeze", LENGTHS, builder.integers(1))
         return Value(builder.add("Cast", lengths, to=TensorProto.FLOAT), "rows, features", 1)
     if not value.is_zero_at_padding:
-        raise ExportError(f"{describe(operation)} adds up padding, which is not exported")
+        raise ExportError(f"{describe(operation)} adds up padding, which cannot be exported")
     _expect_steps(operation)
     return _join(builder, value, builder.add("ReduceSum", value.name, builder.integers(0), keepdims=0))
 
@@ -60,10 +60,10 @@ def _sum(translation: Translation, operation: Any, value: Value | Mask) -> Value
 def _find_maximum(translation: Translation, operation: Any, value: Value) -> Value:
     _expect_steps(operation)
     if value.is_zero_at_padding:
-        raise ExportError(f"{describe(operation)} compares padding, which is not exported")
+        raise ExportError(f"{describe(operation)} compares padding, which cannot be exported")
     builder = translation.builder
     add, integers = builder.add, builder.integers
-    # ONNX Runtime's `ReduceMax` over the steps takes twice as long as all of this: it compares number by number.
+    # A single `ReduceMax` over the steps takes twice as long as these operations: it compares number by number.
     found = add("Unsqueeze", add("Flatten", value.name, axis=1), integers(0, 1))
     for _ in range(2):
         found = add("MaxPool", found, kernel_shape=[_POOLED_STEPS, 1], strides=[_POOLED_STEPS, 1], ceil_mode=1)
@@ -81,7 +81,7 @@ def _divide(translation: Translation, _: Any, value: Value, divisor: Value) -> V
 
 def _concatenate(translation: Translation, operation: Any, values: Sequence[Value]) -> Value:
     if operation.axis != -1 or any(value.layout != "rows, features" for value in values):
-        raise ExportError(f"{describe(operation)} joins something else than the features of rows")
+        raise ExportError(f"{describe(operation)} joins values along an axis that is not the features of rows")
     name = translation.builder.add("Concat", *(value.name for value in values), axis=-1)
     return Value(name, "rows, features", sum(value.features for value in values))
 
@@ -113,7 +113,7 @@ def _find_present(translation: Translation, value: Value, mask: Mask) -> str:
 
 
 def _join(builder: Builder, value: Value, pooled: str) -> Value:
-    """Return what was pooled of a value over the steps, as [rows, features]."""
+    """Return the pooled steps of a value as [rows, features]."""
     if value.layout == "steps, blocks, rows, features":
         return join_blocks(builder, value, pooled)
     return Value(pooled, "rows, features", value.blocks * value.features)
@@ -127,4 +127,4 @@ def _expect_mask(value: Any) -> Mask:
 
 def _expect_steps(operation: Any) -> None:
     if operation.axis not in (1, [1], (1,)) or operation.keepdims:
-        raise ExportError(f"{describe(operation)} pools over something else than the steps, which is not exported")
+        raise ExportError(f"{describe(operation)} pools over an axis that is not the steps, which cannot be exported")

@@ -1,4 +1,4 @@
-"""Weights of 8 bits for the LSTMs of a graph."""
+"""8-bit weights for the LSTMs of a graph."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,19 +11,19 @@ from training.export.values import Graph
 
 
 def has_vectors_of_8_bits(network: keras.Model) -> bool:
-    """Return whether a network looks words up in a table of 8 bits."""
+    """Return whether the word vectors of a network have 8 bits."""
     return any(isinstance(layer, keras.layers.Embedding) and layer.quantization_mode for layer in network.layers)
 
 
 def quantise(graph: Graph) -> onnx.ModelProto:
-    """Return a graph with anchors whose LSTMs have weights of 8 bits.
+    """Return a graph with anchors whose LSTMs have 8-bit weights.
 
-    Of these 7 are used: processors without instructions for products of 8 bits add up pairs of them in 16 bits, which
-    would overflow. Every output of a matrix has a scale of its own, which gains more than the bit loses.
+    Only 7 of the 8 bits are used: processors without instructions for 8-bit products add up pairs of them in 16 bits,
+    which would overflow. Every output of a matrix has a scale of its own, which gains more than the lost bit costs.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    # Without this it advises to simplify the graph first, where there is nothing to simplify.
+    # Without this it logs advice to simplify the graph first, although there is nothing to simplify.
     helper.set_model_props(graph.model, {"onnx.quant.pre_process": "onnxruntime.quant"})
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"

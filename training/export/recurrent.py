@@ -1,4 +1,4 @@
-"""LSTM layers as nodes of a graph, of one direction or of two."""
+"""LSTM layers, with one or two directions, as nodes of a graph."""
 
 from collections.abc import Sequence
 
@@ -32,7 +32,7 @@ def _run_both_ways(
 ) -> Value:
     lstms = [layer.forward_layer, layer.backward_layer]
     if layer.merge_mode != "concat" or any(type(each) is not layers.LSTM for each in lstms):
-        raise ExportError(f"{describe(layer)} is not an LSTM of two directions with merge_mode='concat'")
+        raise ExportError(f"{describe(layer)} is not a bidirectional LSTM with merge_mode='concat'")
     if mask is None and not translation.every_step:
         raise NeedsEveryStepError
     return _run(translation, layer.name, lstms, steps, mask)
@@ -45,14 +45,14 @@ def _run(translation: Translation, name: str, lstms: Sequence[layers.LSTM], step
     """Return the outputs of the LSTMs of a layer, one for each direction."""
     forwards, builder = lstms[0], translation.builder
     if forwards.go_backwards or forwards.stateful or forwards.return_state:
-        raise ExportError(f"the layer {name!r} goes backwards alone, is stateful or returns its state")
+        raise ExportError(f"the layer {name!r} only goes backwards, is stateful or returns its state")
     inputs = flatten(builder, steps)
     anchors = 0
     if translation.with_anchors:
         if not inputs.anchors or not all(map(lstm.is_standard, lstms)):
             raise ExportError(
-                f"the layer {name!r} cannot have 8 bits: it has to read word vectors or another LSTM, and to have "
-                "the activations tanh and sigmoid"
+                f"the layer {name!r} cannot have 8 bits: it must read word vectors or another LSTM, and have the "
+                "activations tanh and sigmoid"
             )
         anchors = lstm.count_anchors(forwards.units)
     weights = [lstm.order_weights(each, inputs.blocks, inputs.anchors, anchors) for each in lstms]
@@ -81,9 +81,9 @@ def _run(translation: Translation, name: str, lstms: Sequence[layers.LSTM], step
 
 
 def _count_steps(translation: Translation, is_unmasked: bool) -> str:
-    """Return the name of the steps that each row takes, int32 [rows]."""
+    """Return the name of the number of steps of each row, int32 [rows]."""
     builder, codec = translation.builder, translation.codec
-    if is_unmasked:  # an empty row takes a step of padding: of no step ONNX Runtime returns zeros
+    if is_unmasked:  # an empty row takes one step of padding, because ONNX Runtime returns zeros for no steps
         return builder.add("Max", LENGTHS, builder.number(1, np.int32))
     if not translation.every_step:
         return LENGTHS
@@ -94,7 +94,7 @@ def _count_steps(translation: Translation, is_unmasked: bool) -> str:
 def _begin_states(
     translation: Translation, known: States | None, steps: str, blocks: int, units: int, anchors: int
 ) -> tuple[str, str]:
-    """Return the names of the states that rows begin with, [blocks, rows, units]; none where they are zero."""
+    """Return the names of the first states of rows, [blocks, rows, units]; empty names if the states are zero."""
     builder = translation.builder
     add, integers = builder.add, builder.integers
     if known:

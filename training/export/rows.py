@@ -1,4 +1,4 @@
-"""Rows of a network that are compared, made up or those of examples."""
+"""Rows for comparing networks: random rows, and the rows of examples."""
 
 import numpy as np
 
@@ -7,13 +7,13 @@ from bundle.rows import Row
 from training.data.examples import Examples
 from training.tasks import find_task
 
-_SHORT_ROWS = 16  # every length up to this one is compared, and as many up to the longest
+_SHORT_ROWS = 16  # this many of the shortest and of the longest lengths are compared
 
 
 def make_rows(codec: Codec, seed: int = 0) -> list[Row]:
-    """Return rows of random ids or letters, the shortest and the longest that there can be among them.
+    """Return rows of random ids or letters, including the shortest and the longest possible rows.
 
-    Lengths are all of the short ones, as many of the longest, and some between; the empty row is the first.
+    They have all short lengths, as many of the longest lengths, and some between; the first row is empty.
     """
     random = np.random.default_rng(seed)
     length = codec.length
@@ -23,7 +23,7 @@ def make_rows(codec: Codec, seed: int = 0) -> list[Row]:
 
 
 def to_rows(examples: Examples, codec: Codec) -> list[Row]:
-    """Return the inputs of examples, which are padded on the left, as rows without padding."""
+    """Return the inputs of examples, which have padding on the left, as rows without padding."""
     inputs = examples.inputs.reshape(len(examples.inputs), -1)
     starts = (inputs != codec.padding).argmax(axis=1)
     return [row[start:] for row, start in zip(inputs, starts, strict=True)]

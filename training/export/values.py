@@ -1,4 +1,4 @@
-"""What is known of the tensors of a graph while a network is translated, and how their layouts are changed."""
+"""The tensors of a graph during translation, and changes of their layouts."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -29,7 +29,7 @@ class UnmaskedLSTM:
 
 @dataclass(frozen=True)
 class Graph:
-    """A translated network; `unmasked` are its LSTMs that read the padding but need not run it."""
+    """A translated network; `unmasked` are its LSTMs that read padding, which can be replaced by first states."""
 
     model: onnx.ModelProto
     every_step: bool
@@ -37,19 +37,19 @@ class Graph:
 
 
 class NeedsEveryStepError(Exception):
-    """Something reads padding behind a row."""
+    """A layer reads padding after a row."""
 
 
 @dataclass(frozen=True)
 class Mask:
-    """Which steps are no padding. The lengths say it, so that nothing is computed until it is needed."""
+    """The steps that are not padding. It can be computed from the lengths, so it has no node until one is needed."""
 
 
 @dataclass(frozen=True)
 class Value:
-    """A tensor of the graph, whose axes are those that `layout` names.
+    """A tensor of the graph; `layout` names its axes.
 
-    The features are in blocks, one for each direction of an LSTM, with anchors behind each.
+    The features are in blocks, one for each direction of an LSTM, with anchors after each block.
     """
 
     name: str
@@ -62,16 +62,16 @@ class Value:
 
 @dataclass
 class Translation:
-    """A network that is being translated.
+    """The state of the translation of a network.
 
     Attributes:
-        codec: of the rows that it reads.
-        with_anchors: whether the graph is one to quantise: see `lstm`.
+        codec: the codec of the network's rows.
+        with_anchors: whether the graph will be quantised: see `lstm`.
         every_step: whether a row takes all steps of the network.
-        states: those of its unmasked LSTMs; where there are none, they are taken for zero.
-        builder: of the graph.
-        unmasked: the unmasked LSTMs that were found.
-        read: what the first layer reads.
+        states: the states of its unmasked LSTMs after padding, by layer; zero for layers without an entry.
+        builder: the builder of the graph.
+        unmasked: the unmasked LSTMs found so far.
+        read: the input of the first layer.
     """
 
     codec: Codec
@@ -83,15 +83,15 @@ class Translation:
     read: Value | None = None
 
 
-# Takes the translation, a layer or an operation of Keras, and what that is given; adds nodes, and returns the output.
+# Takes the translation, a layer or an operation of Keras, and its inputs; adds nodes, and returns the output.
 Translator = Callable[..., Value | Mask]
 
 
 def flatten(builder: Builder, value: Value, without_anchors: Any = None) -> Value:
-    """Return the outputs of an LSTM as [steps, rows, features], its blocks behind one another.
+    """Return the outputs of an LSTM as [steps, rows, features], with its blocks one after the other.
 
     Raises:
-        ExportError: they have anchors, which the layer that reads them does not know.
+        ExportError: they have anchors, which the reading layer, `without_anchors`, does not support.
     """
     if without_anchors is not None and value.anchors:
         raise ExportError(f"{describe(without_anchors)} reads an LSTM, which therefore cannot have 8 bits")
@@ -106,7 +106,7 @@ def flatten(builder: Builder, value: Value, without_anchors: Any = None) -> Valu
 
 
 def join_blocks(builder: Builder, value: Value, name: str) -> Value:
-    """Return what an LSTM has of each row, [blocks, rows, features], as [rows, features], without anchors."""
+    """Return an LSTM's values for each row, [blocks, rows, features], as [rows, features], without anchors."""
     add, integers = builder.add, builder.integers
     if value.anchors:
         name = add("Slice", name, integers(0), integers(value.features), integers(2))
@@ -118,5 +118,5 @@ def join_blocks(builder: Builder, value: Value, name: str) -> Value:
 
 
 def describe(layer: Any) -> str:
-    """Return what a message calls a layer or an operation."""
+    """Return the description of a layer or an operation for messages."""
     return f"the {'layer' if isinstance(layer, keras.Layer) else 'operation'} {layer.name!r} ({type(layer).__name__})"

@@ -1,1 +1,1 @@
-"""Training loops: the one of Keras, one that can be stopped and continued, and what they run on."""
+"""Training loops: Keras' loop, and a loop that can be stopped and continued; with their environment."""

@@ -19,10 +19,10 @@ _LOSSES = {
     "squared-error": (keras.losses.mean_squared_error, keras.losses.mean_squared_error),
 }
 
-# A step compiled by XLA is also deterministic, which the separate operations of TensorFlow are not.
+# A step compiled by XLA is also deterministic; the separate operations of TensorFlow are not.
 COMPILES = keras.backend.backend() != "torch"
 
-_REPORTS = 20  # of a training on the screen: bars for so many epochs, or so many lines for more
+_REPORTS = 20  # up to 20 epochs each have a progress bar; a longer training prints 20 lines
 
 History = dict[str, list[float]]
 
@@ -30,12 +30,12 @@ History = dict[str, list[float]]
 def fit(
     network: keras.Model, settings: TrainingSettings, training: Examples, held_out: Examples | None = None
 ) -> History:
-    """Train a network in place and return loss and accuracy by epoch, `val_` before those of the held-out part.
+    """Train a network in place and return loss and accuracy by epoch; `val_` marks the figures of the held-out part.
 
     A stateful network starts every epoch from a state of zeros.
     """
     classes = network.output_shape[-1]
-    # A second model of the same layers is compiled, so that the network is saved without its optimiser.
+    # Compile a second model with the same layers, so that the network is saved without its optimiser.
     model = keras.Model(network.inputs, network.outputs)
     model.compile(
         optimizer=_make_optimiser(settings, len(training.labels)),
@@ -69,7 +69,7 @@ def fit(
 
 
 class _Reports(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Tells how the training goes in a few lines, where a bar for every epoch would fill the screen."""
+    """Prints the progress in a few lines, because a bar for every epoch would fill the screen."""
 
     def __init__(self, epochs: int) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ class _Interruption(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
 
 @contextmanager
 def interrupted_between_steps() -> Iterator[_Interruption]:
-    """Keep Ctrl-C from breaking into a step: what TensorFlow's threads still write to would be freed under them."""
+    """Delay Ctrl-C until a step ends: otherwise memory would be freed while TensorFlow's threads still write to it."""
     interruption = _Interruption()
     previous = signal.getsignal(signal.SIGINT)
     replaced = previous is signal.default_int_handler and threading.current_thread() is threading.main_thread()
@@ -131,7 +131,7 @@ def _make_optimiser(settings: TrainingSettings, examples: int) -> keras.optimize
 def _make_loss(
     name: Literal["cross-entropy", "squared-error"], classes: int
 ) -> Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]:
-    """Return a loss of labels, [batch], and probabilities, [batch, classes], or of two classes [batch, 1]."""
+    """Return a loss of labels, [batch], and probabilities, [batch, classes], or [batch, 1] for two classes."""
     of_two, of_many = _LOSSES[name]
     if classes == 1:
         return of_two  # type: ignore[no-any-return]  # Keras has no types

@@ -1,7 +1,7 @@
-"""Memory that a training frees is kept by the process, which needs as much again for the next step.
+"""Keeps freed memory in the process, because the next step needs the same amount again.
 
-The C library gives large blocks back to the system, which has to fill them with zeros before it lends them again, page
-by page. On PyTorch, which asks for every tensor anew, that is a third of a language model's step.
+The C library returns large blocks to the system; the system fills them with zeros, page by page, before it hands them
+out again. PyTorch allocates every tensor anew, so this takes a third of a language model's step.
 """
 
 import ctypes
@@ -14,12 +14,12 @@ _MMAP_MAX = -4
 
 
 def keep_freed_memory() -> None:
-    """Give nothing back to the system from now on, where the C library is glibc, and have PyTorch use large pages.
+    """Return no memory to the system from now on, if the C library is glibc, and make PyTorch use large pages.
 
-    PyTorch is not to be imported before.
+    Call it before PyTorch is imported.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     if mallopt := getattr(libc, "mallopt", None):
-        mallopt(_TRIM_THRESHOLD, -1)  # blocks at the end of the heap stay
-        mallopt(_MMAP_MAX, 0)  # and all are of the heap
+        mallopt(_TRIM_THRESHOLD, -1)  # keep free blocks at the end of the heap
+        mallopt(_MMAP_MAX, 0)  # allocate all blocks on the heap

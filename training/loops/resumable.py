@@ -1,4 +1,4 @@
-"""A training that goes on where it was stopped, with the same result as one that never was."""
+"""A training that continues where it was stopped, with the same result as an uninterrupted one."""
 
 import json
 import time
@@ -17,7 +17,7 @@ from training.loops.fit import History, interrupted_between_steps
 
 
 class Batches(Protocol):
-    """The batches of an epoch, which depend on nothing but its number: a tuple of arrays each."""
+    """The batches of an epoch, each a tuple of arrays; they depend only on the number of the epoch."""
 
     epoch: int
 
@@ -29,13 +29,13 @@ class Batches(Protocol):
 
 
 class AveragingAdam(keras.optimizers.Adam):  # type: ignore[misc]  # Keras has no types
-    """Adam that can train some weights slower, and averages all over the steps.
+    """Adam that can train some weights slower, and averages all weights over the steps.
 
-    Keras would go on from the average after every `fit`, which here is an epoch.
+    Keras' own averaging would replace the weights by their average after every `fit`, here after every epoch.
     """
 
     def __init__(self, *arguments: Any, momentum: float, shares: Sequence[float], **options: Any) -> None:
-        """Take what Adam takes, the momentum of the average, and the share of the learning rate for each weight."""
+        """Take Adam's arguments, the momentum of the average, and a factor of the learning rate for each weight."""
         super().__init__(*arguments, use_ema=True, ema_momentum=momentum, **options)
         self._shares = tuple(shares)
 
@@ -51,12 +51,12 @@ class AveragingAdam(keras.optimizers.Adam):  # type: ignore[misc]  # Keras has n
     def give_average(self, weights: list[keras.Variable]) -> None:
         """Replace weights by their average."""
         super().finalize_variable_values(weights)
-        for weight in weights:  # on JAX both would have one array now, which is given away when the network is run
+        for weight in weights:  # on JAX weight and average now share one array, which the next run would consume
             weight.assign(keras.ops.copy(weight))
 
     @contextmanager
     def averaged(self, weights: list[keras.Variable]) -> Iterator[None]:
-        """Replace weights by their average for a while."""
+        """Replace weights by their average while the block runs."""
         values = [keras.ops.convert_to_numpy(weight).copy() for weight in weights]
         self.give_average(weights)
         try:
@@ -74,18 +74,17 @@ def fit_resumably(
     console: Console,
     measure: Callable[[], dict[str, float]] = dict,
 ) -> History:
-    """Train a compiled network to its last epoch, from the first that is not in the file, and return the history.
+    """Train a compiled network to its last epoch, from the first epoch that is not in the file; return the history.
 
-    Before the first a few steps are timed, and undone, to tell how long it will take. After every epoch all that the
-    rest depends on is saved: weights, states of random numbers, optimiser, history, which has `seconds` too
-    and what `measure` gives after each epoch.
+    To estimate the time, a few steps are first timed and undone. After every epoch the whole state is saved: weights,
+    states of random numbers, optimiser and history. The history also has `seconds` and the figures of `measure`.
 
     Raises:
-        CheckpointError: the file is of another network.
-        DivergedError: the loss is no number.
+        CheckpointError: the file belongs to another network.
+        DivergedError: the loss is not a finite number.
     """
     network.optimizer.build(network.trainable_variables)
-    # Those of dropout's random numbers are among a network's own.
+    # The network's variables include the random states of dropout.
     variables = [*network.variables, *network.optimizer.variables]
     done, history = _restore(checkpoint, variables)
     with interrupted_between_steps() as interruption:
@@ -95,12 +94,14 @@ def fit_resumably(
             minutes = (epochs - done) * _time_epoch(network, batches, interruption) / 60
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
-            told = f"{epochs - done} checkpoints to go, about {minutes:.0f} min"
-            console.print(f"{told}; the same command goes on from the last one", highlight=False, soft_wrap=True)
+            left = f"{epochs - done} checkpoints to go, about {minutes:.0f} min"
+            console.print(
+                f"{left}; if stopped, the same command continues from the last one", highlight=False, soft_wrap=True
+            )
         for epoch in range(done, epochs):
             batches.epoch = epoch
             started = time.monotonic()
-            # Not all epochs in one call, as TensorFlow asks for batches before the epoch begins that they are of.
+            # Not all epochs in one call: TensorFlow asks for batches before their epoch begins.
             fitted = network.fit(
                 batches,
                 initial_epoch=epoch,
@@ -116,9 +117,9 @@ def fit_resumably(
             for name, value in (figures | {"seconds": time.monotonic() - started}).items():
                 history.setdefault(name, []).append(float(value))
             _save(checkpoint, variables, epoch + 1, history)
-            left = (epochs - epoch - 1) * np.median(history["seconds"])
-            told = ", ".join(f"{name} {value:.4f}" for name, value in figures.items()) + f", {left / 60:.0f} min left"
-            console.print(f"checkpoint {epoch + 1} of {epochs}: {told}", highlight=False, soft_wrap=True)
+            minutes = (epochs - epoch - 1) * np.median(history["seconds"]) / 60
+            state = ", ".join(f"{name} {value:.4f}" for name, value in figures.items()) + f", {minutes:.0f} min left"
+            console.print(f"checkpoint {epoch + 1} of {epochs}: {state}", highlight=False, soft_wrap=True)
     return history
 
 
@@ -154,33 +155,33 @@ class _Stopwatch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has n
 
 
 def _time_epoch(network: keras.Model, batches: Batches, interruption: keras.callbacks.Callback) -> float:
-    """Return the seconds of an epoch, from one step of each shape of batches that there is; it trains the network."""
+    """Return the estimated seconds of an epoch, from one step per shape of batch; this changes the weights."""
     of_shape: dict[tuple[int, ...], list[int]] = {}
     for index in range(len(batches)):
         of_shape.setdefault(keras.tree.flatten(batches[index])[0].shape, []).append(index)
     picked = [indices[0] for indices in of_shape.values()]
     stopwatch = _Stopwatch()
-    # The first of each shape may be compiled, the second is timed.
+    # The first step of each shape may include compilation, so the second one is timed.
     network.fit(_Picked(batches, picked * 2), shuffle=False, callbacks=[stopwatch, interruption], verbose=0)
     steps = stopwatch.seconds[len(picked) :]
     return sum(len(indices) * seconds for indices, seconds in zip(of_shape.values(), steps, strict=True))
 
 
 def read_history(checkpoint: Path) -> History:
-    """Return the history of a training that is done."""
+    """Return the history of a finished training."""
     with np.load(checkpoint) as saved:
         history: History = json.loads(str(saved["done"]))["history"]
     return history
 
 
 def _restore(path: Path, variables: list[keras.Variable]) -> tuple[int, History]:
-    """Give variables what a file has, if it is there; return the epochs that are done and their history."""
+    """Restore variables from a file, if it exists; return the number of finished epochs and their history."""
     if not path.exists():
         return 0, {}
     with np.load(path) as saved:
         done = json.loads(str(saved["done"]))
         if done["shapes"] != [list(variable.shape) for variable in variables]:
-            raise CheckpointError(f"{path} is of another network; remove it, and the training begins again")
+            raise CheckpointError(f"{path} belongs to another network; remove it to begin the training again")
         for number, variable in enumerate(variables):
             variable.assign(saved[str(number)])
     return done["epochs"], done["history"]

@@ -1,4 +1,4 @@
-"""The Keras networks, built of standard layers only, so that a saved one loads without this package."""
+"""The Keras networks, built from standard layers only, so that a saved network loads without this package."""
 
 import keras
 from keras import layers, ops
@@ -21,7 +21,7 @@ def build_letter_network(settings: LetterSettings, codec: LetterCodec) -> keras.
 
 
 def build_stateful_letter_network(settings: LetterSettings, codec: LetterCodec) -> keras.Model:
-    """Return a network of the same weights that reads one letter a call and carries its state to the next.
+    """Return a network with the same weights that reads one letter per call and keeps its state for the next.
 
     It maps float32 [1, 1, 1] to probabilities, float32 [1, 26].
     """
@@ -33,8 +33,8 @@ def build_review_network(
 ) -> keras.Model:
     """Return a network from int32 [batch, length] to the probability of positive, float32 [batch, 1].
 
-    For training it can have the same weights and read inputs of any length, on PyTorch faster; that one is not to be
-    saved whole.
+    With `any_length` it has the same weights but reads inputs of any length, faster on PyTorch. This form is for
+    training; save only its weights.
     """
     inputs = keras.Input((None if any_length else preprocessing.length,), dtype="int32", name="ids")
     words = layers.Embedding(preprocessing.vocabulary_size, settings.embedding)(inputs)
@@ -50,8 +50,8 @@ def _read_letters(
 ) -> keras.Model:
     steps = inputs
     if settings.features:
-        # Neighbouring letters differ by 1 / divisor. Weights of the divisor's size make that a difference of
-        # about one, so that the layer tells them apart from the start instead of having to grow such weights.
+        # Neighbouring letters differ by 1 / divisor. Weights of the divisor's size make this a difference of about
+        # one, so that the layer can distinguish them from the start and need not learn such weights.
         slopes = keras.initializers.RandomNormal(stddev=codec.divisor)
         places = keras.initializers.RandomUniform(-codec.divisor, codec.divisor)
         steps = layers.Dense(
@@ -69,7 +69,7 @@ def _stack(
     stateful: bool = False,
     lstm_class: type[keras.layers.LSTM] = layers.LSTM,
 ) -> keras.KerasTensor:
-    """Return what the classifier sees of [batch, steps, features]: the LSTM layers and what is behind them."""
+    """Return the classifier's input for [batch, steps, features]: LSTM layers, normalisation, pooling and dropout."""
     all_units = (settings.units, *settings.further_units)
     for number, units in enumerate(all_units, 1):
         lstm = lstm_class(
@@ -81,7 +81,7 @@ def _stack(
             recurrent_initializer=settings.recurrent_initialiser,
             dropout=settings.input_dropout,
             recurrent_dropout=settings.recurrent_dropout,
-            use_cudnn="auto" if mask is None else False,  # which takes no padding on the left
+            use_cudnn="auto" if mask is None else False,  # cuDNN does not support padding on the left
             return_sequences=number < len(all_units) or settings.pooling != "last",
             stateful=stateful,
         )
@@ -97,7 +97,7 @@ def _stack(
 def _pool(states: keras.KerasTensor, mask: keras.KerasTensor) -> keras.KerasTensor:
     """Return mean and maximum of the states over the steps that are not padding, [batch, 2 * features].
 
-    Not by adding to the states: Keras takes what it adds to [1, n, n] or [n, 1, n] for a bias if it has n numbers.
+    It never adds n numbers to the states: if these are [1, n, n] or [n, 1, n], Keras mistakes the numbers for a bias.
     """
     is_present = ops.expand_dims(mask, -1)
     present = ops.cast(is_present, states.dtype)

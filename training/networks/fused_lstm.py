@@ -1,8 +1,8 @@
-"""An LSTM layer that on PyTorch reads all steps in one call, where Keras makes a call of each: ten times as fast.
+"""An LSTM layer that on PyTorch reads all steps in one call: ten times as fast as Keras, which makes a call per step.
 
-PyTorch's own LSTM knows no mask. A row has its padding on one side only, so it is moved until its padding is behind it,
-where no state comes from. Within `narrow_products`, in which networks are trained, products are of bfloat16 where there
-are units for them (AMX, or a GPU's), which on AMX is about three times as fast again; weights stay float32. Other
+PyTorch's own LSTM has no mask. A row has padding on one side only, so it is moved until the padding is at its end,
+where it changes no state that is used. Within `narrow_products`, which training uses, products are in bfloat16 if the
+hardware has units for them (AMX or a GPU); on AMX this is about three times as fast again. Weights stay float32. Other
 backends run the layer of Keras.
 """
 
@@ -19,9 +19,9 @@ from keras import layers, ops
 _is_narrow_wanted = ContextVar("is_narrow_wanted", default=False)
 
 
-@keras.saving.register_keras_serializable("training")  # as `Bidirectional` makes copies
+@keras.saving.register_keras_serializable("training")  # because `Bidirectional` makes copies
 class FusedLSTM(layers.LSTM):  # type: ignore[misc]  # Keras has no types
-    """Keras' LSTM with its default activations; of masked steps there is no state to return."""
+    """Keras' LSTM with its default activations; with a mask it cannot return its state."""
 
     def inner_loop(
         self, sequences: keras.KerasTensor, initial_state: Any, mask: keras.KerasTensor | None, training: bool = False
@@ -29,7 +29,7 @@ class FusedLSTM(layers.LSTM):  # type: ignore[misc]  # Keras has no types
         """Return the last output, all outputs and the last states of rows [batch, steps, features]."""
         if keras.backend.backend() != "torch":
             return super().inner_loop(sequences, initial_state, mask, training)
-        # Those of PyTorch's.
+        # The activations of PyTorch's LSTM.
         assert (self.activation, self.recurrent_activation) == (keras.activations.tanh, keras.activations.sigmoid)
         assert not self.dropout and not self.recurrent_dropout
         if self.go_backwards:
@@ -51,7 +51,7 @@ class FusedLSTM(layers.LSTM):  # type: ignore[misc]  # Keras has no types
 
 @contextmanager
 def narrow_products() -> Iterator[None]:
-    """Let products be of bfloat16 while the block runs, where that is faster."""
+    """Use bfloat16 for products while the block runs, on hardware where this is faster."""
     before = _is_narrow_wanted.set(True)
     try:
         yield
@@ -67,7 +67,7 @@ def multiply(left: keras.KerasTensor, right: keras.KerasTensor) -> keras.KerasTe
 
 
 def _take(rows: keras.KerasTensor, steps: keras.KerasTensor) -> keras.KerasTensor:
-    """Return of each row [steps, features] the steps that are asked for."""
+    """Return the given steps of each row [steps, features]."""
     return ops.take_along_axis(rows, steps[:, :, None], axis=1)
 
 
@@ -87,7 +87,7 @@ def _run(rows: Any, initial_state: Any, cell: Any) -> tuple[Any, Any, Any]:
 
 
 def _is_narrow() -> bool:
-    """Return whether products are of bfloat16."""
+    """Return whether products are in bfloat16."""
     return _is_narrow_wanted.get() and keras.backend.backend() == "torch" and _has_units()
 
 

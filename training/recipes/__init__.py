@@ -1,6 +1,6 @@
 """Every named recipe. A new family of recipes is a module here and an entry in `RECIPES`.
 
-The room imports neither Keras nor TensorFlow, so that the command line refuses a bad recipe at once.
+The package imports neither Keras nor TensorFlow, so that the command line refuses an invalid recipe at once.
 """
 
 from pydantic import JsonValue
@@ -14,10 +14,10 @@ RECIPES = {recipe.name: recipe for recipe in (*letters.RECIPES, *staged.RECIPES,
 
 
 def find(name: str) -> Recipe:
-    """Return the recipe of a name.
+    """Return the recipe with a name.
 
     Raises:
-        RecipeError: there is none.
+        RecipeError: there is no such recipe.
     """
     if name not in RECIPES:
         raise RecipeError(f"there is no recipe {name!r}; {suggest(name, RECIPES)}")
@@ -25,9 +25,9 @@ def find(name: str) -> Recipe:
 
 
 def find_published(recipe: Recipe, metric: str) -> float | None:
-    """Return the figure of a recipe's source; it is known for the named settings, with any seed, and the fast variant.
+    """Return the figure of a recipe's source, or None.
 
-    Other settings have no published figure.
+    It applies to the recipe's own settings and to its fast variant, with any seed; other settings have no figure.
     """
     original = find(recipe.name)
     variants = [original, original.with_settings(["fast=true"])] if original.fast else [original]
@@ -36,6 +36,6 @@ def find_published(recipe: Recipe, metric: str) -> float | None:
 
 
 def find_changes(recipe: Recipe) -> dict[str, JsonValue]:
-    """Return the settings of a recipe that differ from those of the named one."""
+    """Return the settings of a recipe that differ from the defaults of the recipe with its name."""
     original = flatten(find(recipe.name).settings)
-    return {name: told[0] for name, told in flatten(recipe.settings).items() if told != original.get(name)}
+    return {name: entry[0] for name, entry in flatten(recipe.settings).items() if entry != original.get(name)}

@@ -8,9 +8,9 @@ from bundle.tasks import NEXT_LETTER, Task
 from training.recipes.recipe import Recipe
 from training.recipes.stack import PLAIN_STACK, PLAIN_TRAINING, TrainingSettings
 
-MOST_LETTERS = 26  # of a run that stays within the alphabet, or goes round it once
+MOST_LETTERS = 26  # of a run that stays within the alphabet, or wraps round it once
 
-# What PyTorch's nn.LSTM and a linear layer have too.
+# The settings that PyTorch's nn.LSTM with a linear layer can have.
 PLAIN_LETTERS: dict[str, object] = PLAIN_STACK | {"features": 0, "stateful": False}
 
 
@@ -21,46 +21,44 @@ class LetterSettings(TrainingSettings):
 
     patterns: Literal["random", "all", "alphabet", "prefixes"] = Field(
         description="`random`: runs within the alphabet as the reference draws them; "
-        "`all`: from every letter, of every length, wrapping round from Z to A; "
-        "`alphabet`: all runs of the longest length within the alphabet; `prefixes`: those of any length from A on."
+        "`all`: runs from every letter, of every length, wrapping round from Z to A; "
+        "`alphabet`: all runs of the longest length within the alphabet; `prefixes`: all runs that begin with A."
     )
     examples: int = Field(default=1000, ge=1, description="Number of `random` patterns.")
     short_run_copies: int = Field(
         default=1,
         ge=1,
-        description="Copies of a one-letter run in the training data; one of n letters has 1/n as many, at least one.",
+        description="Copies of a one-letter run in the training data; runs of n letters have 1/n as many, at least 1.",
     )
     length: int = Field(ge=1, le=1000, description="Letters of the longest sequence.")
     layout: Literal["steps", "features"] = Field(
-        default="steps", description="A letter is a time step, or all are the features of a single one."
+        default="steps", description="Each letter is a time step, or all letters are the features of a single step."
     )
     first_code: Literal[0, 1] = Field(
-        default=1, description="Code of the letter A; padding is 0, or -1 where A is 0 and the padding is masked."
+        default=1, description="Code of the letter A; padding is 0, or -1 if A is 0 and the padding is masked."
     )
     mask_padding: bool = Field(default=True, description="The network skips the padding.")
     features: int = Field(
         default=0, ge=0, le=4096, description="Units of a tanh layer that spreads a letter's number out; 0 for none."
     )
     framework: Literal["keras", "torch"] = Field(
-        default="keras", description="What it is trained with; its bundle has a Keras network either way."
+        default="keras", description="Framework of the training; the bundle has a Keras network in both cases."
     )
     stateful: bool = Field(
         default=False,
-        description="Trained letter by letter, with the state carried on through an epoch and reset after it.",
+        description="Trained letter by letter; the state is kept through an epoch and reset after it.",
     )
 
     @model_validator(mode="after")
     def _only_random_patterns_have_a_number(self) -> Self:
         if self.patterns != "random" and self.examples != type(self).model_fields["examples"].default:
-            raise ValueError(f"patterns={self.patterns} are as many as there are; examples is for patterns=random")
+            raise ValueError(f"patterns={self.patterns} has a fixed number; examples is for patterns=random only")
         return self
 
     @model_validator(mode="after")
     def _runs_fit_the_alphabet(self) -> Self:
         if self.patterns in ("alphabet", "prefixes") and self.length >= MOST_LETTERS:
-            raise ValueError(
-                f"patterns={self.patterns} needs a length below {MOST_LETTERS}: behind Z there is no letter"
-            )
+            raise ValueError(f"patterns={self.patterns} needs a length below {MOST_LETTERS}: no letter follows Z")
         return self
 
     @model_validator(mode="after")
@@ -92,17 +90,19 @@ class LetterSettings(TrainingSettings):
     @model_validator(mode="after")
     def _torch_trains_plain_networks(self) -> Self:
         if self.framework == "torch" and (wrong := self.differences(**PLAIN_LETTERS, **PLAIN_TRAINING)):
-            raise ValueError(f"framework=torch has nn.LSTM, a linear layer, cross-entropy and Adam and needs {wrong}")
+            raise ValueError(
+                f"framework=torch supports only nn.LSTM, a linear layer, cross-entropy and Adam; it needs {wrong}"
+            )
         return self
 
 
 _TUTORIAL = "the widespread tutorial on Keras LSTMs and the alphabet"
 _DESCRIPTION = "a description of LSTM classifiers and the choices that they need"
 
-# A letter is coded as its number from 0 on over 26, which padding of 0 is read as well as.
+# The code of a letter is its number, from 0 on, divided by 26; so A equals the padding, 0.
 _AS_PUBLISHED: dict[str, Any] = {"first_code": 0, "mask_padding": False}
 
-# Of batches of one: as many patterns as in the source, seen less than half as often.
+# For batches of one: the same number of patterns as in the source, but less than half the epochs.
 _FEWER_STEPS: dict[str, JsonValue] = {"learning_rate": 0.02, "schedule": "cosine", "epochs": 200}
 
 RECIPES = (
@@ -219,7 +219,7 @@ RECIPES = (
         family="classifier",
         published={},
         settings=LetterSettings(
-            patterns="all",  # no two of them equal, so that what is held out is not trained on
+            patterns="all",  # no two are equal, so held-out patterns are never trained on
             short_run_copies=26,
             length=26,
             units=128,
@@ -243,7 +243,7 @@ RECIPES = (
             length=3,
             mask_padding=False,
             units=128,
-            batch_size=1000,  # more than there are
+            batch_size=1000,  # more than there are patterns
             epochs=100,
         ),
         fast={"learning_rate": 0.015, "epochs": 80},

@@ -1,4 +1,4 @@
-"""A named recipe: which network on which data, trained how."""
+"""A named recipe: a network, its data and its training settings."""
 
 import difflib
 import json
@@ -18,8 +18,8 @@ Family = Literal["alphabet", "classifier", "imdb"]
 class Recipe:
     """A named recipe.
 
-    `published` is the figure its source gives, by metric; `family` are the reference systems it is one of, None for
-    the project's own; `fast` are settings that reach at least the same in a fraction of the time, for `fast=true`.
+    `published` has the figures of its source, by metric. `family` is its group of reference systems, None for the
+    project's own recipes. `fast` are the settings for `fast=true`: at least the same figures in a fraction of the time.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Recipe:
         `fast=true` stands for the assignments of the fast variant.
 
         Raises:
-            RecipeError: an assignment is not one, names no field, or has a value the field cannot have.
+            RecipeError: an assignment has no `=`, an unknown field or an invalid value.
         """
         values = self.settings.model_dump()
         for assignment in assignments:
@@ -56,7 +56,7 @@ class Recipe:
             for parent in parents:
                 within = place.get(parent)
                 place = within if isinstance(within, dict) else {}
-            # Settings within can be left out, but not given at once.
+            # A group of settings can be removed (null), but not set as a whole.
             if name not in place or (isinstance(place[name], dict) and value is not None):
                 raise RecipeError(
                     f"{self.name} has no field {key!r}; {suggest(key, [*flatten(self.settings), 'fast'])}"
@@ -70,11 +70,11 @@ class Recipe:
                 + (f", not {problem['input']!r}" if problem["loc"] else "")
                 for problem in error.errors()
             )
-            raise RecipeError(f"{self.name} cannot be trained so; {'; '.join(problems)}") from error
+            raise RecipeError(f"{self.name} cannot be trained with these settings; {'; '.join(problems)}") from error
         return replace(self, settings=settings)
 
     def _find_fast(self, text: str) -> Mapping[str, JsonValue]:
-        """Return what the value of `fast` stands for."""
+        """Return the settings for a value of `fast`."""
         if _parse(text) is not True:
             raise RecipeError(f"fast can be true or left out, not {text!r}")
         if not self.fast:
@@ -83,13 +83,13 @@ class Recipe:
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Return what could have been meant, and all names there are, as the end of a message."""
+    """Return the closest known name and all known names, as the end of a message."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return (f"did you mean {close[0]!r}? " if close else "") + f"There are: {', '.join(known)}"
 
 
 def _parse(text: str) -> object:
-    """Read a value as JSON where it is (`3`, `true`, `null`), else as the text it is."""
+    """Read a value as JSON if it is JSON (`3`, `true`, `null`), else as text."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

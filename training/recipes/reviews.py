@@ -1,4 +1,4 @@
-"""Film reviews to their sentiment, trained in one go: the settings of this family, and its recipes."""
+"""Film reviews to their sentiment, trained without stages: the settings of this family, and its recipes."""
 
 from typing import ClassVar, Literal, Self
 
@@ -19,30 +19,32 @@ class ReviewSettings(TrainingSettings):
     task: ClassVar[Task] = SENTIMENT
 
     tokeniser: Literal["keras", "words", "tokens"] = Field(
-        description="Words as `keras.datasets.imdb` has them, with the marks that carry sentiment, or with all marks "
-        "and what is in capitals."
+        description="`keras`: words as in `keras.datasets.imdb`; `words`: with the marks that carry sentiment; "
+        "`tokens`: with all marks, and words in capitals."
     )
     endings: int = Field(
-        default=0, ge=0, description="Ids, of `vocabulary_size`, for the endings of words that have none of their own."
+        default=0, ge=0, description="Ids, of `vocabulary_size`, for the endings of words without an id of their own."
     )
     ranks: Literal["counted", "keras"] = Field(
         default="counted",
-        description="Word ranks: counted on the reviews that are trained on, or those of `keras.datasets.imdb`, which "
-        "differ from those counted on the labelled ones only in the order of words that are equally frequent.",
+        description="Word ranks: counted on the training reviews, or taken from `keras.datasets.imdb`; the latter "
+        "differ from ranks counted on the labelled reviews only in the order of equally frequent words.",
     )
-    vocabulary_size: int = Field(ge=5, description="Number of word ids, the four reserved ones included.")
-    length: int = Field(ge=1, le=10_000, description="Words read of a review; of longer ones the last.")
+    vocabulary_size: int = Field(ge=5, description="Number of word ids, including the four reserved ids.")
+    length: int = Field(ge=1, le=10_000, description="Words read of a review; of a longer review the last ones.")
     embedding: int = Field(ge=1, le=4096, description="Size of a word's vector.")
-    embedding_dropout: Share = Field(default=0, description="Share of vector components, the same all over.")
+    embedding_dropout: Share = Field(
+        default=0, description="Share of vector components that is dropped, the same at all steps."
+    )
     validation_share: Share = Field(default=0.2, description="Share of the training reviews held out.")
     validation: Literal["random", "last"] = Field(
-        default="random", description="Held out at random, or the last files of either label, which are other films."
+        default="random", description="Held out at random, or the last files of either label, which have other films."
     )
 
     @model_validator(mode="after")
     def _endings_are_of_tokens(self) -> Self:
         if self.endings and self.tokeniser != "tokens":
-            raise ValueError("endings are of tokeniser=tokens; set endings=0")
+            raise ValueError("endings need tokeniser=tokens; set endings=0")
         check_endings(self.endings, self.vocabulary_size)
         return self
 
@@ -57,10 +59,10 @@ class ReviewSettings(TrainingSettings):
 
 
 def check_endings(endings: int, vocabulary_size: int) -> None:
-    """Check that words are left beside the endings.
+    """Check that the endings leave at least one id for words.
 
     Raises:
-        ValueError: they are not.
+        ValueError: they do not.
     """
     most = vocabulary_size - RESERVED_IDS - 1
     if endings > max(most, 0):
@@ -69,7 +71,7 @@ def check_endings(endings: int, vocabulary_size: int) -> None:
 
 _KERAS_EXAMPLE = "the usual Keras example on keras.datasets.imdb"
 
-# Of reviews, as the networks of the source know theirs by heart after two epochs.
+# For reviews: the networks of the source overfit after two epochs.
 _LESS_OVERFITTING: dict[str, JsonValue] = {
     "learning_rate": 0.003,
     "schedule": "cosine",
@@ -111,7 +113,7 @@ RECIPES = (
             embedding=64,
             units=64,
             batch_size=64,
-            epochs=2,  # of 10: the figure of the source is that after the second, and it falls from then on
+            epochs=2,  # of 10: the source's figure is measured after the second epoch, and falls from then on
         ),
         fast=_LESS_OVERFITTING | {"embedding_dropout": 0.5, "output_dropout": 0.5, "batch_size": 128, "epochs": 3},
     ),

@@ -14,73 +14,82 @@ _Settings = TypeVar("_Settings", bound=BaseModel)
 
 
 class LanguageSettings(BaseModel):
-    """A language model, whose LSTMs and word vectors review networks begin with, and how it is trained."""
+    """A language model and its training; review networks start from its LSTMs and word vectors."""
 
     model_config = STRICT
 
-    units: Units = Field(description="Units of the LSTM of either direction.")
+    units: Units = Field(description="Units of the LSTM of each direction.")
     embedding: int = Field(ge=1, le=4096, description="Components of a word's vector.")
-    passes: float = Field(gt=0, description="Over all reviews, labelled or not, that are not held out.")
-    batch_size: int = Field(default=128, ge=1, description="Streams of reviews read side by side.")
+    passes: float = Field(gt=0, description="Passes over all reviews, labelled or not, that are not held out.")
+    batch_size: int = Field(default=128, ge=1, description="Streams of reviews read in parallel.")
     steps: int = Field(
-        default=70, ge=1, description="Words a stream is read on by, through which errors are traced back."
+        default=70, ge=1, description="Words of a stream in one training step, the length of backpropagation."
     )
-    sample: int = Field(default=1024, ge=1, description="Random words among which the network finds the right one.")
+    sample: int = Field(default=1024, ge=1, description="Random words in the softmax, besides the right word.")
     learning_rate: float = Field(default=3e-3, gt=0, description="At the first step; it falls to zero as a cosine.")
-    dropout: Share = Field(default=0.1, description="Share of the components of word vectors, the same at all steps.")
-    output_dropout: Share = Field(default=0, description="The same of the states that words are predicted from.")
+    dropout: Share = Field(
+        default=0.1, description="Share of the components of word vectors that is dropped, the same at all steps."
+    )
+    output_dropout: Share = Field(
+        default=0, description="Share of the LSTM's outputs that is dropped, the same at all steps."
+    )
     clip_norm: float = Field(default=1.0, gt=0, description="Gradients are scaled to at most this L2 norm.")
     checkpoint_steps: int = Field(default=100, ge=1, description="Steps between two checkpoints.")
 
 
 class NgramSettings(BaseModel):
-    """How a logistic regression of n-grams is trained."""
+    """Settings of a logistic regression of n-grams."""
 
     model_config = STRICT
 
     longest: int = Field(default=3, ge=1, le=5, description="Words in the longest n-gram.")
-    fewest_reviews: int = Field(default=2, ge=1, description="Fewest reviews that an n-gram has to be in.")
+    fewest_reviews: int = Field(default=2, ge=1, description="An n-gram is used if at least this many reviews have it.")
     c: float = Field(default=1.0, gt=0, description="Inverse of the L2 regularisation.")
 
 
 class TuningSettings(BaseModel):
-    """How a bidirectional review network is trained from a language model."""
+    """Settings for training a bidirectional review network from a language model."""
 
     model_config = STRICT
 
-    epochs: int = Field(ge=1, description="Passes over the reviews that are trained on.")
-    length: int = Field(default=400, ge=1, le=10_000, description="Words and marks trained on of a review, the last.")
-    batch_size: int = Field(default=64, ge=1, description="Reviews a step.")
-    learning_rate: float = Field(default=1e-3, gt=0, description="The highest; it falls to a tenth as a cosine.")
-    warm_up: Share = Field(default=0.1, description="Share of the steps in which it rises from zero.")
+    epochs: int = Field(ge=1, description="Passes over the training reviews.")
+    length: int = Field(
+        default=400, ge=1, le=10_000, description="Words and marks of a review in training; of a longer one the last."
+    )
+    batch_size: int = Field(default=64, ge=1, description="Reviews per step.")
+    learning_rate: float = Field(default=1e-3, gt=0, description="Highest rate; it falls to a tenth as a cosine.")
+    warm_up: Share = Field(default=0.1, description="Share of the steps in which the rate rises from zero.")
     recurrent_rate: float = Field(
-        default=0.5, gt=0, le=1, description="Share of it for the LSTM, which the language model has taught to read."
+        default=0.5, gt=0, le=1, description="Factor of the rate for the LSTM, which is trained by the language model."
     )
     clip_norm: float = Field(default=1.0, gt=0, description="Gradients are scaled to at most this L2 norm.")
     word_dropout: Share = Field(default=0.05, description="Share of words replaced by the unknown word.")
-    embedding_dropout: Share = Field(default=0.3, description="Share of the components of word vectors, at all steps.")
-    output_dropout: Share = Field(default=0.3, description="Share of what the classifier sees.")
+    embedding_dropout: Share = Field(
+        default=0.3, description="Share of the components of word vectors that is dropped, the same at all steps."
+    )
+    output_dropout: Share = Field(default=0.3, description="Share of the classifier's input that is dropped.")
     averaging: Share = Field(
-        default=0.1, description="Share of the steps that the average of the weights is over, which is what is kept."
+        default=0.1, description="Share of the steps over which the weights are averaged; the average is kept."
     )
     adversarial: Literal["none", "supervised", "virtual"] = Field(
-        default="none", description="Worst case that is trained against: away from the label, or from the own answer."
+        default="none",
+        description="Adversarial training: the step goes away from the label, or from the network's own answer.",
     )
-    epsilon: float = Field(default=5.0, gt=0, description="L2 length of the worst step over a whole review.")
-    adversarial_weight: float = Field(default=1.0, gt=0, description="Weight of the worst case's loss.")
+    epsilon: float = Field(default=5.0, gt=0, description="L2 length of the adversarial step over a whole review.")
+    adversarial_weight: float = Field(default=1.0, gt=0, description="Weight of the adversarial loss.")
     checkpoint_steps: int = Field(default=400, ge=1, description="Steps between two checkpoints, about.")
 
 
-RUNS = Path("runs")  # the folder of what stages leave
+RUNS = Path("runs")  # the folder of the stages' results
 STAGES = ("corpus", "ngrams", "language", "teachers", "labels", "second_round", "student")
 
 
 class RoundSettings(BaseModel):
-    """A further round of labels, by a teacher that has learnt from those of the round before."""
+    """A further round of labels, by a teacher that learnt from the labels of the previous round."""
 
     model_config = STRICT
 
-    language: LanguageSettings = Field(description="The language model that this teacher begins with.")
+    language: LanguageSettings = Field(description="The language model that this teacher starts from.")
     teacher: TuningSettings
 
 
@@ -89,32 +98,33 @@ class StagedSettings(RecipeSettings):
 
     task: ClassVar[Task] = SENTIMENT
 
-    vocabulary_size: int = Field(ge=5, description="Number of ids, the reserved ones and the endings included.")
+    vocabulary_size: int = Field(ge=5, description="Number of ids, including the reserved ids and the endings.")
     endings: int = Field(ge=0, description="Ids for words outside the vocabulary, by the longest known ending.")
     length: int = Field(
-        ge=1, le=10_000, description="Words and marks read of a review when it is answered; of longer ones the last."
+        ge=1, le=10_000, description="Words and marks read of a review in service; of a longer review the last ones."
     )
     validation_share: float = Field(
         gt=0, lt=1, description="Share of the labelled reviews held out, the last files of either label."
     )
     ngrams: NgramSettings = NgramSettings()
-    language: LanguageSettings = Field(description="The language model that teachers begin with.")
+    language: LanguageSettings = Field(description="The language model that teachers start from.")
     folds: int = Field(
         ge=2,
         le=20,
-        description="Teachers and n-gram models, each trained without a part of the labelled reviews, which it labels.",
+        description="Number of teachers and of n-gram models; each is trained without one part of the labelled "
+        "reviews, and labels that part.",
     )
     teacher: TuningSettings
     label_weight: float = Field(
         default=0.5,
         ge=0,
         le=1,
-        description="Weight of a review's own label beside that by teachers which have not seen it.",
+        description="Weight of a review's given label; the rest is the label by teachers that never saw it.",
     )
     second_round: RoundSettings | None = Field(
         default=None,
-        description="A teacher that learns from the labels of all reviews; those without a label of their own get the "
-        "mean, in logits, of its answer and of what the first teachers and n-grams gave them.",
+        description="A teacher that learns from the labels of all reviews. An unlabelled review then gets the mean, "
+        "in logits, of this teacher's answer and of its first label.",
     )
     student_language: LanguageSettings | None = Field(
         default=None,
@@ -122,7 +132,9 @@ class StagedSettings(RecipeSettings):
         "vectors.",
     )
     student: TuningSettings
-    seed: int = Field(default=7, ge=0, lt=2**32, description="Of the data's order, the first weights and the dropout.")
+    seed: int = Field(
+        default=7, ge=0, lt=2**32, description="Seed of the data's order, the first weights and the dropout."
+    )
 
     @model_validator(mode="after")
     def _words_are_left(self) -> Self:
@@ -134,7 +146,7 @@ class StagedSettings(RecipeSettings):
         name = "second_round.language" if self.second_round else "language"
         if self.student_language and self.student_language.embedding > self.last_language.embedding:
             raise ValueError(
-                "the student's word vectors are made of the teachers'; "
+                "the student's word vectors are made from the teachers' vectors; "
                 f"student_language.embedding={self.student_language.embedding} can be at most "
                 f"{name}.embedding={self.last_language.embedding}"
             )
@@ -151,7 +163,7 @@ class StagedSettings(RecipeSettings):
         return self.network(self.student_language or self.last_language, self.student)
 
     def network(self, language: LanguageSettings, tuning: TuningSettings) -> ReviewSettings:
-        """Return the settings of a network that begins with a language model."""
+        """Return the settings of a network that starts from a language model."""
         return ReviewSettings(
             tokeniser="tokens",
             vocabulary_size=self.vocabulary_size,
@@ -173,13 +185,13 @@ class StagedSettings(RecipeSettings):
 
 
 def _vary(settings: _Settings, **changes: object) -> _Settings:
-    """Return settings with some others, checked like those of a user; a copy's would not be."""
+    """Return settings with some changes, validated like a user's settings; `model_copy` would not validate them."""
     return type(settings).model_validate(settings.model_dump() | changes)
 
 
 _SOURCE = "this project; training/distillation names the papers behind its stages"
 
-# Of batches that a GPU reads as fast as smaller ones.
+# For a GPU, which runs these large batches as fast as smaller ones.
 _LANGUAGE = LanguageSettings(
     units=1024,
     embedding=256,

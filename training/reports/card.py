@@ -1,4 +1,4 @@
-"""The model card: what a bundle says of itself to people."""
+"""The model card: a bundle's description for people."""
 
 import json
 import re
@@ -25,10 +25,10 @@ def write_card(
     stages: str = "",
     analysis: str = "",
 ) -> None:
-    """Write the model card of a bundle whose plots are in the folder already.
+    """Write the model card of a bundle; the plots must be in the folder already.
 
-    `stages` tells how it was trained, where that is more than its recipe, and `analysis` where it is right; both are
-    Markdown or empty.
+    `stages` describes the training stages, if the recipe has any; `analysis` has the accuracy by kind of example. Both
+    are Markdown or empty.
     """
     is_converted = "converted" in description.recipe
     figures = _describe_figures(folder, recipe, description, analysis)
@@ -57,7 +57,7 @@ Task `{description.task}`, {parameters:,} parameters, {_made(description, second
 {stages}
 ## Recipe
 
-`{_command(recipe, description)}` makes the bundle again, with these settings:
+`{_command(recipe, description)}` makes this bundle, with these settings:
 
 | setting | value | meaning |
 |---|---|---|
@@ -70,13 +70,13 @@ Task `{description.task}`, {parameters:,} parameters, {_made(description, second
 
 
 def renew_card(folder: Path, recipe: Recipe, description: Description, analysis: str) -> None:
-    """Replace what the card in a folder says of figures and of ONNX, and leave the rest as it was."""
+    """Replace the sections on figures and ONNX of the card in a folder, and keep the others."""
     path = folder / CARD
     head, *sections = re.split(r"^(?=## )", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
     kept = [section for section in sections if not section.startswith(("## Figures", "## As ONNX"))]
     new = [_describe_figures(folder, recipe, description, analysis), _describe_onnx(description)]
     text = "".join([head, *new, *kept])
-    # Cards of earlier releases begin this line with another verb.
+    # In cards of earlier releases this line begins with another verb.
     frameworks = re.compile(r"^(?:Made|Published) with .*$", re.MULTILINE)
     path.write_text(frameworks.sub(_describe_frameworks(description), text), "utf-8")
 
@@ -103,7 +103,7 @@ Check them with `python -m training evaluate models/{description.name}/<version>
 
 
 def _describe_onnx(description: Description) -> str:
-    """Return the section on the ONNX files, "" where there are none."""
+    """Return the section on the ONNX files, "" if there are none."""
     found = description.onnx
     if not found:
         return ""
@@ -126,7 +126,7 @@ def _describe_onnx(description: Description) -> str:
     return f"""\
 ## As ONNX
 
-Opset {found.opset}; compared with Keras on {found.compared_rows:,} rows. It takes {steps}.
+Opset {found.opset}; compared with Keras on {found.compared_rows:,} rows. It runs {steps}.
 
 {table}
 

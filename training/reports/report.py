@@ -1,4 +1,4 @@
-"""The report that sets the recorded runs beside the published figures."""
+"""The report that compares the recorded runs with the published figures."""
 
 import statistics
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _TITLES: dict[Family, str] = {
 }
 
 
-_DIGITS = 4  # of a figure that are shown
+_DIGITS = 4  # shown digits of a figure
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,9 @@ class Row:
         return [run.metrics[metric] for run in self.runs]
 
     def verdict(self, metric: str) -> str:
-        """Return how the mean over the seeds stands to the published figure.
+        """Return the comparison of the mean over the seeds with the published figure.
 
-        What lies within two standard deviations of the seeds is no difference: the published figure is that of a
-        single run.
+        A difference within two standard deviations of the seeds is noise, because the published figure is one run.
         """
         figures = self.figures(metric)
         gain = round(statistics.mean(figures), _DIGITS) - round(self.recipe.published[metric], _DIGITS)
@@ -51,7 +50,7 @@ class Row:
 
 
 def write_report(results: Results, path: Path) -> None:
-    """Write the report, Markdown, and beside it a plot of each family's learning curves, PNG."""
+    """Write the report, Markdown, and for each family a plot of the learning curves, PNG, in a folder beside it."""
     folder = path.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     parts = [_INTRODUCTION.format(seeds=_list_seeds())]
@@ -74,25 +73,25 @@ def write_report(results: Results, path: Path) -> None:
 _INTRODUCTION = """\
 # Results
 
-Every reference system as a recipe, its published figure beside ours. `python -m training report` writes this page from
-the runs in [results.jsonl](results.jsonl) and trains what is not recorded there; `report --fast` trains the fast
-variants alone, and with an empty results file rebuilds all rows of these.
+Every reference system as a recipe, with its published figure and ours. `python -m training report` writes this page
+from the runs in [results.jsonl](results.jsonl), after training the missing runs; `report --fast` trains only the fast
+variants, and with an empty results file it rebuilds all their rows.
 
-A row holds the mean over the seeds and in brackets the least and the most. `published` has the settings of the source,
-`fast` the changes that `--set fast=true` stands for. The command trains the first seed, and with `--seed` another:
+A row has the mean over the seeds, with the lowest and the highest value in brackets. `published` has the settings of
+the source, `fast` the settings of `--set fast=true`. The command trains the first seed; `--seed` chooses another:
 {seeds}.
 
-Two standard deviations of the seeds are the noise, as the published figure is one run: a row is **beaten** where the
-mean is above the published figure by more, **reached** where it is above or equal as shown, **reproduced** where it is
-below by no more, else **missed**. Letters are evaluated on all patterns of the recipe, as the sources do; reviews on
-the 25,000 test reviews, which are never trained on and select nothing. The validation accuracy is that of the network
-that came out, on what was held out of the training data. The seconds are those that the runs took on two cores, of
-the longest ones beside other work, which about doubles them.
+The noise is two standard deviations of the seeds, because the published figure is one run. A row is **beaten** if the
+mean is better than the published figure by more than the noise, **reached** if it is better by less or equal as shown,
+**reproduced** if it is worse by at most the noise, else **missed**. Letters are evaluated on all patterns of the
+recipe, as in the sources; reviews on the 25,000 test reviews, which are used for neither training nor selection. The
+validation accuracy is the accuracy of the final network on held-out training data. The seconds are for two cores; the
+longest runs shared these cores with other work, which about doubled their time.
 """
 
 
 def _list_seeds() -> str:
-    """Return which seeds the rows of a family have."""
+    """Return the seeds of each family's rows."""
     first = {recipe.family: recipe.settings.seed for recipe in RECIPES.values()}
     return "; ".join(
         f"{first[family]} to {first[family] + SEEDS[family] - 1} for the {family} recipes"
@@ -150,7 +149,7 @@ def _plot(rows: Sequence[Row], path: Path) -> None:
         axes.set_visible(False)
     for row, key in lines:
         axes = grid.flat[recipes.index(row.recipe.name)]
-        shortest = min(row.runs, key=lambda run: run.epochs[-1])  # a run that was stopped early ends the line
+        shortest = min(row.runs, key=lambda run: run.epochs[-1])  # the line ends with the run that stopped first
         epochs = shortest.epochs
         values = np.array([np.interp(epochs, run.epochs, run.curve[key]) for run in row.runs])
         held_out = key == "val_accuracy"

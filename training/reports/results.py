@@ -1,4 +1,4 @@
-"""The recorded runs of the recipes: what was trained for the report, and what is missing."""
+"""The recorded runs of the recipes for the report, and the runs that are missing."""
 
 import errno
 import json
@@ -18,7 +18,7 @@ from training.recipes.recipe import Family, Recipe
 RESULTS = Path("docs/results.jsonl")
 
 SEEDS: dict[Family, int] = {"alphabet": 5, "classifier": 5, "imdb": 3}
-_POINTS = 200  # of a learning curve that are kept
+_POINTS = 200  # recorded points of a learning curve
 LOWER_IS_BETTER = {"loss"}
 HELD_OUT = "validation_accuracy"  # the metric that is measured on a part of the training data
 
@@ -26,10 +26,10 @@ Variant = Literal["published", "fast"]
 
 
 class Run(BaseModel):
-    """One training of a recipe and what it gave.
+    """One training of a recipe with its results.
 
-    `metrics` are those of a bundle's manifest; `dataset` is the SHA-256 of what they were measured on; `curve` is the
-    training history at up to 200 of its epochs, which `epochs` names.
+    `metrics` are the same as in a bundle's manifest; `dataset` is the SHA-256 of their data; `curve` is the training
+    history at up to 200 epochs, whose numbers are in `epochs`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
@@ -79,13 +79,13 @@ class Run(BaseModel):
 
 
 class Results:
-    """The results file: a run a line, in JSON."""
+    """The results file: one run per line, in JSON."""
 
     def __init__(self, path: Path) -> None:
         """Read the file, if there is one.
 
         Raises:
-            ResultsError: a line is no run.
+            ResultsError: a line is not a run.
         """
         self.path = path
         self.runs: list[Run] = []
@@ -95,18 +95,18 @@ class Results:
                 self.runs.append(Run.model_validate_json(line))
             except ValidationError as error:
                 raise ResultsError(
-                    f"line {number} of {path} is no run ({error.error_count()} fields do not fit); remove it, "
+                    f"line {number} of {path} is not a run ({error.error_count()} fields do not fit); remove it, "
                     "and `report` runs it again"
                 ) from error
 
     def add(self, run: Run) -> None:
-        """Write a run behind the others, whole or not at all."""
+        """Append a run to the file, completely or not at all."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         line = f"{run.model_dump_json()}\n".encode()
         with self.path.open("ab", buffering=0) as file:
             before = file.tell()
             try:
-                if file.write(line) < len(line):  # the rest would not fit either
+                if file.write(line) < len(line):  # the disk is full
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
                 os.fsync(file.fileno())
             except OSError:
@@ -115,9 +115,9 @@ class Results:
         self.runs.append(run)
 
     def of(self, recipe: Recipe) -> list[Run]:
-        """Return the runs with the settings of a recipe, whatever the seed, by seed.
+        """Return the runs with the settings of a recipe, with any seed, sorted by seed.
 
-        A run that was recorded before a setting came had what is now its default.
+        A run that is older than a setting counts as a run with the default of this setting.
         """
         found = {
             run.seed: run
@@ -129,7 +129,7 @@ class Results:
 
 
 def find_missing(results: Results, fast_only: bool) -> Iterator[Recipe]:
-    """Yield what is to be run for the report and not recorded, each with its seed."""
+    """Yield the recipes, each with its seed, whose runs the report needs but are not recorded."""
     for recipe in RECIPES.values():
         if recipe.family:
             for _, variant in variants(recipe, fast_only):
@@ -141,7 +141,7 @@ def find_missing(results: Results, fast_only: bool) -> Iterator[Recipe]:
 
 
 def variants(recipe: Recipe, fast_only: bool) -> Iterator[tuple[Variant, Recipe]]:
-    """Yield the recipe as published and its fast variant where it has one, or that alone."""
+    """Yield the recipe as published and its fast variant, if any; with `fast_only`, only the fast variant."""
     if not (fast_only and recipe.fast):
         yield "published", recipe
     if recipe.fast:
@@ -149,7 +149,7 @@ def variants(recipe: Recipe, fast_only: bool) -> Iterator[tuple[Variant, Recipe]
 
 
 def find_own_figure(results: Results, recipe: Recipe, metric: str) -> float | None:
-    """Return the better mean over the seeds of a recipe's variants, None where nothing is recorded."""
+    """Return the better mean over the seeds among a recipe's variants, None if nothing is recorded."""
     means = [
         statistics.mean(run.metrics[metric] for run in runs)
         for _, variant in variants(recipe, fast_only=False)
@@ -165,7 +165,7 @@ def _dump(recipe: Recipe) -> dict[str, JsonValue]:
 
 
 def _read(recipe: Recipe, settings: dict[str, JsonValue]) -> BaseModel | None:
-    """Return recorded settings as those of the recipe's kind, None where they no longer are."""
+    """Return recorded settings as an object of the recipe's class, None if they no longer fit."""
     try:
         return type(recipe.settings).model_validate(settings)
     except ValidationError:

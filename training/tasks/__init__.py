@@ -1,4 +1,4 @@
-"""What networks are trained for. A new task is a module here and an entry in `TRAINED`, with recipes in `recipes`."""
+"""The tasks of training. A new task is a module here and an entry in `TRAINED`, with recipes in `recipes`."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a task is to training: how its networks are trained and measured, and what their bundles and cards hold."""
+"""The interface of a task in training: it trains and measures networks, and fills their bundles and cards."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -31,9 +31,9 @@ class TrainedTask(ABC, Generic[CodecT, SettingsT]):
     """A task that networks are trained for.
 
     Attributes:
-        task: what the networks are asked.
-        intended_use: Markdown of a model card; `{length}` is that of the longest row.
-        plain: settings of a network that PyTorch's nn.LSTM and a linear layer have too.
+        task: the task that the networks serve.
+        intended_use: Markdown for a model card; `{length}` is the length of the longest row.
+        plain: the settings that PyTorch's nn.LSTM with a linear layer can have.
     """
 
     task: ClassVar[Task]
@@ -48,47 +48,47 @@ class TrainedTask(ABC, Generic[CodecT, SettingsT]):
     def convert(
         self, state: State, settings: SettingsT, vocabulary: Path | None, source: Path | None, console: Console
     ) -> Trained:
-        """Return a network with weights from PyTorch, and what it is measured on, which is read last.
+        """Return a network with weights from PyTorch, and its test data, which are read last.
 
         Args:
             state: the weights.
-            settings: of the network.
-            vocabulary: file of the words that the network reads, where the task has words.
-            source: of the data, where they are not made.
-            console: where the progress is printed.
+            settings: the settings of the network.
+            vocabulary: file of the words that the network reads, if the task has words.
+            source: the source of the data, if they are not generated.
+            console: shows the progress.
 
         Raises:
-            ConversionError: the weights are not those of such a network, or it is not known what it reads.
+            ConversionError: the weights do not fit the network, or the vocabulary is missing.
         """
 
     @abstractmethod
     def read_settings(self, fields: Mapping[str, JsonValue]) -> SettingsT:
-        """Return the settings of a bundle's network, of the recorded settings of its recipe.
+        """Return the settings of a bundle's network from the recorded settings of its recipe.
 
         Raises:
-            ValidationError: they are not those of this release.
+            ValidationError: they do not fit this release.
         """
 
     @abstractmethod
     def read_data(
         self, codec: CodecT, settings: SettingsT, share: float, source: Path | None, console: Console
     ) -> BundleData:
-        """Return what a bundle is measured on; `share` of its training data was held out.
+        """Return the data that a bundle is measured on; `share` of its training data was held out.
 
         Raises:
-            DataError: the data cannot be had.
+            DataError: the data are not available.
         """
 
     @abstractmethod
     def make_row(self, codec: CodecT, steps: int, random: np.random.Generator) -> Row:
-        """Return a random row with this number of steps, which can be 0."""
+        """Return a random row with this number of steps, which may be 0."""
 
     @abstractmethod
     def describe_examples(self, recipe: Recipe, description: Description) -> str:
-        """Return what a card says of the examples that its figures were measured on."""
+        """Return a card's description of the examples that its figures were measured on."""
 
     def list_conversion_options(self, description: Description) -> list[str]:  # noqa: ARG002
-        """Return the options of `convert from-torch` that make a bundle again, besides the settings."""
+        """Return the options of `convert from-torch` that reproduce a bundle, besides the settings."""
         return []
 
     def write_files(self, codec: CodecT, folder: Path) -> None:  # noqa: B027  # most tasks need none
@@ -105,13 +105,13 @@ class TrainedTask(ABC, Generic[CodecT, SettingsT]):
         predict: Predict,  # noqa: ARG002
         seed: int,  # noqa: ARG002
     ) -> str:
-        """Return where a network is right, beyond one figure: Markdown for its card.
+        """Return the accuracy of a network by kind of example: Markdown for its card.
 
         Args:
-            codec: of the network.
-            data: that `Trained` or `BundleData` hold.
+            codec: the codec of the network.
+            data: `data` of `Trained` or `BundleData`.
             evaluation: of the network on the test examples.
             predict: runs the network.
-            seed: of what is random.
+            seed: random seed.
         """
         return ""

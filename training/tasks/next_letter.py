@@ -1,4 +1,4 @@
-"""Networks that are trained to continue a run of letters."""
+"""Training of networks that continue a run of letters."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,8 +35,8 @@ class NextLetter(TrainedTask[LetterCodec, LetterSettings]):
 
     task: ClassVar[Task] = NEXT_LETTER
     intended_use: ClassVar[str] = """\
-The network continues a run of consecutive letters: `ABC` gives `D`. It answers any letters A-Z, upper or lower
-case, of at most {length}; for letters that are no run within what it was trained on its answer means nothing."""
+The network continues a run of consecutive letters: `ABC` gives `D`. It accepts 1 to {length} letters A-Z, upper or
+lower case. For letters that are not a run like those in training, its answer means nothing."""
     plain: ClassVar[Mapping[str, object]] = PLAIN_LETTERS
 
     def train(
@@ -112,31 +112,31 @@ case, of at most {length}; for letters that are no run within what it was traine
         return codec.encode(letters)[:steps]
 
     def describe_examples(self, recipe: Recipe, description: Description) -> str:
-        """Return what a card says of the patterns."""
+        """Return a card's description of the patterns."""
         if "converted" in description.recipe:
             return "the patterns of the recipe"
         return "the patterns it was trained on" + " and those held out" * (recipe.settings.validation_share > 0)
 
 
 def _check_coding(codec: LetterCodec, start: Bundle) -> None:
-    """Check that a bundle codes letters as a codec does, for sequences of any length.
+    """Check that a bundle codes letters like a codec, apart from the length of sequences.
 
     Raises:
         RecipeError: it does not.
     """
     if isinstance(start.codec, LetterCodec) and start.codec.model_copy(update={"length": codec.length}) != codec:
         raise RecipeError(
-            f"{start.folder} codes letters otherwise than this recipe does ({start.codec!r}, not {codec!r}); set "
-            "first_code, layout and mask_padding as the bundle's card has them"
+            f"{start.folder} codes letters differently from this recipe ({start.codec!r}, not {codec!r}); set "
+            "first_code, layout and mask_padding to the values in the bundle's card"
         )
 
 
 def _fit_letter_by_letter(
     network: keras.Model, settings: LetterSettings, codec: LetterCodec, prefixes: list[alphabet.Pattern]
 ) -> History:
-    """Train the network with a state that is carried from every letter to the next.
+    """Train the network with a state that is kept from each letter to the next.
 
-    What has learnt so is served as any other network: from a state of zeros, over all letters of a sequence.
+    The result is served like any other network: from a state of zeros, over all letters of a sequence.
     """
     carrying = builders.build_stateful_letter_network(settings, codec)
     carrying.set_weights(network.get_weights())
@@ -147,13 +147,13 @@ def _fit_letter_by_letter(
 
 
 def _fit_with_torch(network: keras.Model, settings: LetterSettings, training: Examples, begun: bool) -> History:
-    """Train a PyTorch network of the same layers, and give the network its weights.
+    """Train a PyTorch network of the same layers, and copy its weights to the network.
 
-    It begins with random weights of its own, or if the network has `begun`, with those of the network.
+    It starts from random weights; if `begun`, it starts from the weights of the network.
 
     Raises:
         MissingPackageError: PyTorch is not installed.
-        ConversionError: the two do not answer the same.
+        ConversionError: the answers of the two differ.
     """
     require_torch()
     from training.convert import torch_network

@@ -1,4 +1,4 @@
-"""Networks that are trained to judge film reviews, in one go or in stages."""
+"""Training of networks that judge film reviews, with or without stages."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,14 +34,13 @@ from training.tasks.trained import BundleData, Trained, take_weights
 
 
 class Sentiment(TrainedTask[ReviewCodec, ReviewSettings]):
-    """Film reviews to whether they are positive."""
+    """Film reviews to their sentiment, negative or positive."""
 
     task: ClassVar[Task] = SENTIMENT
     intended_use: ClassVar[str] = """\
-The network tells whether an English film review is positive or negative. Reviews of 5 and 6 stars of 10 have no
-label of their own in the dataset, so what it answers to a lukewarm one was not measured; texts other than film reviews
-are outside what was measured.
-Of a review longer than {length} words and marks, the last {length} are read."""
+The network predicts whether an English film review is positive or negative. The dataset has no labels for reviews of 5
+and 6 stars of 10, so its answers to lukewarm reviews were not measured. Its answers to other texts than film reviews
+were not measured either. It reads the last {length} words and marks of a longer review."""
     plain: ClassVar[Mapping[str, object]] = PLAIN_STACK
 
     def train(self, recipe: Recipe, source: Path | None, console: Console, start: Bundle | None, runs: Path) -> Trained:
@@ -49,7 +48,7 @@ Of a review longer than {length} words and marks, the last {length} are read."""
         settings = recipe.settings
         if isinstance(settings, StagedSettings):
             if start:
-                raise RecipeError(f"{recipe.name} begins with its own language model; leave --from out")
+                raise RecipeError(f"{recipe.name} starts from its own language model; leave --from out")
             return _train_in_stages(settings, source, console, runs)
         assert isinstance(settings, ReviewSettings)
         return _train_at_once(settings, source, console, start)
@@ -60,7 +59,7 @@ Of a review longer than {length} words and marks, the last {length} are read."""
         """Return a network with weights from PyTorch: see `TrainedTask.convert`."""
         if vocabulary is None and settings.tokeniser != "keras":
             raise ConversionError(
-                f"tokeniser={settings.tokeniser} has no words of its own; pass the network's, --vocabulary"
+                f"tokeniser={settings.tokeniser} has no words of its own; pass the network's words as --vocabulary"
             )
         ranked = read_vocabulary(vocabulary or review_coding.KERAS_WORDS)
         codec = review_coding.make_review_codec(settings, ranked)
@@ -70,7 +69,7 @@ Of a review longer than {length} words and marks, the last {length} are read."""
         return Trained(network, codec, {}, *review_coding.describe_reviews(codec, data, 0, console), data=data)
 
     def read_settings(self, fields: Mapping[str, JsonValue]) -> ReviewSettings:
-        """Return the settings of a bundle's network, of stages those of the student: see `TrainedTask`."""
+        """Return the settings of a bundle's network (with stages, of the student): see `TrainedTask.read_settings`."""
         if "student" in fields:
             return StagedSettings.model_validate(pick_fields(fields, StagedSettings)).published
         return ReviewSettings.model_validate(pick_fields(fields, ReviewSettings))
@@ -78,7 +77,7 @@ Of a review longer than {length} words and marks, the last {length} are read."""
     def read_data(
         self, codec: ReviewCodec, settings: ReviewSettings, share: float, source: Path | None, console: Console
     ) -> BundleData:
-        """Return the test reviews, and those that were held out: see `TrainedTask.read_data`."""
+        """Return the test reviews and the held-out reviews: see `TrainedTask.read_data`."""
         reviews = review_coding.load_reviews(source, console)
         test, dataset = review_coding.describe_reviews(codec, reviews, 0, console)
         if not share:
@@ -93,8 +92,8 @@ Of a review longer than {length} words and marks, the last {length} are read."""
         return random.integers(1, codec.preprocessing.vocabulary_size, steps, np.int32)
 
     def describe_examples(self, recipe: Recipe, description: Description) -> str:  # noqa: ARG002
-        """Return what a card says of the test reviews."""
-        return "of the test files, which are not trained on"
+        """Return a card's description of the test reviews."""
+        return "the test reviews, which are never trained on"
 
     def list_conversion_options(self, description: Description) -> list[str]:
         """Return the option for the vocabulary: see `TrainedTask`."""
@@ -111,7 +110,7 @@ Of a review longer than {length} words and marks, the last {length} are read."""
         plots.plot_roc_curve(evaluation, folder / plots.ROC_CURVE)
 
     def analyse(self, codec: ReviewCodec, data: object, evaluation: Evaluation, predict: Predict, seed: int) -> str:
-        """Return where the network is right and where it is not: see `evaluation.analysis`."""
+        """Return the accuracy by kind of review, and the worst mistakes: see `evaluation.analysis`."""
         assert isinstance(data, imdb.Imdb)
 
         def answer(texts: Sequence[str]) -> NDArray[np.float32]:
@@ -159,10 +158,10 @@ def _train_in_stages(settings: StagedSettings, source: Path | None, console: Con
 
 
 def _take_codec(settings: ReviewSettings, start: Bundle) -> ReviewCodec:
-    """Return the codec of a bundle, for the length that the settings have.
+    """Return the codec of a bundle, with the length of the settings.
 
     Raises:
-        RecipeError: the settings want other ids.
+        RecipeError: the settings need other ids.
     """
     codec = start.codec
     if not isinstance(codec, ReviewCodec):
@@ -171,6 +170,6 @@ def _take_codec(settings: ReviewSettings, start: Bundle) -> ReviewCodec:
     if found != (settings.tokeniser, settings.vocabulary_size):
         raise RecipeError(
             f"{start.folder} was trained with tokeniser={found[0]}, vocabulary_size={found[1]}; "
-            "set the same, as every id has its weights"
+            "set the same values, because every id has its own weights"
         )
     return ReviewCodec(codec.preprocessing.model_copy(update={"length": settings.length}), codec.vocabulary)

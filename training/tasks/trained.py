@@ -1,4 +1,4 @@
-"""What a training leaves in memory, and what a published bundle is measured on."""
+"""The result of a training in memory, and the data that a published bundle is measured on."""
 
 from dataclasses import dataclass
 
@@ -14,19 +14,19 @@ from training.loops.fit import History
 
 @dataclass(frozen=True)
 class Trained:
-    """A network in memory with all that its bundle will say of it.
+    """A network in memory with all data for its bundle.
 
     Attributes:
         network: the network.
-        codec: of the rows that it reads.
-        history: of its training, empty if it was trained elsewhere.
-        test: what it is measured on.
-        dataset: what the manifest says of the data.
+        codec: the codec of its rows.
+        history: the history of its training; empty if it was trained elsewhere.
+        test: the test examples.
+        dataset: the manifest's description of the data.
         held_out: examples of the training data that it was not trained on, if there are any.
-        data: what `TrainedTask.analyse` needs of the dataset.
-        stages: what a card says of the stages of the training, Markdown.
-        seconds: of the stages, which may have been run long before.
-        reports_per_epoch: of the history.
+        data: the part of the dataset that `TrainedTask.analyse` needs.
+        stages: the section of a card on the stages of the training, Markdown.
+        seconds: the time of the stages, which may have been run long before.
+        reports_per_epoch: number of values in the history per epoch.
         with_torch: whether PyTorch trained it.
     """
 
@@ -45,12 +45,12 @@ class Trained:
 
 @dataclass(frozen=True)
 class BundleData:
-    """What a bundle is measured on.
+    """The data that a bundle is measured on.
 
     Attributes:
-        test: the examples.
-        held_out: examples of the training data; None where the network was trained on all, or elsewhere.
-        sha256: of the dataset.
+        test: the test examples.
+        held_out: held-out training examples; None if the network was trained on all examples, or elsewhere.
+        sha256: SHA-256 of the dataset.
         data: see `Trained`.
     """
 
@@ -61,16 +61,16 @@ class BundleData:
 
 
 def take_weights(network: keras.Model, start: Bundle) -> None:
-    """Give a network the weights of a bundle's.
+    """Copy the weights of a bundle's network to a network.
 
     Raises:
-        RecipeError: they have other shapes.
+        RecipeError: the weights have other shapes.
     """
     weights = keras.saving.load_model(start.model_path).get_weights()
     found, expected = ([weight.shape for weight in those] for those in (weights, network.get_weights()))
     if found != expected:
         raise RecipeError(
-            f"the weights in {start.folder} have the shapes {found}, those of this recipe {expected}; "
-            "set the recipe's fields as the bundle's card has them"
+            f"the weights in {start.folder} have the shapes {found}, the weights of this recipe {expected}; "
+            "set the recipe's fields to the values in the bundle's card"
         )
     network.set_weights(weights)

@@ -141,7 +141,7 @@ def test_a_review_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
 def test_a_missing_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         DataError,
-        match=f"there is no {tmp_path / 'nothing'}; --data takes {ARCHIVE} or the folder .*, and without --data ",
+        match=f"there is no {tmp_path / 'nothing'}; --data takes {ARCHIVE} or the folder .*; without --data, ",
     ):
         imdb.load(tmp_path / "nothing")
 

@@ -65,7 +65,7 @@ def test_less_regularisation_makes_surer_labels() -> None:
 @pytest.mark.parametrize("labelled", [[], ["good"], ["good", "fine"]], ids=str)
 def test_texts_of_one_label_teach_nothing(labelled: list[str]) -> None:
     labels = np.ones(len(labelled), np.int32)
-    with pytest.raises(DataError, match=f"^{len(labelled)} training reviews are all of one label"):
+    with pytest.raises(DataError, match=f"^{len(labelled)} training reviews all have one label"):
         soft_label(NgramSettings(), str.split, labelled, labels, ["good"], 1)
 
 

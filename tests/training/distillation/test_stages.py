@@ -335,7 +335,7 @@ def test_a_card_tells_what_each_stage_gave(runs: Path, reviews: Path) -> None:
     made = Stages(make_settings(), runs, reviews, QUIET)
     text = made.describe()
     assert text.startswith(
-        "Of these, 12 have no label but that of networks and n-grams. 6 more\nlabelled reviews were held"
+        "Of these, 12 have no given label, only labels of networks and n-grams.\n6 more labelled reviews were held"
     )
     rows = [line.split(" | ")[0] for line in text.splitlines() if f" min | {describe_environment()} | " in line]
     names = ["corpus", "ngrams", "language", "teacher 1", "teacher 2", "labels"]
@@ -372,7 +372,7 @@ def test_a_later_language_model_that_has_no_step_is_refused_before_the_teacher_i
 
 
 def test_a_share_that_holds_out_no_review_is_refused(reviews: Path, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="validation_share=0.001 of 24 reviews holds out none; set a larger one"):
+    with pytest.raises(RecipeError, match="validation_share=0.001 of 24 reviews holds out none; set a larger share"):
         Stages(make_settings("validation_share=0.001"), tmp_path, reviews, QUIET).corpus()
 
 

@@ -138,7 +138,7 @@ REFUSED: dict[str, tuple[Answer, str]] = {
     ),
     "another mask": (
         lambda words: layers.Dense(1)(lstm()(words.vectors, mask=ops.not_equal(words.ids, 2))),
-        r"\(NotEqual\) masks something else than the padding",
+        r"\(NotEqual\) masks values that are not the padding",
     ),
     "a mask beside what reads padding": (
         lambda words: layers.Dense(1)(
@@ -153,11 +153,11 @@ REFUSED: dict[str, tuple[Answer, str]] = {
     ),
     "backwards alone": (
         lambda words: layers.Dense(1)(lstm(go_backwards=True)(words.vectors)),
-        "the layer 'reader' goes backwards alone",
+        "the layer 'reader' only goes backwards",
     ),
     "another merge": (
         lambda words: layers.Dense(1)(layers.Bidirectional(lstm(), merge_mode="sum", name="reader")(words.vectors)),
-        r"the layer 'reader' \(Bidirectional\) is not an LSTM of two directions",
+        r"the layer 'reader' \(Bidirectional\) is not a bidirectional LSTM",
     ),
     "another type": (
         lambda words: layers.Dense(1)(lstm(dtype="float16")(words.vectors)),
@@ -177,7 +177,7 @@ REFUSED: dict[str, tuple[Answer, str]] = {
     ),
     "a sum over features": (
         lambda words: layers.Dense(1)(ops.max(words.vectors, axis=-1)),
-        r"\(Max\) pools over something else than the steps",
+        r"\(Max\) pools over an axis that is not the steps",
     ),
     "answers for steps": (
         lambda words: layers.Dense(1)(lstm(return_sequences=True)(words.vectors)),
@@ -185,11 +185,11 @@ REFUSED: dict[str, tuple[Answer, str]] = {
     ),
     "joined steps": (
         lambda words: layers.Dense(1)(lstm()(ops.concatenate([words.vectors, words.vectors], axis=-1))),
-        "joins something else than the features of rows",
+        "joins values along an axis that is not the features of rows",
     ),
     "a sum of rows with numbers": (
         lambda words: layers.Dense(1)(ops.multiply(lstm()(words.vectors), 2.0)),
-        r"\(Multiply\) is given what cannot be exported",
+        r"\(Multiply\) has an input that cannot be exported",
     ),
 }
 
@@ -222,5 +222,5 @@ def test_letters_cannot_have_8_bits() -> None:
     codec = LetterCodec(length=5, first_code=1)
     steps = keras.Input((5, 1))
     network = keras.Model(steps, layers.Dense(26)(lstm()(steps)))
-    with pytest.raises(ExportError, match="it has to read word vectors or another LSTM"):
+    with pytest.raises(ExportError, match="it must read word vectors or another LSTM"):
         translate(network, codec, partial(find_states, codec=codec), with_anchors=True)

@@ -89,7 +89,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     inputs = keras.Input((4,))
     other = keras.Model(inputs, layers.Dense(1)(inputs))
     other.compile("adam", "mse")
-    with pytest.raises(CheckpointError, match="checkpoint.npz is of another network; remove it"):
+    with pytest.raises(CheckpointError, match="checkpoint.npz belongs to another network; remove it"):
         fit_resumably(other, Numbers(), 2, tmp_path / "checkpoint.npz", QUIET)
 
 
@@ -163,6 +163,6 @@ def test_an_epoch_is_timed_by_a_step_of_each_shape() -> None:
 def test_what_is_left_is_told_after_every_epoch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fit_resumably(make_network(), Numbers(), 2, tmp_path / "checkpoint.npz", Console())
     before, first, second = capsys.readouterr().out.splitlines()
-    assert before == "2 checkpoints to go, about 0 min; the same command goes on from the last one"
+    assert before == "2 checkpoints to go, about 0 min; if stopped, the same command continues from the last one"
     assert first.startswith("checkpoint 1 of 2: loss ") and second.startswith("checkpoint 2 of 2: loss ")
     assert second.endswith("0 min left")

@@ -52,7 +52,7 @@ def test_convert_publishes_a_pytorch_network_for_reviews(tmp_path: Path, reviews
     [
         ("none.pt", ["alphabet-time-steps"], "No such file or directory: '.*none.pt'; nothing was published"),
         ("weights.pt", ["alphabet-time-steps"], "would get weights of the shapes .* set the recipe's units"),
-        ("weights.pt", ["next-letter"], "a linear layer cannot be the recipe's; set features=0"),
+        ("weights.pt", ["next-letter"], "the recipe is not a network of nn.LSTM and a linear layer; set features=0"),
         (
             "weights.pt",
             ["stacked", "--set", "mask_padding=false"],
@@ -106,7 +106,7 @@ def test_convert_writes_a_bundle_for_pytorch(small_store: Store, tmp_path: Path)
         ("none", "none/manifest.json cannot be read"),
         (
             "sentiment/1",
-            "sentiment/1 is more than nn.LSTM and a linear layer, which would have mask_padding=false, pool",
+            "sentiment/1 has more than nn.LSTM and a linear layer; these would have mask_padding=false",
         ),
     ],
 )

@@ -66,7 +66,7 @@ def test_evaluate_finds_the_figures_that_export_measured(old: Path, reviews: Pat
 @pytest.mark.parametrize("old", ["next-letter"], indirect=True)
 def test_letters_are_not_quantised(old: Path) -> None:
     result = run("export", old, "--quantise")
-    check_error(result, "cannot have 8 bits: it has to read word vectors or another LSTM")
+    check_error(result, "cannot have 8 bits: it must read word vectors or another LSTM")
     assert Store(old.parents[1]).versions("next-letter") == [1]
     assert not [path for path in leftovers(old.parents[1]) if path.name.startswith(".staged")]
 

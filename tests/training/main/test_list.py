@@ -47,7 +47,7 @@ def test_list_shows_the_recorded_figures_rather_than_those_of_a_bundle(small_sto
 def test_list_refuses_a_results_file_that_is_broken(small_store: Store, tmp_path: Path) -> None:
     (tmp_path / "results.jsonl").write_text("{}\n")
     result = run("list", "--models", small_store.root, "--results", tmp_path / "results.jsonl")
-    check_error(result, "line 1 of .*results.jsonl is no run .*; remove it")
+    check_error(result, "line 1 of .*results.jsonl is not a run .*; remove it")
 
 
 def test_list_names_a_damaged_bundle(small_store: Store, tmp_path: Path) -> None:

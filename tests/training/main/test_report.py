@@ -77,7 +77,7 @@ def test_report_trains_what_is_missing_and_writes_the_page(
 def test_report_refuses_a_results_file_that_is_broken(tmp_path: Path) -> None:
     (tmp_path / "results.jsonl").write_text("no run\n")
     result = run("report", "--results", tmp_path / "results.jsonl", "--out", tmp_path / "docs.md")
-    check_error(result, "line 1 of .*results.jsonl is no run .*; remove it, and `report` runs it again")
+    check_error(result, "line 1 of .*results.jsonl is not a run .*; remove it, and `report` runs it again")
     assert [path.name for path in tmp_path.iterdir()] == ["results.jsonl"]
 
 
@@ -107,4 +107,4 @@ def test_report_says_that_the_page_cannot_be_written(tmp_path: Path, monkeypatch
     monkeypatch.setattr("training.reports.results.RECIPES", {})
     (tmp_path / "file").write_text("mine")
     result = run("report", "--results", tmp_path / "none.jsonl", "--out", tmp_path / "file" / "docs.md")
-    check_error(result, "Not a directory: .*file.*; what had been recorded is kept")
+    check_error(result, "Not a directory: .*file.*; the runs recorded so far are kept")

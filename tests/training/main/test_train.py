@@ -54,11 +54,11 @@ def test_train_prints_the_figures_and_the_folder_as_it_is(trained: Trained) -> N
         (["next-letter", "--seed", "-1"], "seed: Input should be greater than or equal to 0, not -1"),
         (["sentiment", "--set", "nodes=3", "--data", "nothing"], "no field 'nodes'"),
         (["imdb-20", "--set", "pooling=mean-max", "--data", "nothing"], "needs mask_padding=true"),
-        (["imdb-20", "--stages", "corpus"], "imdb-20 is trained in one go; leave --stages out"),
+        (["imdb-20", "--stages", "corpus"], "imdb-20 is not trained in stages; leave --stages out"),
         (["sentiment", "--stages", "corpus", "--name", "mine"], "nothing is published; leave --name and --from out"),
         (
             ["sentiment", "--stages", "corpus,pupil"],
-            "pupil is no stage; there are: corpus, ngrams, language, teachers, labels, second_round, student",
+            "pupil is not a stage; the stages are: corpus, ngrams, language, teachers, labels, second_round, student",
         ),
         (
             ["sentiment-night", "--stages", "labels,second_round"],
@@ -111,7 +111,7 @@ def test_train_starts_from_a_bundle(trained: Trained, tmp_path: Path) -> None:
         (
             ["units=3"],
             "next-letter/1",
-            "next-letter/1 have the shapes .*; set the recipe's fields as the bundle's card",
+            "next-letter/1 have the shapes .*; set the recipe's fields to the values in the bundle's",
         ),
     ],
 )

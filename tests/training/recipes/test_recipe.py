@@ -114,7 +114,7 @@ def test_the_named_recipe_itself_stays_as_it_is() -> None:
         (
             "next-letter",
             ["examples=50"],
-            "settings: .*patterns=all are as many as there are; examples is for patterns=ra",
+            "settings: .*patterns=all has a fixed number; examples is for patterns=random only",
         ),
         ("torch", ["patience=3", "initialiser=orthogonal"], "needs patience=null, initialiser=glorot_uniform$"),
         ("alphabet-stateful", ["length=26"], "settings: .*patterns=prefixes needs a length below 26"),
@@ -125,7 +125,7 @@ def test_the_named_recipe_itself_stays_as_it_is() -> None:
             ["framework=torch", "pooling=mean-max", "mask_padding=true"],
             "needs mask_padding=false",
         ),
-        ("stacked", ["framework=torch", "optimiser=sgd"], "settings: .*Adam and needs .*optimiser=adam"),
+        ("stacked", ["framework=torch", "optimiser=sgd"], "settings: .*Adam; it needs .*optimiser=adam"),
         ("next-letter", ["fast=true"], "next-letter has no fast variant; leave fast=true out"),
         ("alphabet-variable-length", ["fast=yes"], "fast can be true or left out, not 'yes'"),
         ("sentiment", ["ngrams.longest=0"], "ngrams.longest: Input should be greater than or equal to 1, not 0"),
@@ -142,7 +142,7 @@ def test_the_named_recipe_itself_stays_as_it_is() -> None:
         ("sentiment", ["validation_share=1"], "validation_share: Input should be less than 1, not 1"),
         ("sentiment", ["vocabulary_size=4"], "vocabulary_size: Input should be greater than or equal to 5, not 4"),
         ("imdb-500", ["tokeniser=words"], "settings: .*ranks=keras needs tokeniser=keras.*choose ranks=counted$"),
-        ("imdb-500", ["endings=5"], "settings: .*endings are of tokeniser=tokens; set endings=0"),
+        ("imdb-500", ["endings=5"], "settings: .*endings need tokeniser=tokens; set endings=0"),
         ("sentiment", ["endings=23997"], "settings: .*endings"),
         (
             "sentiment",
@@ -161,7 +161,7 @@ def test_the_named_recipe_itself_stays_as_it_is() -> None:
         ("sentiment", ["teacher=null"], "teacher: .*, not None"),
         ("sentiment", ["seed.units=3"], "no field 'seed.units'"),
         ("imdb-500", ["vocabulary_size=10001"], "settings: .*vocabulary_size of at most 10000"),
-        ("imdb-500", ["pooling=mean-max"], "settings: .*pools over what is not padding and needs mask_padding=true$"),
+        ("imdb-500", ["pooling=mean-max"], "settings: .*that are not padding and needs mask_padding=true$"),
     ],
 )
 def test_settings_that_cannot_be_trained_are_refused(name: str, assignments: list[str], message: str) -> None:

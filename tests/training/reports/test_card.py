@@ -71,14 +71,14 @@ def test_the_command_of_the_card_has_the_settings_that_were_changed(
     tmp_path: Path, assignments: list[str], options: str
 ) -> None:
     card = write_card(tmp_path, "next-letter", assignments)
-    assert f"`python -m training train next-letter{options}` makes the bundle again" in card
+    assert f"`python -m training train next-letter{options}` makes this bundle" in card
 
 
 def test_the_command_of_the_card_gives_the_bundle_its_name(tmp_path: Path) -> None:
     description = LETTERS.model_copy(update={"name": "mine"})
     card.write_card(tmp_path, recipes.find("next-letter"), description, parameters=1, seconds=1, analysis="")
     text = (tmp_path / card.CARD).read_text(encoding="utf-8")
-    assert "`python -m training train next-letter --name mine` makes the bundle again" in text
+    assert "`python -m training train next-letter --name mine` makes this bundle" in text
 
 
 @pytest.mark.parametrize(
@@ -126,6 +126,6 @@ def test_the_card_says_what_the_figures_were_measured_on_and_what_the_model_is_f
         card.write_card(tmp_path, recipes.find(name), description, parameters=1, seconds=1, analysis="")
         cards.append(" ".join((tmp_path / card.CARD).read_text(encoding="utf-8").split()))
     assert "On 26 examples (the patterns it was trained on)" in cards[0]
-    assert "of at most 5;" in cards[0]
-    assert "On 24 examples (of the test files, which are not trained on)" in cards[1]
-    assert "the last 6 are read" in cards[1]
+    assert "accepts 1 to 5 letters" in cards[0]
+    assert "On 24 examples (the test reviews, which are never trained on)" in cards[1]
+    assert "the last 6 words and marks" in cards[1]

@@ -117,7 +117,9 @@ def test_a_broken_line_is_refused_by_its_number(tmp_path: Path, line: str) -> No
     path = tmp_path / "results.jsonl"
     good = record(RECIPE, 7).model_dump_json()
     path.write_text(f"{good}\n{good}\n{line}\n{good}\n")
-    message = r"^line 3 of .*results.jsonl is no run \(\d+ fields do not fit\); remove it, and `report` runs it again$"
+    message = (
+        r"^line 3 of .*results.jsonl is not a run \(\d+ fields do not fit\); remove it, and `report` runs it again$"
+    )
     with pytest.raises(ResultsError, match=message):
         Results(path)
 

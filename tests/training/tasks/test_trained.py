@@ -32,7 +32,7 @@ def test_a_training_starts_from_the_weights_of_a_bundle(small_store: Store, tmp_
     manifest = start.manifest
     assert bundle.manifest.recipe["start"] == {"name": name, "version": 1, "checksum": manifest.checksum}
     card = (bundle.folder / "README.md").read_text(encoding="utf-8")
-    assert f"--from models/{name}/1` makes the bundle again" in card
+    assert f"--from models/{name}/1` makes this bundle" in card
     assert "start" not in manifest.recipe
 
 
@@ -58,29 +58,39 @@ def test_reviews_are_read_with_the_vocabulary_of_the_bundle_that_is_started_from
             "alphabet-window",
             "alphabet-window",
             [],
-            r"window/1 have the shapes \[\(3, 16\), .*those of this recipe \[\(3, 1",
+            r"window/1 have the shapes \[\(3, 16\), .*the weights of this recipe \[\(3, 1",
         ),
         (
             "alphabet-window",
             "alphabet-window",
             ["units=4", "further_units=[4]"],
-            "set the recipe's fields as the bundle",
+            "set the recipe's fields to the values in the bundle",
         ),
-        ("sentiment", "next-letter", [], "sentiment/1 have the shapes .* set the recipe's fields as the bundle's card"),
-        ("alphabet-window", "alphabet-window", ["first_code=1"], "alphabet-window/1 codes letters otherwise"),
+        (
+            "sentiment",
+            "next-letter",
+            [],
+            "sentiment/1 have the shapes .* set the recipe's fields to the values in the bundle's",
+        ),
+        ("alphabet-window", "alphabet-window", ["first_code=1"], "alphabet-window/1 codes letters differently"),
         ("next-letter", "imdb-500", [], "next-letter/1 reads letters; start from a bundle of the task sentiment"),
-        ("imdb-500", "imdb-500", [], "imdb-500/1 have the shapes .* set the recipe's fields as the bundle's card has"),
+        (
+            "imdb-500",
+            "imdb-500",
+            [],
+            "imdb-500/1 have the shapes .* set the recipe's fields to the values in the bundle's card",
+        ),
         (
             "imdb-500",
             "imdb-500",
             ["vocabulary_size=9999"],
-            "imdb-500/1 was trained with tokeniser=keras, vocabulary_size=10000; set the same, as every id has its wei",
+            "imdb-500/1 was trained with tokeniser=keras, vocabulary_size=10000; set the same values, because every id",
         ),
         (
             "imdb-500",
             "sentiment",
             [],
-            "sentiment begins with its own language model; leave --from out",
+            "sentiment starts from its own language model; leave --from out",
         ),
     ],
 )
