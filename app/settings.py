@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.container import count_processors, read_memory_limit
 from app.errors import SettingsError
-from app.processes.container import count_processors, read_memory_limit
 
 PREFIX = "LSTM_SERVE_"
 # With the models of this repository, a process takes half of it.
@@ -80,6 +80,11 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least severe level that is logged."
     )
+
+    @property
+    def fills_cores(self) -> bool:
+        """Whether each of several processes has only one core, so that the others answer while one computes."""
+        return 1 < self.workers >= count_processors()
 
     @field_validator("port", mode="before")
     @classmethod

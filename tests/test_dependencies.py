@@ -49,15 +49,26 @@ def test_a_package_imports_nothing_it_must_not(package: str) -> None:
         assert not imports(module) & FORBIDDEN[package] - ALLOWED.get(module.name, set()), module
 
 
-# Rooms of the app, the lower ones first. A room imports rooms below it, and errors, settings and telemetry.
-ROOMS = ("engines", "runtime", "tasks", "http")
+# Packages and modules of the app, the lower ones first. Each imports only lower ones.
+ROOMS = (
+    ("errors", "container"),
+    ("settings", "telemetry"),
+    ("engines",),
+    ("runtime",),
+    ("tasks",),
+    ("http",),
+    ("processes",),
+    ("command",),
+)
 
 
 def test_rooms_of_the_app_import_only_those_below() -> None:
-    for height, room in enumerate(ROOMS):
-        for module in (ROOT / "app" / room).rglob("*.py"):
-            found = {name.split(".")[1] for name in modules_imported(module) if name.startswith("app.")}
-            assert not found & set(ROOMS[height + 1 :]), module
+    heights = {room: height for height, rooms in enumerate(ROOMS) for room in rooms}
+    for module in (ROOT / "app").rglob("*.py"):
+        room = module.relative_to(ROOT).with_suffix("").parts[1]
+        found = {name.split(".")[1] for name in modules_imported(module) if name.startswith("app.")}
+        higher = {other for other in found & heights.keys() - {room} if heights[other] >= heights.get(room, 99)}
+        assert not higher, module
 
 
 def test_nothing_below_http_imports_a_framework_of_http() -> None:

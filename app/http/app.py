@@ -1,7 +1,6 @@
 """The app: the routes, the one middleware, and the models behind them."""
 
 import gc
-import multiprocessing
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
@@ -17,7 +16,6 @@ from app import __version__
 from app.http.problems import Problem
 from app.http.routes import health, models, prediction
 from app.http.stack import Stack
-from app.processes.container import count_processors
 from app.runtime.repository import Repository
 from app.settings import Settings, read_settings
 from app.telemetry import logs
@@ -46,9 +44,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or read_settings()
     logs.configure(settings.log_level)
-    is_one_of_several = multiprocessing.parent_process() is not None
-    fills_cores = is_one_of_several and settings.workers >= count_processors()
-    repository = Repository(Store(settings.models), settings, fills_cores)
+    repository = Repository(Store(settings.models), settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:

@@ -13,7 +13,7 @@ from enum import Enum
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 
-from app.processes.container import count_memory_kills, read_memory_limit
+from app.container import count_memory_kills, read_memory_limit
 
 # A worker has to answer within this time. TensorFlow takes 20 s to load, and more on a slow machine.
 START_SECONDS = 120

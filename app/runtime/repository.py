@@ -45,11 +45,11 @@ class Model:
 class Repository:
     """The latest version of every bundle in a store: loaded and warm, or with the reason why not."""
 
-    def __init__(self, store: Store, settings: Settings, fills_cores: bool = False) -> None:
-        """Take the store, and whether there is a process for every core; nothing is read before `load`."""
+    def __init__(self, store: Store, settings: Settings) -> None:
+        """Take the store; nothing is read before `load`."""
         self._store = store
         self._settings = settings
-        self._loop_time = LoopTime(INLINE_SECONDS_OF_A_CORE if fills_cores else INLINE_SECONDS)
+        self._loop_time = LoopTime(INLINE_SECONDS_OF_A_CORE if settings.fills_cores else INLINE_SECONDS)
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self._encoding = asyncio.Lock()
         self._models: dict[str, Model] = {}

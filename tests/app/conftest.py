@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from app import container
 from app.engines import load_engine
 from app.engines.base import Engine
 from app.http.app import create_app
@@ -143,3 +144,13 @@ def log() -> Iterator[Log]:
         logs.configure("INFO")
     yield log
     logs.configure("INFO")
+
+
+@pytest.fixture
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of files in which the kernel describes the memory of a container: 300 MiB, exceeded once."""
+    (tmp_path / "limit").write_text("314572800\n")
+    (tmp_path / "events").write_text("under_oom 0\noom_kill 1\n")
+    files = ((tmp_path / "none", tmp_path / "none"), (tmp_path / "limit", tmp_path / "events"))
+    monkeypatch.setattr(container, "MEMORY_FILES", files)
+    return tmp_path

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from app import container
 from app.errors import SettingsError
-from app.processes import container
 from app.settings import MEMORY_OF_A_PROCESS, Settings, read_settings
 
 CORES = len(os.sched_getaffinity(0))

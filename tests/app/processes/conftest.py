@@ -1,11 +1,8 @@
 import logging
 import signal
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-
-from app.processes import container
 
 
 @pytest.fixture
@@ -38,13 +35,3 @@ def count() -> Iterator[Callable[[str], int]]:
     yield lambda part: sum(part in message for message in recorder.messages)
     log.removeHandler(recorder)
     log.setLevel(level)
-
-
-@pytest.fixture
-def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of files in which the kernel describes the memory of a container: 300 MiB, exceeded once."""
-    (tmp_path / "limit").write_text("314572800\n")
-    (tmp_path / "events").write_text("under_oom 0\noom_kill 1\n")
-    files = ((tmp_path / "none", tmp_path / "none"), (tmp_path / "limit", tmp_path / "events"))
-    monkeypatch.setattr(container, "MEMORY_FILES", files)
-    return tmp_path

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from app.processes import container
-from app.processes.container import count_memory_kills, count_processors, read_memory_limit
+from app import container
+from app.container import count_memory_kills, count_processors, read_memory_limit
 
 CORES = len(os.sched_getaffinity(0))
 
