@@ -5,6 +5,7 @@ Its process supervises the workers, so it imports neither FastAPI nor what runs 
 
 import logging
 import math
+import os
 import resource
 import sys
 from functools import partial
@@ -47,6 +48,7 @@ def serve(**options: str | None) -> None:
     Raises:
         SystemExit: the service cannot run with these settings, or it has ended.
     """
+    _open_standard_files()
     try:
         settings = read_settings({name: value for name, value in options.items() if value is not None})
         logs.configure(settings.log_level)
@@ -55,6 +57,13 @@ def serve(**options: str | None) -> None:
     except SettingsError as error:
         sys.exit(f"error: {error}")
     sys.exit(status)
+
+
+def _open_standard_files() -> None:
+    """Open closed standard files: otherwise a socket gets their number, and the log is written to it."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
 
 
 def _serve_on(address: Address, settings: Settings) -> int:

@@ -4,6 +4,7 @@ Each error has its HTTP status and its problem type; `app.http.problems` makes t
 """
 
 import math
+import sys
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated
@@ -14,6 +15,7 @@ INTERNAL_ERROR = "the service failed on this request; its log has the reason und
 TOO_LATE = "the deadline passed before the answer was there; try again later or allow it more time"
 ENDING = "this process of the service is shutting down; send the request again in a moment"
 ECHO_CHARACTERS = 80  # of a wrong value, in an answer
+LISTED_ERRORS = 10  # of one request: a large body can hold many
 
 Location = tuple[str | int, ...]
 
@@ -22,7 +24,8 @@ def _make_sendable(value: object) -> object:
     """Return a value that is valid in JSON: without lone surrogates and NaN, and not long."""
     if isinstance(value, str):
         return value[:ECHO_CHARACTERS].encode("utf-8", "backslashreplace").decode()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    is_number = isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
+    return value if is_number or value is None else None
 
 
 class FieldProblem(BaseModel):
@@ -128,8 +131,12 @@ class InvalidInputError(RequestError):
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     kind = "invalid-input"
 
-    def __init__(self, errors: Sequence[FieldProblem]) -> None:
-        """Take every problem that was found."""
+    def __init__(self, errors: Sequence[FieldProblem], count: int = 0) -> None:
+        """Take the problems that were found, of which the first are listed, and their number if there are more."""
+        listed = list(errors[:LISTED_ERRORS])
+        if more := max(count, len(errors)) - len(listed):
+            listed.append(FieldProblem(type="more", loc=["body"], msg=f"{more} more errors are not listed"))
+        errors = listed
         super().__init__("; ".join(f"{'.'.join(map(str, problem.loc))}: {problem.msg}" for problem in errors))
         self.errors = errors
 

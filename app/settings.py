@@ -63,10 +63,13 @@ class Settings(BaseSettings):
     max_text_characters: int = Field(default=100_000, ge=1, description="Characters in one text or sequence.")
     max_batch: int = Field(default=128, ge=1, description="Texts or sequences in one batch request.")
     max_queue: int = Field(default=512, ge=1, description="Texts that may wait for one model in a process.")
-    deadline_ms: int = Field(default=5000, ge=1, description="Milliseconds in which a request must be answered.")
+    deadline_ms: int = Field(
+        default=5000, ge=1, le=3_600_000, description="Milliseconds in which a request must be answered."
+    )
     keep_alive_s: int = Field(
         default=75,
         ge=1,
+        le=3600,
         description="Seconds that an idle connection stays open; behind a proxy, more than the proxy's own timeout.",
     )
     engine: Literal["onnx", "tensorflow"] = Field(
@@ -76,7 +79,7 @@ class Settings(BaseSettings):
         default="default",
         description="Form of a network: the default that its bundle names, or float32, which answers as Keras does.",
     )
-    engine_threads: int = Field(default=1, ge=1, description="Processor cores that one batch may use.")
+    engine_threads: int = Field(default=1, ge=1, le=1024, description="Processor cores that one batch may use.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least severe level that is logged."
     )
@@ -102,7 +105,7 @@ class Settings(BaseSettings):
     @field_validator("root_path")
     @classmethod
     def _check_root_path(cls, value: str) -> str:
-        if not re.fullmatch(r"(/[^/?#\s]+)*", value):
+        if not re.fullmatch(r"(/[!\"$-.0->@-~]+)*", value):
             raise ValueError("Input should begin with a slash and not end with one, such as /models/v1")
         return value
 

@@ -5,13 +5,16 @@ import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 
 from starlette.types import Message, Receive, Scope
 
-from app.errors import BodyTimeoutError, BodyTooLargeError, FieldProblem, InvalidInputError
+from app.errors import BodyTimeoutError, BodyTooLargeError, FieldProblem, InvalidInputError, OverloadedError
 from app.settings import Settings
 
 DEADLINE_HEADER = "x-deadline-ms"
+# A process holds at most as many bytes of bodies as this number of the largest ones has.
+MOST_LARGE_BODIES = 16
 MOST_MILLISECONDS = 10**18 - 1
 # A client may still send when it already has its answer. If the service closed the connection at once, the client would
 # see a reset connection instead of the answer. So the service reads and drops the rest for this long. Not longer: a
@@ -19,6 +22,13 @@ MOST_MILLISECONDS = 10**18 - 1
 LINGER_SECONDS = 1.0
 
 _MILLISECONDS = re.compile(rb"0*[1-9][0-9]{0,17}")
+
+
+@dataclass
+class Budget:
+    """The bytes of bodies that a process may still hold, for all requests together."""
+
+    bytes: int
 
 
 class Limits:
@@ -29,8 +39,9 @@ class Limits:
         is_complete: whether the body has been received to its end, or the client has left.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, settings: Settings) -> None:
+    def __init__(self, scope: Scope, receive: Receive, settings: Settings, budget: Budget) -> None:
         """Take a request, whose body is read by `receive` from now on."""
+        self._budget = budget
         self._receive = receive
         self._headers: Mapping[bytes, bytes] = dict(scope["headers"])
         self._state = scope.setdefault("state", {})
@@ -70,6 +81,7 @@ class Limits:
         Raises:
             BodyTooLargeError: the body has more bytes than the limit.
             BodyTimeoutError: the body did not arrive before the deadline.
+            OverloadedError: all bodies together have too many bytes.
             RequestError: the body is not valid HTTP.
         """
         if self.is_complete:
@@ -80,12 +92,20 @@ class Limits:
         except TimeoutError as error:
             seconds = f"{self._milliseconds / 1000:.10g}"
             raise BodyTimeoutError(f"the whole body did not arrive within {seconds} s; send it faster") from error
-        self._bytes += len(message.get("body", b""))
+        size = len(message.get("body", b""))
+        self._bytes += size
+        self._budget.bytes -= size
         if self._bytes > self._max_bytes:
             raise self._make_error(f"{self._bytes} bytes or more")
+        if self._budget.bytes < 0:
+            raise OverloadedError("the bodies of other requests fill the memory", 1)
         if "rejected" in self._state:  # by the protocol
             raise self._state.pop("rejected")  # a reference that stays would keep the body in memory
         return message
+
+    def give_back(self) -> None:
+        """Give the bytes of the body back to the budget, as the request has ended."""
+        self._budget.bytes += self._bytes
 
     @property
     def may_stay_incomplete(self) -> bool:

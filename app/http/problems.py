@@ -7,10 +7,9 @@ from typing import Any, NamedTuple, Self
 from pydantic import BaseModel
 from starlette.types import Scope, Send
 
-from app.errors import FieldProblem, RequestError
+from app.errors import LISTED_ERRORS, FieldProblem, RequestError
 
 PROBLEM_TYPE = "application/problem+json"
-LISTED_ERRORS = 10  # of one request: a large body can hold hundreds of thousands
 PATH_CHARACTERS = 200  # of a path, in answers and in the log
 
 
@@ -80,6 +79,4 @@ def describe(errors: Sequence[Any], *within: str) -> list[FieldProblem]:
     for error in errors[:LISTED_ERRORS]:
         echo = error["input"] if isinstance(error["input"], (str, int, float)) else None
         problems.append(FieldProblem(type=error["type"], loc=[*within, *error["loc"]], msg=error["msg"], input=echo))
-    if more := len(errors) - len(problems):
-        problems.append(FieldProblem(type="more", loc=["body"], msg=f"{more} more errors are not listed"))
     return problems

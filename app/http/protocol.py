@@ -125,14 +125,14 @@ class Protocol(HttpToolsProtocol):
         """Begin to answer a request."""
         if self.parser.should_upgrade():
             raise ValueError("CONNECT is a request to a proxy")
+        for name, value in self.headers:
+            if name == b"content-length":
+                self._body_left = int(value)
         super().on_headers_complete()
         self._unset_keepalive_if_required()
         self._head_bytes = 0
         self._head_due = math.inf
         self._is_in_body = True
-        for name, value in self.headers:
-            if name == b"content-length":
-                self._body_left = int(value)
         self.headers = []  # the scope keeps the other list; this one takes the trailers, which are dropped
         self._requests += 1
         is_last = self._requests >= MOST_REQUESTS or self.loop.time() > self._closes_at
@@ -188,8 +188,8 @@ class Protocol(HttpToolsProtocol):
         except RequestError as error:
             self._reject(error)
             return
-        except httptools.HttpParserCallbackError:  # uvicorn cannot read the URL; see also `on_headers_complete`
-            self._reject(BadRequestError("the method or the URL of the request is invalid; send HTTP/1.1"))
+        except httptools.HttpParserCallbackError:  # of `on_headers_complete`
+            self._reject(BadRequestError("the method, the URL or the length is invalid; send HTTP/1.1"))
             return
         except httptools.HttpParserError as error:
             self._reject(BadRequestError(f"the request is not valid HTTP: {error}; send HTTP/1.1"))

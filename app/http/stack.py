@@ -24,7 +24,7 @@ from app.errors import (
     NotReadyError,
     RequestError,
 )
-from app.http.limits import Limits
+from app.http.limits import MOST_LARGE_BODIES, Budget, Limits
 from app.http.problems import Answer, cut_path, describe, make_answer
 from app.settings import Settings
 from app.telemetry.logs import begin_request, make_request_id
@@ -47,6 +47,7 @@ class Stack:
         """Wrap an app."""
         self._app = app
         self._settings = settings
+        self._budget = Budget(MOST_LARGE_BODIES * settings.max_body_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -60,7 +61,7 @@ class Stack:
         if parent := _find(headers, b"traceparent", _TRACE_PARENT):
             fields["trace_id"] = parent[3:35].decode()
         begin_request(fields)
-        limits = Limits(scope, receive, self._settings)
+        limits = Limits(scope, receive, self._settings, self._budget)
         status: int | None = None
         has_end = True
 
@@ -92,6 +93,7 @@ class Stack:
                 raise  # the answer has begun, so only the server can abort it
             await make_answer(InternalError(INTERNAL_ERROR), cut_path(scope)).send(send_with_id)
         finally:
+            limits.give_back()
             _log(scope, status, started)
         if not has_end:
             with suppress(asyncio.CancelledError):  # the client has its answer
@@ -101,6 +103,8 @@ class Stack:
     async def _answer(self, scope: Scope, limits: Limits, send: Send) -> None:
         """Answer one request, also if the app raises an error that has an answer."""
         try:
+            if scope["http_version"] not in ("1.0", "1.1"):
+                raise BadRequestError(f"the request has HTTP/{scope['http_version']}; send HTTP/1.1")
             hosts = sum(name == b"host" for name, _ in scope["headers"])
             if hosts > 1 or (not hosts and scope["http_version"] == "1.1"):
                 raise BadRequestError(f"the request has {hosts} Host headers; send one")
@@ -124,7 +128,7 @@ def _find_answer(raised: Exception, scope: Scope) -> Answer | None:
         case RequestError():
             return make_answer(raised, path)
         case RequestValidationError():
-            return make_answer(InvalidInputError(describe(raised.errors())), path)
+            return make_answer(InvalidInputError(describe(raised.errors()), len(raised.errors())), path)
         case HTTPException(__cause__=RequestError() as cause):  # FastAPI hides what reading a body raised
             return make_answer(cause, path)
         case HTTPException(status_code=HTTPStatus.NOT_FOUND, detail=HTTPStatus.NOT_FOUND.phrase):  # of the router

@@ -1,14 +1,13 @@
 """One process that answers requests: uvicorn's server, and the reports to its supervisor."""
 
 import asyncio
-import math
 import os
 import signal
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from types import FrameType
@@ -33,7 +32,8 @@ class Server(uvicorn.Server):
         """Take the configuration, and how long it may take to end."""
         super().__init__(config)
         self._grace_seconds = grace_seconds
-        self._due = math.inf  # when the event loop hangs unless it has done its next step; loading may take long
+        self._has_run = False  # the event loop, since the last report
+        self._must_end_at = 0.0
 
     @property
     def state(self) -> State:
@@ -42,15 +42,21 @@ class Server(uvicorn.Server):
             return State.STARTING
         return State.READY if self.lifespan.state["is_ready"]() else State.UNREADY
 
-    @property
-    def hangs(self) -> bool:
-        """Whether the event loop, or the end of the server, takes too long."""
-        return time.monotonic() > self._due
+    def has_run(self) -> bool:
+        """Return whether the event loop has run since the last call, or has time: to load, or to end."""
+        has_run, self._has_run = self._has_run, False
+        return has_run or not self.started or time.monotonic() < self._must_end_at
 
     async def on_tick(self, counter: int) -> bool:
         """Note that the event loop runs: uvicorn calls this every 0.1 s, until the server is to end."""
-        self._due = time.monotonic() + REPORT_SECONDS
+        self._has_run = True
         return await super().on_tick(counter)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle SIGTERM only: the supervisor handles the signals of a terminal."""
+        signal.signal(signal.SIGTERM, self.handle_exit)
+        yield
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Shut down; before it listens there is nothing to answer, and it ends at once."""
@@ -60,7 +66,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Become unready at once, accept connections for a moment more, then finish the requests that have begun."""
-        self._due = time.monotonic() + self._grace_seconds
+        self._must_end_at = time.monotonic() + self._grace_seconds
         self.lifespan.state["is_ending"] = True  # each answer closes its connection, and `/readyz` answers 503
         await asyncio.sleep(LAME_DUCK_SECONDS)
         make_protocol = partial(
@@ -102,7 +108,7 @@ def _report(server: Server, supervisor: Connection, grace_seconds: float) -> Non
     with suppress(OSError):
         # The supervisor sends nothing: there is something to read only when it has closed the connection.
         while not supervisor.poll(_STARTING_REPORT_SECONDS if state is State.STARTING else REPORT_SECONDS):
-            if not server.hangs:
+            if server.has_run():
                 state = server.state
                 supervisor.send(state)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -156,5 +156,6 @@ class Repository:
 
     def _refuse(self, name: str, why: str, **log: Any) -> None:
         logger.error("refused: %s", why, extra={"model": name, "folder": str(self._store.root / name)}, **log)
+        name = name.encode("utf-8", "backslashreplace").decode()  # a folder may have any name
         # Clients may see names of models and files, but not where they are on the server.
         self._refused[name] = why.replace(f"{self._store.root}/", "")

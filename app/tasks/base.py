@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
-from pydantic_core import PydanticCustomError
 
 from app.errors import TOO_LATE, DeadlineError, FieldProblem, InvalidInputError, Location
 from app.runtime.queue import Output, Permit
@@ -21,7 +20,6 @@ from bundle.rows import Row
 from bundle.tasks import Task
 
 NAME_CHARACTERS = 63
-MOST_FIELDS = 100  # of a body
 # Encoding texts pauses after this time, ...
 SLICE_SECONDS = 0.005
 # ... for this many passes of the event loop, so that small requests are answered in between. Such a request needs about
@@ -49,15 +47,6 @@ class PredictionRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: ModelName = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _has_not_very_many_fields(cls, value: object) -> object:
-        """Reject very many fields at once, as pydantic makes an error for each."""
-        if isinstance(value, dict) and len(value) > MOST_FIELDS:
-            known = " and ".join(cls.model_fields)
-            raise PydanticCustomError("too_many_fields", f"the body has {len(value)} fields; send {known}")
-        return value
 
 
 @dataclass(frozen=True)

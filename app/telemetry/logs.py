@@ -3,8 +3,12 @@
 import json
 import logging
 import random
+import select
+import sys
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from typing import TextIO
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
 
@@ -46,9 +50,34 @@ class JsonFormatter(logging.Formatter):
         return _encode(fields)
 
 
+class Handler(logging.StreamHandler[TextIO]):
+    """Writes lines to standard error; drops them while nobody reads there: a full pipe would block the process."""
+
+    def __init__(self) -> None:
+        """Take standard error."""
+        super().__init__(sys.stderr)
+        self._dropped = 0
+        self._poll: select.poll | None = None
+        with suppress(AttributeError, OSError):  # it may be no file, but an object of Python
+            descriptor = sys.stderr.fileno()
+            self._poll = select.poll()
+            self._poll.register(descriptor, select.POLLOUT)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, and before it the number of dropped lines."""
+        if self._poll and not self._poll.poll(0):
+            self._dropped += 1
+            return
+        if self._dropped:
+            message = f"nobody read the log: {self._dropped} lines were dropped"
+            super().emit(logging.makeLogRecord({"name": __name__, "levelname": "WARNING", "msg": message}))
+            self._dropped = 0
+        super().emit(record)
+
+
 def configure(level: str) -> None:
     """Send the logs of the service and of uvicorn to standard error as JSON."""
-    handler = logging.StreamHandler()
+    handler = Handler()
     handler.setFormatter(JsonFormatter())
     for name in ("app", "uvicorn", "asyncio"):
         log = logging.getLogger(name)

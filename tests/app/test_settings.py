@@ -147,6 +147,7 @@ def test_a_root_path_begins_with_a_slash(path: str) -> None:
         ("engine_threads", "0", "greater than or equal to 1"),
         ("log_level", "loud", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
         ("root_path", "/models/", "begin with a slash and not end with one"),
+        ("root_path", "/mod\u00e8les", "begin with a slash and not end with one"),
         ("root_path", "models", "begin with a slash and not end with one"),
     ],
 )

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from app.http.limits import MOST_LARGE_BODIES
 from app.http.problems import PATH_CHARACTERS
 from app.http.protocol import HALF_CLOSED_SECONDS, MOST_HEAD_BYTES, MOST_REQUESTS, RESERVED_FILES
 from tests.app.service import ROOT, Service, run_service
@@ -168,6 +169,45 @@ def test_endless_requests_cost_little(service: Service, what: str) -> None:
                 send_until(connection, endless, end)
 
     assert_calm(service, run, threads=4)
+
+
+VALUES = {
+    "lists": b"[%b]" % b",".join([b"[]"] * 1_390_000),
+    "texts": b'{"texts":[%b]}' % b",".join([b'""'] * 1_390_000),
+    "fields": b"{%b}" % b",".join(b'"k%d":1' % key for key in range(320_000)),
+    "one text of commas": b'{"text":"%b"}' % (b",[" * 2_000_000),
+}
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service with the default limit of a body."""
+    with start(tmp_path_factory.mktemp("large") / "log", LSTM_SERVE_MAX_BODY_BYTES="4194304") as service:
+        yield service
+
+
+@pytest.mark.parametrize("what", VALUES)
+def test_bodies_of_very_many_values_do_not_stop_others(large: Service, what: str) -> None:
+    request = make_request("POST", "/sentiment", JSON, body=VALUES[what])
+
+    def run(end: threading.Event) -> None:
+        while not end.is_set():
+            with Connection(large.port) as connection:
+                assert connection.ask(request).status == 422
+
+    assert_calm(large, run, threads=4)
+    assert large.count("a worker is killed: it has not reported for 5 s") == 0
+
+
+def test_bodies_that_stop_fill_no_memory(large: Service) -> None:
+    before = measure_memory(large)
+    head = make_request("POST", "/sentiment", JSON, "content-length: 4194304")
+    with ExitStack() as open_connections:
+        for _ in range(100):
+            open_connections.enter_context(Connection(large.port)).send(head + bytes(4_190_000))
+        assert measure_memory(large) - before < 2 * MOST_LARGE_BODIES * 4.2 + MOST_GROWTH
+        answer = large.ask("GET", "/livez")
+        assert answer is not None and answer.status_code == 200
 
 
 def test_many_rejected_heads_are_each_answered(service: Service) -> None:

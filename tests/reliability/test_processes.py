@@ -5,9 +5,11 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -16,6 +18,7 @@ import pytest
 from app.processes.supervisor import SILENT_SECONDS
 from app.processes.worker import LAME_DUCK_SECONDS
 from benchmarks.clients import Outcome, ask_until
+from benchmarks.servers import find_free_port
 from tests.app.service import ROOT, Service, run_service
 from tests.conftest import SECONDS
 from tests.reliability.clients import LIVE, Connection
@@ -186,3 +189,45 @@ def test_an_idle_service_with_open_connections_ends_within_two_seconds(service: 
         service.process.send_signal(signal.SIGTERM)
         service.process.wait(SECONDS)
     assert time.monotonic() - stopped_at < IDLE_SECONDS
+
+
+def test_sigint_to_a_worker_does_nothing(service: Service) -> None:
+    before = service.workers()
+    for pid in before:
+        os.kill(pid, signal.SIGINT)
+    for _ in range(10):
+        response = service.ask("GET", "/readyz")
+        assert response is not None and response.status_code == 200
+    assert service.workers() == before
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_log_that_nobody_reads_stops_nothing(models: Path, workers: str) -> None:
+    port = find_free_port()
+    settings = {"LSTM_SERVE_MODELS": str(models), "LSTM_SERVE_PORT": str(port), "LSTM_SERVE_WORKERS": workers}
+    command = [sys.executable, "-m", "app"]
+    with subprocess.Popen(command, cwd=ROOT, env=os.environ | settings, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        while b"the service is ready" not in process.stderr.readline():
+            pass
+        for _ in range(1000):  # lines of 300 bytes; the pipe holds 64 KiB
+            assert httpx.get(f"http://127.0.0.1:{port}/models", timeout=SECONDS).status_code == 200
+        process.terminate()
+        assert process.wait(SECONDS) == 0
+
+
+@pytest.mark.parametrize("closed", [[0], [1], [2], [0, 1, 2]])
+def test_closed_standard_files_do_no_harm(models: Path, closed: list[int]) -> None:
+    port = find_free_port()
+    settings = {"LSTM_SERVE_MODELS": str(models), "LSTM_SERVE_PORT": str(port), "LSTM_SERVE_WORKERS": "2"}
+    close = " ".join(f"{descriptor}>&-" for descriptor in closed)
+    command = ["sh", "-c", f"exec {sys.executable} -m app {close}"]
+    with subprocess.Popen(command, cwd=ROOT, env=os.environ | settings) as process:
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            with suppress(httpx.TransportError):
+                if httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200:
+                    break
+            time.sleep(0.1)
+        process.terminate()
+        assert process.wait(SECONDS) == 0

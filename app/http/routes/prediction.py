@@ -44,6 +44,7 @@ from app.telemetry.logs import annotate_request
 # The service watches for a client that leaves only after this time. Most requests are answered by then, and watching
 # costs as much as reading a request.
 UNWATCHED_SECONDS = 0.05
+OTHER_VALUES = 100  # of a body, besides the texts of a batch
 
 _DEADLINE_PARAMETER = {
     "name": DEADLINE_HEADER,
@@ -98,7 +99,7 @@ class PredictionRoute(APIRoute):
         check_media_type(dict(request.scope["headers"]))
         repository: Repository = request.app.state.repository
         settings: Settings = request.app.state.settings
-        value = parse_json(await request.body())
+        value = parse_json(await request.body(), settings.max_batch + OTHER_VALUES)
         model = repository.find_for(self.served.task, _find_name(value))
         annotate_request(model=model.manifest.name, version=model.manifest.version)
         # Overload is rejected before anything that takes longer. A batch past the limit is not a matter of load.
@@ -117,7 +118,8 @@ class PredictionRoute(APIRoute):
         try:
             request = self.form.request.model_validate(value)
         except ValidationError as error:
-            raise InvalidInputError(describe(error.errors(include_url=False), "body")) from error
+            errors = error.errors(include_url=False)
+            raise InvalidInputError(describe(errors, "body"), len(errors)) from error
         inputs: str | list[str] = getattr(request, self.form.field)
         answers = await self.served.predict(model, locate(self.form.field, inputs, settings), request, permit)
         return answers[0] if isinstance(inputs, str) else self.form.answer.model_construct(answers=answers)

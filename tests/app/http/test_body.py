@@ -42,14 +42,56 @@ def test_a_long_media_type_is_cut_in_the_message() -> None:
     assert len(str(raised.value)) < 500
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff{}", b"{} {}", b"[" * 100_000, b"9" * 5000, b'"\n"'])
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff{}", b"{} {}", b"9" * 5000, b'"\n"', b'"\xed\xa0\x80"'])
 def test_what_is_not_json_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidInputError, match="the body is not JSON in UTF-8") as raised:
-        parse_json(body)
+        parse_json(body, 100)
     (problem,) = raised.value.errors
     assert problem.type == "json_invalid" and problem.loc[0] == "body"
     assert len(problem.msg) < 200
 
 
 def test_half_an_emoji_is_json() -> None:
-    assert parse_json(rb'"\ud83d"') == json.loads(rb'"\ud83d"')
+    assert parse_json(rb'"\ud83d"', 100) == json.loads(rb'"\ud83d"')
+
+
+def test_lists_that_are_too_deep_are_refused() -> None:
+    with pytest.raises(InvalidInputError, match="the body is not JSON in UTF-8"):
+        parse_json(b"[" * 100_000, 1_000_000)
+
+
+def test_the_mark_of_utf_8_may_begin_a_body() -> None:
+    assert parse_json(b'\xef\xbb\xbf{"text": "good"}', 100) == {"text": "good"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_other_encodings_are_refused(encoding: str) -> None:
+    with pytest.raises(InvalidInputError, match="the body is not JSON in UTF-8"):
+        parse_json('{"text": "good"}'.encode(encoding), 100)
+
+
+TEXTS = ['a,b,[c],{"d": [1,2,3]},', r'\\",[,[,[', "\\", '"', '\\"', ",[{" * 1000, '","' * 1000]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("count", [1, 98])
+def test_values_are_counted_without_the_texts(text: str, count: int) -> None:
+    value = {"texts": [text] * count}
+    assert parse_json(json.dumps(value).encode(), 100) == value
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[%b]" % b",".join([b"1"] * 100),
+        b"[%b]" % b",".join([b"[]"] * 1_400_000),
+        b"[%b]" % b",".join([b'""'] * 1_400_000),
+        b"{%b}" % b",".join(b'"%d":1' % key for key in range(100_000)),
+        b"[" * 101 + b"]" * 101,
+        json.dumps({"texts": TEXTS * 20}).encode(),
+    ],
+)
+def test_more_values_than_the_limit_are_refused_without_parsing(body: bytes) -> None:
+    with pytest.raises(InvalidInputError, match="the body has more than 100 values, which is the limit") as raised:
+        parse_json(body, 100)
+    assert raised.value.errors[0].type == "too_many_values"

@@ -8,11 +8,19 @@ import pytest
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Scope
 
-from app.errors import BadRequestError, BodyTimeoutError, BodyTooLargeError, InvalidInputError, RequestError
-from app.http.limits import DEADLINE_HEADER, Limits
+from app.errors import (
+    BadRequestError,
+    BodyTimeoutError,
+    BodyTooLargeError,
+    InvalidInputError,
+    OverloadedError,
+    RequestError,
+)
+from app.http.limits import DEADLINE_HEADER, Budget, Limits
 from app.settings import Settings
 
 LIMIT = 10
+BUDGET = 25
 SETTINGS = Settings(max_body_bytes=LIMIT, deadline_ms=60_000)
 CHUNKED = {b"transfer-encoding": b"chunked"}
 
@@ -43,7 +51,7 @@ def read(client: Client, headers: dict[bytes, bytes] | None = None, rejected: Re
     scope = make_scope(CHUNKED if headers is None else headers)
     if rejected:
         scope["state"] = {"rejected": rejected}
-    limits = Limits(scope, client.receive, SETTINGS)
+    limits = Limits(scope, client.receive, SETTINGS, Budget(BUDGET))
     limits.apply()
     body = asyncio.run(Request(scope, limits.receive).body())
     assert limits.is_complete
@@ -89,27 +97,27 @@ def test_a_body_that_the_protocol_rejects_ends_with_its_error() -> None:
 @pytest.mark.parametrize(("asked", "seconds"), [(None, 60), (b"500", 0.5), (b"99999999", 60), (b"000500", 0.5)])
 def test_the_shorter_deadline_counts(asked: bytes | None, seconds: float) -> None:
     scope = make_scope({DEADLINE_HEADER.encode(): asked} if asked else {})
-    Limits(scope, Client([]).receive, SETTINGS).apply()
+    Limits(scope, Client([]).receive, SETTINGS, Budget(BUDGET)).apply()
     assert scope["state"]["deadline"] == pytest.approx(time.monotonic() + seconds, abs=0.25)
 
 
 @pytest.mark.parametrize("asked", [b"0", b"-1", b"1.5", b"soon", b"", b"\xb2", b"000", b"9" * 5000])
 def test_a_deadline_that_is_no_number_of_milliseconds_is_rejected(asked: bytes) -> None:
-    limits = Limits(make_scope({DEADLINE_HEADER.encode(): asked}), Client([]).receive, SETTINGS)
+    limits = Limits(make_scope({DEADLINE_HEADER.encode(): asked}), Client([]).receive, SETTINGS, Budget(BUDGET))
     with pytest.raises(InvalidInputError, match="is not a number of milliseconds; send a whole number from 1"):
         limits.apply()
 
 
 def test_the_rest_of_a_body_is_dropped() -> None:
     client = Client([b"0123456789"] * 100)
-    limits = Limits(make_scope(CHUNKED), client.receive, SETTINGS)
+    limits = Limits(make_scope(CHUNKED), client.receive, SETTINGS, Budget(BUDGET))
     asyncio.run(limits.drop_rest())
     assert limits.is_complete and client.asked == 100
 
 
 def test_the_rest_of_a_body_is_dropped_for_a_limited_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.http.limits.LINGER_SECONDS", 0.05)
-    limits = Limits(make_scope(CHUNKED), Client([b"0"], end="silent").receive, SETTINGS)
+    limits = Limits(make_scope(CHUNKED), Client([b"0"], end="silent").receive, SETTINGS, Budget(BUDGET))
     asyncio.run(limits.drop_rest())
     assert not limits.is_complete
 
@@ -117,7 +125,25 @@ def test_the_rest_of_a_body_is_dropped_for_a_limited_time(monkeypatch: pytest.Mo
 @pytest.mark.parametrize("expects", [False, True])
 def test_a_client_that_waits_for_100_continue_may_leave_out_the_rest_of_its_body(expects: bool) -> None:
     headers = CHUNKED | ({b"expect": b"100-continue"} if expects else {})
-    limits = Limits(make_scope(headers), Client([b"0"]).receive, SETTINGS)
+    limits = Limits(make_scope(headers), Client([b"0"]).receive, SETTINGS, Budget(BUDGET))
     assert limits.may_stay_incomplete == expects
     asyncio.run(limits.drop_rest())
     assert not limits.may_stay_incomplete
+
+
+def test_all_bodies_together_have_a_limit_and_give_their_bytes_back() -> None:
+    budget = Budget(BUDGET)
+
+    def start() -> tuple[Limits, bytes]:
+        scope = make_scope(CHUNKED)
+        limits = Limits(scope, Client([b"0123456789"]).receive, SETTINGS, budget)
+        return limits, asyncio.run(Request(scope, limits.receive).body())
+
+    (first, _), (second, _) = start(), start()
+    with pytest.raises(OverloadedError, match="the bodies of other requests fill the memory; try again in 1 s"):
+        start()
+    assert budget.bytes == BUDGET - 30  # the one that was rejected gives its bytes back, too
+    budget.bytes += 10
+    first.give_back()
+    second.give_back()
+    assert budget.bytes == BUDGET

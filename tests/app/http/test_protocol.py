@@ -497,6 +497,7 @@ INVALID = {
     "two lengths": b"POST /secret HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
     "a length and chunks": b"POST /s HTTP/1.1\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n",
     "a header over two lines": b"GET /livez HTTP/1.1\r\nhost: x\r\nname: secret\r\n secret\r\n\r\n",
+    "a length of many digits": b"GET /livez HTTP/1.1\r\nhost: x\r\ncontent-length: " + b"0" * 4301 + b"\r\n\r\n",
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nsecret",
 }
 

@@ -175,6 +175,17 @@ def test_http_1_1_needs_one_host(connection: Connection, hosts: str) -> None:
     assert "Host" in response.problem("bad-request")["detail"]
 
 
+@pytest.mark.parametrize("version", ["0.9", "2.0"])
+def test_another_version_of_http_is_rejected(connection: Connection, version: str) -> None:
+    answer = connection.ask(f"GET /livez HTTP/{version}\r\nhost: x\r\n\r\n".encode())
+    assert answer.problem("bad-request")["detail"] == f"the request has HTTP/{version}; send HTTP/1.1"
+
+
+def test_http_1_0_may_not_have_two_hosts(connection: Connection) -> None:
+    answer = connection.ask(b"GET /livez HTTP/1.0\r\nhost: a\r\nhost: b\r\n\r\n")
+    assert answer.problem("bad-request")["detail"] == "the request has 2 Host headers; send one"
+
+
 @pytest.mark.parametrize("host", ["", "host: x\r\n"])
 def test_http_1_0_needs_none(connection: Connection, host: str) -> None:
     response = connection.ask(f"GET /livez HTTP/1.0\r\n{host}\r\n".encode())

@@ -162,6 +162,11 @@ def test_a_model_whose_folder_cannot_be_read_is_refused_and_the_others_are_serve
     refuse(repository, "hidden")
 
 
+def test_a_folder_whose_name_is_no_text_is_refused_under_a_name_that_is(store: Store) -> None:
+    (store.root / "we\udcffird" / "1").mkdir(parents=True)
+    assert "we\\udcffird" in load(store).refused
+
+
 def test_an_unknown_name_is_not_found(store: Store) -> None:
     with pytest.raises(ModelNotFoundError, match="there is no model 'next-lettre'; there are: next-letter"):
         load(store).find("next-lettre")

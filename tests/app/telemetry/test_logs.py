@@ -1,8 +1,11 @@
 import json
 import logging
+import os
 
 import httpx
+import pytest
 
+from app.telemetry import logs
 from app.telemetry.logs import JsonFormatter
 from tests.app.conftest import Log
 
@@ -34,3 +37,23 @@ def test_a_request_is_logged_with_its_id_and_without_its_text(client: httpx.Clie
     assert (line["model"], line["version"]) == ("sentiment", 1)
     assert line["milliseconds"] > 0
     assert "confidential" not in log.text
+
+
+def test_lines_are_dropped_while_nobody_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, write = os.pipe()
+    log = logging.getLogger("app")
+    with open(read) as reader, open(write, "w") as stderr:
+        monkeypatch.setattr("sys.stderr", stderr)
+        logs.configure("INFO")
+        for _ in range(1000):
+            log.info("x" * 1000)  # 64 KiB fit in
+        first = [json.loads(reader.readline()) for _ in range(20)]
+        log.info("heard")
+        stderr.close()
+        lines = first + [json.loads(line) for line in reader]
+    monkeypatch.undo()
+    logs.configure("INFO")
+    *written, note, heard = [line["message"] for line in lines]
+    assert set(written) == {"x" * 1000}
+    assert note == f"nobody read the log: {1000 - len(written)} lines were dropped"
+    assert heard == "heard"
