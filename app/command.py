@@ -1,6 +1,7 @@
 """The command line of the service: every setting is an option.
 
-Its process supervises the workers, so it imports neither FastAPI nor what runs networks.
+Its process supervises the workers, so it imports neither FastAPI nor engines. The options are click's, which uvicorn
+needs anyway; Typer would add 15 MB to the image.
 """
 
 import logging

@@ -16,8 +16,8 @@ PREFIX = "LSTM_SERVE_"
 # With the models of this repository, a process takes half of it.
 MEMORY_OF_A_PROCESS = 256 << 20
 
-# Kubernetes describes every Service of a namespace to its containers in such variables. For a Service called
-# lstm-serve, or one whose name begins so, they have the prefix of the settings.
+# Kubernetes sets these variables for every Service of a namespace. If the name of the Service begins with lstm-serve,
+# they have the prefix of the settings.
 # Source: https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
 _KUBERNETES_ADDRESS = re.compile(r"(tcp|udp|sctp)://.*")
 _KUBERNETES_VARIABLE = re.compile(

@@ -1,4 +1,4 @@
-"""The JSON in the body of a request."""
+"""The body of a request, and the JSON in it."""
 
 import codecs
 import json
@@ -6,11 +6,29 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from app.errors import FieldProblem, InvalidInputError, UnsupportedMediaTypeError
+from starlette.types import Receive
+
+from app.errors import ClientLeftError, FieldProblem, InvalidInputError, UnsupportedMediaTypeError
 
 RawHeaders = Mapping[bytes, bytes]  # the names in lower case
 
 _JSON = re.compile(r"application/([a-z0-9.+-]+\+)?json")
+
+
+async def read_body(receive: Receive) -> bytes:
+    """Return the whole body of a request.
+
+    Raises:
+        ClientLeftError: the client closed the connection before the end of the body.
+    """
+    parts, more = [], True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientLeftError
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def check_media_type(headers: RawHeaders) -> None:

@@ -37,19 +37,20 @@ class Limits:
     Attributes:
         deadline: when the answer is due, on the clock of `time.monotonic`.
         is_complete: whether the body has been received to its end, or the client has left.
+        headers: of the request, by their names in lower case.
     """
 
     def __init__(self, scope: Scope, receive: Receive, settings: Settings, budget: Budget) -> None:
         """Take a request, whose body is read by `receive` from now on."""
         self._budget = budget
         self._receive = receive
-        self._headers: Mapping[bytes, bytes] = dict(scope["headers"])
+        self.headers: Mapping[bytes, bytes] = dict(scope["headers"])
         self._state = scope.setdefault("state", {})
         self._max_bytes = settings.max_body_bytes
         self._bytes = 0  # received
-        declared = self._headers.get(b"content-length", b"")
+        declared = self.headers.get(b"content-length", b"")
         self._declared_bytes = int(declared) if declared.isdigit() else 0
-        self.is_complete = not self._declared_bytes and b"transfer-encoding" not in self._headers
+        self.is_complete = not self._declared_bytes and b"transfer-encoding" not in self.headers
         self._milliseconds = settings.deadline_ms
         self._started = time.monotonic()
         self.deadline = self._started + settings.deadline_ms / 1000
@@ -61,7 +62,7 @@ class Limits:
             InvalidInputError: the deadline is not a whole number from 1.
             BodyTooLargeError: the announced body has more bytes than the limit.
         """
-        value = self._headers.get(DEADLINE_HEADER.encode())
+        value = self.headers.get(DEADLINE_HEADER.encode())
         if value is not None:
             if not _MILLISECONDS.fullmatch(value):
                 came = value[:20].decode("latin-1")
@@ -88,10 +89,11 @@ class Limits:
             return await self._receive()
         try:
             async with asyncio.timeout_at(self.deadline):  # event loops have the clock of `time.monotonic`
-                message = await self._receive_part()
+                message = await self._receive()
         except TimeoutError as error:
             seconds = f"{self._milliseconds / 1000:.10g}"
             raise BodyTimeoutError(f"the whole body did not arrive within {seconds} s; send it faster") from error
+        self.is_complete = not message.get("more_body", False)
         size = len(message.get("body", b""))
         self._bytes += size
         self._budget.bytes -= size
@@ -110,19 +112,14 @@ class Limits:
     @property
     def may_stay_incomplete(self) -> bool:
         """Whether the client may leave out the rest of the body, as it waited for 100 Continue."""
-        return not self.is_complete and b"expect" in self._headers
+        return not self.is_complete and b"expect" in self.headers
 
     async def drop_rest(self) -> None:
         """Receive and drop the rest of the body, for a limited time."""
         with suppress(TimeoutError):
             async with asyncio.timeout(LINGER_SECONDS):
                 while not self.is_complete:
-                    await self._receive_part()
-
-    async def _receive_part(self) -> Message:
-        message = await self._receive()
-        self.is_complete = not message.get("more_body", False)
-        return message
+                    self.is_complete = not (await self._receive()).get("more_body", False)
 
     def _make_error(self, size: str) -> BodyTooLargeError:
         return BodyTooLargeError(f"the body has {size}, the limit is {self._max_bytes}; send it in parts")

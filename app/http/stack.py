@@ -55,13 +55,14 @@ class Stack:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        headers = scope["headers"]
-        request_id = _find(headers, b"x-request-id", _REQUEST_ID) or make_request_id().encode()
-        fields: dict[str, object] = {"request_id": request_id.decode()}
-        if parent := _find(headers, b"traceparent", _TRACE_PARENT):
-            fields["trace_id"] = parent[3:35].decode()
-        begin_request(fields)
         limits = Limits(scope, receive, self._settings, self._budget)
+        request_id = limits.headers.get(b"x-request-id", b"")
+        if not _REQUEST_ID.fullmatch(request_id):
+            request_id = make_request_id().encode()
+        fields: dict[str, object] = {"request_id": request_id.decode()}
+        if parent := _TRACE_PARENT.fullmatch(limits.headers.get(b"traceparent", b"")):
+            fields["trace_id"] = parent[1].decode()
+        begin_request(fields)
         status: int | None = None
         has_end = True
 
@@ -147,14 +148,6 @@ def _find_answer(raised: Exception, scope: Scope) -> Answer | None:
             other.kind = other.status.phrase.lower().replace(" ", "-")
             other.headers = dict(raised.headers or {})
             return make_answer(other, path)
-    return None
-
-
-def _find(headers: list[tuple[bytes, bytes]], wanted: bytes, pattern: re.Pattern[bytes]) -> bytes | None:
-    """Return the value of a header if it is there and valid."""
-    for name, value in headers:
-        if name == wanted:
-            return value if pattern.fullmatch(value) else None
     return None
 
 

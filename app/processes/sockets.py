@@ -26,8 +26,8 @@ logger = logging.getLogger("app")
 class TcpAddress:
     """A TCP address. Each worker listens on a socket of its own, and Linux spreads connections evenly over them.
 
-    With one socket for all, an idle process accepts every connection that comes while the others compute, and keeps
-    it: of 64, up to 60.
+    With one socket for all, an idle worker accepts every connection that comes while the others compute, and keeps it:
+    up to 60 of 64.
     """
 
     family: int

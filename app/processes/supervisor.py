@@ -1,6 +1,6 @@
 """The processes of one service: a supervisor starts, watches, replaces and ends them, and does nothing else.
 
-It never waits for a single worker, so one that hangs holds up neither the others nor the signals.
+It never waits for a single worker, so a worker that hangs delays neither other workers nor signals.
 """
 
 import logging
@@ -17,11 +17,11 @@ from app.container import count_memory_kills, read_memory_limit
 
 # A worker has to answer within this time. TensorFlow takes 20 s to load, and more on a slow machine.
 START_SECONDS = 120
-# A worker reports this often. One that has answered and then does not report for much longer hangs.
+# A worker reports this often. A worker that was listening and has not reported for `SILENT_SECONDS` hangs.
 REPORT_SECONDS = 1
 SILENT_SECONDS = 5
-# A worker that ended by itself is replaced at once; each further one after a pause, which doubles until a worker has
-# answered for the longest one.
+# A worker that ended by itself is replaced at once, the next one after a pause, which doubles each time. The pause is
+# reset when a worker has answered for longer than the longest pause.
 SHORTEST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30
 
@@ -34,14 +34,14 @@ _SIGNAL_NAMES = {number.value: number.name for number in signal.Signals}
 
 
 class State(Enum):
-    """What a worker reports every `REPORT_SECONDS`."""
+    """The state that a worker reports every `REPORT_SECONDS`."""
 
     STARTING = 0
     UNREADY = 1  # it answers, but not with all models that readiness needs
     READY = 2
 
 
-# What a worker runs; it gets the socket on which it listens, and the connection on which it reports its `State`.
+# The function that a worker runs, with the socket to listen on and the connection on which it reports its `State`.
 Target = Callable[[socket.socket, Connection], None]
 
 logger = logging.getLogger("app")
@@ -84,7 +84,7 @@ class Worker:
         return self._process.exitcode
 
     def read_reports(self) -> None:
-        """Note its state, and when it reported last."""
+        """Read its state, and note when it reported last."""
         try:
             while self.connection.poll():
                 self.state = self.connection.recv()
@@ -132,7 +132,7 @@ class Supervisor:
     def __init__(
         self, target: Target, open_listener: Callable[[], socket.socket], count: int, grace_seconds: float
     ) -> None:
-        """Take what workers run, what opens a socket for one, how many there are, and how long one may take to end."""
+        """Take the function of workers, the function that opens their sockets, their number, and the time to end."""
         self._target = target
         self._open_listener = open_listener
         self._count = count
@@ -220,9 +220,9 @@ class Supervisor:
             worker.is_outdated = False
 
     def _look_after(self) -> None:
-        """Read what workers report, kill those that hang, and note those that have ended."""
+        """Read the reports of workers, kill workers that hang, and replace workers that have ended."""
         now = time.monotonic()
-        was_paused = now - self._looked_at > SILENT_SECONDS  # as the whole machine was; nobody could report
+        was_paused = now - self._looked_at > SILENT_SECONDS  # the whole machine was: no worker could report
         self._looked_at = now
         for worker in list(self._workers):
             worker.read_reports()
@@ -239,7 +239,7 @@ class Supervisor:
                 worker.kill(f"it has not reported for {SILENT_SECONDS} s")
 
     def _note_end(self, worker: Worker) -> None:
-        """Forget a worker that has ended; one that was not asked to is replaced after a pause."""
+        """Forget a worker that has ended; pause before the next start if it ended by itself."""
         status, pid = worker.status, worker.pid
         assert status is not None
         self._workers.remove(worker)
@@ -265,7 +265,7 @@ class Supervisor:
         self._pause_seconds = min(max(SHORTEST_PAUSE_SECONDS, 2 * self._pause_seconds), LONGEST_PAUSE_SECONDS)
 
     def _log_readiness(self) -> None:
-        """Log it when all workers are ready, or are so again."""
+        """Log when all workers become ready."""
         is_ready = sum(worker.state is State.READY for worker in self._serving()) >= self._count
         if is_ready and not self._is_ready:
             seconds = round(time.monotonic() - self._unready_since, 3)
@@ -275,7 +275,7 @@ class Supervisor:
         self._is_ready = is_ready
 
     def _log_memory_kills(self) -> None:
-        """Log it if the kernel has killed a process of this container."""
+        """Log if the kernel has killed a process of this container for its memory."""
         kills = count_memory_kills()
         if kills > self._kills:
             self._kills = kills

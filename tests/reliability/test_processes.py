@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.http.protocol import MOST_REQUESTS
 from app.processes.supervisor import SILENT_SECONDS
 from app.processes.worker import LAME_DUCK_SECONDS
 from benchmarks.clients import Outcome, ask_until
@@ -189,6 +190,48 @@ def test_an_idle_service_with_open_connections_ends_within_two_seconds(service: 
         service.process.send_signal(signal.SIGTERM)
         service.process.wait(SECONDS)
     assert time.monotonic() - stopped_at < IDLE_SECONDS
+
+
+def count_connections(pid: int) -> int:
+    """Return how many sockets a process has open."""
+    return sum(os.readlink(file).startswith("socket:") for file in Path(f"/proc/{pid}/fd").iterdir())
+
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def ask_often(port: int, streams: Streams, requests: int) -> Streams:
+    """Send a number of requests, each after the answer to the one before; return the connection that is open then."""
+    for _ in range(requests):
+        reader, writer = streams
+        writer.write(LIVE)
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(len(b'{"status":"alive"}'))
+        if b"connection: close" in head:
+            writer.close()
+            streams = await asyncio.open_connection("127.0.0.1", port)
+    return streams
+
+
+def test_a_new_worker_gets_its_share_of_the_connections_that_were_open_before(service: Service) -> None:
+    killed, other = service.workers()
+    os.kill(killed, signal.SIGKILL)
+    service.wait_until(lambda: service.count_listeners() == 1)
+    idle = count_connections(other)
+
+    async def ask() -> tuple[list[int], list[int]]:
+        opened = [await asyncio.open_connection("127.0.0.1", service.port) for _ in range(CLIENTS)]
+        await asyncio.to_thread(service.wait_until, lambda: service.count("the service is ready") == 2)
+        before = [count_connections(pid) - idle for pid in service.workers()]
+        opened = await asyncio.gather(*(ask_often(service.port, streams, MOST_REQUESTS + 1) for streams in opened))
+        after = [count_connections(pid) - idle for pid in service.workers()]
+        for _, writer in opened:
+            writer.close()
+        return before, after
+
+    before, after = asyncio.run(ask())
+    assert before == [CLIENTS, 0]
+    assert min(after) > CLIENTS / 6, after
 
 
 def test_sigint_to_a_worker_does_nothing(service: Service) -> None:

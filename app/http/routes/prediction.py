@@ -1,8 +1,9 @@
 """The paths for predictions. Each task has two: one for a single input, one for a batch."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -30,7 +31,7 @@ from app.errors import (
     OverloadedError,
     UnsupportedMediaTypeError,
 )
-from app.http.body import check_media_type, parse_json
+from app.http.body import check_media_type, parse_json, read_body
 from app.http.limits import DEADLINE_HEADER, MOST_MILLISECONDS
 from app.http.problems import Answer, describe
 from app.http.routes import Responses, describe_errors
@@ -74,10 +75,10 @@ class PredictionRoute(APIRoute):
         """
         if scope["method"] != "POST":
             return await super().handle(scope, receive, send)
-        request = Request(scope, receive)
         if not self.dependant.dependencies:
-            answer = await self._answer(request)
+            answer = await self._answer(scope, receive, partial(read_body, receive))
             return await answer.send(send)
+        request = Request(scope, receive)
         async with AsyncExitStack() as stack:
             scope["fastapi_inner_astack"] = scope["fastapi_function_astack"] = stack
             solved = await solve_dependencies(
@@ -89,23 +90,23 @@ class PredictionRoute(APIRoute):
             )
             if solved.errors:
                 raise RequestValidationError(solved.errors)
-            answer = await self._answer(request)
+            answer = await self._answer(scope, receive, request.body)  # which a dependency may have read
             answer.headers.extend(solved.response.headers.raw)  # that dependencies have set
             await answer.send(send)
             if solved.background_tasks:
                 await solved.background_tasks()
 
-    async def _answer(self, request: Request) -> Answer:
-        check_media_type(dict(request.scope["headers"]))
-        repository: Repository = request.app.state.repository
-        settings: Settings = request.app.state.settings
-        value = parse_json(await request.body(), settings.max_batch + OTHER_VALUES)
+    async def _answer(self, scope: Scope, receive: Receive, read: Callable[[], Awaitable[bytes]]) -> Answer:
+        check_media_type(dict(scope["headers"]))
+        repository: Repository = scope["app"].state.repository
+        settings: Settings = scope["app"].state.settings
+        value = parse_json(await read(), settings.max_batch + OTHER_VALUES)
         model = repository.find_for(self.served.task, _find_name(value))
         annotate_request(model=model.manifest.name, version=model.manifest.version)
         # Overload is rejected before anything that takes longer. A batch past the limit is not a matter of load.
         rows = min(_count_inputs(value, self.form.field), settings.max_batch)
-        with model.batcher.admit(rows, request.state.deadline) as permit:
-            answer = await _unless_client_leaves(request.receive, self._predict(value, model, permit, settings))
+        with model.batcher.admit(rows, scope["state"]["deadline"]) as permit:
+            answer = await _unless_client_leaves(receive, self._predict(value, model, permit, settings))
         return Answer.of_json(HTTPStatus.OK, "application/json", answer.model_dump_json())
 
     async def _predict(self, value: Any, model: Model, permit: Permit, settings: Settings) -> BaseModel:

@@ -1,11 +1,36 @@
-"""The JSON in the body of a request."""
+"""The body of a request, and the JSON in it."""
 
+import asyncio
 import json
 
 import pytest
+from starlette.types import Message
 
-from app.errors import InvalidInputError, UnsupportedMediaTypeError
-from app.http.body import check_media_type, parse_json
+from app.errors import ClientLeftError, InvalidInputError, UnsupportedMediaTypeError
+from app.http.body import check_media_type, parse_json, read_body
+
+
+def read(*messages: Message) -> bytes:
+    left = list(messages)
+
+    async def receive() -> Message:
+        return left.pop(0)
+
+    return asyncio.run(read_body(receive))
+
+
+def part(body: bytes, *, more: bool) -> Message:
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+def test_a_body_is_read_to_its_end() -> None:
+    assert read(part(b"good", more=False)) == b"good"
+    assert read(part(b"go", more=True), part(b"", more=True), part(b"od", more=False)) == b"good"
+
+
+def test_a_client_may_leave_before_the_end() -> None:
+    with pytest.raises(ClientLeftError):
+        read(part(b"go", more=True), {"type": "http.disconnect"})
 
 
 @pytest.mark.parametrize(

@@ -444,8 +444,7 @@ async def test_batches_run_as_long_as_the_event_loop_was_busy_before(
     await to.engine.let_through()
     await to.ask(row(9))
     asked = [to.ask(row(number, length)) for number, length in enumerate([5, 100, 400], 1)]
-    await asyncio.sleep(0)  # the rows are queued
-    await asyncio.sleep(0)  # the batcher waits for more
+    await asyncio.sleep(0)
     to.clock.now += busy_seconds
     while len(to.engine.batches) == 1:
         await asyncio.sleep(0)
