@@ -62,9 +62,10 @@ def serve(**options: str | None) -> None:
 
 def _open_standard_files() -> None:
     """Open closed standard files: otherwise a socket gets their number, and the log is written to it."""
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
-    os.close(descriptor)
+    lowest = 0
+    while lowest <= 2:
+        lowest = os.open(os.devnull, os.O_RDWR)
+    os.close(lowest)
 
 
 def _serve_on(address: Address, settings: Settings) -> int:

@@ -302,7 +302,7 @@ def test_a_connection_is_closed_although_chunks_are_not_parsed(port: int) -> Non
 
 
 def test_a_client_that_leaves_while_its_chunks_are_parsed_is_forgotten(app: App, port: int, log: Log) -> None:
-    for _ in range(5):
+    for _ in range(20):
         with Connection(port) as connection:
             connection.send(make_request("POST", "/begin", "transfer-encoding: chunked") + b"1\r\nx\r\n" * 30_000)
             assert app.started.wait(SECONDS)
@@ -335,6 +335,18 @@ def test_a_half_closed_client_waits_for_its_answer_for_a_moment(app: App, port: 
         app.let_through.set()
         assert read(connection).body == b"alive"
         assert connection.read_end() == b""
+
+
+def test_a_half_closed_client_is_closed_after_its_last_whole_request(app: App, port: int) -> None:
+    with Connection(port) as connection:
+        connection.send(make_request("GET", "/wait") + LIVE[:10])
+        connection.socket.shutdown(socket.SHUT_WR)
+        assert app.started.wait(SECONDS)
+        started = time.monotonic()
+        app.let_through.set()
+        assert read(connection).body == b"alive"
+        assert connection.read_end() == b""
+        assert time.monotonic() - started < protocol.HALF_CLOSED_SECONDS
 
 
 @pytest.mark.parametrize("leave", ["shutdown", "close", "reset"])
