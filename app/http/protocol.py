@@ -206,8 +206,6 @@ class Protocol(HttpToolsProtocol):
         """Parse more of the received bytes, unless the connection has ended in the meantime."""
         if not self.transport.is_closing() and not self._is_rejected:
             self._read()
-            if self._is_half_closed and not self._is_answering():
-                self.transport.close()
 
     def _cut(self, at: int) -> bytes:
         """Return the bytes for the parser: at most one request, and none if more have to be received first.

@@ -316,6 +316,19 @@ def test_a_client_that_leaves_while_its_chunks_are_parsed_is_forgotten(app: App,
     assert "ERROR" not in log.text
 
 
+def test_a_client_that_is_dropped_while_its_chunks_are_parsed_is_forgotten(
+    port: int, monkeypatch: pytest.MonkeyPatch, log: Log
+) -> None:
+    monkeypatch.setattr(protocol, "UNREAD_SECONDS", 0.001)
+    with Connection(port) as connection:
+        connection.send(make_request("POST", "/large", "transfer-encoding: chunked") + b"1\r\nx\r\n" * 30_000)
+        connection.read_end()
+    with Connection(port) as connection:
+        connection.ask(make_request("GET", "/next"))
+    log.wait_for(path="/next")
+    assert "ERROR" not in log.text
+
+
 # Clients that leave, or close their side.
 
 
