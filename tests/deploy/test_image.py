@@ -318,7 +318,8 @@ def exhaust_memory(container: Container) -> None:
     """Send a body that is larger than the memory of a container."""
     container.wait_for("/readyz")
     with suppress(httpx.TransportError):
-        httpx.post(f"{container.address}/sentiment", content=bytes(400 << 20), timeout=SECONDS)
+        headers = {"content-type": "application/json"}
+        httpx.post(f"{container.address}/sentiment", content=bytes(400 << 20), headers=headers, timeout=SECONDS)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
