@@ -155,7 +155,8 @@ class Repository:
             logger.info("loaded", extra={"model": name, "version": bundle.manifest.version, "seconds": seconds})
 
     def _refuse(self, name: str, why: str, **log: Any) -> None:
+        # A folder may have any name, also one that is no text.
+        name, why = (text.encode("utf-8", "backslashreplace").decode() for text in (name, why))
         logger.error("refused: %s", why, extra={"model": name, "folder": str(self._store.root / name)}, **log)
-        name = name.encode("utf-8", "backslashreplace").decode()  # a folder may have any name
         # Clients may see names of models and files, but not where they are on the server.
         self._refused[name] = why.replace(f"{self._store.root}/", "")
