@@ -3,6 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.http.routes.prediction import OTHER_VALUES
+from app.settings import Settings
 from bundle.reviews import ReviewCodec
 from bundle.store import Bundle, Store
 from tests.conftest import predict_with_keras
@@ -72,8 +74,9 @@ def test_no_text_makes_the_service_fail(client: httpx.Client, text: str, model: 
     assert client.post("/sentiment/batch", json={"texts": [text, ""]}).status_code == 200
 
 
-def test_a_body_of_very_many_fields_is_refused_in_a_line(client: httpx.Client) -> None:
+def test_a_body_of_very_many_fields_is_refused_in_a_line(client: httpx.Client, settings: Settings) -> None:
     response = client.post("/sentiment", json={"text": "good"} | {f"field{number}": 1 for number in range(500)})
     assert response.status_code == 422
-    assert "the body has more than 228 values, which is the limit; send it in parts" in response.json()["detail"]
+    limit = settings.max_batch + OTHER_VALUES
+    assert f"the body has more than {limit} values, which is the limit" in response.json()["detail"]
     assert len(response.json()["errors"]) == 1
