@@ -20,10 +20,15 @@ LISTED_ERRORS = 10  # of one request: a large body can hold many
 Location = tuple[str | int, ...]
 
 
+def escape_surrogates(text: str) -> str:
+    """Return a text that UTF-8 can encode: lone surrogates become their escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def _make_sendable(value: object) -> object:
     """Return a value that is valid in JSON: without lone surrogates and NaN, and not long."""
     if isinstance(value, str):
-        return value[:ECHO_CHARACTERS].encode("utf-8", "backslashreplace").decode()
+        return escape_surrogates(value[:ECHO_CHARACTERS])
     is_number = isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
     return value if is_number or value is None else None
 
@@ -136,9 +141,8 @@ class InvalidInputError(RequestError):
         listed = list(errors[:LISTED_ERRORS])
         if more := max(count, len(errors)) - len(listed):
             listed.append(FieldProblem(type="more", loc=["body"], msg=f"{more} more errors are not listed"))
-        errors = listed
-        super().__init__("; ".join(f"{'.'.join(map(str, problem.loc))}: {problem.msg}" for problem in errors))
-        self.errors = errors
+        super().__init__("; ".join(f"{'.'.join(map(str, problem.loc))}: {problem.msg}" for problem in listed))
+        self.errors = listed
 
 
 class HeadTooLargeError(RequestError):

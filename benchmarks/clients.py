@@ -29,14 +29,14 @@ async def ask_until(port: int, clients: int, end: asyncio.Event) -> list[Outcome
     return outcomes
 
 
-async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[int, bool]:
+async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes = REQUEST) -> tuple[int, bool]:
     """Send one request; return the status of its answer, and whether the service keeps the connection open.
 
     Raises:
         OSError: the connection is closed before or while the answer comes.
         asyncio.IncompleteReadError: the same.
     """
-    writer.write(REQUEST)
+    writer.write(request)
     head = await reader.readuntil(b"\r\n\r\n")
     lines = head.lower().split(b"\r\n")
     length = next(int(line.split(b":")[1]) for line in lines if line.startswith(b"content-length"))

@@ -224,6 +224,16 @@ def find_free_port() -> int:
         return port
 
 
+def find_workers(supervisor: int) -> list[int]:
+    """Return the numbers of the processes that a supervisor has started, the oldest first."""
+    found = []
+    for child in map(int, Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()):
+        with suppress(OSError):  # it has ended since
+            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(child)
+    return found
+
+
 def _list_descendants(root: int, child: int | None) -> set[int]:
     """Return the living descendants of `root`; reap dead orphans, except `child`, whose owner waits for it."""
     children: dict[int, list[int]] = {}

@@ -10,9 +10,8 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,7 +21,7 @@ from benchmarks.clients import Outcome, ask, ask_until
 from benchmarks.commands import OUT, Out, telling_errors
 from benchmarks.environments import ROOT
 from benchmarks.results import format_range, render_table
-from benchmarks.servers import HOST, Server, ServerError, find_free_port, serve
+from benchmarks.servers import HOST, Server, ServerError, find_free_port, find_workers, serve
 
 _LOAD_SECONDS = 1  # before the signal
 _SURE_SECONDS = 0.5  # a request within this time of SIGTERM has an answer
@@ -132,27 +131,16 @@ async def _reload_under_load(server: Server, clients: int) -> Run:
     end = asyncio.Event()
     asking = asyncio.create_task(ask_until(server.port, clients, end))
     await asyncio.sleep(_LOAD_SECONDS)
-    before = _find_workers(server)
+    before = set(find_workers(server.process.pid))
     signalled_at = time.monotonic()
     server.process.send_signal(signal.SIGHUP)
-    while before & _find_workers(server):
+    while before.intersection(find_workers(server.process.pid)):
         if time.monotonic() > signalled_at + _WAIT_SECONDS:
             raise ServerError(f"the workers are not replaced within {_WAIT_SECONDS} s\n{server.read_log()}")
         await asyncio.sleep(_POLL_SECONDS)
     seconds = time.monotonic() - signalled_at
     end.set()
     return count("SIGHUP under load", await asking, signalled_at, seconds, _WAIT_SECONDS)
-
-
-def _find_workers(server: Server) -> set[int]:
-    """Return the numbers of the processes that answer."""
-    pid = server.process.pid
-    found = set()
-    for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
-        with suppress(OSError):  # it has ended since
-            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
-                found.add(child)
-    return found
 
 
 def _render(found: Sequence[Run]) -> str:

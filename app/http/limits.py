@@ -3,13 +3,13 @@
 import asyncio
 import re
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
 from starlette.types import Message, Receive, Scope
 
 from app.errors import BodyTimeoutError, BodyTooLargeError, FieldProblem, InvalidInputError, OverloadedError
+from app.http.body import RawHeaders
 from app.settings import Settings
 
 DEADLINE_HEADER = "x-deadline-ms"
@@ -38,13 +38,14 @@ class Limits:
         deadline: when the answer is due, on the clock of `time.monotonic`.
         is_complete: whether the body has been received to its end, or the client has left.
         headers: of the request, by their names in lower case.
+        started: when the request began, on the same clock.
     """
 
     def __init__(self, scope: Scope, receive: Receive, settings: Settings, budget: Budget) -> None:
         """Take a request, whose body is read by `receive` from now on."""
         self._budget = budget
         self._receive = receive
-        self.headers: Mapping[bytes, bytes] = dict(scope["headers"])
+        self.headers: RawHeaders = dict(scope["headers"])
         self._state = scope.setdefault("state", {})
         self._max_bytes = settings.max_body_bytes
         self._bytes = 0  # received
@@ -52,11 +53,11 @@ class Limits:
         self._declared_bytes = int(declared) if declared.isdigit() else 0
         self.is_complete = not self._declared_bytes and b"transfer-encoding" not in self.headers
         self._milliseconds = settings.deadline_ms
-        self._started = time.monotonic()
-        self.deadline = self._started + settings.deadline_ms / 1000
+        self.started = time.monotonic()
+        self.deadline = self.started + settings.deadline_ms / 1000
 
     def apply(self) -> None:
-        """Apply the deadline that the request asks for, and put `deadline` into the request's state.
+        """Apply the deadline that the request asks for, and put `deadline` and `headers` into the request's state.
 
         Raises:
             InvalidInputError: the deadline is not a whole number from 1.
@@ -71,8 +72,9 @@ class Limits:
                     [FieldProblem(type="int_parsing", loc=["header", DEADLINE_HEADER], msg=message)]
                 )
             self._milliseconds = min(int(value), self._milliseconds)
-            self.deadline = self._started + self._milliseconds / 1000
+            self.deadline = self.started + self._milliseconds / 1000
         self._state["deadline"] = self.deadline
+        self._state["headers"] = self.headers
         if self._declared_bytes > self._max_bytes:
             raise self._make_error(f"{self._declared_bytes} bytes")
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self
 from pydantic import BaseModel
 from starlette.types import Scope, Send
 
-from app.errors import LISTED_ERRORS, FieldProblem, RequestError
+from app.errors import LISTED_ERRORS, FieldProblem, RequestError, escape_surrogates
 
 PROBLEM_TYPE = "application/problem+json"
 PATH_CHARACTERS = 200  # of a path, in answers and in the log
@@ -48,7 +48,7 @@ def cut_path(scope: Scope) -> str:
     """Return the path of a request for answers and the log: shortened, and valid in JSON."""
     path: str = scope["path"]
     shown = path if len(path) <= PATH_CHARACTERS else f"{path[:PATH_CHARACTERS]}..."
-    return shown.encode("utf-8", "backslashreplace").decode()
+    return escape_surrogates(shown)
 
 
 def make_problem(error: RequestError, path: str) -> Problem:

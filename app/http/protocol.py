@@ -21,6 +21,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.errors import BadRequestError, HeadTooLargeError, NotReadyError, RequestError, UrlTooLongError
+from app.http.limits import LINGER_SECONDS
 from app.http.problems import make_answer
 from app.telemetry.logs import make_request_id
 
@@ -37,9 +38,6 @@ MOST_SECONDS = 60
 # A client that has closed its side may wait for the answer, or may be gone: TCP does not show which. So the connection
 # stays open for this long.
 HALF_CLOSED_SECONDS = 1
-# A rejected client may still be sending. If the service closed the connection at once, the client would see a reset
-# connection instead of the answer.
-LINGER_SECONDS = 1
 # A connection is closed when the client reads no answers for this long.
 UNREAD_SECONDS = 30
 # File descriptors that are not for connections.

@@ -54,7 +54,6 @@ class Stack:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = time.perf_counter()
         limits = Limits(scope, receive, self._settings, self._budget)
         request_id = limits.headers.get(b"x-request-id", b"")
         if not _REQUEST_ID.fullmatch(request_id):
@@ -95,7 +94,7 @@ class Stack:
             await make_answer(InternalError(INTERNAL_ERROR), cut_path(scope)).send(send_with_id)
         finally:
             limits.give_back()
-            _log(scope, status, started)
+            _log(scope, status, limits.started)
         if not has_end:
             with suppress(asyncio.CancelledError):  # the client has its answer
                 await limits.drop_rest()
@@ -168,7 +167,7 @@ def _log(scope: Scope, status: int | None, started: float) -> None:
                 "method": scope["method"],
                 "path": cut_path(scope),
                 "status": status,
-                "milliseconds": round(1000 * (time.perf_counter() - started), 3),
+                "milliseconds": round(1000 * (time.monotonic() - started), 3),
                 "client": client[0] if client else None,
             },
         )

@@ -11,7 +11,14 @@ from types import MappingProxyType
 from typing import Any
 
 from app.engines import load_engine
-from app.errors import EngineError, ModelNotFoundError, ModelRefusedError, NotReadyError, RequestError
+from app.errors import (
+    EngineError,
+    ModelNotFoundError,
+    ModelRefusedError,
+    NotReadyError,
+    RequestError,
+    escape_surrogates,
+)
 from app.runtime.batcher import Batcher
 from app.runtime.pace import LoopTime
 from app.settings import Settings
@@ -156,7 +163,7 @@ class Repository:
 
     def _refuse(self, name: str, why: str, **log: Any) -> None:
         # A folder may have any name, also one that is no text.
-        name, why = (text.encode("utf-8", "backslashreplace").decode() for text in (name, why))
+        name, why = escape_surrogates(name), escape_surrogates(why)
         logger.error("refused: %s", why, extra={"model": name, "folder": str(self._store.root / name)}, **log)
         # Clients may see names of models and files, but not where they are on the server.
         self._refused[name] = why.replace(f"{self._store.root}/", "")

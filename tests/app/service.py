@@ -14,25 +14,11 @@ from typing import Any
 
 import httpx
 
-from benchmarks.servers import find_free_port
+from benchmarks.servers import find_free_port, find_workers
 from tests.conftest import SECONDS
 
 ROOT = Path(__file__).parent.parent.parent
 LISTENING = "0A"  # in /proc/net/tcp
-
-
-def find_workers(supervisor: int) -> list[int]:
-    """Return the numbers of the processes that a supervisor has started, the oldest first."""
-    children = map(int, Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split())
-    return [child for child in children if b"spawn_main" in _read_command(child)]
-
-
-def _read_command(pid: int) -> bytes:
-    """Return the command of a process; nothing if it has ended."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
-from benchmarks.clients import REQUEST as REQUEST  # other tests import it from here
 from tests.conftest import SECONDS
 
 LIVE = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"

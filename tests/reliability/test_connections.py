@@ -19,9 +19,10 @@ import pytest
 from app.http.limits import MOST_LARGE_BODIES
 from app.http.problems import PATH_CHARACTERS
 from app.http.protocol import HALF_CLOSED_SECONDS, MOST_HEAD_BYTES, MOST_REQUESTS, RESERVED_FILES
+from benchmarks.clients import REQUEST
 from tests.app.service import ROOT, Service, run_service
 from tests.conftest import SECONDS
-from tests.reliability.clients import LIVE, REQUEST, Connection, make_request
+from tests.reliability.clients import LIVE, Connection, make_request
 
 SOON = SECONDS / 8
 FLOOD_SECONDS = 2.5

@@ -9,8 +9,9 @@ from statistics import median
 
 import pytest
 
+from benchmarks.clients import REQUEST
 from tests.app.service import ROOT, Service, run_service
-from tests.reliability.clients import REQUEST, Connection, make_request
+from tests.reliability.clients import Connection, make_request
 
 ALONE_SECONDS = 2
 BESIDE_SECONDS = 6

@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
+from benchmarks.clients import REQUEST
 from tests.app.service import ROOT, Service, run_service
 from tests.conftest import SECONDS
-from tests.reliability.clients import REQUEST, Connection, make_chunked
+from tests.reliability.clients import Connection, make_chunked
 from tests.reliability.test_connections import MOST_GROWTH, measure_memory
 
 REQUESTS = 20_000

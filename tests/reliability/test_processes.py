@@ -18,7 +18,7 @@ import pytest
 from app.http.protocol import MOST_REQUESTS
 from app.processes.supervisor import SILENT_SECONDS
 from app.processes.worker import LAME_DUCK_SECONDS
-from benchmarks.clients import Outcome, ask_until
+from benchmarks.clients import Outcome, ask, ask_until
 from benchmarks.servers import find_free_port
 from tests.app.service import ROOT, Service, run_service
 from tests.conftest import SECONDS
@@ -203,12 +203,10 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 async def ask_often(port: int, streams: Streams, requests: int) -> Streams:
     """Send a number of requests, each after the answer to the one before; return the connection that is open then."""
     for _ in range(requests):
-        reader, writer = streams
-        writer.write(LIVE)
-        head = await reader.readuntil(b"\r\n\r\n")
-        await reader.readexactly(len(b'{"status":"alive"}'))
-        if b"connection: close" in head:
-            writer.close()
+        status, is_kept = await ask(*streams, LIVE)
+        assert status == 200
+        if not is_kept:
+            streams[1].close()
             streams = await asyncio.open_connection("127.0.0.1", port)
     return streams
 
@@ -219,7 +217,7 @@ def test_a_new_worker_gets_its_share_of_the_connections_that_were_open_before(se
     service.wait_until(lambda: service.count_listeners() == 1)
     idle = count_connections(other)
 
-    async def ask() -> tuple[list[int], list[int]]:
+    async def ask_all() -> tuple[list[int], list[int]]:
         opened = [await asyncio.open_connection("127.0.0.1", service.port) for _ in range(CLIENTS)]
         await asyncio.to_thread(service.wait_until, lambda: service.count("the service is ready") == 2)
         before = [count_connections(pid) - idle for pid in service.workers()]
@@ -229,7 +227,7 @@ def test_a_new_worker_gets_its_share_of_the_connections_that_were_open_before(se
             writer.close()
         return before, after
 
-    before, after = asyncio.run(ask())
+    before, after = asyncio.run(ask_all())
     assert before == [CLIENTS, 0]
     assert min(after) > CLIENTS / 6, after
 

@@ -97,7 +97,7 @@ class PredictionRoute(APIRoute):
                 await solved.background_tasks()
 
     async def _answer(self, scope: Scope, receive: Receive, read: Callable[[], Awaitable[bytes]]) -> Answer:
-        check_media_type(dict(scope["headers"]))
+        check_media_type(scope["state"]["headers"])
         repository: Repository = scope["app"].state.repository
         settings: Settings = scope["app"].state.settings
         value = parse_json(await read(), settings.max_batch + OTHER_VALUES)

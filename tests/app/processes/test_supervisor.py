@@ -20,10 +20,10 @@ from app.processes.sockets import hold
 from app.processes.supervisor import SHORTEST_PAUSE_SECONDS, SILENT_SECONDS, Supervisor, Target, Worker
 from app.processes.worker import run
 from app.settings import Settings
-from benchmarks.servers import find_free_port
+from benchmarks.servers import find_free_port, find_workers
 from tests.app.processes import workers
 from tests.app.processes.commands import copy_model, run_command
-from tests.app.service import ROOT, Service, find_workers, run_service
+from tests.app.service import ROOT, Service, run_service
 from tests.conftest import BAD, GOOD, SECONDS
 
 pytestmark = pytest.mark.usefixtures("handlers")

@@ -102,6 +102,12 @@ class Setting:
 
         return asyncio.ensure_future(answer())
 
+    async def run_first_batch(self) -> None:
+        """Run row 8 alone; the time of batches is known then. All others are let through, too."""
+        self.engine.seconds = 0.001
+        await self.engine.let_through()
+        await self.ask(row(8))
+
     async def occupy(self) -> "asyncio.Task[NDArray[np.float32]]":
         """Make the engine busy with row 0."""
         first = self.ask(row(0))
@@ -334,9 +340,7 @@ async def test_a_request_that_is_cancelled_before_its_batch_leaves_the_engine_al
 @pytest.mark.parametrize("inline_seconds", [0, SECONDS])
 async def test_a_batch_that_fails_fails_its_requests_and_no_others(make: Make, inline_seconds: float) -> None:
     to = make(inline_seconds=inline_seconds)
-    to.engine.seconds = 0.001
-    await to.engine.let_through()
-    await to.ask(row(8))
+    await to.run_first_batch()
     to.engine.failing = {2}
     failing = [to.ask(row(number)) for number in range(1, 5)]
     spared = to.ask(row(9, 400))
@@ -351,9 +355,7 @@ async def test_a_batch_that_fails_fails_its_requests_and_no_others(make: Make, i
 @pytest.mark.parametrize("inline_seconds", [0, SECONDS])
 async def test_the_other_rows_of_a_request_that_failed_do_not_run(make: Make, inline_seconds: float) -> None:
     to = make(inline_seconds=inline_seconds)
-    to.engine.seconds = 0.001
-    await to.engine.let_through()
-    await to.ask(row(8))
+    await to.run_first_batch()
     to.engine.failing = {1}
     with pytest.raises(RuntimeError):
         await to.ask(*(row(number, length) for number, length in enumerate([5, 5, 5, 400, 400], 1)))
@@ -397,9 +399,7 @@ async def test_a_request_that_failed_is_freed_at_once_and_not_only_by_the_garbag
 @pytest.mark.parametrize("inline_seconds", [0, SECONDS])
 async def test_an_engine_that_loses_rows_fails_their_requests_and_goes_on(make: Make, inline_seconds: float) -> None:
     to = make(inline_seconds=inline_seconds)
-    to.engine.seconds = 0.001
-    await to.engine.let_through()
-    await to.ask(row(8))
+    await to.run_first_batch()
     to.engine.losing = {1}
     with pytest.raises(RuntimeError, match="the engine failed"):
         await to.ask(row(1), row(2))
