@@ -38,6 +38,7 @@ from app.settings import Settings
 from bundle.rows import Row
 from bundle.store import Bundle, Store
 from training import recipes
+from training.data.sources import Sources
 from training.pipeline import train
 
 tf.config.threading.set_intra_op_parallelism_threads(1)  # as the service does; nobody can later
@@ -133,7 +134,7 @@ def small_store(tmp_path_factory: pytest.TempPathFactory, reviews: Path, worker_
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not store.versions(name):
                 recipe = recipes.find(name).with_settings(assignments)
-                train(recipe, name, store, reviews, Console(quiet=True), runs=store.root.parent / "runs")
+                train(recipe, name, store, Sources(reviews), Console(quiet=True), runs=store.root.parent / "runs")
     return store
 
 

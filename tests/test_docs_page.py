@@ -25,6 +25,6 @@ def test_the_documentation_is_shown_without_a_network(client: httpx.Client, tmp_
         f"{client.base_url}/docs",
     ]
     page = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
-    for shown in ("Continue a sequence of letters", "Judge several film reviews", "Describe a model", "Can it answer?"):
+    for shown in ("Continue a sequence of letters", "Judge several texts", "Describe a model", "Can it answer?"):
         assert shown in page
     assert "Failed to load" not in page

@@ -1,5 +1,6 @@
 """The committed bundles: whole, as good as they have to be, and what the README says they are."""
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -7,13 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from app.engines.base import Engine
 from app.engines.onnx import OnnxEngine
 from app.engines.tensorflow import TensorFlowEngine
 from bundle.letters import ALPHABET, LetterCodec
 from bundle.manifest import Precision
-from bundle.reviews import ReviewCodec, read_vocabulary
+from bundle.reviews import EncodedReview, ReviewCodec, read_vocabulary
 from bundle.store import Store
 from tests.app.engines.exactness import check_exactness, lists_of_rows
 from tests.bundle.samples import random_rows
@@ -21,6 +23,7 @@ from tests.conftest import predict_with_keras
 from training import recipes
 from training.data.alphabet import all_runs
 from training.data.review_coding import KERAS_WORDS
+from training.wild.figures import PASSAGES
 
 ROOT = Path(__file__).parent.parent
 STORE = Store(ROOT / "models")
@@ -29,6 +32,7 @@ MEGABYTES = {"sentiment": 8}  # of others 16
 
 LOST_ACCURACY = 0.001  # of held-out reviews, by a form of 8 bits
 MANIFESTS = {name: STORE.open(name).manifest for name in STORE.names()}
+OF_RECIPES = {name: str(manifest.recipe["name"]) for name, manifest in MANIFESTS.items()}
 FORMS = [
     (name, form) for name, manifest in MANIFESTS.items() for form in (manifest.onnx.forms if manifest.onnx else ())
 ]
@@ -51,15 +55,16 @@ def load_with_tensorflow(name: str) -> Engine:
 
 
 def test_there_is_a_bundle_of_either_default_model_and_all_are_of_recipes() -> None:
-    assert {"next-letter", "sentiment"} <= set(STORE.names()) <= set(recipes.RECIPES)
+    assert {"next-letter", "sentiment"} <= set(STORE.names())
+    assert set(OF_RECIPES.values()) <= set(recipes.RECIPES)
 
 
 @pytest.mark.parametrize("name", STORE.names())
 def test_a_bundle_is_whole_small_and_of_its_recipe(name: str) -> None:
     bundle = STORE.open(name)
     manifest = bundle.manifest
-    settings = recipes.find(name).settings
-    assert manifest.recipe["name"] == name
+    settings = recipes.find(OF_RECIPES[name]).settings
+    assert OF_RECIPES[name] == ("sentiment-general" if name == "sentiment" else name)
     assert type(settings).model_validate(manifest.recipe["settings"]) == settings
     assert sum(file.stat().st_size for file in bundle.folder.iterdir()) < MEGABYTES.get(name, 16) * 1024 * 1024
     assert {"README.md", "learning-curve.png", "model.onnx"} <= manifest.files.keys()
@@ -114,6 +119,75 @@ def test_plain_reviews_are_judged_rightly(name: str, form: Precision) -> None:
     ]
     outputs = load(name, form).run([codec.encode(text).ids for text in texts])
     np.testing.assert_array_equal(outputs[:, 0] > 0.5, [True, False])
+
+
+# What people try first.
+SHORT_TEXTS = {
+    "I hate it!!!": False,
+    "I didn't like it.": False,
+    "I hated it.": False,
+    "This is not a good film.": False,
+    "not bad at all": True,
+    "That movie was not terrible.": True,
+    "Not half bad.": True,
+    "It's not the worst film I have seen.": True,
+    "No flaws.": True,
+    "It never gets boring.": True,
+    "The first film was boring. This one is funny.": True,
+    "I loved it when it ended.": False,
+    "Brilliant acting, not so brilliant movie": False,
+}
+
+
+@pytest.mark.parametrize("form", ["float32", "int8"])
+@pytest.mark.parametrize(("text", "is_positive"), SHORT_TEXTS.items())
+def test_sentiment_judges_short_and_negated_texts_rightly(text: str, is_positive: bool, form: Precision) -> None:
+    assert (judge([text], form)[0] > 0.5) == is_positive
+
+
+@pytest.mark.parametrize("text", ["", " \n", "<br />", "🙂", "★★★★★", "这部电影很好看", "!!!", "<!-- wonderful -->"])
+def test_sentiment_has_no_verdict_on_what_it_cannot_read(text: str) -> None:
+    assert not read(text).is_readable
+
+
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
+        ("Ｗｏｎｄｅｒｆｕｌ ｆｉｌｍ", "Wonderful film"),
+        ("A won­der­ful film", "A wonderful film"),
+        ("It isnʼt good", "It isn't good"),
+        ("It isn&#39;t good", "It isn't good"),
+        ("It isn’t good", "It isn't good"),
+        ("a<b awful film never again b>a", "a b awful film never again b a"),
+        ("<!-- wonderful --> awful film", "awful film"),
+        ("Goooood", "Good"),
+    ],
+)
+def test_sentiment_reads_what_a_reader_sees(written: str, plain: str) -> None:
+    np.testing.assert_array_equal(read(written).ids, read(plain).ids)
+
+
+def test_a_story_behind_a_review_leaves_the_verdict() -> None:
+    reviews = [
+        "I had to stop halfway. The actors read their lines as if for the first time, the jokes are old, the camera "
+        "shakes for no reason. My friends fell asleep. A dull, lazy film, and I want my money back.",
+        "I went in tired and came out happy. The two leads are wonderful together, the jokes come at the right moment, "
+        "and the last scene made me cry. A warm, clever film that I will watch again.",
+    ]
+    passages = PASSAGES.read_text("utf-8").splitlines()
+    for number in range(0, 90, 3):
+        story = " ".join(" ".join(passages[number : number + 4]).split()[:300])
+        np.testing.assert_array_equal(judge([f"{review} {story}" for review in reviews]) > 0.5, [False, True])
+
+
+def read(text: str) -> EncodedReview:
+    codec = STORE.open("sentiment").codec
+    assert isinstance(codec, ReviewCodec)
+    return codec.encode(text)
+
+
+def judge(texts: Sequence[str], form: Precision | None = None) -> NDArray[np.float32]:
+    return load("sentiment", form).run([read(text).ids for text in texts])[:, 0]
 
 
 @pytest.mark.parametrize(("name", "form"), OF_SENTIMENT)

@@ -18,9 +18,10 @@ from app.engines.base import Engine
 from app.engines.onnx import OnnxEngine
 from app.engines.tensorflow import TensorFlowEngine
 from bundle.letters import ALPHABET, LetterCodec
-from bundle.reviews import ReviewCodec, ReviewPreprocessing, WordTokeniser, write_vocabulary
+from bundle.reviews import ReviewCodec, ReviewPreprocessing, write_vocabulary
 from bundle.rows import Row
 from bundle.store import MODEL_FILE, Bundle, Store
+from bundle.tokenisers import WordTokeniser
 from tests import cell
 from tests.app.engines.exactness import check_exactness
 from tests.bundle.samples import LETTERS, REVIEWS
@@ -29,6 +30,7 @@ from training.data.letter_coding import make_letter_codec
 from training.export.exported import export
 from training.networks import builders
 from training.recipes import RECIPES
+from training.recipes.general import GeneralSettings
 from training.recipes.letters import PLAIN_LETTERS, LetterSettings
 from training.recipes.recipe import Recipe
 from training.recipes.reviews import ReviewSettings
@@ -94,7 +96,7 @@ STATEFUL = {"stacked": STACKED, "features, other activations": {"features": 4, "
 
 def architecture(settings: RecipeSettings) -> dict[str, object]:
     """Return what a network is made of, without the sizes."""
-    if isinstance(settings, StagedSettings):
+    if isinstance(settings, StagedSettings | GeneralSettings):
         settings = settings.published
     assert isinstance(settings, TrainingSettings)
     made_of: dict[str, object] = settings.model_dump(include=set(PLAIN_STACK) | {"bidirectional"})

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import SMALL_RECIPES
+from tests.training.general.conftest import SMALL_GENERAL, add_story, write_transformer, write_treebank
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -22,10 +23,13 @@ BLOCKS = re.findall(r"```sh\n(.*?)```\n(?:\n```json\n(.*?)```)?", README, re.DOT
 ASKED = [(command.strip(), answer) for command, answer in BLOCKS if command.startswith("curl")]
 TYPED = [line for command, _ in BLOCKS if not command.startswith("curl") for line in command.splitlines()]
 
+NO_PAIRS = ("teaching.pair_copies=0", "learning.pair_copies=0")  # they are thousands
+
 # What a test adds to a command, so that it is over soon.
 SHORTER = {
     "train next-letter": " --set epochs=1",
-    "train sentiment": "".join(f" --set {assignment}" for assignment in SMALL_RECIPES["sentiment"]),
+    "train sentiment-night": "".join(f" --set {assignment}" for assignment in SMALL_RECIPES["sentiment"]),
+    "train sentiment-general": "".join(f" --set {assignment}" for assignment in (*SMALL_GENERAL, *NO_PAIRS)),
 }
 NOT_RUN_AGAIN = {"make test"}  # it is what runs this
 
@@ -61,11 +65,13 @@ def is_ready(port: int) -> bool:
 def checkout(tmp_path_factory: pytest.TempPathFactory, reviews: Path) -> Path:
     """A checkout to write in: the code linked, the models copied, and a small archive of reviews."""
     folder = tmp_path_factory.mktemp("checkout")
+    write_treebank(folder / "trainDevTestTrees_PTB.zip")
+    write_transformer(folder / "all-MiniLM-L6-v2")
     for name in (".venv", "Makefile", "requirements", "app", "bundle", "training", "pyproject.toml"):
         (folder / name).symlink_to(ROOT / name)
     shutil.copytree(ROOT / "models", folder / "models")
     with tarfile.open(folder / "aclImdb_v1.tar.gz", "w:gz") as archive:
-        archive.add(reviews, "aclImdb")
+        archive.add(add_story(reviews, folder / "reviews"), "aclImdb")
     return folder
 
 

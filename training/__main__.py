@@ -1,4 +1,4 @@
-"""The command line: `python -m training list | train RECIPE | evaluate BUNDLE | export BUNDLE | convert | report`."""
+"""The command line: `python -m training list | train RECIPE | evaluate | wild | export BUNDLE | convert | report`."""
 
 import os
 from collections.abc import Iterator
@@ -14,7 +14,10 @@ from rich.table import Table
 from bundle.errors import BundleError
 from bundle.manifest import check_name
 from bundle.store import Bundle, Store, open_bundle
+from bundle.tasks import SENTIMENT
 from training import recipes
+from training.data.pairs import FOLDER as PAIRS
+from training.data.sources import Sources
 from training.errors import RecipeError, TrainingError
 from training.loops.memory import keep_freed_memory
 from training.recipes.recipe import Recipe
@@ -59,12 +62,12 @@ def list_recipes(models: ModelsOption = Path("models"), recorded: ResultsOption 
     store = Store(models)
     with _clear_errors():
         results = Results(recorded)
+        measured = _find_metrics(store)
         _say(_FIGURES.format("recipe", "figure", "published", "here"))
         for recipe in recipes.RECIPES.values():
             metric = next(iter(recipe.published), "accuracy")
-            metrics = store.open(recipe.name).manifest.metrics if store.versions(recipe.name) else {}
             recorded_mean = find_own_figure(results, recipe, metric)
-            here = metrics.get(metric) if recorded_mean is None else recorded_mean
+            here = measured.get(recipe.name, {}).get(metric) if recorded_mean is None else recorded_mean
             published = recipe.published.get(metric)
             _say(_FIGURES.format(recipe.name, metric.replace("_", " "), _percent(published), _percent(here)))
             _say(f"    {recipe.task}: {recipe.summary}\n    source: {recipe.source}")
@@ -77,6 +80,22 @@ def train(
     data: DataOption = None,
     models: ModelsOption = Path("models"),
     name: NameOption = None,
+    phrases: Annotated[
+        Path | None,
+        typer.Option(
+            help="The Stanford Sentiment Treebank, for recipes that learn phrases: its archive or its folder."
+        ),
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder of the pairs of opinions, for the same recipes.  [default: those of the package]"
+        ),
+    ] = None,
+    transformer: Annotated[
+        Path | None,
+        typer.Option(help="The folder of a pretrained transformer that labels sentences for the same recipes."),
+    ] = None,
     start: Annotated[
         Path | None, typer.Option("--from", metavar="BUNDLE", help="Start from the weights of this bundle's folder.")
     ] = None,
@@ -104,12 +123,13 @@ def train(
 
             pipeline.run_stages(chosen, names, data, console, runs)
             return
+        sources = Sources(data, phrases, pairs or PAIRS, transformer)
         published_as = check_name(recipe if name is None else name)
         begun = open_bundle(start) if start else None
         _prepare_frameworks()
         from training import pipeline
 
-        bundle = pipeline.train(chosen, published_as, Store(models), data, console, begun, runs)
+        bundle = pipeline.train(chosen, published_as, Store(models), sources, console, begun, runs)
     _tell_published(bundle, chosen)
 
 
@@ -147,6 +167,47 @@ def evaluate(
         raise typer.Exit(1)
     else:
         console.print("The figures are those of the manifest.")
+
+
+@application.command()
+def wild(
+    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The folder of a bundle of the task sentiment.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="The IMDB archive or folder: adds TF-IDF, trained on it, and narration behind its reviews."),
+    ] = None,
+    phrases: Annotated[
+        Path | None, typer.Option(help="The Stanford Sentiment Treebank: adds its sentences for development.")
+    ] = None,
+    texts: Annotated[
+        list[Path] | None,
+        typer.Option(help="A file of lines text<TAB>label, with a label of 0 or 1, neg or pos; repeatable."),
+    ] = None,
+    vader: Annotated[bool, typer.Option("--vader", help="Add VADER, a lexicon with rules.")] = False,
+    out: Annotated[Path | None, typer.Option(help="A folder for the tables (wild.md) and the plot (wild.png).")] = None,
+) -> None:
+    """Measure a sentiment bundle on short, negated and other texts; exit with 1 if a recorded figure differs."""
+    with _clear_errors():
+        bundle = open_bundle(folder)
+        if bundle.manifest.task != SENTIMENT.name:
+            raise RecipeError(f"{folder} is of the task {bundle.manifest.task}; name a bundle of the task sentiment")
+        _prepare_frameworks()
+        from training import comparison
+        from training.wild import report
+
+        found = comparison.compare(bundle, data, phrases, texts or [], vader, console)
+        if out:
+            report.write(found.figures, out)
+    own, recorded = next(iter(found.figures.values())), found.recorded
+    _say(report.describe(found.figures))
+    differing = [name for name in recorded.keys() & own.keys() if f"{recorded[name]:.4f}" != f"{own[name]:.4f}"]
+    if not recorded:
+        _say("The bundle has no recorded figures.")
+    elif differing:
+        console.print(f"These figures differ from those of the bundle: {'; '.join(sorted(differing))}", style="red")
+        raise typer.Exit(1)
+    else:
+        _say("The figures are those of the bundle.")
 
 
 @application.command()
@@ -251,6 +312,13 @@ def report(
     if failed:
         _complain(f"{failed} of {len(missing)} runs failed; `report` runs them again")
         raise typer.Exit(1)
+
+
+def _find_metrics(store: Store) -> dict[str, dict[str, float]]:
+    """Return, by recipe, the metrics of its latest bundle; a bundle that has the recipe's name comes before others."""
+    manifests = [store.open(name, version).manifest for name in store.names() for version in store.versions(name)]
+    manifests.sort(key=lambda manifest: manifest.name == manifest.recipe.get("name"))
+    return {str(manifest.recipe.get("name")): manifest.metrics for manifest in manifests}
 
 
 def _read_stages(recipe: Recipe, text: str) -> list[str]:

@@ -21,14 +21,15 @@ from bundle.manifest import Description
 from bundle.store import MODEL_FILE, ONNX_FILES, VECTORS_FILE, Bundle, Store
 from bundle.tasks import TASKS
 from training.bundle_data import read_data, read_recipe
+from training.data.sources import Sources
 from training.distillation.stages import Stages
 from training.errors import ExportError
 from training.evaluation import plots
 from training.evaluation.evaluate import Evaluation, evaluate, predict
 from training.export.exported import export
-from training.export.network import OnnxNetwork
 from training.export.rows import to_rows
 from training.files import compress
+from training.networks.onnx_network import OnnxNetwork
 from training.recipes.recipe import Recipe
 from training.recipes.staged import RUNS, StagedSettings
 from training.reports import card
@@ -42,7 +43,7 @@ def train(
     recipe: Recipe,
     name: str,
     store: Store,
-    source: Path | None,
+    sources: Sources,
     console: Console,
     start: Bundle | None = None,
     runs: Path = RUNS,
@@ -58,14 +59,14 @@ def train(
     """
     with store.stage(name) as folder:
         started = time.monotonic()
-        trained = fit_recipe(recipe, source, console, start, runs)
+        trained = fit_recipe(recipe, sources, console, start, runs)
         seconds = trained.seconds or time.monotonic() - started
         origin = {"start": start.manifest.model_dump(include={"name", "version", "checksum"})} if start else {}
         return publish(trained, recipe, name, store, folder, seconds, origin, console)
 
 
 def fit_recipe(
-    recipe: Recipe, source: Path | None, console: Console, start: Bundle | None = None, runs: Path = RUNS
+    recipe: Recipe, sources: Sources, console: Console, start: Bundle | None = None, runs: Path = RUNS
 ) -> Trained:
     """Train the network of a recipe, from random weights or from those of a bundle.
 
@@ -74,7 +75,7 @@ def fit_recipe(
         RecipeError: the weights of the bundle do not fit the network, or all examples are held out.
     """
     keras.utils.set_random_seed(recipe.settings.seed)
-    return TRAINED[recipe.task].train(recipe, source, console, start, runs)
+    return TRAINED[recipe.task].train(recipe, sources, console, start, runs)
 
 
 def run_stages(recipe: Recipe, names: list[str], source: Path | None, console: Console, runs: Path) -> None:
@@ -116,7 +117,7 @@ def publish(
     task.plot(evaluation, folder)
     if trained.history:
         plots.plot_learning_curve(trained.history, folder / plots.LEARNING_CURVE, trained.reports_per_epoch)
-    analysis = served.analyse(trained.data, evaluation, recipe)
+    analysis = served.analyse(trained.data, evaluation, recipe, folder)
     card.write_card(folder, recipe, description, trained.network.count_params(), seconds, trained.stages, analysis)
     return store.publish(folder, description)
 
@@ -154,7 +155,7 @@ def publish_as_onnx(bundle: Bundle, source: Path | None, console: Console, quant
         frameworks = manifest.frameworks | _list_onnx()
         description = Description(**fields | {"metrics": metrics, "onnx": exported.onnx, "frameworks": frameworks})
         TRAINED[manifest.task].plot(evaluation, folder)
-        card.renew_card(folder, recipe, description, served.analyse(data.data, evaluation, recipe))
+        card.renew_card(folder, recipe, description, served.analyse(data.data, evaluation, recipe, folder))
         return store.publish(folder, description)
 
 
@@ -186,7 +187,7 @@ def record(recipe: Recipe, source: Path | None, console: Console) -> Run:
     keras.backend.clear_session()  # frees the previous runs
     with _without_progress():
         started = time.monotonic()
-        trained = fit_recipe(recipe, source, console)
+        trained = fit_recipe(recipe, Sources(source), console)
         seconds = time.monotonic() - started
     served = Served(trained.codec, trained.network, None)
     return Run.record(

@@ -12,11 +12,12 @@ from rich.console import Console
 
 from bundle.codec import Codec
 from bundle.rows import Row
-from bundle.store import MODEL_FILE, ONNX_FILES, VECTORS_FILE
+from bundle.store import MODEL_FILE, ONNX_FILES, VECTORS_FILE, Bundle
 from training.data.examples import Examples
 from training.evaluation.evaluate import Evaluation, evaluate, predict
 from training.export.exported import Exported, describe, export
 from training.export.rows import to_rows
+from training.networks.onnx_network import OnnxNetwork
 from training.recipes.recipe import Recipe
 from training.reports.results import HELD_OUT
 from training.tasks import find_task
@@ -50,6 +51,13 @@ class Served:
             return cls(codec, network, None)
         return cls(codec, network, exported)
 
+    @classmethod
+    def open(cls, bundle: Bundle) -> Self:
+        """Open a published bundle, as the service does by default."""
+        onnx = bundle.manifest.onnx
+        exported = Exported(onnx, OnnxNetwork(bundle.onnx_path(onnx.default))) if onnx else None
+        return cls(bundle.codec, keras.saving.load_model(bundle.model_path), exported)
+
     def predict(self, examples: Examples) -> NDArray[np.float32]:
         """Return the answers to examples, float32 [examples, outputs]."""
         if self.exported:
@@ -66,11 +74,13 @@ class Served:
             return evaluation.metrics
         return evaluation.metrics | {HELD_OUT: self.evaluate(held_out).metrics["accuracy"]}
 
-    def analyse(self, data: object, evaluation: Evaluation, recipe: Recipe) -> str:
-        """Return the analysis of a network's answers for its card: see `TrainedTask.analyse`."""
-        return find_task(self.codec).analyse(self.codec, data, evaluation, self._predict_rows, recipe.settings.seed)
+    def analyse(self, data: object, evaluation: Evaluation, recipe: Recipe, folder: Path) -> str:
+        """Return the analysis of a network's answers for the card in a folder: see `TrainedTask.analyse`."""
+        task, seed = find_task(self.codec), recipe.settings.seed
+        return task.analyse(self.codec, data, evaluation, self.predict_rows, seed, folder)
 
-    def _predict_rows(self, rows: Sequence[Row]) -> NDArray[np.float32]:
+    def predict_rows(self, rows: Sequence[Row]) -> NDArray[np.float32]:
+        """Return the answers to rows, float32 [rows, outputs]."""
         if self.exported:
             return self.exported.network.predict(rows)
         padded: Any = self.codec.pad(list(rows))

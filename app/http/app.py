@@ -26,7 +26,7 @@ from bundle.store import Store
 COLLECTION_THRESHOLD = 100_000
 
 _DESCRIPTION = """\
-Recurrent models over HTTP: the next letter of a sequence, and the sentiment of a film review.
+Recurrent models over HTTP: the next letter of a sequence, and the sentiment of an English text.
 
 Limits: {settings.max_text_characters:,} characters a text, {settings.max_batch:,} texts a batch,
 {settings.max_body_bytes:,} bytes a body. Every error is a problem document (RFC 9457), and every answer carries an

@@ -71,7 +71,8 @@ class Protocol(HttpToolsProtocol):
         self._is_in_body = False
         self._body_left = 0  # bytes that Content-Length announces
         self._requests = 0
-        self._closes_at = self.loop.time() + MOST_SECONDS
+        self._opened_at = self.loop.time()
+        self._closes_at = self._opened_at + MOST_SECONDS
         self._is_half_closed = False
         self._is_rejected = False
         self._unread_timer: asyncio.TimerHandle | None = None
@@ -88,6 +89,10 @@ class Protocol(HttpToolsProtocol):
             logger.error("%d connections are open; raise the limit of open files (ulimit -n)", len(self.connections))
         self._reject(NotReadyError("there are too many connections; try again in a moment"))
         self.transport.close()  # a connection that lingers is an open file
+
+    def awaits_first_request(self, since: float) -> bool:
+        """Return whether the connection was made since then, on the event loop's clock, and had no request yet."""
+        return self._opened_at >= since and not self._requests
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the timers."""

@@ -20,8 +20,10 @@ from app.settings import Settings
 
 # After SIGTERM, a server still accepts connections for this long: load balancers need it to notice.
 LAME_DUCK_SECONDS = 1.0
-# Then it closes idle connections. The client of the last connection may still be sending its first request.
-FIRST_REQUEST_SECONDS = 0.1
+# Then it closes idle connections. The clients of the last ones may still be sending their first request, for this time
+# at most.
+FIRST_REQUEST_SECONDS = 1.0
+_LOOK_SECONDS = 0.05
 _STARTING_REPORT_SECONDS = 0.05
 
 
@@ -66,6 +68,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Become unready at once, accept connections for a moment more, then finish the requests that have begun."""
+        begun = asyncio.get_running_loop().time()
         self._must_end_at = time.monotonic() + self._grace_seconds
         self.lifespan.state["is_ending"] = True  # each answer closes its connection, and `/readyz` answers 503
         await asyncio.sleep(LAME_DUCK_SECONDS)
@@ -80,8 +83,15 @@ class Server(uvicorn.Server):
             listener.close()
         for server in self.servers:
             server.close()
-        await asyncio.sleep(FIRST_REQUEST_SECONDS)
+        await self._wait_for_first_requests(begun)
         await super().shutdown(sockets)
+
+    async def _wait_for_first_requests(self, since: float) -> None:
+        """Wait until the connections that were made since then have had a request, for a limited time."""
+        for _ in range(round(FIRST_REQUEST_SECONDS / _LOOK_SECONDS)):
+            await asyncio.sleep(_LOOK_SECONDS)
+            if not any(connection.awaits_first_request(since) for connection in self.server_state.connections):  # type: ignore[union-attr]
+                return
 
 
 def make_app(settings: Settings) -> Callable[..., Awaitable[None]]:

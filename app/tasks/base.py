@@ -21,7 +21,7 @@ from bundle.tasks import Task
 
 NAME_CHARACTERS = 63
 # Encoding texts pauses after this time, ...
-SLICE_SECONDS = 0.005
+SLICE_SECONDS = 0.001
 # ... for this many passes of the event loop, so that small requests are answered in between. Such a request needs about
 # ten passes, from its first byte to its answer. A pass without work takes microseconds.
 PASSES = 16
@@ -51,10 +51,17 @@ class PredictionRequest(BaseModel):
 
 @dataclass(frozen=True)
 class Encoded:
-    """One input as a row of the network; `facts` are fields of the answer that describe the input."""
+    """One input as a row of the network.
+
+    Attributes:
+        row: of the network.
+        facts: fields of the answer that describe the input.
+        is_readable: whether the row has anything that the network knows.
+    """
 
     row: Row
     facts: Mapping[str, Any]
+    is_readable: bool = True
 
 
 @dataclass(frozen=True)

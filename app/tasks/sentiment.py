@@ -1,4 +1,4 @@
-"""The sentiment of a film review."""
+"""The sentiment of a text."""
 
 from typing import Annotated, Any, Literal
 
@@ -21,43 +21,59 @@ from bundle.manifest import Manifest
 from bundle.reviews import ReviewCodec
 from bundle.tasks import SENTIMENT
 
-Text = Annotated[str, Field(description="An English film review, of any length up to the service's limit.")]
+Text = Annotated[str, Field(description="An English text, such as a review, of any length up to the service's limit.")]
 
 _ANSWER: JsonDict = {
     "sentiment": "positive",
     "probability_positive": 0.9862,
     "words_used": 4,
+    "words_unknown": 0,
     "words_cut": 0,
     "model": "sentiment",
     "version": 1,
 }
+Confidence = Annotated[
+    float | None,
+    Field(
+        ge=0.5,
+        lt=1,
+        description="Answer `uncertain` where the more probable sentiment is less probable than this; "
+        "by default every text with a known word is positive or negative.",
+    ),
+]
+
 _TOO_LONG = "the text has 120000 characters, the limit is 100000; shorten it"
 
 
 class SentimentRequest(PredictionRequest):
-    """One review to judge."""
+    """One text to judge."""
 
     model_config = with_example({"text": "A tender, wonderful film."})
 
     text: Text
+    min_confidence: Confidence = None
 
 
 class SentimentBatchRequest(PredictionRequest):
-    """Several reviews to judge."""
+    """Several texts to judge."""
 
     model_config = with_example({"texts": ["A tender, wonderful film.", "Two hours I will never get back."]})
 
     texts: Annotated[list[Text], Field(min_length=1), FailFast()]
+    min_confidence: Confidence = None
 
 
 class SentimentAnswer(BaseModel):
-    """The sentiment of one review, and how many of its words the model read."""
+    """The sentiment of one text, and how many of its words the model read."""
 
     model_config = with_example(_ANSWER)
 
-    sentiment: Literal["negative", "positive"]
-    probability_positive: Probability
+    sentiment: Literal["negative", "positive", "uncertain"] | None = Field(
+        description="`null` if the text has no word that the model knows."
+    )
+    probability_positive: Probability | None = Field(description="`null` together with the sentiment.")
     words_used: int = Field(description="Words the model read, unknown ones included; 0 for a text without words.")
+    words_unknown: int = Field(description="Of the words used, those that the model does not know.")
     words_cut: int = Field(description="Words at the start of the text that the model did not read, due to its limit.")
     model: str
     version: int
@@ -72,7 +88,7 @@ class SentimentBatchAnswer(BaseModel):
 
 
 class Sentiment(ServedTask):
-    """Judges reviews."""
+    """Judges texts."""
 
     task = SENTIMENT
     single = Form(
@@ -80,8 +96,8 @@ class Sentiment(ServedTask):
         field="text",
         request=SentimentRequest,
         answer=SentimentAnswer,
-        summary="Judge a film review",
-        description="Answer whether a review is positive or negative, and how many of its words were read.",
+        summary="Judge a text",
+        description="Answer whether a text is positive or negative, and how many of its words were read.",
         problem=FieldProblem(type="text_too_long", loc=["body", "text"], msg=_TOO_LONG),
     )
     batch = Form(
@@ -89,25 +105,37 @@ class Sentiment(ServedTask):
         field="texts",
         request=SentimentBatchRequest,
         answer=SentimentBatchAnswer,
-        summary="Judge several film reviews",
-        description="Answer several reviews in their order, each as if it had been sent alone.",
+        summary="Judge several texts",
+        description="Answer several texts in their order, each as if it had been sent alone.",
         problem=FieldProblem(type="text_too_long", loc=["body", "texts", 4], msg=_TOO_LONG),
     )
 
     def encode(self, model: Model, text: str) -> Encoded:
-        """Return one review as word ids: see `ServedTask.encode`."""
+        """Return one text as word ids: see `ServedTask.encode`."""
         codec = model.bundle.codec
         assert isinstance(codec, ReviewCodec)
         review = codec.encode(text)
-        return Encoded(review.ids, {"words_used": review.words_used, "words_cut": review.words_cut})
+        facts = {
+            "words_used": review.words_used,
+            "words_unknown": review.words_unknown,
+            "words_cut": review.words_cut,
+        }
+        return Encoded(review.ids, facts, review.is_readable)
 
-    def answer(self, manifest: Manifest, output: Output, encoded: Encoded, request: Any) -> SentimentAnswer:  # noqa: ARG002
-        """Return the sentiment of one review: see `ServedTask.answer`."""
+    def answer(self, manifest: Manifest, output: Output, encoded: Encoded, request: Any) -> SentimentAnswer:
+        """Return the sentiment of one text: see `ServedTask.answer`."""
         (probability,) = output
         return SentimentAnswer(
-            sentiment="positive" if probability >= 0.5 else "negative",
-            probability_positive=round_probability(probability),
+            sentiment=_judge(probability, request.min_confidence) if encoded.is_readable else None,
+            probability_positive=round_probability(probability) if encoded.is_readable else None,
             **encoded.facts,
             model=manifest.name,
             version=manifest.version,
         )
+
+
+def _judge(probability: float, min_confidence: float | None) -> Literal["negative", "positive", "uncertain"]:
+    """Return the more probable sentiment, if it is probable enough."""
+    if min_confidence is not None and max(probability, 1 - probability) < min_confidence:
+        return "uncertain"
+    return "positive" if probability >= 0.5 else "negative"

@@ -7,9 +7,10 @@ import numpy as np
 
 from bundle.letters import ALPHABET, LetterCodec
 from bundle.manifest import Dataset, Description, Onnx, OnnxForm
-from bundle.reviews import ReviewCodec, ReviewPreprocessing, WordTokeniser, write_vocabulary
+from bundle.reviews import ReviewCodec, ReviewPreprocessing, write_vocabulary
 from bundle.rows import Row
 from bundle.store import MODEL_FILE, ONNX_FILES, VECTORS_FILE, Bundle, Store
+from bundle.tokenisers import WordTokeniser
 
 FRAMEWORKS = {"python": "3.11.7", "keras": "3.15.1"}
 WORDS = ("good", "bad", "film")

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from bundle.errors import ManifestError
 from bundle.letters import ALPHABET, LetterCodec
 from bundle.manifest import MANIFEST_FILE, Description, Manifest, check_name
-from bundle.reviews import KerasTokeniser, ReviewPreprocessing
+from bundle.reviews import ReviewPreprocessing
+from bundle.tokenisers import KerasTokeniser
 from tests.bundle.samples import EXPORTED, LETTERS, REVIEWS
 
 FILES = {"model.keras": "c" * 64, "README.md": "d" * 64}

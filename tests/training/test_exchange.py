@@ -24,6 +24,7 @@ from training.bundle_data import read_settings
 from training.convert import torch_network
 from training.data import alphabet, imdb, review_coding
 from training.data.examples import Examples
+from training.data.sources import Sources
 from training.errors import ConversionError, DataError, DivergedError, MissingPackageError
 from training.export.rows import to_rows
 from training.recipes.letters import LetterSettings
@@ -229,6 +230,8 @@ def test_words_are_those_that_keras_codes_where_no_others_are_given(
         "vocabulary.txt",
         "confusion-matrix.png",
         "roc-curve.png",
+        "wild.json",
+        "wild.png",
     }
 
 
@@ -356,7 +359,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The bundle of the recipe that is trained with PyTorch, briefly."""
     store = Store(tmp_path_factory.mktemp("models"))
     recipe = recipes.find("torch").with_settings(["units=4", "epochs=3"])
-    return pipeline.train(recipe, recipe.name, store, None, QUIET)
+    return pipeline.train(recipe, recipe.name, store, Sources(), QUIET)
 
 
 def test_the_bundle_of_a_network_trained_with_pytorch_answers_as_that_does(trained: Bundle) -> None:
@@ -371,7 +374,7 @@ def test_the_bundle_of_a_network_trained_with_pytorch_answers_as_that_does(train
 def test_a_training_with_pytorch_that_diverges_says_so(store: Store) -> None:
     recipe = recipes.find("torch").with_settings(["units=64", "epochs=9", "learning_rate=1e37"])
     with pytest.raises(DivergedError, match="try a lower learning_rate"):
-        pipeline.train(recipe, "torch", store, None, QUIET)
+        pipeline.train(recipe, "torch", store, Sources(), QUIET)
     assert leftovers(store.root) == []
 
 
@@ -390,7 +393,7 @@ def test_the_manifest_of_a_network_trained_with_pytorch_has_its_version(trained:
 
 def test_a_training_with_pytorch_starts_from_the_weights_of_a_bundle(trained: Bundle, store: Store) -> None:
     recipe = recipes.find("torch").with_settings(["units=4", "epochs=1", "learning_rate=1e-12"])
-    begun = pipeline.train(recipe, recipe.name, store, None, QUIET, trained)
+    begun = pipeline.train(recipe, recipe.name, store, Sources(), QUIET, trained)
     weights, others = (keras.saving.load_model(one.model_path).get_weights() for one in (begun, trained))
     assert all(np.allclose(one, other, atol=1e-6) for one, other in zip(weights, others, strict=True))
 
@@ -407,5 +410,5 @@ def test_without_pytorch_whatever_needs_it_says_how_to_get_it(
     with pytest.raises(MissingPackageError, match=message):
         exchange.export_bundle(small_store.open("imdb-500"), tmp_path / "other.pt")
     with pytest.raises(MissingPackageError, match=message):
-        pipeline.train(recipe, recipe.name, store, None, QUIET)
+        pipeline.train(recipe, recipe.name, store, Sources(), QUIET)
     assert leftovers(tmp_path) == [path]

@@ -22,6 +22,7 @@ from training import pipeline, recipes
 from training.bundle_data import read_settings
 from training.data import alphabet, imdb
 from training.data.examples import split_randomly
+from training.data.sources import Sources
 from training.errors import DataError, DivergedError, RecipeError
 from training.recipes import RECIPES
 from training.recipes.letters import LetterSettings
@@ -57,7 +58,14 @@ def same(first: list[NDArray[np.float32]], second: list[NDArray[np.float32]]) ->
 def test_a_bundle_holds_all_that_belongs_to_it(small_store: Store, name: str) -> None:
     expected = {"model.keras", "model.onnx", "manifest.json", "README.md", "learning-curve.png"}
     if name in REVIEW_NAMES:
-        expected |= {"vocabulary.txt", "word-vectors.bin", "confusion-matrix.png", "roc-curve.png"}
+        expected |= {
+            "vocabulary.txt",
+            "word-vectors.bin",
+            "confusion-matrix.png",
+            "roc-curve.png",
+            "wild.json",
+            "wild.png",
+        }
     if name == "sentiment" and "int8" in getattr(small_store.open(name).manifest.onnx, "forms", {}):
         expected.add("model.int8.onnx")
     bundle = small_store.open(name)
@@ -148,7 +156,7 @@ def test_the_recipe_in_the_manifest_makes_the_same_weights_again(
     small_store: Store, reviews: Path, tmp_path: Path, name: str
 ) -> None:
     bundle = small_store.open(name)
-    again = pipeline.train(get_recipe(bundle), name, Store(tmp_path), reviews, QUIET, runs=tmp_path / "runs")
+    again = pipeline.train(get_recipe(bundle), name, Store(tmp_path), Sources(reviews), QUIET, runs=tmp_path / "runs")
     assert same(get_weights(again), get_weights(bundle))
     assert again.manifest.metrics == bundle.manifest.metrics
 
@@ -167,7 +175,7 @@ def test_a_recorded_run_has_the_figures_of_the_bundle_of_its_recipe(small_store:
 def test_another_seed_makes_other_weights(small_store: Store, tmp_path: Path) -> None:
     bundle = small_store.open("alphabet-variable-length")
     recipe = get_recipe(bundle).with_settings(["seed=8"])
-    other = pipeline.train(recipe, recipe.name, Store(tmp_path), None, QUIET)
+    other = pipeline.train(recipe, recipe.name, Store(tmp_path), Sources(), QUIET)
     assert not same(get_weights(other), get_weights(bundle))
     assert other.manifest.dataset.sha256 != bundle.manifest.dataset.sha256
 
@@ -175,7 +183,7 @@ def test_another_seed_makes_other_weights(small_store: Store, tmp_path: Path) ->
 def test_a_small_vocabulary_and_nothing_held_out(tmp_path: Path, reviews: Path) -> None:
     changes = ["ranks=counted", "vocabulary_size=8", "length=4", "units=2", "embedding=2", "epochs=1"]
     recipe = recipes.find("imdb-500").with_settings([*changes, "validation_share=0"])
-    bundle = pipeline.train(recipe, recipe.name, Store(tmp_path), reviews, QUIET)
+    bundle = pipeline.train(recipe, recipe.name, Store(tmp_path), Sources(reviews), QUIET)
     assert isinstance(bundle.codec, ReviewCodec)
     assert bundle.codec.preprocessing.vocabulary_size == 8
     assert bundle.codec.vocabulary == ("br", "a", "film", "i")
@@ -184,14 +192,16 @@ def test_a_small_vocabulary_and_nothing_held_out(tmp_path: Path, reviews: Path) 
 
 def test_a_training_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no"):
-        pipeline.train(recipes.find("sentiment"), "sentiment", Store(tmp_path / "models"), tmp_path / "nothing", QUIET)
+        pipeline.train(
+            recipes.find("sentiment"), "sentiment", Store(tmp_path / "models"), Sources(tmp_path / "nothing"), QUIET
+        )
     assert leftovers(tmp_path) == []
 
 
 def test_a_bundle_can_have_another_name_than_its_recipe(tmp_path: Path) -> None:
     store = Store(tmp_path)
     recipe = recipes.find("next-letter").with_settings(SMALL)
-    bundle = pipeline.train(recipe, "my-letters", store, None, QUIET)
+    bundle = pipeline.train(recipe, "my-letters", store, Sources(), QUIET)
     assert store.names() == ["my-letters"]
     assert bundle == store.open("my-letters")
     assert (bundle.manifest.name, bundle.manifest.recipe["name"]) == ("my-letters", "next-letter")
@@ -215,7 +225,7 @@ def test_a_training_that_diverges_publishes_nothing(
 ) -> None:
     recipe = recipes.find(name).with_settings(changes)
     with pytest.raises(DivergedError, match="the training diverged; try a lower learning_rate or set clip_norm"):
-        pipeline.train(recipe, name, Store(tmp_path / "models"), reviews, QUIET)
+        pipeline.train(recipe, name, Store(tmp_path / "models"), Sources(reviews), QUIET)
     assert leftovers(tmp_path) == []
 
 
@@ -223,7 +233,7 @@ def test_stages_need_unlabelled_reviews(tmp_path: Path, reviews: Path) -> None:
     data = Path(shutil.copytree(reviews, tmp_path / "data", ignore=shutil.ignore_patterns("unsup")))
     store = Store(tmp_path / "models")
     with pytest.raises(DataError, match="has no train/unsup/"):
-        pipeline.train(recipes.find("sentiment"), "sentiment", store, data, QUIET, runs=tmp_path / "runs")
+        pipeline.train(recipes.find("sentiment"), "sentiment", store, Sources(data), QUIET, runs=tmp_path / "runs")
     assert leftovers(store.root) == []
 
 

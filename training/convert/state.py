@@ -1,12 +1,11 @@
 """A PyTorch state dict as NumPy arrays, for code that does not import PyTorch."""
 
-import importlib
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.errors import MissingPackageError
+from training.optional import import_optional
 
 Weights = NDArray[np.float32]
 State = Mapping[str, Weights]  # by PyTorch's names
@@ -18,7 +17,4 @@ def require_torch() -> None:
     Raises:
         MissingPackageError: it is not installed.
     """
-    try:
-        importlib.import_module("torch")
-    except ModuleNotFoundError as error:
-        raise MissingPackageError(f"{error.name} is not installed, which this needs; run `make torch`") from error
+    import_optional("torch")

@@ -7,7 +7,7 @@ import hashlib
 import os
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -48,6 +48,15 @@ class Imdb:
     test: tuple[Review, ...]
     unlabelled: tuple[str, ...]
     sha256: str
+
+    @property
+    def training_texts(self) -> list[str]:
+        """The texts of all reviews but the test reviews, the labelled ones first."""
+        return [*(review.text for review in self.train), *self.unlabelled]
+
+    def take_training_texts(self, kept: Iterable[int]) -> list[str]:
+        """Return the same, but of the labelled reviews only those with these numbers."""
+        return [*(self.train[k].text for k in kept), *self.unlabelled]
 
 
 def load(source: Path | None) -> Imdb:

@@ -12,23 +12,20 @@ from rich.markup import escape
 from rich.progress import track
 
 from bundle.manifest import Dataset
-from bundle.reviews import (
-    RESERVED_IDS,
-    KerasTokeniser,
-    ReviewCodec,
-    ReviewPreprocessing,
-    Tokeniser,
-    TokenTokeniser,
-    WordTokeniser,
-    read_vocabulary,
-)
+from bundle.reviews import RESERVED_IDS, ReviewCodec, ReviewPreprocessing, read_vocabulary
+from bundle.tokenisers import KerasTokeniser, ReadableTokeniser, Tokeniser, TokenTokeniser, WordTokeniser
 from training.data import imdb
 from training.data.examples import Examples
 from training.recipes.reviews import ReviewSettings
 
 KERAS_WORDS = Path(__file__).parent / "keras_words.txt"
 
-_TOKENISERS: dict[str, Tokeniser] = {"keras": KerasTokeniser(), "words": WordTokeniser(), "tokens": TokenTokeniser()}
+_TOKENISERS: dict[str, Tokeniser] = {
+    "keras": KerasTokeniser(),
+    "words": WordTokeniser(),
+    "tokens": TokenTokeniser(),
+    "readable": ReadableTokeniser(),
+}
 
 
 @lru_cache(maxsize=1)  # the report trains several recipes on it
@@ -54,7 +51,7 @@ def count_words(tokeniser: Tokeniser, texts: Iterable[str]) -> Counter[str]:
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(tokeniser.split(text))
-    if not isinstance(tokeniser, TokenTokeniser):
+    if not tokeniser.keeps_case:
         return counts
     folded: Counter[str] = Counter()
     for word, count in counts.items():
@@ -63,13 +60,14 @@ def count_words(tokeniser: Tokeniser, texts: Iterable[str]) -> Counter[str]:
 
 
 def choose_words(tokeniser: Tokeniser, counts: Counter[str], size: int, endings: int) -> list[str]:
-    """Return the most frequent words, then the most frequent endings of the other words; `size` in all."""
-    ranked = [word for word, _ in counts.most_common()]
-    if not isinstance(tokeniser, TokenTokeniser):
+    """Return the tokeniser's classes, the most frequent words, and the most frequent endings of the others; `size`."""
+    classes = tokeniser.classes
+    ranked = [*classes, *(word for word, _ in counts.most_common() if word not in classes)]
+    if not tokeniser.keeps_case:
         return ranked[:size]
     ended: Counter[str] = Counter()
     for word in ranked[size - endings :]:
-        for ending in tokeniser.endings(word):
+        for ending in tokeniser.find_endings(word):
             ended[ending] += counts[word]
     return ranked[: size - endings] + [ending for ending, _ in ended.most_common(endings)]
 

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from training.networks.builders import find_embedding
 from training.recipes.staged import TuningSettings
 
 _FIRST_STEP = 0.1  # length of the random step before the gradient is measured
@@ -30,7 +31,7 @@ class AdversarialNetwork(keras.Model):  # type: ignore[misc]  # Keras has no typ
         """Take the network to train, made by `training.networks.builders.build_review_network`."""
         super().__init__(name="adversarial")
         self.network = network
-        self._embedding = next(layer for layer in network.layers if isinstance(layer, layers.Embedding))
+        self._embedding = find_embedding(network)
         self._dropout = next(layer for layer in network.layers if isinstance(layer, layers.SpatialDropout1D))
         self._behind = keras.Model([self._dropout.output, network.inputs[0]], network.outputs)
         self._settings = settings

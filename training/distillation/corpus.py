@@ -7,14 +7,37 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 
-from bundle.reviews import ReviewCodec, pad_left
-from training.evaluation.calibration import to_margins
+from bundle.reviews import ReviewCodec, pad_left, read_vocabulary, write_vocabulary
+from training.data import imdb, review_coding
+from training.errors import RecipeError
+from training.evaluation.calibration import find_temperature, to_margins
+from training.recipes.reviews import ReviewSettings
 
 UNLABELLED = -1.0
 
 _IDS = "ids.npy"
 _ENDS = "ends.npy"
+_VOCABULARY = "vocabulary.txt"
+_REVIEWS = "reviews.npz"
+
+_WHOLE = 10_000  # ids; no review is longer, so none is cut
+
+
+def hold_out(data: imdb.Imdb, settings: ReviewSettings) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the numbers of the labelled reviews kept for training and of those held out, both rising.
+
+    Raises:
+        RecipeError: none is held out.
+    """
+    kept, held_out = map(np.sort, imdb.hold_out(data.train, settings.validation_share, "last", settings.seed))
+    if not len(held_out):
+        raise RecipeError(
+            f"validation_share={settings.validation_share} of {len(data.train)} reviews holds out none; "
+            "set a larger share"
+        )
+    return kept, held_out
 
 
 class Corpus:
@@ -79,6 +102,33 @@ class Reviews:
     kept: NDArray[np.intp]
     held_out: NDArray[np.intp]
 
+    @classmethod
+    def code(
+        cls,
+        data: imdb.Imdb,
+        settings: ReviewSettings,
+        words: list[str],
+        held_out: tuple[NDArray[np.intp], NDArray[np.intp]],
+        console: Console,
+    ) -> Self:
+        """Code all reviews of a dataset, uncut; `held_out` has the numbers kept and held out, as of `hold_out`."""
+        codec = review_coding.make_review_codec(settings.model_copy(update={"length": _WHOLE}), words)
+        coded = review_coding.code_each(codec, data.training_texts, "Coding the reviews", console)
+        return cls(codec, Corpus.of(coded), np.array([review.label for review in data.train], np.float32), *held_out)
+
+    @classmethod
+    def open(cls, folder: Path, settings: ReviewSettings) -> Self:
+        """Open the reviews in a folder, with the codec of a network."""
+        codec = review_coding.make_review_codec(settings, read_vocabulary(folder / _VOCABULARY))
+        with np.load(folder / _REVIEWS) as saved:
+            return cls(codec, Corpus.open(folder), saved["labels"], saved["kept"], saved["held_out"])
+
+    def save(self, folder: Path) -> None:
+        """Write them into a folder."""
+        self.corpus.save(folder)
+        write_vocabulary(folder / _VOCABULARY, self.codec.vocabulary)
+        np.savez(folder / _REVIEWS, labels=self.labels, kept=self.kept, held_out=self.held_out)
+
     @property
     def unlabelled(self) -> NDArray[np.intp]:
         """Numbers of the reviews without labels."""
@@ -122,6 +172,10 @@ class Reviews:
             for ids in (self.corpus.ids, self.corpus.join(self.held_out))
         )
         return counts - held_out
+
+    def find_temperature(self, answers: NDArray[np.float32]) -> float:
+        """Return the best divisor of logits on the held-out reviews; `answers` are for all, float32 [reviews]."""
+        return find_temperature(answers[self.held_out], self.labels[self.held_out])
 
     def measure(self, answers: NDArray[np.float32]) -> dict[str, float]:
         """Return accuracy and loss on the held-out reviews; `answers` are for all reviews, float32 [reviews]."""

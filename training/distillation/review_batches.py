@@ -9,6 +9,7 @@ from training.distillation.corpus import Corpus
 from training.recipes.staged import TuningSettings
 
 _PREDICTED = 256  # reviews at once
+_GROUPS = 8  # of reviews of similar lengths
 
 
 class ReviewBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
@@ -40,7 +41,9 @@ class ReviewBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has n
         self._planned = -1
         self._plan: list[tuple[int, NDArray[np.intp]]] = []
         self.epoch = 0
-        self.steps_per_pass = sum(-(-len(members) // settings.batch_size) for members in self._groups.values())
+        self.steps_per_pass = sum(
+            -(-len(members) // _size_batch(settings, length)) for length, members in self._groups.items()
+        )
         self.epochs_per_pass = max(1, round(self.steps_per_pass / settings.checkpoint_steps))
 
     def __len__(self) -> int:
@@ -70,9 +73,9 @@ class ReviewBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has n
         random = np.random.default_rng([self._seed, self.epoch // self.epochs_per_pass])
         batches = []
         for length, members in self._groups.items():
-            filled = -len(members) % self._settings.batch_size
-            order = np.concatenate([random.permutation(members), random.choice(members, filled)])
-            batches += [(length, batch) for batch in order.reshape(-1, self._settings.batch_size)]
+            size = _size_batch(self._settings, length)
+            order = np.concatenate([random.permutation(members), random.choice(members, -len(members) % size)])
+            batches += [(length, batch) for batch in order.reshape(-1, size)]
         order = random.permutation(len(batches))
         plan = [batches[order[step]] for step in self._get_steps()]
         # Keras compares the first two batches to find the axes with a fixed size, so these two must differ in length.
@@ -98,9 +101,17 @@ def predict(
 def group_by_length(lengths: NDArray[np.int64], longest: int) -> dict[int, NDArray[np.intp]]:
     """Return the numbers of reviews in up to eight groups, by the length of the longest review of each.
 
-    The reviews of a group are padded or cut to this length.
+    The reviews of a group are padded or cut to this length. The groups have about equally many words.
     """
     steps = np.minimum(lengths, longest)
-    limits = np.unique(np.quantile(steps, np.arange(1, 9) / 8, method="lower"))
+    ordered = np.sort(steps)
+    words = np.cumsum(ordered)
+    limits = np.unique(ordered[np.searchsorted(words, words[-1] * np.arange(1, _GROUPS + 1) / _GROUPS)])
     found = np.searchsorted(limits, steps)
     return {int(limit): np.flatnonzero(found == k) for k, limit in enumerate(limits)}
+
+
+def _size_batch(settings: TuningSettings, length: int) -> int:
+    """Return the number of reviews in a batch of reviews of a length."""
+    most = settings.short_batch_size or settings.batch_size
+    return min(most, max(settings.batch_size, settings.batch_size * settings.length // length))

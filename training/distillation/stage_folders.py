@@ -84,6 +84,13 @@ def tell(figures: Figures) -> str:
     return ", ".join(f"{key} {value:,.4f}".rstrip("0").rstrip(".") for key, value in figures.items())
 
 
+def describe_stage(name: str, folder: Path) -> str:
+    """Return the row of a stage in the table of a card, Markdown."""
+    figures = read_figures(folder)
+    minutes = figures.pop("seconds") / 60
+    return f"| {name} | {minutes:.1f} min | {read_environment(folder)} | {tell(figures)} |"
+
+
 @contextmanager
 def _lock(folder: Path) -> Iterator[None]:
     """Lock a folder against other processes.

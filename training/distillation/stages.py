@@ -23,23 +23,22 @@ from numpy.typing import NDArray
 from rich.console import Console
 from sklearn.linear_model import LogisticRegression
 
-from bundle.reviews import TokenTokeniser, WordTokeniser, read_vocabulary, write_vocabulary
+from bundle.tokenisers import TokenTokeniser, WordTokeniser
 from training.data import imdb, review_coding
 from training.distillation import ngrams
-from training.distillation.corpus import Corpus, Reviews
+from training.distillation.corpus import Reviews, hold_out
 from training.distillation.language_model import LanguageBatches, LanguageModel, count_steps, reduce_vectors
 from training.distillation.stage_folders import (
     Depends,
     Figures,
     StageFolders,
+    describe_stage,
     read_depends,
-    read_environment,
     read_figures,
-    tell,
 )
 from training.distillation.tuning import give_weights, tune
-from training.errors import DataError, RecipeError
-from training.evaluation.calibration import average_answers, divide_logits, find_temperature, to_logits
+from training.errors import DataError
+from training.evaluation.calibration import average_answers, to_logits
 from training.loops.fit import COMPILES, History
 from training.loops.resumable import fit_resumably, read_history
 from training.networks import builders
@@ -47,13 +46,10 @@ from training.networks.fused_lstm import narrow_products
 from training.recipes.staged import LanguageSettings, StagedSettings, TuningSettings
 
 # Increase a number when a stage changes its result for the same settings.
-_FORMATS = {"corpus": 1, "ngrams": 1, "language": 2, "tuned": 2, "labels": 2}
-_WHOLE = 10_000  # ids; no review is longer, so none is cut
+_FORMATS = {"corpus": 1, "ngrams": 1, "language": 2, "tuned": 3, "labels": 2}
 
 _CHECKPOINT = "checkpoint.npz"
 _WEIGHTS = "weights.npz"
-_VOCABULARY = "vocabulary.txt"
-_REVIEWS = "reviews.npz"
 _ANSWERS = "answers.npy"
 _NETWORK = "network.weights.h5"
 
@@ -137,16 +133,8 @@ class Stages:
 
     def publish(self) -> keras.Model:
         """Return the student for publication: calibrated, with 8-bit word vectors and other weights of 16 bits."""
-        folder, preprocessing = self.student(), self.reviews().codec.preprocessing
-        network = builders.build_review_network(self._settings.published, preprocessing)
-        network.load_weights(folder / _NETWORK)
-        divide_logits(network, self._temperature)
-        for layer in network.layers:
-            if isinstance(layer, keras.layers.Embedding):
-                layer.quantize("int8")
-            else:
-                layer.set_weights([weight.astype(np.float16) for weight in layer.get_weights()])
-        return network
+        weights, preprocessing = self.student() / _NETWORK, self.reviews().codec.preprocessing
+        return builders.build_published_network(self._settings.published, preprocessing, weights, self._temperature)
 
     def history(self) -> History:
         """Return the history of the student's training."""
@@ -159,7 +147,7 @@ class Stages:
     def describe(self) -> str:
         """Return the section of a card on the stages, Markdown."""
         reviews = self.reviews()
-        rows = "\n".join(_describe(name, folder) for name, folder in self._list_folders().items())
+        rows = "\n".join(describe_stage(name, folder) for name, folder in self._list_folders().items())
         return f"""\
 Of these, {len(reviews.unlabelled):,} have no given label, only labels of networks and n-grams.
 {len(reviews.held_out):,} more labelled reviews were held out. The weights of networks and n-grams are fitted on them,
@@ -186,16 +174,11 @@ adversarial training has both terms.
 
     @cached_property
     def _temperature(self) -> float:
-        reviews = self.reviews()
-        answers = np.load(self.student() / _ANSWERS)
-        return find_temperature(answers[reviews.held_out], reviews.labels[reviews.held_out])
+        return self.reviews().find_temperature(np.load(self.student() / _ANSWERS))
 
     def reviews(self) -> Reviews:
         """Return the result of the stage `corpus`."""
-        folder = self.corpus()
-        codec = review_coding.make_review_codec(self._settings.published, read_vocabulary(folder / _VOCABULARY))
-        with np.load(folder / _REVIEWS) as saved:
-            return Reviews(codec, Corpus.open(folder), saved["labels"], saved["kept"], saved["held_out"])
+        return Reviews.open(self.corpus(), self._settings.published)
 
     def _language(self, settings: LanguageSettings, vectors: Path | None = None) -> Path:
         """Train a language model; `vectors` is the folder of another one, whose word vectors it uses."""
@@ -267,24 +250,12 @@ adversarial training has both terms.
 
     def _code(self, folder: Path) -> Figures:
         settings, data = self._settings.published, self.data
-        kept, held_out = map(np.sort, imdb.hold_out(data.train, self._settings.validation_share, "last", settings.seed))
-        if not len(held_out):
-            raise RecipeError(
-                f"validation_share={self._settings.validation_share} of {len(data.train)} reviews holds out none; "
-                "set a larger share"
-            )
-        labelled = [review.text for review in data.train]
-        read = [labelled[k] for k in kept] + list(data.unlabelled)
+        kept, held_out = hold_out(data, settings)
+        read = data.take_training_texts(kept)
         words = review_coding.learn_review_codec(settings, read, self._console).vocabulary
-        codec = review_coding.make_review_codec(settings.model_copy(update={"length": _WHOLE}), list(words))
-        corpus = Corpus.of(
-            review_coding.code_each(codec, labelled + list(data.unlabelled), "Coding the reviews", self._console)
-        )
-        corpus.save(folder)
-        write_vocabulary(folder / _VOCABULARY, words)
-        labels = np.array([review.label for review in data.train], np.float32)
-        np.savez(folder / _REVIEWS, labels=labels, kept=kept, held_out=held_out)
-        return {"reviews": len(corpus), "words": len(corpus.ids)}
+        reviews = Reviews.code(data, settings, list(words), (kept, held_out), self._console)
+        reviews.save(folder)
+        return {"reviews": len(reviews.corpus), "words": len(reviews.corpus.ids)}
 
     def _learn_language(self, folder: Path, settings: LanguageSettings, vectors: Path | None) -> Figures:
         """Train a language model on all reviews that are not held out."""
@@ -312,7 +283,7 @@ adversarial training has both terms.
     def _count_ngrams(self, folder: Path) -> Figures:
         """Train n-gram models, each without one part of the labelled reviews, and average their answers."""
         reviews = self.reviews()
-        texts = [*(review.text for review in self.data.train), *self.data.unlabelled]
+        texts = self.data.training_texts
         answers = []
         for unseen in reviews.split(self._settings.folds):
             seen = np.setdiff1d(reviews.kept, unseen)
@@ -373,10 +344,3 @@ adversarial training has both terms.
 def _summarise(history: History) -> Figures:
     seconds = history["seconds"]
     return {"seconds": float(np.median(seconds)) * len(seconds), "loss": history["loss"][-1]}  # without pauses
-
-
-def _describe(name: str, folder: Path) -> str:
-    """Return the row of a stage in the table of a card."""
-    figures = read_figures(folder)
-    minutes = figures.pop("seconds") / 60
-    return f"| {name} | {minutes:.1f} min | {read_environment(folder)} | {tell(figures)} |"

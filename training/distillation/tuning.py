@@ -111,15 +111,15 @@ def _make_optimiser(settings: TuningSettings, model: AdversarialNetwork, steps: 
         warmup_steps=warm_up,
         alpha=_LAST_RATE,
     )
-    of_lstms = {
-        weight.path
+    shares = {
+        weight.path: settings.recurrent_rate if isinstance(layer, keras.layers.Bidirectional) else settings.vector_rate
         for layer in model.network.layers
-        if isinstance(layer, keras.layers.Bidirectional)
+        if isinstance(layer, keras.layers.Bidirectional | keras.layers.Embedding)
         for weight in layer.trainable_variables
     }
     return AveragingAdam(
         rate,
         global_clipnorm=settings.clip_norm,
         momentum=max(0, 1 - 1 / (settings.averaging * steps)) if settings.averaging else 0,
-        shares=[settings.recurrent_rate if weight.path in of_lstms else 1.0 for weight in model.trainable_variables],
+        shares=[shares.get(weight.path, 1.0) for weight in model.trainable_variables],
     )

@@ -7,6 +7,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from bundle.reviews import ReviewCodec
+from bundle.rows import Row
 from bundle.tasks import SENTIMENT
 from training.data.imdb import Imdb, Review
 from training.evaluation.evaluate import Evaluation
@@ -18,7 +20,7 @@ _TYPO_SHARE = 0.1
 _LONG_ENOUGH = 4  # letters of a word that gets a typo
 
 Answer = Callable[[Sequence[str]], NDArray[np.floating]]
-Row = tuple[str, int, float]
+Line = tuple[str, int, float]  # of a table: name, number and accuracy of a group
 
 
 def describe(data: Imdb, evaluation: Evaluation, answer: Answer, seed: int) -> str:
@@ -54,7 +56,18 @@ Its most confident mistakes:
 """
 
 
-def by_length(reviews: Sequence[Review], evaluation: Evaluation) -> list[Row]:
+def make_answer(codec: ReviewCodec, predict: Callable[[Sequence[Row]], NDArray[np.float32]]) -> Answer:
+    """Return the answers of a network to texts; NaN for a text without a known word, as it has no verdict."""
+
+    def answer(texts: Sequence[str]) -> NDArray[np.floating]:
+        encoded = [codec.encode(text) for text in texts]
+        answers = predict([review.ids for review in encoded])[:, 0]
+        return np.where([review.is_readable for review in encoded], answers, np.nan)
+
+    return answer
+
+
+def by_length(reviews: Sequence[Review], evaluation: Evaluation) -> list[Line]:
     """Return the name, the number and the accuracy of each group of reviews with similar lengths."""
     lengths = np.array([len(review.text.split()) for review in reviews])
     limits = [0, *_LENGTHS, lengths.max(initial=0) + _LENGTHS[-1]]
@@ -65,13 +78,13 @@ def by_length(reviews: Sequence[Review], evaluation: Evaluation) -> list[Row]:
     return _measure(rows, evaluation)
 
 
-def by_stars(reviews: Sequence[Review], evaluation: Evaluation) -> list[Row]:
+def by_stars(reviews: Sequence[Review], evaluation: Evaluation) -> list[Line]:
     """Return the same, grouped by the number of stars."""
     stars = np.array([review.stars for review in reviews])
     return _measure([(f"{count} of 10 stars", stars == count) for count in np.unique(stars)], evaluation)
 
 
-def by_novelty(data: Imdb, evaluation: Evaluation) -> list[Row]:
+def by_novelty(data: Imdb, evaluation: Evaluation) -> list[Line]:
     """Return the same for test reviews whose text is also in a training file and for the others, if there are any."""
     read = {review.text.strip() for review in data.train} | {text.strip() for text in data.unlabelled}
     known = np.array([review.text.strip() in read for review in data.test])
@@ -80,7 +93,7 @@ def by_novelty(data: Imdb, evaluation: Evaluation) -> list[Row]:
     return _measure([("text in a training file too", known), ("text in no training file", ~known)], evaluation)
 
 
-def by_change(reviews: Sequence[Review], answer: Answer, seed: int) -> list[Row]:
+def by_change(reviews: Sequence[Review], answer: Answer, seed: int) -> list[Line]:
     """Return the same for reviews cut to their first words, and for reviews with changed spelling or markup."""
     changes: dict[str, Callable[[str], str]] = {
         f"the first {count} words": partial(take_words, count) for count in _FIRST
@@ -133,6 +146,6 @@ def swap_letters(text: str, random: np.random.Generator) -> str:
     return re.sub(rf"[^\W\d_]{{{_LONG_ENOUGH},}}", swap, text)
 
 
-def _measure(groups: Sequence[tuple[str, NDArray[np.bool_]]], evaluation: Evaluation) -> list[Row]:
+def _measure(groups: Sequence[tuple[str, NDArray[np.bool_]]], evaluation: Evaluation) -> list[Line]:
     right = evaluation.answers == evaluation.labels
     return [(name, int(members.sum()), float(right[members].mean())) for name, members in groups if members.any()]

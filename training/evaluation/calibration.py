@@ -22,11 +22,15 @@ def to_logits(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
     return logits
 
 
+def to_probabilities(logits: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return the probabilities of logits, float32 of the same shape."""
+    probabilities: NDArray[np.float32] = (1 / (1 + np.exp(-logits))).astype(np.float32)
+    return probabilities
+
+
 def average_answers(answers: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     """Return the probability of the mean logit of several answers, float32 of one shape, ignoring NaN."""
-    mean = np.nanmean([to_logits(each) for each in answers], axis=0)
-    averaged: NDArray[np.float32] = (1 / (1 + np.exp(-mean))).astype(np.float32)
-    return averaged
+    return to_probabilities(np.nanmean([to_logits(each) for each in answers], axis=0))
 
 
 def to_margins(probabilities: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -26,9 +26,10 @@ from training.evaluation.evaluate import evaluate
 from training.export.builder import OPSET
 from training.export.graph import translate
 from training.export.layers import SCALES, VECTORS
-from training.export.network import OnnxNetwork, find_states
+from training.export.padding_states import find_states
 from training.export.quantisation import has_vectors_of_8_bits, quantise
 from training.export.rows import make_rows, to_rows
+from training.networks.onnx_network import OnnxNetwork
 
 TOLERANCE = 1e-5  # largest allowed difference between the answers of ONNX and Keras
 LOST_ACCURACY = 0.001  # largest allowed loss of accuracy on held-out examples by 8 bits

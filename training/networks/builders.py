@@ -1,10 +1,14 @@
 """The Keras networks, built from standard layers only, so that a saved network loads without this package."""
 
+from pathlib import Path
+
 import keras
+import numpy as np
 from keras import layers, ops
 
 from bundle.letters import ALPHABET, LetterCodec
 from bundle.reviews import ReviewPreprocessing
+from training.evaluation.calibration import divide_logits
 from training.networks.fused_lstm import FusedLSTM
 from training.recipes.letters import LetterSettings
 from training.recipes.reviews import ReviewSettings
@@ -43,6 +47,29 @@ def build_review_network(
     pooled = _stack(settings, words, mask, lstm_class=FusedLSTM if any_length else layers.LSTM)
     outputs = layers.Dense(1, activation="sigmoid", name="positive")(pooled)
     return keras.Model(inputs, outputs, name="sentiment")
+
+
+def build_published_network(
+    settings: ReviewSettings, preprocessing: ReviewPreprocessing, weights: Path, temperature: float
+) -> keras.Model:
+    """Return a review network for publication, with the weights in a file.
+
+    Its logits are divided by a temperature; its word vectors have 8 bits, its other weights 16.
+    """
+    network = build_review_network(settings, preprocessing)
+    network.load_weights(weights)
+    divide_logits(network, temperature)
+    for layer in network.layers:
+        if isinstance(layer, layers.Embedding):
+            layer.quantize("int8")
+        else:
+            layer.set_weights([weight.astype(np.float16) for weight in layer.get_weights()])
+    return network
+
+
+def find_embedding(network: keras.Model) -> layers.Embedding:
+    """Return the layer of a review network's word vectors."""
+    return next(layer for layer in network.layers if isinstance(layer, layers.Embedding))
 
 
 def _read_letters(

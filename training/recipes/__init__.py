@@ -6,11 +6,11 @@ The package imports neither Keras nor TensorFlow, so that the command line refus
 from pydantic import JsonValue
 
 from training.errors import RecipeError
-from training.recipes import letters, reviews, staged
+from training.recipes import general, letters, reviews, staged
 from training.recipes.recipe import Recipe, suggest
 from training.recipes.settings import flatten
 
-RECIPES = {recipe.name: recipe for recipe in (*letters.RECIPES, *staged.RECIPES, *reviews.RECIPES)}
+RECIPES = {recipe.name: recipe for recipe in (*letters.RECIPES, *general.RECIPES, *staged.RECIPES, *reviews.RECIPES)}
 
 
 def find(name: str) -> Recipe:

@@ -18,9 +18,10 @@ class ReviewSettings(TrainingSettings):
 
     task: ClassVar[Task] = SENTIMENT
 
-    tokeniser: Literal["keras", "words", "tokens"] = Field(
+    tokeniser: Literal["keras", "words", "tokens", "readable"] = Field(
         description="`keras`: words as in `keras.datasets.imdb`; `words`: with the marks that carry sentiment; "
-        "`tokens`: with all marks, and words in capitals."
+        "`tokens`: with all marks, and words in capitals; `readable`: the same of text as a reader sees it, with "
+        "emoji, stars, mentions and addresses."
     )
     endings: int = Field(
         default=0, ge=0, description="Ids, of `vocabulary_size`, for the endings of words without an id of their own."
@@ -43,8 +44,8 @@ class ReviewSettings(TrainingSettings):
 
     @model_validator(mode="after")
     def _endings_are_of_tokens(self) -> Self:
-        if self.endings and self.tokeniser != "tokens":
-            raise ValueError("endings need tokeniser=tokens; set endings=0")
+        if self.endings and self.tokeniser not in ("tokens", "readable"):
+            raise ValueError("endings need tokeniser=tokens or tokeniser=readable; set endings=0")
         check_endings(self.endings, self.vocabulary_size)
         return self
 

@@ -57,11 +57,18 @@ class TuningSettings(BaseModel):
         default=400, ge=1, le=10_000, description="Words and marks of a review in training; of a longer one the last."
     )
     batch_size: int = Field(default=64, ge=1, description="Reviews per step.")
+    short_batch_size: int | None = Field(
+        default=None,
+        ge=1,
+        description="Most reviews per step if they are shorter than `length`; they have about as many words as the "
+        "longest ones.",
+    )
     learning_rate: float = Field(default=1e-3, gt=0, description="Highest rate; it falls to a tenth as a cosine.")
     warm_up: Share = Field(default=0.1, description="Share of the steps in which the rate rises from zero.")
     recurrent_rate: float = Field(
         default=0.5, gt=0, le=1, description="Factor of the rate for the LSTM, which is trained by the language model."
     )
+    vector_rate: float = Field(default=1, gt=0, le=1, description="The same for the word vectors.")
     clip_norm: float = Field(default=1.0, gt=0, description="Gradients are scaled to at most this L2 norm.")
     word_dropout: Share = Field(default=0.05, description="Share of words replaced by the unknown word.")
     embedding_dropout: Share = Field(
@@ -93,8 +100,8 @@ class RoundSettings(BaseModel):
     teacher: TuningSettings
 
 
-class StagedSettings(RecipeSettings):
-    """A sentiment network trained in stages: see `training.distillation.stages`."""
+class StagesSettings(RecipeSettings):
+    """What the recipes in stages share: what is read of a review, and the reviews held out."""
 
     task: ClassVar[Task] = SENTIMENT
 
@@ -106,6 +113,39 @@ class StagedSettings(RecipeSettings):
     validation_share: float = Field(
         gt=0, lt=1, description="Share of the labelled reviews held out, the last files of either label."
     )
+
+    @model_validator(mode="after")
+    def _words_are_left(self) -> Self:
+        check_endings(self.endings, self.vocabulary_size)
+        return self
+
+    def _make_network(
+        self, tokeniser: Literal["tokens", "readable"], embedding: int, units: int, tuning: TuningSettings
+    ) -> ReviewSettings:
+        """Return the settings of a bidirectional network of the recipe."""
+        return ReviewSettings(
+            tokeniser=tokeniser,
+            vocabulary_size=self.vocabulary_size,
+            endings=self.endings,
+            length=self.length,
+            embedding=embedding,
+            units=units,
+            bidirectional=True,
+            pooling="mean-max",
+            mask_padding=True,
+            embedding_dropout=tuning.embedding_dropout,
+            output_dropout=tuning.output_dropout,
+            batch_size=tuning.batch_size,
+            epochs=tuning.epochs,
+            validation_share=self.validation_share,
+            validation="last",
+            seed=self.seed,
+        )
+
+
+class StagedSettings(StagesSettings):
+    """A sentiment network trained in stages: see `training.distillation.stages`."""
+
     ngrams: NgramSettings = NgramSettings()
     language: LanguageSettings = Field(description="The language model that teachers start from.")
     folds: int = Field(
@@ -137,11 +177,6 @@ class StagedSettings(RecipeSettings):
     )
 
     @model_validator(mode="after")
-    def _words_are_left(self) -> Self:
-        check_endings(self.endings, self.vocabulary_size)
-        return self
-
-    @model_validator(mode="after")
     def _vectors_can_be_reduced(self) -> Self:
         name = "second_round.language" if self.second_round else "language"
         if self.student_language and self.student_language.embedding > self.last_language.embedding:
@@ -164,24 +199,7 @@ class StagedSettings(RecipeSettings):
 
     def network(self, language: LanguageSettings, tuning: TuningSettings) -> ReviewSettings:
         """Return the settings of a network that starts from a language model."""
-        return ReviewSettings(
-            tokeniser="tokens",
-            vocabulary_size=self.vocabulary_size,
-            endings=self.endings,
-            length=self.length,
-            embedding=language.embedding,
-            units=language.units,
-            bidirectional=True,
-            pooling="mean-max",
-            mask_padding=True,
-            embedding_dropout=tuning.embedding_dropout,
-            output_dropout=tuning.output_dropout,
-            batch_size=tuning.batch_size,
-            epochs=tuning.epochs,
-            validation_share=self.validation_share,
-            validation="last",
-            seed=self.seed,
-        )
+        return self._make_network("tokens", language.embedding, language.units, tuning)
 
 
 def _vary(settings: _Settings, **changes: object) -> _Settings:

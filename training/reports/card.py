@@ -48,7 +48,7 @@ Task `{description.task}`, {parameters:,} parameters, {_made(description, second
 
 {figures}{_describe_onnx(description)}## Use and limits
 
-{TRAINED[description.task].intended_use.format(length=description.preprocessing.length)}
+{TRAINED[description.task].describe_use(recipe, description)}
 
 ## Data
 

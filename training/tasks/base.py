@@ -16,6 +16,7 @@ from bundle.rows import Row
 from bundle.store import Bundle
 from bundle.tasks import Task
 from training.convert.state import State
+from training.data.sources import Sources
 from training.evaluation.evaluate import Evaluation
 from training.recipes.recipe import Recipe
 from training.recipes.stack import TrainingSettings
@@ -32,16 +33,14 @@ class TrainedTask(ABC, Generic[CodecT, SettingsT]):
 
     Attributes:
         task: the task that the networks serve.
-        intended_use: Markdown for a model card; `{length}` is the length of the longest row.
         plain: the settings that PyTorch's nn.LSTM with a linear layer can have.
     """
 
     task: ClassVar[Task]
-    intended_use: ClassVar[str]
     plain: ClassVar[Mapping[str, object]]
 
     @abstractmethod
-    def train(self, recipe: Recipe, source: Path | None, console: Console, start: Bundle | None, runs: Path) -> Trained:
+    def train(self, recipe: Recipe, sources: Sources, console: Console, start: Bundle | None, runs: Path) -> Trained:
         """Train the network of a recipe: see `pipeline.fit_recipe`."""
 
     @abstractmethod
@@ -84,6 +83,10 @@ class TrainedTask(ABC, Generic[CodecT, SettingsT]):
         """Return a random row with this number of steps, which may be 0."""
 
     @abstractmethod
+    def describe_use(self, recipe: Recipe, description: Description) -> str:
+        """Return a card's description of what a network is for and where its answers mean little, Markdown."""
+
+    @abstractmethod
     def describe_examples(self, recipe: Recipe, description: Description) -> str:
         """Return a card's description of the examples that its figures were measured on."""
 
@@ -104,6 +107,7 @@ class TrainedTask(ABC, Generic[CodecT, SettingsT]):
         evaluation: Evaluation,  # noqa: ARG002
         predict: Predict,  # noqa: ARG002
         seed: int,  # noqa: ARG002
+        folder: Path,  # noqa: ARG002
     ) -> str:
         """Return the accuracy of a network by kind of example: Markdown for its card.
 
@@ -113,5 +117,6 @@ class TrainedTask(ABC, Generic[CodecT, SettingsT]):
             evaluation: of the network on the test examples.
             predict: runs the network.
             seed: random seed.
+            folder: of the bundle, for files that belong to the analysis.
         """
         return ""

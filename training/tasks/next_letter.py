@@ -18,6 +18,7 @@ from training.convert.conversion import to_keras, to_torch
 from training.convert.state import State, require_torch
 from training.data import alphabet, letter_coding
 from training.data.examples import Examples, split_randomly
+from training.data.sources import Sources
 from training.errors import ConversionError, RecipeError
 from training.loops.fit import History, fit
 from training.networks import builders
@@ -34,15 +35,12 @@ class NextLetter(TrainedTask[LetterCodec, LetterSettings]):
     """Letters to the letter that comes next."""
 
     task: ClassVar[Task] = NEXT_LETTER
-    intended_use: ClassVar[str] = """\
-The network continues a run of consecutive letters: `ABC` gives `D`. It accepts 1 to {length} letters A-Z, upper or
-lower case. For letters that are not a run like those in training, its answer means nothing."""
     plain: ClassVar[Mapping[str, object]] = PLAIN_LETTERS
 
     def train(
         self,
         recipe: Recipe,
-        source: Path | None,  # noqa: ARG002
+        sources: Sources,  # noqa: ARG002
         console: Console,  # noqa: ARG002
         start: Bundle | None,
         runs: Path,  # noqa: ARG002
@@ -110,6 +108,12 @@ lower case. For letters that are not a run like those in training, its answer me
         """Return random letters as a row: see `TrainedTask.make_row`."""
         letters = "".join(random.choice(list(codec.alphabet), max(steps, 1)))
         return codec.encode(letters)[:steps]
+
+    def describe_use(self, recipe: Recipe, description: Description) -> str:  # noqa: ARG002
+        """Return a card's description of runs of letters: see `TrainedTask.describe_use`."""
+        return f"""\
+The network continues a run of consecutive letters: `ABC` gives `D`. It accepts 1 to {description.preprocessing.length}
+letters A-Z, upper or lower case. For letters that are not a run like those in training, its answer means nothing."""
 
     def describe_examples(self, recipe: Recipe, description: Description) -> str:
         """Return a card's description of the patterns."""

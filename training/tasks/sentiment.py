@@ -1,11 +1,11 @@
 """Training of networks that judge film reviews, with or without stages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import JsonValue
 from rich.console import Console
 
@@ -18,40 +18,79 @@ from training.convert.conversion import to_keras
 from training.convert.state import State
 from training.data import imdb, review_coding
 from training.data.examples import Examples
+from training.data.sources import Sources
 from training.distillation.stages import Stages
 from training.errors import ConversionError, RecipeError
 from training.evaluation import analysis, plots
 from training.evaluation.evaluate import Evaluation
+from training.general.stages import GeneralStages
 from training.loops.fit import fit
 from training.networks import builders
+from training.recipes.general import GeneralSettings
 from training.recipes.recipe import Recipe
 from training.recipes.reviews import ReviewSettings
 from training.recipes.settings import pick_fields
 from training.recipes.stack import PLAIN_STACK
-from training.recipes.staged import StagedSettings
+from training.recipes.staged import StagedSettings, TuningSettings
 from training.tasks.base import Predict, TrainedTask
 from training.tasks.trained import BundleData, Trained, take_weights
+from training.wild import report
+from training.wild.figures import measure
+from training.wild.suites import Suite
+
+_REVIEWS_USE = """\
+The network predicts whether an English film review is positive or negative. The dataset has no labels for reviews of 5
+and 6 stars of 10, so its answers to lukewarm reviews were not measured. Its answers to other texts than film reviews
+were not measured either. It reads the last {length} words and marks of a longer review."""
+
+_GENERAL_USE = """\
+The network predicts whether an English text, from a few words to a long review, is positive or negative. It is best at
+film reviews. It also judges short opinions of films, books, products, restaurants, hotels, apps and services: the
+tables above have its accuracy by domain, by kind of sentence and by length. It reads the last {length} words and marks
+of a longer text.
+
+It has two classes. A neutral text should get a probability near 0.5, and a mixed one may get any: set `min_confidence`
+to leave such texts to a person. The tables have the accuracy of the surest answers. A name, a nationality or a faith in
+a sentence can change its verdict: see the rows on fairness, and do not decide about people with it.
+
+Where something else is the better choice:
+
+- A lexicon, if every verdict must be explained word by word, or if no verdict may depend on a name. It gets far fewer
+  texts right; `python -m training wild --vader` compares.
+- A large transformer, for irony, for opinions that are only implied ("I was at page 12 for a month"), for languages
+  other than English, and wherever the time of an answer does not matter.
+- A network that was trained on your own labels, for texts whose words mean something else ("short", "bullish")."""
+
+
+@dataclass(frozen=True)
+class ReviewData:
+    """The reviews, and further texts that a network is measured on."""
+
+    reviews: imdb.Imdb
+    suites: tuple[Suite, ...] = ()
 
 
 class Sentiment(TrainedTask[ReviewCodec, ReviewSettings]):
     """Film reviews to their sentiment, negative or positive."""
 
     task: ClassVar[Task] = SENTIMENT
-    intended_use: ClassVar[str] = """\
-The network predicts whether an English film review is positive or negative. The dataset has no labels for reviews of 5
-and 6 stars of 10, so its answers to lukewarm reviews were not measured. Its answers to other texts than film reviews
-were not measured either. It reads the last {length} words and marks of a longer review."""
     plain: ClassVar[Mapping[str, object]] = PLAIN_STACK
 
-    def train(self, recipe: Recipe, source: Path | None, console: Console, start: Bundle | None, runs: Path) -> Trained:
+    def train(self, recipe: Recipe, sources: Sources, console: Console, start: Bundle | None, runs: Path) -> Trained:
         """Train the network of a recipe: see `pipeline.fit_recipe`."""
         settings = recipe.settings
         if isinstance(settings, StagedSettings):
             if start:
                 raise RecipeError(f"{recipe.name} starts from its own language model; leave --from out")
-            return _train_in_stages(settings, source, console, runs)
+            stages = Stages(settings, runs, sources.reviews, console)
+            return _run_stages(stages, settings.student, (), console)
+        if isinstance(settings, GeneralSettings):
+            if not start:
+                raise RecipeError(f"{recipe.name} starts from a bundle of the recipe sentiment; name it with --from")
+            general = GeneralStages(settings, start, sources, runs, console)
+            return _run_stages(general, settings.network, general.suites, console)
         assert isinstance(settings, ReviewSettings)
-        return _train_at_once(settings, source, console, start)
+        return _train_at_once(settings, sources.reviews, console, start)
 
     def convert(
         self, state: State, settings: ReviewSettings, vocabulary: Path | None, source: Path | None, console: Console
@@ -66,12 +105,14 @@ were not measured either. It reads the last {length} words and marks of a longer
         network = builders.build_review_network(settings, codec.preprocessing)
         to_keras(state, network)
         data = review_coding.load_reviews(source, console)
-        return Trained(network, codec, {}, *review_coding.describe_reviews(codec, data, 0, console), data=data)
+        described = review_coding.describe_reviews(codec, data, 0, console)
+        return Trained(network, codec, {}, *described, data=ReviewData(data))
 
     def read_settings(self, fields: Mapping[str, JsonValue]) -> ReviewSettings:
         """Return the settings of a bundle's network (with stages, of the student): see `TrainedTask.read_settings`."""
-        if "student" in fields:
-            return StagedSettings.model_validate(pick_fields(fields, StagedSettings)).published
+        for field, kind in (("student", StagedSettings), ("teaching", GeneralSettings)):
+            if field in fields:
+                return kind.model_validate(pick_fields(fields, kind)).published
         return ReviewSettings.model_validate(pick_fields(fields, ReviewSettings))
 
     def read_data(
@@ -81,15 +122,20 @@ were not measured either. It reads the last {length} words and marks of a longer
         reviews = review_coding.load_reviews(source, console)
         test, dataset = review_coding.describe_reviews(codec, reviews, 0, console)
         if not share:
-            return BundleData(test, None, dataset.sha256, reviews)
+            return BundleData(test, None, dataset.sha256, ReviewData(reviews))
         _, indices = imdb.hold_out(reviews.train, share, settings.validation, settings.seed)
         held_out_reviews = tuple(reviews.train[index] for index in indices)
         held_out = review_coding.code_reviews(codec, held_out_reviews, "Coding the held-out reviews", console)
-        return BundleData(test, held_out, dataset.sha256, reviews)
+        return BundleData(test, held_out, dataset.sha256, ReviewData(reviews))
 
     def make_row(self, codec: ReviewCodec, steps: int, random: np.random.Generator) -> Row:
         """Return random ids as a row: see `TrainedTask.make_row`."""
         return random.integers(1, codec.preprocessing.vocabulary_size, steps, np.int32)
+
+    def describe_use(self, recipe: Recipe, description: Description) -> str:
+        """Return a card's description of the texts that a network judges: see `TrainedTask.describe_use`."""
+        use = _GENERAL_USE if isinstance(recipe.settings, GeneralSettings) else _REVIEWS_USE
+        return use.format(length=description.preprocessing.length)
 
     def describe_examples(self, recipe: Recipe, description: Description) -> str:  # noqa: ARG002
         """Return a card's description of the test reviews."""
@@ -109,14 +155,28 @@ were not measured either. It reads the last {length} words and marks of a longer
         plots.plot_confusion_matrix(evaluation, self.task.labels, folder / plots.CONFUSION_MATRIX)
         plots.plot_roc_curve(evaluation, folder / plots.ROC_CURVE)
 
-    def analyse(self, codec: ReviewCodec, data: object, evaluation: Evaluation, predict: Predict, seed: int) -> str:
-        """Return the accuracy by kind of review, and the worst mistakes: see `evaluation.analysis`."""
-        assert isinstance(data, imdb.Imdb)
+    def analyse(
+        self, codec: ReviewCodec, data: object, evaluation: Evaluation, predict: Predict, seed: int, folder: Path
+    ) -> str:
+        """Return the accuracy by kind of review, the worst mistakes, and the figures on other texts.
 
-        def answer(texts: Sequence[str]) -> NDArray[np.float32]:
-            return predict([codec.encode(text).ids for text in texts])[:, 0]
+        See `evaluation.analysis` and `training.wild`; the latter's figures are also written into the folder.
+        """
+        assert isinstance(data, ReviewData)
+        answer = analysis.make_answer(codec, predict)
+        figures = measure(answer, data.reviews.test, data.suites)
+        report.write_figures(figures, folder / report.FIGURES)
+        report.plot({"this bundle": figures}, folder / report.PLOT)
+        return f"""\
+{analysis.describe(data.reviews, evaluation, answer, seed)}
+### On other texts
 
-        return analysis.describe(data, evaluation, answer, seed)
+{report.describe({"this bundle": figures})}
+
+![other texts]({report.PLOT})
+
+Check them, beside other classifiers, with `python -m training wild models/<name>/<version>`.
+"""
 
 
 def _train_at_once(settings: ReviewSettings, source: Path | None, console: Console, start: Bundle | None) -> Trained:
@@ -132,11 +192,12 @@ def _train_at_once(settings: ReviewSettings, source: Path | None, console: Conso
     validation = labelled.take(held_out) if len(held_out) else None
     history = fit(network, settings, training, validation)
     tested = review_coding.describe_reviews(codec, data, len(training.labels), console)
-    return Trained(network, codec, history, *tested, validation, data)
+    return Trained(network, codec, history, *tested, validation, ReviewData(data))
 
 
-def _train_in_stages(settings: StagedSettings, source: Path | None, console: Console, runs: Path) -> Trained:
-    stages = Stages(settings, runs, source, console)
+def _run_stages(
+    stages: Stages | GeneralStages, tuning: TuningSettings, suites: tuple[Suite, ...], console: Console
+) -> Trained:
     network, reviews, history = stages.publish(), stages.reviews(), stages.history()
     constants = reviews.codec.preprocessing
     validation = Examples(
@@ -150,10 +211,10 @@ def _train_in_stages(settings: StagedSettings, source: Path | None, console: Con
         history,
         *review_coding.describe_reviews(reviews.codec, stages.data, trained_on, console),
         validation,
-        stages.data,
+        ReviewData(stages.data, suites),
         stages.describe(),
         stages.count_seconds(),
-        len(history["loss"]) // settings.student.epochs,
+        len(history["loss"]) // tuning.epochs,
     )
 
 

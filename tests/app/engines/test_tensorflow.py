@@ -11,8 +11,9 @@ from keras import layers
 
 from app.engines.tensorflow import TensorFlowEngine
 from bundle.errors import ManifestError
-from bundle.reviews import ReviewPreprocessing, WordTokeniser
+from bundle.reviews import ReviewPreprocessing
 from bundle.store import Bundle, Store
+from bundle.tokenisers import WordTokeniser
 from tests.app.engines.exactness import check_exactness, lists_of_rows
 from tests.bundle.samples import REVIEWS, WORDS, publish, publish_changed, random_rows
 from tests.conftest import SMALL_RECIPES, predict_with_keras

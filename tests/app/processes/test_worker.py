@@ -2,7 +2,9 @@
 
 import multiprocessing
 import signal
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -14,7 +16,7 @@ from fastapi import FastAPI
 from app.processes import worker
 from app.processes.sockets import hold
 from app.processes.supervisor import HELD_SIGNALS, State
-from app.processes.worker import Server, make_app, run
+from app.processes.worker import LAME_DUCK_SECONDS, Server, make_app, run
 from app.settings import Settings
 from benchmarks.servers import find_free_port
 from tests.app.processes.workers import make_config
@@ -98,3 +100,29 @@ def test_a_worker_reports_nothing_while_its_event_loop_hangs(monkeypatch: pytest
         assert worker.poll(SECONDS)
 
     work(supervise)
+
+
+def test_a_connection_that_was_made_while_a_worker_ends_gets_its_first_answer() -> None:
+    answers: list[bytes] = []
+    silent: list[socket.socket] = []  # sends nothing, and does not hold the worker up for long
+    late: list[threading.Thread] = []
+
+    def ask_late(port: int) -> None:
+        time.sleep(LAME_DUCK_SECONDS / 2)
+        silent.append(socket.create_connection(("127.0.0.1", port), SECONDS))
+        with socket.create_connection(("127.0.0.1", port), SECONDS) as slow:
+            time.sleep(0.6 * LAME_DUCK_SECONDS)  # the worker accepts no connections any more
+            slow.sendall(b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            answers.append(slow.recv(100))
+
+    def supervise(worker: Connection, url: str) -> None:
+        read_until_it_answers(worker)
+        late.append(threading.Thread(target=ask_late, args=[int(url.rpartition(":")[2])]))
+        late[0].start()
+
+    begun = time.monotonic()
+    work(supervise)
+    late[0].join(SECONDS)
+    silent[0].close()
+    assert answers[0].startswith(b"HTTP/1.1 200 ")
+    assert time.monotonic() - begun < SECONDS / 2

@@ -9,7 +9,7 @@ from bundle.reviews import ReviewCodec
 from bundle.store import Bundle, Store
 from tests.conftest import predict_with_keras
 
-TEXTS = ["A wonderful film.", "An awful, boring film!", "", "film " * 500, "<br />", "tender"]
+TEXTS = ["A wonderful film.", "An awful, boring film!", "film", "film " * 500, "film <br />", "tender"]
 
 
 def predict(bundle: Bundle, text: str) -> float:
@@ -57,6 +57,46 @@ def test_a_batch_is_answered_to_the_byte_as_one_by_one_in_order(client: httpx.Cl
     batch = client.post("/sentiment/batch", json={"texts": texts, "model": name})
     alone = [client.post("/sentiment", json={"text": text, "model": name}).content for text in texts]
     assert batch.content == b'{"answers":[' + b",".join(alone) + b"]}"
+
+
+@pytest.mark.parametrize("name", ["sentiment", "imdb-500"])
+@pytest.mark.parametrize(
+    "text", ["", " \n", "<br />", "!!!", ":)", "\N{GRINNING FACE}", "\u2605" * 5, "\u8fd9\u90e8\u7535\u5f71"]
+)
+def test_a_text_without_a_known_word_has_no_verdict(client: httpx.Client, name: str, text: str) -> None:
+    if text == "<br />" and name == "imdb-500":
+        pytest.skip("in the Keras coding, markup is text")
+    answer = client.post("/sentiment", json={"text": text, "model": name}).json()
+    batch = client.post("/sentiment/batch", json={"texts": ["film", text], "model": name}).json()["answers"]
+    assert (answer["sentiment"], answer["probability_positive"]) == (None, None)
+    assert batch[1] == answer
+    assert batch[0]["sentiment"] in ("positive", "negative")
+
+
+@pytest.mark.parametrize(
+    ("text", "unknown"), [("film", 0), ("film xqzj", 1), ("xqzj xqzj \u8fd9", 3), ("", 0)], ids=["0", "1", "3", "empty"]
+)
+def test_says_how_many_words_are_unknown(client: httpx.Client, text: str, unknown: int) -> None:
+    assert client.post("/sentiment", json={"text": text}).json()["words_unknown"] == unknown
+
+
+def test_an_answer_below_the_least_confidence_is_uncertain(client: httpx.Client) -> None:
+    text = "A wonderful film."
+    plain = client.post("/sentiment", json={"text": text}).json()
+    confidence = max(plain["probability_positive"], 1 - plain["probability_positive"])
+    for least in (0.5, confidence - 1e-4, confidence + 1e-4):
+        answer = client.post("/sentiment", json={"text": text, "min_confidence": least}).json()
+        expected = "uncertain" if least > confidence else plain["sentiment"]
+        assert answer == plain | {"sentiment": expected}
+        batch = client.post("/sentiment/batch", json={"texts": [text], "min_confidence": least}).json()
+        assert batch["answers"] == [answer]
+
+
+@pytest.mark.parametrize("least", [0.49, 1, "high"])
+def test_a_least_confidence_that_means_nothing_is_rejected(client: httpx.Client, least: object) -> None:
+    response = client.post("/sentiment", json={"text": "good", "min_confidence": least})
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["loc"] == ["body", "min_confidence"]
 
 
 def test_a_text_with_a_lone_surrogate_is_answered(client: httpx.Client) -> None:

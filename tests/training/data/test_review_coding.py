@@ -3,16 +3,9 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from bundle.reviews import (
-    RESERVED_IDS,
-    KerasTokeniser,
-    ReviewCodec,
-    Tokeniser,
-    TokenTokeniser,
-    WordTokeniser,
-    read_vocabulary,
-)
+from bundle.reviews import RESERVED_IDS, ReviewCodec, read_vocabulary
 from bundle.store import Store
+from bundle.tokenisers import KerasTokeniser, Tokeniser, TokenTokeniser, WordTokeniser
 from training import recipes
 from training.data import imdb, review_coding
 from training.recipes.reviews import ReviewSettings

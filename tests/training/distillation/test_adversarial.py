@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from bundle.reviews import ReviewPreprocessing, TokenTokeniser
+from bundle.reviews import ReviewPreprocessing
+from bundle.tokenisers import TokenTokeniser
 from training.distillation.adversarial import AdversarialNetwork, find_gradient
 from training.distillation.corpus import UNLABELLED
 from training.networks import builders

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bundle.reviews import ReviewCodec, ReviewPreprocessing, TokenTokeniser
+from bundle.reviews import ReviewCodec, ReviewPreprocessing
+from bundle.tokenisers import TokenTokeniser
 from training.distillation.corpus import Corpus, Reviews
 
 REVIEWS = [np.array(ids, np.int32) for ids in ([1, 5, 6], [1], [1, 7, 8, 9, 4])]

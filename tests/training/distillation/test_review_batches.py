@@ -3,7 +3,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from bundle.reviews import ReviewPreprocessing, TokenTokeniser
+from bundle.reviews import ReviewPreprocessing
+from bundle.tokenisers import TokenTokeniser
 from training.distillation.corpus import Corpus
 from training.distillation.review_batches import ReviewBatches, group_by_length
 from training.recipes.staged import TuningSettings
@@ -78,15 +79,22 @@ def test_words_are_dropped_and_nothing_else(corpus: Corpus) -> None:
     assert np.count_nonzero(ids == 1) >= 7
 
 
-def test_reviews_are_grouped_by_eighths_of_like_lengths() -> None:
+def test_a_batch_of_short_reviews_has_more_of_them(corpus: Corpus) -> None:
+    settings = TuningSettings(epochs=1, length=8, batch_size=2, short_batch_size=5, word_dropout=0)
+    rows = np.arange(30)
+    batches = ReviewBatches(corpus, rows, rows.astype(np.float32), PREPROCESSING, settings, 7)
+    sizes = {}
+    for ids, _ in read_pass(batches, 0):
+        sizes[ids.shape[1]] = len(ids)
+    assert sizes == {3: 5, 5: 3, 6: 2, 7: 2, 8: 2}
+
+
+def test_reviews_are_grouped_by_length_with_equally_many_words() -> None:
     lengths = np.array([9, 1, 3, 5, 50, 2, 60, 4, 8, 1, 3, 4, 14, 2, 70, 4])
     groups = group_by_length(lengths, 12)
     assert {length: members.tolist() for length, members in groups.items()} == {
-        1: [1, 9],
-        2: [5, 13],
-        3: [2, 10],
+        3: [1, 2, 5, 9, 10, 13],
         4: [7, 11, 15],
-        5: [3],
-        9: [0, 8],
-        12: [4, 6, 12, 14],
+        8: [3, 8],
+        12: [0, 4, 6, 12, 14],
     }

@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from bundle.reviews import TokenTokeniser
+from bundle.tokenisers import TokenTokeniser
 from tests.conftest import SMALL_RECIPES, write_reviews
 from tests.training.main.command import ROOT
 from training import recipes

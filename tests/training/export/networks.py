@@ -4,7 +4,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from bundle.reviews import ReviewCodec, ReviewPreprocessing, WordTokeniser
+from bundle.reviews import ReviewCodec, ReviewPreprocessing
+from bundle.tokenisers import WordTokeniser
 
 WORDS = ("good", "bad", "film", "a", "the")
 IDS = len(WORDS) + 4

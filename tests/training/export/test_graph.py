@@ -14,10 +14,11 @@ from tests.training.export.networks import IDS, make_codec, make_network
 from training.errors import ExportError
 from training.export.builder import OPSET
 from training.export.graph import translate
-from training.export.network import OnnxNetwork, find_states
+from training.export.padding_states import find_states
 from training.export.quantisation import quantise
 from training.export.rows import make_rows
 from training.export.values import Graph
+from training.networks.onnx_network import OnnxNetwork
 
 CODEC = make_codec()
 

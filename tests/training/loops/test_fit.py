@@ -4,7 +4,8 @@ import pytest
 from numpy.typing import NDArray
 
 from bundle.letters import LetterCodec
-from bundle.reviews import ReviewPreprocessing, WordTokeniser
+from bundle.reviews import ReviewPreprocessing
+from bundle.tokenisers import WordTokeniser
 from training.data.examples import Examples
 from training.loops.fit import fit
 from training.networks.builders import build_letter_network, build_review_network, build_stateful_letter_network

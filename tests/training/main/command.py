@@ -7,6 +7,7 @@ from pathlib import Path
 from typer.testing import CliRunner, Result
 
 import training
+from bundle.files import hash_file
 from bundle.manifest import Description, Manifest
 from bundle.store import Bundle
 from training.__main__ import application
@@ -39,10 +40,11 @@ def copy(bundle: Bundle, to: Path) -> Path:
 
 
 def reseal(folder: Path, **changes: object) -> None:
-    """Write a valid manifest that says something else of the same files."""
+    """Write a valid manifest that says something else, of the files as they are now."""
     manifest = Manifest.read(folder)
     fields = manifest.model_dump(include=set(Description.model_fields)) | changes
-    Manifest.seal(Description.model_validate(fields), manifest.version, dict(manifest.files)).write(folder)
+    files = {name: hash_file(folder / name) for name in manifest.files if (folder / name).exists()}
+    Manifest.seal(Description.model_validate(fields), manifest.version, files).write(folder)
 
 
 def record(recipe: Recipe, **metrics: float) -> Run:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from bundle.store import Store
 from tests.conftest import SMALL_RECIPES
-from tests.training.main.command import check_error, copy, record, run
+from tests.training.main.command import check_error, copy, record, reseal, run
 from training import recipes
 from training.recipes import RECIPES
 from training.reports.results import Results
@@ -42,6 +42,15 @@ def test_list_shows_the_recorded_figures_rather_than_those_of_a_bundle(small_sto
     assert "25.06%" in lines["alphabet-window"][0]
     assert f"{small_store.open('stacked').manifest.metrics['accuracy']:.2%}" in lines["stacked"][0]
     assert "87.65%" not in lines["torch"][0]  # of other settings
+
+
+def test_list_shows_the_figures_of_a_bundle_that_has_another_name(small_store: Store, tmp_path: Path) -> None:
+    manifest = small_store.open("stacked").manifest
+    folder = copy(small_store.open("stacked"), tmp_path / "letters" / "1")
+    reseal(folder, name="letters")
+    listed = run("list", "--models", tmp_path, "--results", tmp_path / "none.jsonl").stdout.splitlines()
+    (line,) = (line for line in listed if line.split()[:1] == ["stacked"])
+    assert f"{manifest.metrics['accuracy']:.2%}" in line
 
 
 def test_list_refuses_a_results_file_that_is_broken(small_store: Store, tmp_path: Path) -> None:

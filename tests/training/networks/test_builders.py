@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from bundle.letters import LetterCodec
-from bundle.reviews import ReviewPreprocessing, WordTokeniser
+from bundle.reviews import ReviewPreprocessing
 from bundle.store import Store
+from bundle.tokenisers import WordTokeniser
 from tests.cell import sigmoid
 from tests.conftest import SMALL_RECIPES
 from training.networks import builders

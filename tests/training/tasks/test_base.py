@@ -21,6 +21,7 @@ from training import pipeline, recipes
 from training.bundle_data import read_settings
 from training.convert.state import State
 from training.data.examples import Examples
+from training.data.sources import Sources
 from training.loops.fit import fit
 from training.recipes.recipe import Recipe
 from training.recipes.stack import PLAIN_STACK, TrainingSettings
@@ -77,13 +78,12 @@ def code(codec: BitCodec) -> Examples:
 
 class Parity(TrainedTask[BitCodec, BitSettings]):
     task: ClassVar[Task] = PARITY
-    intended_use: ClassVar[str] = "The network says whether the ones among at most {length} bits are odd in number."
     plain: ClassVar[Mapping[str, object]] = PLAIN_STACK
 
     def train(
         self,
         recipe: Recipe,
-        source: Path | None,  # noqa: ARG002
+        sources: Sources,  # noqa: ARG002
         console: Console,  # noqa: ARG002
         start: Bundle | None,  # noqa: ARG002
         runs: Path,  # noqa: ARG002
@@ -119,6 +119,9 @@ class Parity(TrainedTask[BitCodec, BitSettings]):
     def make_row(self, codec: BitCodec, steps: int, random: np.random.Generator) -> Row:  # noqa: ARG002
         return random.integers(1, 3, steps).astype(np.float32)
 
+    def describe_use(self, recipe: Recipe, description: Description) -> str:  # noqa: ARG002
+        return f"The network says whether the ones among {description.preprocessing.length} bits are odd in number."
+
     def describe_examples(self, recipe: Recipe, description: Description) -> str:  # noqa: ARG002
         return "all there are"
 
@@ -137,7 +140,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The bundle of a task that was registered for a moment."""
     with pytest.MonkeyPatch.context() as patch:
         register(patch)
-        return pipeline.train(RECIPE, "bits", Store(tmp_path_factory.mktemp("models")), None, QUIET)
+        return pipeline.train(RECIPE, "bits", Store(tmp_path_factory.mktemp("models")), Sources(), QUIET)
 
 
 @pytest.fixture
@@ -157,7 +160,7 @@ def test_a_new_task_is_published_with_its_network_as_onnx(bundle: Bundle) -> Non
 
 def test_the_card_of_a_new_task_has_its_words(bundle: Bundle) -> None:
     text = (bundle.folder / card.CARD).read_text("utf-8")
-    assert "The network says whether the ones among at most 3 bits are odd in number." in text
+    assert "The network says whether the ones among 3 bits are odd in number." in text
     assert "On 7 examples (all there are):" in text
     assert "| `length` | 3 |" in text
 

@@ -13,6 +13,7 @@ from tests.training.test_pipeline import QUIET, SMALL, get_recipe, get_weights
 from training import pipeline, recipes
 from training.data import alphabet
 from training.data.examples import split_randomly
+from training.data.sources import Sources
 from training.errors import RecipeError
 from training.networks import builders
 from training.pipeline import fit_recipe
@@ -27,7 +28,7 @@ def close(first: list[NDArray[np.float32]], second: list[NDArray[np.float32]]) -
 def test_a_training_starts_from_the_weights_of_a_bundle(small_store: Store, tmp_path: Path, name: str) -> None:
     start = small_store.open(name)
     recipe = get_recipe(start).with_settings(["learning_rate=1e-12", "seed=8"])
-    bundle = pipeline.train(recipe, name, Store(tmp_path), None, QUIET, start)
+    bundle = pipeline.train(recipe, name, Store(tmp_path), Sources(), QUIET, start)
     assert close(get_weights(bundle), get_weights(start))
     manifest = start.manifest
     assert bundle.manifest.recipe["start"] == {"name": name, "version": 1, "checksum": manifest.checksum}
@@ -44,7 +45,7 @@ def test_reviews_are_read_with_the_vocabulary_of_the_bundle_that_is_started_from
     others = write_reviews(tmp_path / "data", per_label=3)  # which have a handful of words
     changes = ["ranks=counted", "length=9", "validation_share=0", "learning_rate=1e-12", "seed=8"]
     recipe = get_recipe(start).with_settings(changes)
-    bundle = pipeline.train(recipe, "imdb-500", Store(tmp_path / "models"), others, QUIET, start)
+    bundle = pipeline.train(recipe, "imdb-500", Store(tmp_path / "models"), Sources(others), QUIET, start)
     assert isinstance(bundle.codec, ReviewCodec)
     assert bundle.codec.vocabulary == start.codec.vocabulary
     assert bundle.codec.preprocessing == start.codec.preprocessing.model_copy(update={"length": 9})
@@ -99,7 +100,7 @@ def test_a_bundle_that_cannot_be_started_from_is_refused(
 ) -> None:
     recipe = recipes.find(name).with_settings(changes)
     with pytest.raises(RecipeError, match=message):
-        pipeline.train(recipe, name, Store(tmp_path), reviews, QUIET, small_store.open(start))
+        pipeline.train(recipe, name, Store(tmp_path), Sources(reviews), QUIET, small_store.open(start))
     assert leftovers(tmp_path) == []
 
 
@@ -121,7 +122,7 @@ def test_letters_can_be_held_out() -> None:
     changes = ["length=3", "validation_share=0.25", "learning_rate=1e-12", "schedule=constant", "short_run_copies=3"]
     recipe = recipes.find("next-letter").with_settings([*SMALL, *changes, "batch_size=1000"])
     assert isinstance(recipe.settings, LetterSettings)
-    trained = fit_recipe(recipe, None, QUIET)
+    trained = fit_recipe(recipe, Sources(), QUIET)
     patterns = alphabet.make_patterns(recipe.settings)
     assert len(patterns) == len(trained.test.labels) == 78
     answers = trained.network.predict(trained.test.inputs)
@@ -139,4 +140,4 @@ def test_letters_can_be_held_out() -> None:
 def test_letters_cannot_all_be_held_out() -> None:
     recipe = recipes.find("next-letter").with_settings([*SMALL, "length=3", "validation_share=0.999"])
     with pytest.raises(RecipeError, match="validation_share=0.999 of 78 examples leaves none"):
-        fit_recipe(recipe, None, QUIET)
+        fit_recipe(recipe, Sources(), QUIET)

@@ -9,9 +9,9 @@ from bundle.codec import Codec
 from bundle.letters import LetterCodec
 from tests.training.export.networks import make_codec, make_network
 from training.export.graph import translate
-from training.export.network import OnnxNetwork, find_states
-from training.export.rows import make_rows
+from training.export.padding_states import find_states
 from training.export.values import Graph, States
+from training.networks.onnx_network import OnnxNetwork
 
 CODEC = make_codec(150)
 
@@ -19,16 +19,6 @@ CODEC = make_codec(150)
 @pytest.fixture(scope="module")
 def graph() -> Graph:
     return translate(make_network(150, mask=False), CODEC, partial(find_states, codec=CODEC))
-
-
-def test_rows_are_answered_in_their_order_whatever_their_lengths(graph: Graph) -> None:
-    network = OnnxNetwork(graph.model.SerializeToString())
-    random = np.random.default_rng(0)
-    rows = [row for _ in range(3) for row in make_rows(CODEC)]
-    shuffled = [rows[index] for index in random.permutation(len(rows))]
-    assert len(rows) > 64  # more than are run together
-    alone = np.concatenate([network.run([row]) for row in shuffled])
-    np.testing.assert_array_equal(network.predict(shuffled), alone)
 
 
 def test_the_states_after_padding_are_those_of_a_row_of_padding(graph: Graph) -> None:

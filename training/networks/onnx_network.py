@@ -1,16 +1,14 @@
 """A network as ONNX, run by ONNX Runtime in training."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bundle.codec import Codec
 from bundle.onnx_session import OnnxSession
 from bundle.rows import Row
-from training.export.values import Graph, States
 
 _BATCH = 64  # rows at once
 
@@ -29,25 +27,6 @@ class OnnxNetwork(OnnxSession):
         in_order = np.empty_like(answers)
         in_order[np.concatenate(parts)] = answers
         return in_order
-
-
-def find_states(graph: Graph, codec: Codec) -> Mapping[str, States]:
-    """Return, by layer, the states of a graph's unmasked LSTMs after 0, 1, ... steps of padding."""
-    network = OnnxNetwork(graph.model.SerializeToString())
-    padding: Row = np.full(codec.length, codec.padding)
-    names = [name for lstm in graph.unmasked for name in (lstm.hidden, lstm.carry)]
-    numbers = range(1, len(padding) + 1)
-    parts = [
-        network.fetch([padding[:number] for number in numbers[at : at + _BATCH]], names)
-        for at in range(0, len(numbers), _BATCH)
-    ]
-    # There is one direction; the states before the first step are zero.
-    joined = (np.concatenate([each[0] for each in found]) for found in zip(*parts, strict=True))
-    states = [np.pad(found, [(1, 0), (0, 0)]) for found in joined]
-    return {
-        lstm.layer: (hidden, carry)
-        for lstm, hidden, carry in zip(graph.unmasked, states[::2], states[1::2], strict=True)
-    }
 
 
 def _group_by_length(rows: Sequence[Row]) -> Iterator[NDArray[np.intp]]:

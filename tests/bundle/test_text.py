@@ -1,0 +1,65 @@
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bundle.text import show
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("a<b and c>d", "a<b and c>d"),
+        ("I <3 it", "I <3 it"),
+        ("a<b awful film never again b>a", "a<b awful film never again b>a"),
+        ("one<br />two<P class='x'>three</p>", "one two three "),
+        ('un<i>believ</i>able, <A HREF="x y" target=_blank>here</A>', "unbelievable, here"),
+        ("good <unknown> film", "good <unknown> film"),
+        ("<!-- hidden --> seen", "  seen"),
+        ("seen <!-- hidden to the end", "seen  "),
+        ("<script type='x'>hidden</script >seen<STYLE>p {}</style>", " seen "),
+        ("it&#39;s &quot;so&quot; &lt;b&gt; &amp;lt;", 'it\'s "so" <b> &lt;'),
+        ("\u2018a\u2019 b\u00b4c d`e \u201cf\u201d \u00abg\u00bb", "'a' b'c d'e \"f\" \"g\""),
+        ("\uff46\uff55\uff4c\uff4c \ufb01ne \u210c\u00e9\u0301llo so\u00adft\u200b \ufeff", "full fine Hello soft "),
+        ("8\u00bd \u00bc", "8.5 .25"),
+        ("\U0001d41b\U0001d41a\U0001d41d", "bad"),
+        (
+            "\N{THUMBS UP SIGN}\N{EMOJI MODIFIER FITZPATRICK TYPE-4} \N{HEAVY BLACK HEART}\ufe0f",
+            "\N{THUMBS UP SIGN} \N{HEAVY BLACK HEART}",
+        ),
+    ],
+)
+def test_what_a_reader_sees(text: str, seen: str) -> None:
+    assert show(text) == seen
+
+
+@given(st.text(st.characters()))  # surrogates included
+def test_any_text_is_shown_without_marks_that_could_be_typed_otherwise(text: str) -> None:
+    seen = show(text)
+    assert not set(seen) & set("\u2019\u00ad\u201c\u0301`")
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "<!--",
+        "<script>",
+        "<script",
+        '<a x="',
+        "<p a=1 ",
+        "<p" + " " * 50,
+        "&amp;",
+        "&#",
+        "e\u0301\u0323",
+        "\ufdfa",
+        "<",
+        "</b",
+    ],
+)
+def test_the_time_is_in_proportion_to_the_text(piece: str) -> None:
+    """A pattern that looks back at all of the text would take hours for the longer one."""
+    text = piece * (1_000_000 // len(piece))
+    started = time.monotonic()
+    show(text)
+    assert time.monotonic() - started < 10

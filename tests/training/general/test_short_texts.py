@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.training.general.conftest import write_pairs, write_treebank
+from training.data import pairs, treebank
+from training.general.short_texts import ShortTexts, collect
+from training.recipes.general import ShortTextSettings
+
+
+@pytest.fixture
+def bank(tmp_path: Path) -> treebank.Treebank:
+    return treebank.load(write_treebank(tmp_path / "trees.zip"))
+
+
+def make(bank: treebank.Treebank, folder: Path, **settings: int) -> ShortTexts:
+    chosen = ShortTextSettings(**({"treebank_copies": 0, "pair_copies": 0, "composed": 0} | settings))
+    return collect(chosen, bank, pairs.load("train", write_pairs(folder)), np.random.default_rng(7))
+
+
+def test_a_phrase_occurs_once_with_the_mean_of_its_labels(bank: treebank.Treebank, tmp_path: Path) -> None:
+    texts = make(bank, tmp_path)
+    judged = dict(zip(texts.texts, texts.targets.tolist(), strict=True))
+    assert len(judged) == len(texts.texts)
+    assert judged["wonderful film"] == pytest.approx(0.98)
+    assert judged["not bad"] == pytest.approx(0.87)
+    assert judged["a film"] == pytest.approx(0.5)
+    assert "wonderful" not in judged  # single words say too little
+
+
+def test_sentences_pairs_and_composed_sentences_occur_as_often_as_wanted(
+    bank: treebank.Treebank, tmp_path: Path
+) -> None:
+    texts = make(bank, tmp_path, treebank_copies=2, pair_copies=3, composed=4)
+    assert texts.texts.count("A wonderful film") == 1 + 2
+    judged = list(zip(texts.texts, texts.targets.tolist(), strict=True))
+    assert judged.count(("No flaw, 01.", pytest.approx(0.98))) == 3
+    assert judged.count(("No merit, 01.", pytest.approx(0.02))) == 3
+    assert not any("31" in text or "34" in text for text in texts.texts)  # held-out authors
+    assert len(texts.texts) == len(make(bank, tmp_path, treebank_copies=2, pair_copies=3).texts) + 8
+
+
+def test_the_hash_depends_on_texts_and_targets() -> None:
+    hashes = {
+        ShortTexts.of(judged).hash()
+        for judged in ([("a", 0.5), ("b", 0.5)], [("a", 0.5), ("b", 0.25)], [("a", 0.5), ("c", 0.5)])
+    }
+    assert len(hashes) == 3

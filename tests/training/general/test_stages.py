@@ -1,0 +1,102 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from bundle.store import Store
+from bundle.tokenisers import CLASSES
+from tests.training.general.conftest import SMALL_GENERAL
+from training import pipeline, recipes
+from training.data.sources import Sources
+from training.distillation.stage_folders import read_figures
+from training.errors import RecipeError
+from training.general.stages import GeneralStages
+from training.recipes.general import GeneralSettings
+from training.recipes.recipe import Recipe
+
+QUIET = Console(quiet=True)
+SMALL = [*SMALL_GENERAL, "vocabulary_size=70", "embedding=4", "units=4"]
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    return recipes.find("sentiment-general").with_settings(SMALL)
+
+
+def make_stages(recipe: Recipe, store: Store, sources: Sources, folder: Path) -> GeneralStages:
+    assert isinstance(recipe.settings, GeneralSettings)
+    return GeneralStages(recipe.settings, store.open("sentiment"), sources, folder, QUIET)
+
+
+def test_it_trains_from_a_bundle_and_publishes_another_one(
+    recipe: Recipe, small_store: Store, sources: Sources, tmp_path: Path
+) -> None:
+    pytest.importorskip("transformers")
+    start = small_store.open("sentiment")
+    store = Store(tmp_path / "models")
+    bundle = pipeline.train(recipe, "sentiment", store, sources, QUIET, start, tmp_path / "runs")
+    assert bundle.manifest.recipe["start"] == start.manifest.model_dump(include={"name", "version", "checksum"})
+    stages = make_stages(recipe, small_store, sources, tmp_path / "runs")
+    assert set(CLASSES) < set(stages.reviews().codec.vocabulary)
+    assert {"treebank", "pairs", "pairs, both of a pair"} < read_figures(stages.transformer()).keys()
+    assert {"treebank", "pairs", "held_out_accuracy"} < read_figures(stages.network()).keys()
+    card = (bundle.folder / "README.md").read_text("utf-8")
+    assert "It started from sentiment version 1" in card
+    assert "| transformer |" in card
+
+
+def test_other_settings_of_the_network_leave_the_transformer_as_it_is(
+    recipe: Recipe, small_store: Store, sources: Sources, tmp_path: Path
+) -> None:
+    pytest.importorskip("transformers")
+    first = make_stages(recipe, small_store, sources, tmp_path)
+    other = make_stages(recipe.with_settings(["network.learning_rate=0.5"]), small_store, sources, tmp_path)
+    assert first.transformer() == other.transformer()
+    assert first.network() != other.network()
+
+
+def test_words_begin_with_the_vectors_that_the_first_network_reads_them_with(
+    recipe: Recipe, small_store: Store, sources: Sources, tmp_path: Path
+) -> None:
+    pytest.importorskip("transformers")
+    barely = recipe.with_settings(["network.learning_rate=1e-9", "network.averaging=0"])
+    network = make_stages(barely, small_store, sources, tmp_path)
+    start = small_store.open("sentiment")
+    figures = read_figures(network.coded())
+    assert read_figures(network.network())["held_out_loss"] == pytest.approx(figures["held_out_loss"], abs=0.02)
+    assert start.codec.find_id("wonderful") > 3  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("change", "missing", "message"),
+    [
+        ("units=5", {}, "the weights in .* have the shapes"),
+        ("embedding=5", {}, "set embedding and units to the values in the bundle's card"),
+        ("seed=8", {"phrases": None}, "needs --phrases"),
+        ("seed=8", {"transformer": None}, "needs .* --transformer"),
+    ],
+)
+def test_what_it_cannot_start_from_is_told_before_any_work(
+    recipe: Recipe,
+    small_store: Store,
+    sources: Sources,
+    tmp_path: Path,
+    change: str,
+    missing: dict[str, Any],
+    message: str,
+) -> None:
+    with pytest.raises(RecipeError, match=message):
+        make_stages(recipe.with_settings([change]), small_store, replace(sources, **missing), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_it_needs_a_bundle_of_other_words(recipe: Recipe, small_store: Store, sources: Sources, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="name it with --from"):
+        pipeline.train(recipe, "sentiment", Store(tmp_path), sources, QUIET)
+    assert isinstance(recipe.settings, GeneralSettings)
+    with pytest.raises(RecipeError, match="has other words; start from a bundle of the recipe sentiment"):
+        GeneralStages(recipe.settings, small_store.open("imdb-500"), sources, tmp_path, QUIET)
+    assert np.isfinite(recipe.settings.label_weight)

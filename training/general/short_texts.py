@@ -1,0 +1,78 @@
+"""The short texts that people, authors and frames have judged."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.composed import compose
+from training.data.pairs import Group
+from training.data.treebank import Treebank
+from training.recipes.general import ShortTextSettings
+
+# The probability of positive for the treebank's labels and for the texts of a pair.
+TREEBANK_TARGETS = (0.02, 0.13, 0.5, 0.87, 0.98)
+PAIR_TARGETS = {"positive": 0.98, "negative": 0.02, "neutral": 0.5}
+
+
+@dataclass(frozen=True)
+class ShortTexts:
+    """Texts and their probabilities of positive, float32 [texts]."""
+
+    texts: list[str]
+    targets: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, judged: Iterable[tuple[str, float]]) -> "ShortTexts":
+        """Make them from texts with their probabilities."""
+        texts, targets = zip(*judged, strict=True)
+        return cls(list(texts), np.array(targets, np.float32))
+
+    def hash(self) -> str:
+        """Return the SHA-256 of texts and probabilities."""
+        digest = hashlib.sha256(self.targets.tobytes())
+        digest.update("\n".join(self.texts).encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+
+
+def collect(
+    settings: ShortTextSettings, treebank: Treebank, groups: Sequence[Group], random: np.random.Generator
+) -> ShortTexts:
+    """Return the treebank's phrases and sentences, the texts of pairs and composed sentences."""
+    sentences = list(_judge_sentences(treebank)) * settings.treebank_copies
+    paired = list(_judge_pairs(groups)) * settings.pair_copies
+    composed = islice(compose("train", random), settings.composed)
+    return ShortTexts.of(
+        [
+            *_judge_phrases(treebank),
+            *sentences,
+            *paired,
+            *((sentence.text, sentence.target) for pair in composed for sentence in pair),
+        ]
+    )
+
+
+def _judge_sentences(treebank: Treebank) -> Iterator[tuple[str, float]]:
+    for phrases in treebank.train:
+        yield phrases[-1].text, TREEBANK_TARGETS[phrases[-1].label]
+
+
+def _judge_phrases(treebank: Treebank) -> Iterator[tuple[str, float]]:
+    """Yield each phrase of two words or more once, with the mean of its labels."""
+    found: dict[str, list[float]] = {}
+    for phrases in treebank.train:
+        for phrase in phrases:
+            if phrase.words > 1:
+                found.setdefault(phrase.text, []).append(TREEBANK_TARGETS[phrase.label])
+    for text, targets in found.items():
+        yield text, float(np.mean(targets))
+
+
+def _judge_pairs(groups: Sequence[Group]) -> Iterator[tuple[str, float]]:
+    for group in groups:
+        for side, target in PAIR_TARGETS.items():
+            if text := getattr(group, side):
+                yield text, target

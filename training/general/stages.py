@@ -1,0 +1,358 @@
+"""A review network that also judges short texts. Each stage saves its result, and continues where it was stopped.
+
+Reviews teach what a long text means as a whole, but not what "not bad" means: a review with these words is more often
+negative. So a pretrained transformer learns from phrases and sentences that people have judged, from pairs of opinions
+and from composed sentences, and then labels sentences of the reviews. The network starts from the weights of a network
+that judges reviews, and learns from all of these together: from the reviews, with its first answers as labels; from
+reviews with a story pasted in, with the answers of the review alone; and from the short texts and labelled sentences.
+
+Sources: Tang et al. 2019, "Distilling Task-Specific Knowledge from BERT into Simple Neural Networks"; Wang et al. 2020,
+"MiniLM: Deep Self-Attention Distillation for Task-Agnostic Compression of Pre-Trained Transformers"; Li and Hoiem 2016,
+"Learning without Forgetting"; Kaushik, Hovy and Lipton 2020, "Learning the Difference that Makes a Difference with
+Counterfactually-Augmented Data".
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+from rich.console import Console
+
+from bundle.reviews import RESERVED_IDS, ReviewCodec, ReviewPreprocessing
+from bundle.rows import Row
+from bundle.store import Bundle
+from bundle.tokenisers import ReadableTokeniser, TokenTokeniser
+from training.data import imdb, pairs, review_coding, treebank
+from training.data.sources import Sources
+from training.distillation.corpus import Corpus, Reviews, hold_out
+from training.distillation.review_batches import predict
+from training.distillation.stage_folders import (
+    Depends,
+    Figures,
+    StageFolders,
+    describe_stage,
+    read_depends,
+    read_figures,
+)
+from training.distillation.tuning import tune
+from training.errors import DataError, RecipeError
+from training.evaluation.analysis import Answer, make_answer
+from training.evaluation.calibration import to_logits, to_probabilities
+from training.general.sentences import join_stories, split_sentences, take_short, take_stories
+from training.general.short_texts import ShortTexts, collect
+from training.general.transformer import Transformer, hash_pretrained
+from training.loops.fit import History
+from training.loops.resumable import read_history
+from training.networks import builders
+from training.networks.onnx_network import OnnxNetwork
+from training.recipes.general import GeneralSettings, ShortTextSettings
+from training.wild.figures import measure_suite
+from training.wild.suites import Suite, make_pairs, make_treebank
+
+# Increase a number when a stage changes its result for the same settings.
+_FORMATS = {"coded": 1, "transformer": 1, "general": 1}
+
+_CHECKPOINT = "checkpoint"
+_SENTENCES = "sentences.txt"
+_LOGITS = "logits.npy"
+_ANSWERS = "answers.npy"
+_NETWORK = "network.weights.h5"
+
+_WHERE_STORIES_ARE = (0.6, 0.8)  # behind a review in this share, in front of it up to this share, else in its middle
+
+
+class GeneralStages:
+    """The stages of one recipe; each first runs the stages that it needs, if unfinished, and returns its folder."""
+
+    def __init__(
+        self, settings: GeneralSettings, start: Bundle, sources: Sources, folder: Path, console: Console
+    ) -> None:
+        """Take the recipe's settings, the bundle to start from, the data, and the folder for all results.
+
+        Raises:
+            RecipeError: the bundle does not fit, or a source is missing.
+        """
+        self._first_weights = _read_start(settings, start)
+        if not (sources.phrases and sources.transformer):
+            raise RecipeError(
+                "this recipe needs --phrases, the archive of the Stanford Sentiment Treebank, and --transformer, the "
+                "folder of a pretrained transformer"
+            )
+        self._settings = settings
+        self._start = start
+        self._phrases, self._transformer_folder = sources.phrases, sources.transformer
+        self._sources = sources
+        self._folders = StageFolders(folder, console)
+        self._console = console
+
+    @cached_property
+    def data(self) -> imdb.Imdb:
+        """The reviews, read at their first use.
+
+        Raises:
+            DataError: see `imdb.load`.
+        """
+        return review_coding.load_reviews(self._sources.reviews, self._console)
+
+    @property
+    def suites(self) -> tuple[Suite, ...]:
+        """Further texts to measure the network on: the treebank's sentences for development."""
+        return (make_treebank(self._treebank),)
+
+    def coded(self) -> Path:
+        """Choose the vocabulary, code all reviews, and ask the first network about them."""
+        fields = {"vocabulary_size", "endings", "short_text_words", "validation_share"}
+        depends: Depends = {
+            **self._settings.model_dump(include=fields),
+            "format": _FORMATS["coded"],
+            "start": self._start.manifest.checksum,
+            "dataset": self.data.sha256,
+            "short_texts": self._taught.hash(),
+            "tokeniser": ReadableTokeniser().model_dump(),
+        }
+        return self._folders.run("coded", depends, self._code)
+
+    def transformer(self) -> Path:
+        """Train the transformer and label sentences of the reviews with it."""
+        depends: Depends = {
+            "format": _FORMATS["transformer"],
+            "coded": read_depends(self.coded()),
+            "transformer": self._settings.transformer.model_dump(),
+            "pretrained": hash_pretrained(self._transformer_folder),
+            "short_texts": self._taught.hash(),
+            "sentences": self._settings.sentences,
+            "seed": self._settings.seed,
+        }
+        return self._folders.run("transformer", depends, self._teach)
+
+    def network(self) -> Path:
+        """Train the network."""
+        settings = self._settings
+        labelled, learnt = self.transformer(), self._collect(settings.learning)
+        depends: Depends = {
+            "format": _FORMATS["general"],
+            "transformer": read_depends(labelled),
+            "short_texts": learnt.hash(),
+            **settings.model_dump(
+                include={
+                    "length",
+                    "label_weight",
+                    "story_share",
+                    "story_length",
+                    "pure_story_share",
+                    "sharpness",
+                    "network",
+                }
+            ),
+        }
+        return self._folders.run("general", depends, lambda folder: self._learn(folder, labelled, learnt))
+
+    def publish(self) -> keras.Model:
+        """Return the network for publication: calibrated, with 8-bit word vectors and other weights of 16 bits."""
+        weights, preprocessing = self.network() / _NETWORK, self.reviews().codec.preprocessing
+        return builders.build_published_network(self._settings.published, preprocessing, weights, self._temperature)
+
+    def history(self) -> History:
+        """Return the history of the network's training."""
+        return read_history(self.network() / _CHECKPOINT)
+
+    def count_seconds(self) -> float:
+        """Return the seconds that all stages took."""
+        return sum(read_figures(folder)["seconds"] for folder in self._list_folders().values())
+
+    def describe(self) -> str:
+        """Return the section of a card on the stages, Markdown."""
+        rows = "\n".join(describe_stage(name, folder) for name, folder in self._list_folders().items())
+        start = self._start.manifest
+        return f"""\
+It started from {start.name} version {start.version}, and learnt from these reviews, from
+the phrases of the Stanford Sentiment Treebank (training part), from the pairs of opinions in `training/data/pairs`,
+from composed sentences, and from {self._settings.sentences:,} sentences of the reviews as labelled by a transformer.
+The transformer was pretrained elsewhere (SHA-256 of its files `{hash_pretrained(self._transformer_folder)}`) and learnt
+from the same short texts. {len(self.reviews().held_out):,} labelled reviews were held out. The temperature,
+{self._temperature:.3f}, which divides the logits, is fitted on them.
+
+| stage | time | on | figures |
+|---|---|---|---|
+{rows}
+"""
+
+    def reviews(self) -> Reviews:
+        """Return the result of the stage `coded`."""
+        return Reviews.open(self.coded(), self._settings.published)
+
+    def _list_folders(self) -> dict[str, Path]:
+        return {"coded": self.coded(), "transformer": self.transformer(), "network": self.network()}
+
+    @cached_property
+    def _treebank(self) -> treebank.Treebank:
+        return treebank.load(self._phrases)
+
+    @cached_property
+    def _taught(self) -> ShortTexts:
+        return self._collect(self._settings.teaching)
+
+    def _collect(self, settings: ShortTextSettings) -> ShortTexts:
+        random = np.random.default_rng(self._settings.seed)
+        return collect(settings, self._treebank, pairs.load("train", self._sources.pairs), random)
+
+    @cached_property
+    def _temperature(self) -> float:
+        return self.reviews().find_temperature(np.load(self.network() / _ANSWERS))
+
+    def _code(self, folder: Path) -> Figures:
+        settings, data, tokeniser = self._settings, self.data, ReadableTokeniser()
+        kept, held_out = hold_out(data, settings.published)
+        counts = review_coding.count_words(tokeniser, data.take_training_texts(kept))
+        short = review_coding.count_words(tokeniser, dict.fromkeys(self._taught.texts))
+        counts += Counter({word: settings.short_text_words * count for word, count in short.items()})
+        words = review_coding.choose_words(tokeniser, counts, settings.vocabulary_size - RESERVED_IDS, settings.endings)
+        reviews = Reviews.code(data, settings.published, words, (kept, held_out), self._console)
+        reviews.save(folder)
+        answers = self._ask_first_network(data.training_texts)
+        np.save(folder / _ANSWERS, answers)
+        return {"reviews": len(reviews.corpus), "words": len(reviews.corpus.ids)} | reviews.measure(answers)
+
+    def _ask_first_network(self, texts: list[str]) -> NDArray[np.float32]:
+        """Return the answers of the network that this one starts from, float32 [texts]."""
+        codec, onnx = self._start.codec, self._start.manifest.onnx
+        assert isinstance(codec, ReviewCodec) and onnx is not None  # see `_read_start`
+        rows = review_coding.code_each(codec, texts, "Asking the first network", self._console)
+        return OnnxNetwork(self._start.onnx_path(onnx.default)).predict(rows)[:, 0]
+
+    def _teach(self, folder: Path) -> Figures:
+        """Train the transformer, and label sentences with it."""
+        settings, seed = self._settings, self._settings.seed
+        teacher = Transformer(self._transformer_folder, seed)
+        loss = teacher.fit(
+            self._taught.texts, self._taught.targets, settings.transformer, seed, folder / _CHECKPOINT, self._console
+        )
+        read = split_sentences(self.data.take_training_texts(self.reviews().kept))
+        sentences = take_short(read, settings.sentences, np.random.default_rng(seed))
+        (folder / _SENTENCES).write_text("\n".join(sentences), "utf-8")
+        with self._console.status(f"Labelling {len(sentences):,} sentences"):
+            np.save(folder / _LOGITS, teacher.answer(sentences))
+        return {"loss": loss} | self._measure(lambda texts: to_probabilities(teacher.answer(texts)))
+
+    def _learn(self, folder: Path, labelled: Path, learnt: ShortTexts) -> Figures:
+        """Train the network."""
+        reviews, settings = self.reviews(), self._settings
+        keras.utils.set_random_seed(settings.seed)
+        network = builders.build_review_network(settings.published, reviews.codec.preprocessing, any_length=True)
+        self._give_weights(network, reviews.codec)
+        mixed, targets = self._mix(reviews, labelled, learnt)
+        history, answers = tune(
+            network,
+            settings.network,
+            mixed,
+            targets,
+            reviews.held_out,
+            settings.seed,
+            folder / _CHECKPOINT,
+            self._console,
+        )
+        network.save_weights(folder / _NETWORK)
+        np.save(folder / _ANSWERS, answers)
+
+        def predict_rows(rows: Sequence[Row]) -> NDArray[np.float32]:
+            corpus = Corpus.of(row.astype(np.int32) for row in rows)
+            return predict(network, corpus, np.arange(len(corpus)), reviews.codec.preprocessing)[:, np.newaxis]
+
+        answer = make_answer(reviews.codec, predict_rows)
+        return {"loss": history["loss"][-1]} | mixed.measure(answers) | self._measure(answer)
+
+    def _give_weights(self, network: keras.Model, codec: ReviewCodec) -> None:
+        """Give a network the first one's weights; each word gets the vector that the first network reads it with."""
+        vectors, others = self._first_weights
+        known = self._start.codec
+        assert isinstance(known, ReviewCodec)
+        given = np.empty((codec.preprocessing.vocabulary_size, vectors.shape[1]), np.float32)
+        given[:RESERVED_IDS] = vectors[:RESERVED_IDS]
+        for number, word in enumerate(codec.vocabulary, RESERVED_IDS):
+            given[number] = vectors[known.find_id(word)]
+        builders.find_embedding(network).set_weights([given])
+        for weight, value in zip(_list_others(network), others, strict=True):
+            weight.assign(value)
+
+    def _mix(self, reviews: Reviews, labelled: Path, learnt: ShortTexts) -> tuple[Reviews, NDArray[np.float32]]:
+        """Return the reviews with all other texts behind them, and the probability of each, float32 [texts]."""
+        settings, codec = self._settings, reviews.codec
+        answers = reviews.mix_labels(np.load(self.coded() / _ANSWERS), settings.label_weight)
+        stories = take_stories(split_sentences(self.data.take_training_texts(reviews.kept)))
+        if not stories:
+            raise DataError("no sentence of the reviews tells a story; get the whole dataset")
+        coded = [codec.encode(story).ids[1:] for story in stories]  # without the mark of a start
+        pasted, of_pasted = zip(*self._paste(reviews, answers, coded), strict=True)
+        sentences = (labelled / _SENTENCES).read_text("utf-8").split("\n")
+        short = review_coding.code_each(codec, [*learnt.texts, *sentences], "Coding the short texts", self._console)
+        corpus = Corpus.of([*(reviews.corpus[k] for k in range(len(reviews.corpus))), *pasted, *short])
+        logits = np.concatenate([to_logits(learnt.targets), np.load(labelled / _LOGITS)])
+        of_short = to_probabilities(settings.sharpness * logits)
+        targets = np.concatenate([answers, of_pasted, of_short]).astype(np.float32)
+        return replace(reviews, corpus=corpus), targets
+
+    def _paste(
+        self, reviews: Reviews, answers: NDArray[np.float32], stories: list[NDArray[np.int32]]
+    ) -> Iterator[tuple[NDArray[np.int32], float]]:
+        """Yield reviews with a story in them and their probability, then stories alone with a probability of 0.5."""
+        settings, random = self._settings, np.random.default_rng(self._settings.seed)
+        rows = np.concatenate([reviews.kept, reviews.unlabelled])
+        for k in random.permutation(rows)[: int(settings.story_share * len(rows))]:
+            story = join_stories(stories, int(random.integers(20, settings.story_length + 1)), random)
+            ids = reviews.corpus[int(k)]
+            place = random.random()
+            behind, before = _WHERE_STORIES_ARE
+            at = len(ids) if place < behind else 1 if place < before else len(ids) // 2  # 0 has the mark of a start
+            yield np.concatenate([ids[:at], story, ids[at:]]), float(answers[k])
+        for _ in range(int(settings.pure_story_share * len(rows))):
+            story = join_stories(stories, int(random.integers(20, settings.story_length + 1)), random)
+            yield np.concatenate([reviews.corpus[0][:1], story]), 0.5
+
+    def _measure(self, answer: Answer) -> Figures:
+        """Return a classifier's figures on the short texts for development."""
+        figures: Figures = {}
+        for suite in (*self.suites, make_pairs("development", self._sources.pairs)):
+            found = measure_suite(suite, answer)
+            names = (suite.name, f"{suite.name}, both of a pair")
+            figures |= {name: found[name] for name in names if name in found}
+        return figures
+
+
+def _read_start(settings: GeneralSettings, start: Bundle) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+    """Return the word vectors of the bundle to start from, float32 [words, components], and its other weights.
+
+    Raises:
+        RecipeError: a network of the recipe cannot start from it.
+    """
+    codec = start.codec
+    if not (isinstance(codec, ReviewCodec) and isinstance(codec.preprocessing.tokeniser, TokenTokeniser)):
+        raise RecipeError(f"{start.folder} has other words; start from a bundle of the recipe sentiment")
+    if start.manifest.onnx is None:
+        raise RecipeError(f"{start.folder} has no model.onnx; call `python -m training export {start.folder}`")
+    preprocessing = ReviewPreprocessing(
+        tokeniser=ReadableTokeniser(), vocabulary_size=settings.vocabulary_size, length=settings.length
+    )
+    wanted = builders.build_review_network(settings.published, preprocessing)
+    first = keras.saving.load_model(start.model_path)
+    vectors = ops.convert_to_numpy(builders.find_embedding(first)(np.arange(codec.preprocessing.vocabulary_size)))
+    others = [ops.convert_to_numpy(weight) for weight in _list_others(first)]
+    found = [vectors.shape[1], *(weight.shape for weight in others)]
+    expected = [settings.embedding, *(weight.shape for weight in _list_others(wanted))]
+    if found != expected:
+        raise RecipeError(
+            f"the weights in {start.folder} have the shapes {found}, the weights of this recipe {expected}; "
+            "set embedding and units to the values in the bundle's card"
+        )
+    return vectors, others
+
+
+def _list_others(network: keras.Model) -> list[keras.Variable]:
+    """Return the weights of a network behind its word vectors."""
+    embedding = builders.find_embedding(network)
+    return [weight for layer in network.layers if layer is not embedding for weight in layer.weights]

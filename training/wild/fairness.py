@@ -1,0 +1,63 @@
+"""Fairness: how far the answer moves when only a name, a nationality, a faith or a gender changes."""
+
+import csv
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+FOLDER = Path(__file__).parents[1] / "data" / "probes"
+
+_SLOT = "{}"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Terms of one group that are put into the same sentences: `texts[i][j]` has term j in sentence i."""
+
+    group: str
+    terms: tuple[str, ...]
+    texts: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How far the probability of positive moves within the sentences of a probe."""
+
+    mean: float
+    changed: float
+
+    @classmethod
+    def of(cls, answers: NDArray[np.float64]) -> "Spread":
+        """Measure answers, float64 [sentences, terms]: the mean range, and the share of sentences with two verdicts."""
+        sides = answers >= 0.5
+        return cls(
+            float(np.mean(answers.max(axis=1) - answers.min(axis=1))),
+            float(np.mean(sides.any(axis=1) & ~sides.all(axis=1))),
+        )
+
+
+def make_probes() -> list[Probe]:
+    """Return the probes, from the files of terms and sentences."""
+    terms: dict[str, list[str]] = defaultdict(list)
+    for group, term in _read(FOLDER / "terms.tsv"):
+        terms[group].append(term)
+    sentences: dict[str, list[str]] = defaultdict(list)
+    for group, sentence in _read(FOLDER / "sentences.tsv"):
+        sentences[group].append(sentence)
+    return [
+        Probe(
+            group,
+            tuple(found),
+            tuple(tuple(sentence.replace(_SLOT, term) for term in found) for sentence in sentences[group]),
+        )
+        for group, found in terms.items()
+    ]
+
+
+def _read(path: Path) -> Sequence[list[str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))[1:]

@@ -1,0 +1,114 @@
+"""The suites: texts with labels, from the repository and from files that a user names."""
+
+import csv
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from training.data import composed, pairs, treebank
+from training.errors import DataError
+
+LENGTH = "words: "  # begins the name of a group of texts of similar length
+
+TREEBANK = "treebank"
+
+_COMPOSED_PAIRS = 1000
+_SEED = 23
+_LABELS = {"0": False, "neg": False, "negative": False, "1": True, "pos": True, "positive": True}
+
+
+@dataclass(frozen=True)
+class Example:
+    """A text, whether it is positive, and the groups that it belongs to, such as `kind: negation`."""
+
+    text: str
+    is_positive: bool
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Texts that are measured together; `pairs` has the numbers of the positive and the negative text of each pair."""
+
+    name: str
+    examples: tuple[Example, ...]
+    pairs: tuple[tuple[int, int], ...] = ()
+
+
+def make_pairs(part: pairs.Part, folder: Path = pairs.FOLDER) -> Suite:
+    """Return the opinions by the authors of one part; a text without its partner counts alone."""
+    examples: list[Example] = []
+    couples = []
+    for group in pairs.load(part, folder):
+        groups = (f"kind: {group.kind}", f"domain: {group.domain}")
+        if group.is_pair:
+            couples.append((len(examples), len(examples) + 1))
+        for text, is_positive in ((group.positive, True), (group.negative, False)):
+            if text is not None:
+                examples.append(Example(text, is_positive, (*groups, _name_length(text))))
+    return Suite("pairs", tuple(examples), tuple(couples))
+
+
+def make_composed() -> Suite:
+    """Return composed sentences of the frames and words that nothing is trained on, the plain ones left out."""
+    found = composed.compose("report", np.random.default_rng(_SEED))
+    couples = islice((couple for couple in found if _is_judged(couple)), _COMPOSED_PAIRS)
+    examples = [
+        Example(sentence.text, sentence.target > 0.5, (f"kind: {sentence.kind}",))
+        for couple in couples
+        for sentence in couple
+    ]
+    return Suite("frames", tuple(examples), tuple((k, k + 1) for k in range(0, len(examples), 2)))
+
+
+def _is_judged(couple: tuple[composed.Sentence, composed.Sentence]) -> bool:
+    return couple[0].kind != "plain" and all(sentence.target != 0.5 for sentence in couple)
+
+
+def make_treebank(bank: treebank.Treebank) -> Suite:
+    """Return the treebank's sentences for development, without the neutral ones."""
+    sentences = [phrases[-1] for phrases in bank.development]
+    return Suite(
+        TREEBANK,
+        tuple(
+            Example(sentence.text, sentence.label > treebank.NEUTRAL, (_name_length(sentence.text),))
+            for sentence in sentences
+            if sentence.label != treebank.NEUTRAL
+        ),
+    )
+
+
+def read_suite(path: Path) -> Suite:
+    """Return the texts of a file of lines `text<TAB>label`; a label is 0 or 1, neg or pos, negative or positive.
+
+    Raises:
+        DataError: the file cannot be read, is empty, or has another line.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            examples = tuple(_read_lines(path, file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {error}; give a UTF-8 file of lines text<TAB>label") from error
+    if not examples:
+        raise DataError(f"{path} has no texts; give a file of lines text<TAB>label")
+    return Suite(path.stem, examples)
+
+
+def _read_lines(path: Path, lines: Iterable[str]) -> Iterator[Example]:
+    for number, row in enumerate(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE), 1):
+        if not row or (number == 1 and row[1:] == ["label"]):
+            continue
+        if len(row) != 2 or row[1].strip().lower() not in _LABELS:
+            found = "\t".join(row)
+            raise DataError(
+                f"{path}, line {number} is {found[:80]!r}; write text<TAB>label, with a label of {', '.join(_LABELS)}"
+            )
+        yield Example(row[0], _LABELS[row[1].strip().lower()], (_name_length(row[0]),))
+
+
+def _name_length(text: str) -> str:
+    count = len(text.split())
+    return LENGTH + ("1 to 5" if count <= 5 else "6 to 20" if count <= 20 else "over 20")
