@@ -174,7 +174,7 @@ def wild(
     folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The folder of a bundle of the task sentiment.")],
     data: Annotated[
         Path | None,
-        typer.Option(help="The IMDB archive or folder: adds TF-IDF, trained on it, and narration behind its reviews."),
+        typer.Option(help="The IMDB archive or folder: adds narration behind its test reviews."),
     ] = None,
     phrases: Annotated[
         Path | None, typer.Option(help="The Stanford Sentiment Treebank: adds its sentences for development.")
@@ -183,6 +183,9 @@ def wild(
         list[Path] | None,
         typer.Option(help="A file of lines text<TAB>label, with a label of 0 or 1, neg or pos; repeatable."),
     ] = None,
+    tfidf: Annotated[
+        bool, typer.Option("--tfidf", help="Add a logistic regression of n-grams, trained on the reviews of --data.")
+    ] = False,
     vader: Annotated[bool, typer.Option("--vader", help="Add VADER, a lexicon with rules.")] = False,
     out: Annotated[Path | None, typer.Option(help="A folder for the tables (wild.md) and the plot (wild.png).")] = None,
 ) -> None:
@@ -195,7 +198,7 @@ def wild(
         from training import comparison
         from training.wild import report
 
-        found = comparison.compare(bundle, data, phrases, texts or [], vader, console)
+        found = comparison.compare(bundle, Sources(data, phrases), texts or [], tfidf, vader, console)
         if out:
             report.write(found.figures, out)
     own, recorded = next(iter(found.figures.values())), found.recorded

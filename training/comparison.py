@@ -9,6 +9,8 @@ from rich.console import Console
 from bundle.reviews import ReviewCodec
 from bundle.store import Bundle
 from training.data import review_coding, treebank
+from training.data.sources import Sources
+from training.errors import DataError
 from training.evaluation.analysis import make_answer
 from training.served import Served
 from training.wild import baselines
@@ -31,22 +33,24 @@ class Comparison:
 
 
 def compare(
-    bundle: Bundle, data: Path | None, phrases: Path | None, texts: Sequence[Path], vader: bool, console: Console
+    bundle: Bundle, sources: Sources, texts: Sequence[Path], tfidf: bool, vader: bool, console: Console
 ) -> Comparison:
     """Measure a bundle and other classifiers.
 
     Args:
         bundle: of the task sentiment.
-        data: the reviews, see `imdb.load`: adds TF-IDF, which is trained on them.
-        phrases: the treebank, see `treebank.load`.
+        sources: the reviews and the treebank, as far as there are any.
         texts: further files, see `read_suite`.
+        tfidf: whether to add TF-IDF, trained on the reviews.
         vader: whether to add VADER.
         console: shows the progress.
 
     Raises:
-        DataError: data cannot be read, or VADER is not installed.
+        DataError: data cannot be read, TF-IDF has no reviews, or VADER is not installed.
     """
-    trees = treebank.load(phrases) if phrases else None
+    if tfidf and not sources.reviews:
+        raise DataError("--tfidf trains on reviews; name them with --data, or leave it out")
+    trees = treebank.load(sources.phrases) if sources.phrases else None
     suites = [*([make_treebank(trees)] if trees else []), *map(read_suite, texts)]
     codec = bundle.codec
     assert isinstance(codec, ReviewCodec)
@@ -54,8 +58,8 @@ def compare(
     classifiers = {f"{manifest.name} {manifest.version}": make_answer(codec, Served.open(bundle).predict_rows)}
     if vader:
         classifiers["VADER"] = baselines.load_vader()
-    reviews = review_coding.load_reviews(data, console) if data else None
-    if reviews:
+    reviews = review_coding.load_reviews(sources.reviews, console) if sources.reviews else None
+    if reviews and tfidf:
         with console.status("Training TF-IDF"):
             classifiers["TF-IDF"] = baselines.fit_tfidf(reviews.train)
     columns = {}

@@ -4,15 +4,23 @@ Source: Guo et al. 2017, "On Calibration of Modern Neural Networks".
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 
 BINS = 15
 
 _LEAST = 1e-7
+
+
+class Sharpness(NamedTuple):
+    """A factor of logits that depends on the length of a row: `always + short / steps`."""
+
+    always: float
+    short: float
 
 
 def to_logits(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -45,6 +53,15 @@ def find_temperature(probabilities: NDArray[np.float32], labels: NDArray[np.floa
         lambda logarithm: np.logaddexp(0, -margins / np.exp(logarithm)).mean(), bounds=(-3, 3), method="bounded"
     )
     return float(np.exp(found.x))
+
+
+def find_sharpness(
+    probabilities: NDArray[np.float32], labels: NDArray[np.float32], steps: NDArray[np.integer]
+) -> Sharpness:
+    """Return the sharpness that maximises the likelihood of the labels, 0 or 1; all arrays are [examples]."""
+    margins = to_margins(probabilities, labels)
+    found = minimize(lambda pair: np.logaddexp(0, -margins * (pair[0] + pair[1] / steps)).mean(), [1, 0])
+    return Sharpness(*map(float, found.x))
 
 
 def divide_logits(network: keras.Model, temperature: float) -> None:

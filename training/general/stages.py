@@ -43,7 +43,7 @@ from training.distillation.stage_folders import (
 from training.distillation.tuning import tune
 from training.errors import DataError, RecipeError
 from training.evaluation.analysis import Answer, make_answer
-from training.evaluation.calibration import to_logits, to_probabilities
+from training.evaluation.calibration import Sharpness, find_sharpness, to_logits, to_probabilities
 from training.general.sentences import join_stories, split_sentences, take_short, take_stories
 from training.general.short_texts import ShortTexts, collect
 from training.general.transformer import Transformer, hash_pretrained
@@ -156,7 +156,7 @@ class GeneralStages:
     def publish(self) -> keras.Model:
         """Return the network for publication: calibrated, with 8-bit word vectors and other weights of 16 bits."""
         weights, preprocessing = self.network() / _NETWORK, self.reviews().codec.preprocessing
-        return builders.build_published_network(self._settings.published, preprocessing, weights, self._temperature)
+        return builders.build_published_network(self._settings.published, preprocessing, weights, self._sharpness)
 
     def history(self) -> History:
         """Return the history of the network's training."""
@@ -175,8 +175,9 @@ It started from {start.name} version {start.version}, and learnt from these revi
 the phrases of the Stanford Sentiment Treebank (training part), from the pairs of opinions in `training/data/pairs`,
 from composed sentences, and from {self._settings.sentences:,} sentences of the reviews as labelled by a transformer.
 The transformer was pretrained elsewhere (SHA-256 of its files `{hash_pretrained(self._transformer_folder)}`) and learnt
-from the same short texts. {len(self.reviews().held_out):,} labelled reviews were held out. The temperature,
-{self._temperature:.3f}, which divides the logits, is fitted on them.
+from the same short texts. {len(self.reviews().held_out):,} labelled reviews were held out. The logits are multiplied by
+{self._sharpness.always:.2f} + {self._sharpness.short:.2f} / (words and marks + 1), which is fitted on these reviews, on
+the treebank's development sentences and on the pairs for development.
 
 | stage | time | on | figures |
 |---|---|---|---|
@@ -203,8 +204,20 @@ from the same short texts. {len(self.reviews().held_out):,} labelled reviews wer
         return collect(settings, self._treebank, pairs.load("train", self._sources.pairs), random)
 
     @cached_property
-    def _temperature(self) -> float:
-        return self.reviews().find_temperature(np.load(self.network() / _ANSWERS))
+    def _sharpness(self) -> Sharpness:
+        """The calibration, fitted on texts of every length that the network was not trained on."""
+        reviews, folder = self.reviews(), self.network()
+        network = builders.build_review_network(self._settings.published, reviews.codec.preprocessing, any_length=True)
+        network.load_weights(folder / _NETWORK)
+        examples = [example for suite in self._development for example in suite.examples]
+        short = Corpus.of(reviews.codec.encode(example.text).ids for example in examples)
+        answers = predict(network, short, np.arange(len(short)), reviews.codec.preprocessing)
+        lengths = np.concatenate([reviews.corpus.lengths[reviews.held_out], short.lengths])
+        return find_sharpness(
+            np.concatenate([np.load(folder / _ANSWERS)[reviews.held_out], answers]),
+            np.concatenate([reviews.labels[reviews.held_out], [example.is_positive for example in examples]]),
+            np.minimum(lengths, self._settings.length),
+        )
 
     def _code(self, folder: Path) -> Figures:
         settings, data, tokeniser = self._settings, self.data, ReadableTokeniser()
@@ -314,10 +327,14 @@ from the same short texts. {len(self.reviews().held_out):,} labelled reviews wer
             story = join_stories(stories, int(random.integers(20, settings.story_length + 1)), random)
             yield np.concatenate([reviews.corpus[0][:1], story]), 0.5
 
+    @property
+    def _development(self) -> tuple[Suite, ...]:
+        return (*self.suites, make_pairs("development", self._sources.pairs))
+
     def _measure(self, answer: Answer) -> Figures:
         """Return a classifier's figures on the short texts for development."""
         figures: Figures = {}
-        for suite in (*self.suites, make_pairs("development", self._sources.pairs)):
+        for suite in self._development:
             found = measure_suite(suite, answer)
             names = (suite.name, f"{suite.name}, both of a pair")
             figures |= {name: found[name] for name in names if name in found}

@@ -8,7 +8,7 @@ from keras import layers, ops
 
 from bundle.letters import ALPHABET, LetterCodec
 from bundle.reviews import ReviewPreprocessing
-from training.evaluation.calibration import divide_logits
+from training.evaluation.calibration import Sharpness, divide_logits
 from training.networks.fused_lstm import FusedLSTM
 from training.recipes.letters import LetterSettings
 from training.recipes.reviews import ReviewSettings
@@ -50,21 +50,38 @@ def build_review_network(
 
 
 def build_published_network(
-    settings: ReviewSettings, preprocessing: ReviewPreprocessing, weights: Path, temperature: float
+    settings: ReviewSettings, preprocessing: ReviewPreprocessing, weights: Path, calibration: float | Sharpness
 ) -> keras.Model:
     """Return a review network for publication, with the weights in a file.
 
-    Its logits are divided by a temperature; its word vectors have 8 bits, its other weights 16.
+    Its logits are divided by a temperature, or multiplied by a sharpness. Its word vectors have 8 bits, its other
+    weights 16.
     """
     network = build_review_network(settings, preprocessing)
     network.load_weights(weights)
-    divide_logits(network, temperature)
+    if isinstance(calibration, Sharpness):
+        network = _sharpen(network, preprocessing, calibration)
+    else:
+        divide_logits(network, calibration)
     for layer in network.layers:
         if isinstance(layer, layers.Embedding):
             layer.quantize("int8")
         else:
             layer.set_weights([weight.astype(np.float16) for weight in layer.get_weights()])
     return network
+
+
+def _sharpen(network: keras.Model, preprocessing: ReviewPreprocessing, sharpness: Sharpness) -> keras.Model:
+    """Return a review network whose logits are multiplied by a sharpness."""
+    (inputs,), last = network.inputs, network.layers[-1]
+    logit = layers.Dense(1, name="logit")(last.input)
+    present = ops.cast(ops.expand_dims(ops.not_equal(inputs, preprocessing.padding_id), -1), logit.dtype)
+    both = ops.concatenate([logit, logit / ops.sum(present, axis=1)], axis=-1)
+    outputs = layers.Dense(1, activation="sigmoid", name=last.name)(both)
+    sharpened = keras.Model(inputs, outputs, name=network.name)
+    sharpened.get_layer("logit").set_weights(last.get_weights())
+    sharpened.layers[-1].set_weights([np.array(sharpness)[:, np.newaxis], np.zeros(1)])
+    return sharpened
 
 
 def find_embedding(network: keras.Model) -> layers.Embedding:

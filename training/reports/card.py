@@ -8,6 +8,7 @@ from pathlib import Path
 from bundle.manifest import Description
 from training import recipes
 from training.evaluation.plots import CONFUSION_MATRIX, LEARNING_CURVE, ROC_CURVE
+from training.recipes.general import GeneralSettings
 from training.recipes.recipe import Recipe
 from training.recipes.settings import flatten
 from training.recipes.stack import StackSettings, TrainingSettings
@@ -155,6 +156,8 @@ def _command(recipe: Recipe, description: Description) -> str:
         words = ["train", recipe.name]
     for key, value in recipes.find_changes(recipe).items():
         words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value, separators=(',', ':'))}"]
+    if isinstance(recipe.settings, GeneralSettings):
+        words += ["--phrases", "trainDevTestTrees_PTB.zip", "--transformer", "all-MiniLM-L6-v2"]
     if description.name != recipe.name:
         words += ["--name", description.name]
     if isinstance(start := description.recipe.get("start"), dict):

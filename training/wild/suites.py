@@ -94,7 +94,7 @@ def read_suite(path: Path) -> Suite:
         raise DataError(f"{path} cannot be read: {error}; give a UTF-8 file of lines text<TAB>label") from error
     if not examples:
         raise DataError(f"{path} has no texts; give a file of lines text<TAB>label")
-    return Suite(path.stem, examples)
+    return Suite(str(path), examples)
 
 
 def _read_lines(path: Path, lines: Iterable[str]) -> Iterator[Example]:

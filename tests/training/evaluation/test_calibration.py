@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from training.evaluation.calibration import calibration_error, divide_logits, find_temperature
+from training.evaluation.calibration import calibration_error, divide_logits, find_sharpness, find_temperature
 
 
 def test_the_temperature_undoes_what_made_a_network_too_sure() -> None:
@@ -16,6 +16,14 @@ def test_the_temperature_undoes_what_made_a_network_too_sure() -> None:
 
 def test_probabilities_of_zero_and_one_have_a_temperature() -> None:
     assert np.isfinite(find_temperature(np.array([0, 1, 1], np.float32), np.array([0, 1, 0], np.float32)))
+
+
+def test_the_sharpness_undoes_what_made_a_network_too_unsure_of_short_rows() -> None:
+    random = np.random.default_rng(7)
+    logits, steps = random.normal(0, 2, 40_000), random.choice([2, 4, 100], 40_000)
+    labels = (random.random(40_000) < 1 / (1 + np.exp(-logits))).astype(np.float32)
+    answers = (1 / (1 + np.exp(-logits / (0.8 + 3 / steps)))).astype(np.float32)
+    assert find_sharpness(answers, labels, steps) == pytest.approx((0.8, 3), rel=0.05)
 
 
 def test_dividing_the_logits_leaves_the_answer() -> None:

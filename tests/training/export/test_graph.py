@@ -108,6 +108,15 @@ def test_values_that_are_not_zero_at_padding_are_cleared_before_they_are_added_u
     assert_answers_as_keras(on_words(answer))
 
 
+def test_an_answer_may_depend_on_the_number_of_steps() -> None:
+    def answer(words: Words) -> Any:
+        logit = layers.Dense(1)(layers.LSTM(3)(words.vectors, mask=words.mask))
+        steps = ops.sum(ops.cast(ops.expand_dims(words.mask, -1), "float32"), axis=1)
+        return layers.Dense(1, "sigmoid")(ops.concatenate([logit, logit / steps], axis=-1))
+
+    assert_answers_as_keras(on_words(answer))
+
+
 @pytest.mark.parametrize("activation", ["linear", "relu", "sigmoid", "softmax", "tanh"])
 def test_every_activation_of_a_dense_layer(activation: str) -> None:
     assert_answers_as_keras(

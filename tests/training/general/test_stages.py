@@ -46,6 +46,7 @@ def test_it_trains_from_a_bundle_and_publishes_another_one(
     card = (bundle.folder / "README.md").read_text("utf-8")
     assert "It started from sentiment version 1" in card
     assert "| transformer |" in card
+    assert "The logits are multiplied by" in card
 
 
 def test_other_settings_of_the_network_leave_the_transformer_as_it_is(

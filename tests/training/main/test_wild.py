@@ -17,7 +17,7 @@ def test_wild_finds_the_figures_that_a_bundle_was_published_with(
     texts = tmp_path / "tweets.tsv"
     texts.write_text("wonderful\t1\nawful\t0\n")
     phrases = write_treebank(tmp_path / "trees.zip")
-    added = ("--data", reviews, "--texts", texts, "--phrases", phrases)
+    added = ("--data", reviews, "--tfidf", "--texts", texts, "--phrases", phrases)
     result = run("wild", bundle.folder, *added, "--out", tmp_path / "out")
     assert result.exit_code == 0
     assert "The figures are those of the bundle." in result.stdout
@@ -25,7 +25,7 @@ def test_wild_finds_the_figures_that_a_bundle_was_published_with(
     for head in (
         "Pairs of opinions",
         "Composed sentences",
-        "The file `tweets`",
+        f"The file `{texts}`",
         "Sentences of the Stanford",
         "300 words",
     ):
@@ -83,3 +83,4 @@ def test_what_cannot_be_measured_is_refused(small_store: Store, tmp_path: Path) 
     folder = small_store.open("imdb-500").folder
     check_error(run("wild", folder, "--texts", tmp_path / "missing.tsv"), "missing.tsv cannot be read")
     check_error(run("wild", folder, "--vader"), "VADER is not installed")
+    check_error(run("wild", folder, "--tfidf"), "--tfidf trains on reviews; name them with --data")
