@@ -52,4 +52,5 @@ class Preprocessing(BaseModel):
 
         Raises:
             ManifestError: the files do not fit this section.
+            SizeError: a file is too large.
         """

@@ -39,5 +39,9 @@ class ManifestError(BundleError):
     """The manifest is missing, unreadable, of another version, edited, or does not fit its bundle."""
 
 
+class SizeError(BundleError):
+    """A file of the bundle is too large, packed or unpacked."""
+
+
 class ChecksumError(BundleError):
     """A file of the bundle is missing or differs from the published file."""

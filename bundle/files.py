@@ -1,9 +1,11 @@
-"""Reads files of a bundle; refuses anything that is not a regular file."""
+"""Reads files of a bundle; refuses anything that is not a regular file, and contents past a limit."""
 
 import hashlib
 import io
 import stat
 from pathlib import Path
+
+from bundle.errors import SizeError
 
 
 def open_file(path: Path) -> io.BufferedReader:
@@ -17,10 +19,20 @@ def open_file(path: Path) -> io.BufferedReader:
     return path.open("rb")
 
 
-def read_file(path: Path) -> bytes:
-    """Return the contents of a file; see `open_file`."""
+def read_file(path: Path, most_bytes: int) -> bytes:
+    """Return the contents of a file; see `open_file`.
+
+    Raises:
+        SizeError: it has more bytes than the limit.
+    """
     with open_file(path) as file:
-        return file.read()
+        contents = file.read(most_bytes + 1)
+    if len(contents) > most_bytes:
+        raise SizeError(
+            f"{path} has more than {most_bytes:,} bytes, which is the limit for such a file; restore it or train the "
+            "bundle again"
+        )
+    return contents
 
 
 def hash_file(path: Path) -> str:

@@ -24,6 +24,7 @@ from pydantic import (
 from bundle.codec import Preprocessing
 from bundle.errors import ManifestError
 from bundle.files import read_file
+from bundle.sizes import MOST_MANIFEST_BYTES
 from bundle.tasks import TASKS
 
 MANIFEST_FILE = "manifest.json"
@@ -147,10 +148,11 @@ class Manifest(Description):
 
         Raises:
             ManifestError: it is missing, unreadable, of another version, invalid, or was edited.
+            SizeError: it is too large.
         """
         path = folder / MANIFEST_FILE
         try:
-            fields = json.loads(read_file(path))
+            fields = json.loads(read_file(path, MOST_MANIFEST_BYTES))
         except (OSError, ValueError, RecursionError) as error:
             raise ManifestError(f"{path} cannot be read ({error}); publish the bundle again") from error
         found = fields.get("manifest_version") if isinstance(fields, dict) else None

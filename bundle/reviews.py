@@ -11,7 +11,9 @@ from pydantic import Field
 
 from bundle.codec import Preprocessing
 from bundle.errors import ManifestError
+from bundle.files import read_file
 from bundle.rows import Row
+from bundle.sizes import MOST_VOCABULARY_BYTES
 from bundle.tokenisers import CLASSES, ENDING, Tokeniser
 
 RESERVED_IDS = 4  # padding, start, unknown word, and one that the Keras coding does not use
@@ -46,6 +48,7 @@ class ReviewPreprocessing(Preprocessing):
 
         Raises:
             ManifestError: the vocabulary is not UTF-8, or does not fit this section.
+            SizeError: the vocabulary is too large.
         """
         return ReviewCodec(self, read_vocabulary(folder / self.vocabulary_file))
 
@@ -141,10 +144,11 @@ def read_vocabulary(path: Path) -> list[str]:
 
     Raises:
         ManifestError: it is not UTF-8.
+        SizeError: it is too large.
     """
     # Not splitlines: a word may contain one of Unicode's other line ends.
     try:
-        return path.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
+        return read_file(path, MOST_VOCABULARY_BYTES).decode("utf-8").removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
         raise ManifestError(f"{path} is not UTF-8 ({error}); train the bundle again") from error
 

@@ -12,6 +12,7 @@ from bundle.codec import Codec
 from bundle.errors import BundleNotFoundError, ChecksumError, ManifestError, VersionExistsError
 from bundle.files import hash_file
 from bundle.manifest import MANIFEST_FILE, Description, Manifest, Precision
+from bundle.sizes import check_size
 
 MODEL_FILE = "model.keras"
 ONNX_FILES: dict[Precision, str] = {"float32": "model.onnx", "int8": "model.int8.onnx"}
@@ -42,11 +43,14 @@ def open_bundle(folder: Path) -> Bundle:
 
     Raises:
         ManifestError: the manifest is missing, cannot be used, or does not fit the other files.
+        SizeError: a file is too large, or all files together are.
         ChecksumError: a file is missing or differs from the published file.
     """
     manifest = Manifest.read(folder)
+    size = 0
     for name, expected in manifest.files.items():
         try:
+            size = check_size(folder / name, size)
             found = hash_file(folder / name)
         except OSError as error:
             raise ChecksumError(f"{folder / name} cannot be read ({error}); restore it") from error
@@ -97,7 +101,8 @@ class Store:
 
         Raises:
             BundleNotFoundError: the store does not have it.
-            ManifestError, ChecksumError: see `open_bundle`; also if name or version differ from the bundle's folder.
+            ManifestError, SizeError, ChecksumError: see `open_bundle`; a ManifestError also if name or version differ
+                from the bundle's folder.
         """
         versions = self.versions(name)
         if not versions or (version is not None and version not in versions):
@@ -130,6 +135,7 @@ class Store:
         Raises:
             VersionExistsError: the version exists already, perhaps published by another process meanwhile.
             ManifestError: the description does not fit the staged files.
+            SizeError: the staged files are too large.
         """
         files = {path.name: hash_file(path) for path in sorted(staged.iterdir()) if path.name != MANIFEST_FILE}
         while True:
