@@ -1,18 +1,21 @@
 """The settings of the service: read once from the environment and the command line, then frozen."""
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.container import count_processors, read_memory_limit
 from app.errors import SettingsError
 
 PREFIX = "LSTM_SERVE_"
+# The address of a client that is connected to the Unix socket, where clients have none.
+UNIX_CLIENT = "unix"
 # With the models of this repository, a process takes half of it.
 MEMORY_OF_A_PROCESS = 256 << 20
 
@@ -38,6 +41,17 @@ def _split(value: object) -> object:
     return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
 
+def _check_proxy(value: str) -> str:
+    if value != UNIX_CLIENT:
+        try:
+            ipaddress.ip_network(value)
+        except ValueError as error:
+            raise ValueError(
+                f"Input should be addresses, networks such as 10.0.0.0/8, or {UNIX_CLIENT}, separated by commas"
+            ) from error
+    return value
+
+
 class Settings(BaseSettings):
     """Every setting with its unit and default; the environment variable is `LSTM_SERVE_` and the name."""
 
@@ -47,6 +61,13 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=1, le=65535, description="Port to listen on.")
     socket: Path | None = Field(default=None, description="Unix socket to listen on, instead of host and port.")
     root_path: str = Field(default="", description="Path prefix that a proxy removes before it forwards a request.")
+    trusted_proxies: Annotated[
+        tuple[Annotated[str, AfterValidator(_check_proxy)], ...], NoDecode, BeforeValidator(_split)
+    ] = Field(
+        default=(),
+        description="Addresses or networks of proxies, separated by commas, whose X-Forwarded-For has the client's "
+        f"address for the log; {UNIX_CLIENT} means every client of the Unix socket.",
+    )
     workers: int = Field(
         default_factory=_count_workers,
         ge=1,

@@ -171,17 +171,25 @@ def serve_app(app: ASGIApp) -> Iterator[httpx.Client]:
 @contextmanager
 def start(app: ASGIApp) -> Iterator[httpx.Client]:
     """Serve an app on a free port, and give a client of it at once: its requests wait until the app accepts them."""
-    server = uvicorn.Server(uvicorn.Config(app, http=Protocol, log_config=None, timeout_graceful_shutdown=5))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            with httpx.Client(base_url=address, timeout=SECONDS) as client:
-                yield client
-        finally:
-            server.should_exit = True
-            thread.join(SECONDS)
+    with socket.create_server(("127.0.0.1", 0)) as listener, listen(app, listener):
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with httpx.Client(base_url=address, timeout=SECONDS) as client:
+            yield client
+
+
+@contextmanager
+def listen(app: ASGIApp, listener: socket.socket) -> Iterator[None]:
+    """Serve an app on a socket."""
+    server = uvicorn.Server(
+        uvicorn.Config(app, http=Protocol, log_config=None, proxy_headers=False, timeout_graceful_shutdown=5)
+    )
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(SECONDS)
 
 
 @pytest.fixture(scope="session")

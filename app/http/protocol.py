@@ -13,6 +13,7 @@ import logging
 import math
 import re
 import resource
+import socket
 from contextvars import Context
 from typing import Any, ClassVar
 
@@ -23,6 +24,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from app.errors import BadRequestError, HeadTooLargeError, NotReadyError, RequestError, UrlTooLongError
 from app.http.limits import LINGER_SECONDS
 from app.http.problems import make_answer
+from app.settings import UNIX_CLIENT
 from app.telemetry.logs import make_request_id
 
 # Bytes of a request line and its headers, of the trailers after a chunked body, and of one chunk's extensions.
@@ -80,6 +82,8 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a new connection, unless there are too many."""
         super().connection_made(transport)
+        if transport.get_extra_info("socket").family == socket.AF_UNIX:
+            self.client = (UNIX_CLIENT, 0)
         self.flow = _Flow(transport)
         if len(self.connections) <= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVED_FILES:
             self._wait()

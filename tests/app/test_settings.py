@@ -75,6 +75,12 @@ def test_an_empty_option_means_the_default_whatever_the_variable_is(monkeypatch:
     assert read_settings({"workers": ""}).workers <= CORES
 
 
+def test_proxies_are_addresses_and_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_settings().trusted_proxies == ()
+    monkeypatch.setenv("LSTM_SERVE_TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8,::1,unix")
+    assert read_settings().trusted_proxies == ("127.0.0.1", "10.0.0.0/8", "::1", "unix")
+
+
 def test_names_of_models_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LSTM_SERVE_READY_MODELS", "sentiment, next-letter,")
     assert read_settings().ready_models == ("sentiment", "next-letter")
@@ -145,6 +151,8 @@ def test_a_root_path_begins_with_a_slash(path: str) -> None:
         ("engine", "pytorch", "'onnx' or 'tensorflow'"),
         ("precision", "int8", "'default' or 'float32'"),
         ("engine_threads", "0", "greater than or equal to 1"),
+        ("trusted_proxies", "localhost", "addresses, networks such as 10.0.0.0/8, or unix"),
+        ("trusted_proxies", "10.0.0.1/8", "addresses, networks such as 10.0.0.0/8, or unix"),
         ("log_level", "loud", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
         ("root_path", "/models/", "begin with a slash and not end with one"),
         ("root_path", "/mod\u00e8les", "begin with a slash and not end with one"),

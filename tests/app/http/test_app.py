@@ -1,6 +1,7 @@
 import asyncio
 import json
 import shutil
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +24,7 @@ from app.settings import Settings
 from app.tasks import SERVED
 from bundle.store import Bundle, Store
 from tests.app.conftest import Log
-from tests.conftest import SECONDS, start
+from tests.conftest import SECONDS, listen, serve, start
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +157,31 @@ def test_an_error_after_the_answer_began_is_logged_and_left_to_the_server(log: L
     with pytest.raises(ValueError, match="half way"):
         asyncio.run(ask())
     assert "half way" in log.wait_for(message="unexpected error")["traceback"]
+
+
+@pytest.mark.parametrize(
+    ("proxies", "client"),
+    [((), "127.0.0.1"), (("10.0.0.0/8",), "127.0.0.1"), (("127.0.0.1", "10.0.0.0/8"), "203.0.113.7")],
+    ids=["none", "others", "this"],
+)
+def test_the_address_of_the_client_is_taken_from_trusted_proxies_only(
+    empty_models: Path, log: Log, proxies: tuple[str, ...], client: str
+) -> None:
+    with serve(Settings(models=empty_models, trusted_proxies=proxies)) as asking:
+        # The first address is of the client itself, which may send any; the proxies add the others.
+        asking.get("/models", headers={"x-forwarded-for": "192.0.2.1, 203.0.113.7, 10.1.2.3"})
+    assert log.wait_for(path="/models")["client"] == client
+
+
+@pytest.mark.parametrize(("proxies", "client"), [((), "unix"), (("unix",), "203.0.113.7")])
+def test_clients_of_a_unix_socket_have_no_address_of_their_own(
+    empty_models: Path, tmp_path: Path, log: Log, proxies: tuple[str, ...], client: str
+) -> None:
+    app = create_app(Settings(models=empty_models, trusted_proxies=proxies))
+    transport = httpx.HTTPTransport(uds=str(tmp_path / "socket"))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        listener.listen()
+        with listen(app, listener), httpx.Client(transport=transport, base_url="http://service") as asking:
+            asking.get("/models", headers={"x-forwarded-for": "203.0.113.7"})
+    assert log.wait_for(path="/models")["client"] == client
