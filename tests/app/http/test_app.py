@@ -24,7 +24,7 @@ from app.settings import Settings
 from app.tasks import SERVED
 from bundle.store import Bundle, Store
 from tests.app.conftest import Log
-from tests.conftest import SECONDS, listen, serve, start
+from tests.conftest import SECONDS, listen, serve_app, start
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +33,9 @@ def openapi(client: httpx.Client) -> dict[str, Any]:
     return document
 
 
-def create_app_that_logs_to(log: Log) -> FastAPI:
+def create_app_that_logs_to(log: Log, **settings: Any) -> FastAPI:
     with redirect_stderr(log):  # type: ignore[type-var]  # it is writable, which is all that logging needs
-        return create_app(Settings())
+        return create_app(Settings(**settings))
 
 
 def operations(openapi: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
@@ -167,7 +167,7 @@ def test_an_error_after_the_answer_began_is_logged_and_left_to_the_server(log: L
 def test_the_address_of_the_client_is_taken_from_trusted_proxies_only(
     empty_models: Path, log: Log, proxies: tuple[str, ...], client: str
 ) -> None:
-    with serve(Settings(models=empty_models, trusted_proxies=proxies)) as asking:
+    with serve_app(create_app_that_logs_to(log, models=empty_models, trusted_proxies=proxies)) as asking:
         # The first address is of the client itself, which may send any; the proxies add the others.
         asking.get("/models", headers={"x-forwarded-for": "192.0.2.1, 203.0.113.7, 10.1.2.3"})
     assert log.wait_for(path="/models")["client"] == client
@@ -177,7 +177,7 @@ def test_the_address_of_the_client_is_taken_from_trusted_proxies_only(
 def test_clients_of_a_unix_socket_have_no_address_of_their_own(
     empty_models: Path, tmp_path: Path, log: Log, proxies: tuple[str, ...], client: str
 ) -> None:
-    app = create_app(Settings(models=empty_models, trusted_proxies=proxies))
+    app = create_app_that_logs_to(log, models=empty_models, trusted_proxies=proxies)
     transport = httpx.HTTPTransport(uds=str(tmp_path / "socket"))
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "socket"))
