@@ -3,6 +3,7 @@
 The graph itself skips the padding, so a batch costs as many steps as its longest row has.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,11 @@ from numpy.typing import NDArray
 from bundle.amx import without_matrix_units
 from bundle.rows import Row, pad_right
 from bundle.store import VECTORS_FILE
+
+# Before the import. Otherwise ONNX Runtime, from 1.29 on, sends facts about every model to its makers, and writes an id
+# of the machine and a database to the home folder.
+# Source: https://github.com/microsoft/onnxruntime/pull/27379
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 with without_matrix_units():
     import onnxruntime

@@ -1,4 +1,7 @@
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -50,3 +53,14 @@ def test_a_network_that_reads_another_file_does_not_load(folder: Path) -> None:
     (folder / VECTORS_FILE).rename(folder / other)
     with pytest.raises(Exception, match=other):
         OnnxSession(path)
+
+
+def test_nothing_is_written_to_the_home_folder(folder: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    # In a CI, ONNX Runtime collects nothing of its own accord.
+    variables = {name: value for name, value in os.environ.items() if name not in ("CI", "ORT_DISABLE_TELEMETRY")}
+    model = folder / ONNX_FILES["float32"]
+    code = f"from pathlib import Path; from bundle.onnx_session import OnnxSession; OnnxSession(Path({str(model)!r}))"
+    subprocess.run([sys.executable, "-c", code], env=variables | {"HOME": str(home)}, check=True)
+    assert list(home.rglob("*")) == []
