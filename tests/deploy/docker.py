@@ -172,7 +172,7 @@ def answers(address: str) -> bool:
 
 @contextmanager
 def run_container(image: str, *options: str) -> Iterator[Container]:
-    """Run an image as `docs/deploy.md` does, with more options, and remove the container."""
+    """Run an image as `docs/deployment.md` does, with more options, and remove the container."""
     container = Container(docker("run", "-d", "--read-only", "--tmpfs", "/tmp", *options, image).splitlines()[-1])
     try:
         yield container

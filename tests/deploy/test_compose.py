@@ -17,7 +17,7 @@ from tests.deploy.docker import ENVIRONMENT, ROOT, SECONDS, Container, answers, 
 
 pytestmark = pytest.mark.docker
 
-PAGE = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8").partition("\n## systemd\n")[0]
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
 NAME = "lstm-serve-test"  # so that nothing of the user's is touched
 OWNER = 12345  # a user that no image knows

@@ -18,7 +18,7 @@ import pytest
 from app import __version__
 from app.command import MORE_SECONDS
 from app.processes.supervisor import START_SECONDS
-from app.settings import MEMORY_OF_A_PROCESS, PREFIX, Settings
+from app.settings import MEMORY_OF_A_PROCESS, PREFIX, Settings, read_settings
 from tests.app.service import ROOT
 
 FOLDER = ROOT / "deploy" / "kubernetes"
@@ -93,9 +93,10 @@ def find_container(manifests: Sequence[Manifest]) -> Manifest:
 def find_settings(manifests: Sequence[Manifest]) -> dict[str, str]:
     """Return the variables that the container gets."""
     configured = find(manifests, "ConfigMap")
+    data: dict[str, str] = configured["data"]
     container = find_container(manifests)
     assert container["envFrom"] == [{"configMapRef": {"name": configured["metadata"]["name"]}}]
-    return configured["data"] | {variable["name"]: variable["value"] for variable in container.get("env", [])}
+    return data | {variable["name"]: variable["value"] for variable in container.get("env", [])}
 
 
 def validate(manifests: Sequence[Manifest]) -> None:
@@ -134,14 +135,15 @@ def test_every_folder_is_tested() -> None:
 @pytest.mark.parametrize("name", BASES)
 def test_every_variable_is_a_setting(name: str) -> None:
     settings = find_settings(build_base(name))
-    assert settings.keys() <= {PREFIX + setting.upper() for setting in Settings.model_fields}
-    assert Settings(**{setting.removeprefix(PREFIX).lower(): value for setting, value in settings.items()})
+    assert all(setting.startswith(PREFIX) for setting in settings)
+    read_settings({setting.removeprefix(PREFIX).lower(): value for setting, value in settings.items()})
 
 
 def test_the_values_that_are_only_shown_are_settings() -> None:
     text = (FOLDER / "base" / "settings.env").read_text(encoding="utf-8")
-    shown = dict(re.findall(rf"^#?{PREFIX}(\w+)=(.+)$", text, re.MULTILINE))
-    assert len(shown) > 2 and Settings(**{name.lower(): value for name, value in shown.items()})
+    shown = re.findall(rf"^#?{PREFIX}(\w+)=(.+)$", text, re.MULTILINE)
+    assert len(shown) > 2
+    read_settings({name.lower(): value for name, value in shown})
 
 
 @pytest.mark.skipif(not HAS_KEYS, reason="this release has no API keys")
