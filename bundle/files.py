@@ -7,6 +7,9 @@ from pathlib import Path
 
 from bundle.errors import SizeError
 
+# A JSON file. A manifest has 6 kB; lists of numbers in it, such as histograms, may make it larger.
+MOST_JSON_BYTES = 1 << 20
+
 
 def open_file(path: Path) -> io.BufferedReader:
     """Open a file to read it.
@@ -19,8 +22,8 @@ def open_file(path: Path) -> io.BufferedReader:
     return path.open("rb")
 
 
-def read_file(path: Path, most_bytes: int) -> bytes:
-    """Return the contents of a file; see `open_file`.
+def read_file(path: Path, most_bytes: int = MOST_JSON_BYTES) -> bytes:
+    """Return the contents of a file, by default of one with JSON; see `open_file`.
 
     Raises:
         SizeError: it has more bytes than the limit.

@@ -24,7 +24,6 @@ from pydantic import (
 from bundle.codec import Preprocessing
 from bundle.errors import ManifestError
 from bundle.files import read_file
-from bundle.sizes import MOST_MANIFEST_BYTES
 from bundle.tasks import TASKS
 
 MANIFEST_FILE = "manifest.json"
@@ -152,7 +151,7 @@ class Manifest(Description):
         """
         path = folder / MANIFEST_FILE
         try:
-            fields = json.loads(read_file(path, MOST_MANIFEST_BYTES))
+            fields = json.loads(read_file(path))
         except (OSError, ValueError, RecursionError) as error:
             raise ManifestError(f"{path} cannot be read ({error}); publish the bundle again") from error
         found = fields.get("manifest_version") if isinstance(fields, dict) else None

@@ -10,8 +10,6 @@ from bundle.files import open_file
 # All files of a bundle together, archives unpacked: over 100 times the largest bundle of this repository. It is enough
 # for the vectors of 400,000 words with 300 numbers each, once in the Keras file and once beside the ONNX file.
 MOST_BUNDLE_BYTES = 1 << 30
-# A manifest has 6 kB; lists of numbers in it, such as histograms, may make it larger.
-MOST_MANIFEST_BYTES = 1 << 20
 # 400,000 words have 4 MB. In memory a word takes up to 100 bytes more.
 MOST_VOCABULARY_BYTES = 16 << 20
 # The list of files of an archive: each entry takes ten times as much in memory. A Keras file has three entries.

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from bundle.errors import SizeError
+from bundle.files import MOST_JSON_BYTES
 from bundle.manifest import MANIFEST_FILE
 from bundle.sizes import (
     MOST_BUNDLE_BYTES,
     MOST_DIRECTORY_BYTES,
-    MOST_MANIFEST_BYTES,
     MOST_VOCABULARY_BYTES,
     check_size,
 )
@@ -112,7 +112,7 @@ def test_an_archive_with_a_long_list_of_files_is_refused(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "most"), [(MANIFEST_FILE, MOST_MANIFEST_BYTES), ("vocabulary.txt", MOST_VOCABULARY_BYTES)]
+    ("name", "most"), [(MANIFEST_FILE, MOST_JSON_BYTES), ("vocabulary.txt", MOST_VOCABULARY_BYTES)]
 )
 def test_a_large_manifest_or_vocabulary_is_refused(store: Store, name: str, most: int) -> None:
     bundle = publish(store, REVIEWS)
