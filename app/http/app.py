@@ -50,6 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         gc.set_threshold(COLLECTION_THRESHOLD)
         repository.load()  # before the process listens, so that no request comes to one that cannot answer
+        repository.watch()
         yield {"is_ready": repository.is_ready}  # for the supervisor
         repository.close()
 
