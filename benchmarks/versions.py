@@ -217,6 +217,7 @@ def _reload(service: Service, reloads: int) -> Memory:
             service.delete(last)
         last = version
         if number in (1, _SETTLED_RELOADS, reloads) or number % 100 == 0:
+            service.server.settle()
             by_reloads[number] = round(service.server.memory(), 1)
             print(f"{number} reloads: {by_reloads[number]} MiB", flush=True)
     return Memory(by_reloads)

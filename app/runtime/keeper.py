@@ -48,17 +48,19 @@ class Keeper:
         self._refused: dict[int, tuple[Signature, str]] = {}
         self.versions = Versions(escape_surrogates(name))
 
-    def follow(self, at_once: bool = False) -> None:
-        """Load and unload versions if the folder has changed.
+    def follow(self, at_once: bool = False) -> bool:
+        """Load and unload versions if the folder has changed; return whether it had.
 
         A folder that differs from the call before may still be copied: the next call follows it, unless `at_once`.
         """
         seen = self._look()
         is_quiet = at_once or seen == self._seen
         self._seen = seen
-        if is_quiet and seen != self._followed:
-            self._followed = seen
-            self._follow()
+        if not is_quiet or seen == self._followed:
+            return False
+        self._followed = seen
+        self._follow()
+        return True
 
     def _follow(self) -> None:
         before = self.versions

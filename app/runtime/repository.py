@@ -7,6 +7,7 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+from app.container import release_memory
 from app.engines.base import Engine
 from app.errors import ModelNotFoundError, NotReadyError, RequestError, escape_surrogates
 from app.runtime.batcher import Batcher
@@ -55,7 +56,7 @@ class Repository:
             where = f"in {self.store.root.resolve()}{f' ({self._problem})' if self._problem else ''}"
             logger.error("there are no models %s; train or mount some", where)
 
-    def follow(self, at_once: bool = False) -> None:
+    def follow(self, at_once: bool = False) -> bool:
         """Load and unload what has changed in the store since the last call: see `Keeper.follow`."""
         try:
             names = self.store.names()
@@ -63,14 +64,14 @@ class Repository:
             if str(error) != self._problem:
                 self._problem = str(error)
                 logger.error("the folder of the models cannot be read: %s", error)
-            return
+            return False
         self._problem = None
         # A folder may have any name, also one that is no text.
         by_name = {escape_surrogates(name): name for name in names}
         keepers = {shown: self._keepers.get(shown) or self._make_keeper(name) for shown, name in by_name.items()}
-        for keeper in keepers.values():
-            keeper.follow(at_once)
+        has_changed = [keeper.follow(at_once) for keeper in keepers.values()]
         self._keepers = keepers
+        return any(has_changed)
 
     def watch(self) -> None:
         """Follow the store in a thread until `close`."""
@@ -147,9 +148,12 @@ class Repository:
         return model
 
     def _watch(self) -> None:
+        has_changed = False
         while not self._is_closing.wait(self._settings.watch_ms / 1000):
             try:
-                self.follow()
+                if has_changed:
+                    release_memory()  # of versions whose last requests have ended by now
+                has_changed = self.follow()
             except Exception:
                 logger.exception("the models cannot be followed")
 
