@@ -67,9 +67,7 @@ class Memory:
 def main(
     cycles: Annotated[int, typer.Option(min=1, max=10_000, help="Cycles of changes under load.")] = 100,
     clients: Annotated[int, typer.Option(min=1, max=500, help="Clients; half of them keep their connections.")] = 20,
-    reloads: Annotated[
-        int, typer.Option(min=_SETTLED_RELOADS, help="Versions to load without load.")
-    ] = 1000,
+    reloads: Annotated[int, typer.Option(min=_SETTLED_RELOADS, help="Versions to load without load.")] = 1000,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Workers of the service.")] = 2,
     out: Out = OUT,
 ) -> None:

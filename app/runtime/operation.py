@@ -3,7 +3,6 @@
 Each is one change of the model's policy, which all processes of the service follow.
 """
 
-from app.errors import PolicyError
 from app.runtime.policy import Label, Policy, change_policy, read_policy
 from bundle.errors import BundleNotFoundError
 from bundle.store import Store
@@ -37,14 +36,14 @@ def remove_label(store: Store, name: str, label: Label) -> Policy:
     """Remove a label from the version that has it.
 
     Raises:
-        BundleNotFoundError: there is no model of this name.
-        PolicyError: no version has the label, or the policy cannot be read or written.
+        BundleNotFoundError: there is no model of this name, or no version has the label.
+        PolicyError: the policy cannot be read or written.
     """
 
     def remove(policy: Policy) -> Policy:
         if label not in policy.labels:
             known = ", ".join(sorted(policy.labels)) or "none"
-            raise PolicyError(f"no version of {name} has the label {label!r}; labels: {known}")
+            raise BundleNotFoundError(f"no version of {name} has the label {label!r}; labels: {known}")
         return _with_labels(policy, {other: number for other, number in policy.labels.items() if other != label})
 
     _check_name(store, name)

@@ -78,13 +78,3 @@ def test_what_cannot_be_done_is_told_and_changes_nothing(store: Store, arguments
     assert result.exit_code != 0
     assert message in result.stderr
     assert not [*store.root.rglob("policy.json")]
-
-
-def test_options_of_serving_are_refused_before_a_command() -> None:
-    result = CliRunner().invoke(make_command(), ["--port", "80", "models", "list"])
-    assert result.exit_code == 2
-    assert "--port is for serving; put options behind the command" in result.stderr
-
-
-def test_an_unknown_command_is_refused() -> None:
-    assert "No such command 'model'" in CliRunner().invoke(make_command(), ["model"]).stderr

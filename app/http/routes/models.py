@@ -58,7 +58,7 @@ async def describe_model(name: ModelPath, repository: RepositoryDependency) -> M
 )
 async def list_versions(name: ModelPath, repository: RepositoryDependency) -> VersionList:
     """Answer which versions a model has, which are loaded, and which one answers."""
-    return _list_versions(repository.find_versions(name))
+    return to_version_list(repository.find_versions(name))
 
 
 @router.get(
@@ -83,7 +83,8 @@ def _summarise(versions: Versions) -> ModelSummary:
     return ModelSummary(name=versions.name, status=status, detail=versions.why_none)
 
 
-def _list_versions(versions: Versions) -> VersionList:
+def to_version_list(versions: Versions) -> VersionList:
+    """Return the versions of a model as an answer."""
     default = versions.default.manifest.version if versions.default else None
     summaries = [
         VersionSummary(

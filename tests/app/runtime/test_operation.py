@@ -1,6 +1,5 @@
 import pytest
 
-from app.errors import PolicyError
 from app.runtime import operation
 from bundle.errors import BundleNotFoundError, ChecksumError
 from bundle.store import Store
@@ -36,7 +35,7 @@ def test_a_label_needs_a_version_that_can_be_used(store: Store) -> None:
 
 def test_a_label_that_no_version_has_is_named_with_the_others(store: Store) -> None:
     operation.set_label(store, "letters", "candidate", 2)
-    with pytest.raises(PolicyError, match="no version of letters has the label 'stable'; labels: candidate"):
+    with pytest.raises(BundleNotFoundError, match="no version of letters has the label 'stable'; labels: candidate"):
         operation.remove_label(store, "letters", "stable")
 
 
