@@ -22,8 +22,8 @@ the header `traceparent` (W3C Trace Context) stands in the log. Every error is a
 _ERRORS = """\
 ## Errors
 
-The member `type` is `tag:lstm-serve,2026:` and the kind of the error. `detail` says what came, what was expected and what
-to do; `errors` lists the fields that are wrong.
+The member `type` is `tag:lstm-serve,2026:` and the kind of the error. `detail` says what came, what was expected and
+what to do; `errors` lists the fields that are wrong.
 
 | kind | status | meaning |
 |---|---|---|
