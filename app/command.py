@@ -10,6 +10,7 @@ import os
 import resource
 import sys
 from functools import partial
+from importlib import import_module
 from typing import Literal, get_args, get_origin
 
 import click
@@ -30,25 +31,50 @@ MORE_SECONDS = 5
 logger = logging.getLogger("app")
 
 
+# The modules of the commands besides serving. They are imported only if they run: serving needs none of them.
+_GROUPS = {"models": "app.operate"}
+
+
+class _Commands(click.Group):
+    """Serves, or runs a command of one of the modules in `_GROUPS`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the names of the commands, for the help."""
+        return [*_GROUPS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Return the command of a name; None if there is none."""
+        if cmd_name not in _GROUPS:
+            return None
+        command: click.Command = getattr(import_module(_GROUPS[cmd_name]), cmd_name)
+        return command
+
+
 def make_command() -> click.Command:
-    """Return the command, which serves until a signal ends it."""
+    """Return the command, which serves until a signal ends it, and has other commands for operators."""
     version = click.version_option(__version__, prog_name="lstm-serve")
-    command = click.Command(
+    command = _Commands(
         "app",
         params=[_make_option(name) for name in Settings.model_fields],
         callback=serve,
+        invoke_without_command=True,
         help=f"Serve the models of a folder over HTTP. Every option is also an environment variable: --log-level is "
-        f"{PREFIX}LOG_LEVEL. An option overrides its variable.",
+        f"{PREFIX}LOG_LEVEL. An option overrides its variable. The commands below change what is served.",
     )
     return version(command)
 
 
-def serve(**options: str | None) -> None:
-    """Serve until SIGTERM or SIGINT, then finish the requests that have begun.
+@click.pass_context
+def serve(context: click.Context, /, **options: str | None) -> None:
+    """Serve until SIGTERM or SIGINT, then finish the requests that have begun; do nothing before another command.
 
     Raises:
         SystemExit: the service cannot run with these settings, or it has ended.
     """
+    if context.invoked_subcommand:
+        if given := [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]:
+            raise click.UsageError(f"{', '.join(given)} is for serving; put options behind the command", context)
+        return
     _open_standard_files()
     try:
         settings = read_settings({name: value for name, value in options.items() if value is not None})

@@ -54,6 +54,10 @@ class EngineError(ServiceError):
     """The network of a bundle cannot be run by what is installed."""
 
 
+class PolicyError(ServiceError):
+    """The policy of a model cannot be read or written."""
+
+
 class ClientLeftError(ServiceError):
     """The client has closed the connection, so it needs no answer."""
 
@@ -87,7 +91,7 @@ class NotFoundError(RequestError):
 
 
 class ModelNotFoundError(RequestError):
-    """No model of this name answers this task."""
+    """No model of this name and version answers this task."""
 
     status = HTTPStatus.NOT_FOUND
     kind = "model-not-found"
@@ -98,6 +102,13 @@ class MethodNotAllowedError(RequestError):
 
     status = HTTPStatus.METHOD_NOT_ALLOWED
     kind = "method-not-allowed"
+
+
+class ConflictError(RequestError):
+    """The change does not fit the state of the models."""
+
+    status = HTTPStatus.CONFLICT
+    kind = "conflict"
 
 
 class BodyTimeoutError(RequestError):

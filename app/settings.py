@@ -80,6 +80,18 @@ class Settings(BaseSettings):
         description="Models, separated by commas, that must be loaded before the service is ready; by default the "
         "default model of each task.",
     )
+    watch_ms: int = Field(
+        default=200,
+        ge=10,
+        le=3_600_000,
+        description="Milliseconds between two looks at the folder; a new version answers after about two of them.",
+    )
+    loaded_versions: int = Field(
+        default=1,
+        ge=1,
+        le=100,
+        description="Newest versions of each model that are loaded, besides those with a label.",
+    )
     max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1, description="Bytes in the body of a request.")
     max_text_characters: int = Field(default=100_000, ge=1, description="Characters in one text or sequence.")
     max_batch: int = Field(default=128, ge=1, description="Texts or sequences in one batch request.")

@@ -14,10 +14,11 @@ REQUEST = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of one request: when it was sent, and the status of its answer, or None without an answer."""
+    """The outcome of one request: when it was sent, the status of its answer, or None without one, and its seconds."""
 
     sent_at: float
     status: int | None
+    seconds: float = 0.0
 
 
 async def ask_until(port: int, clients: int, end: asyncio.Event) -> list[Outcome]:
@@ -60,7 +61,8 @@ async def _ask_until(port: int, end: asyncio.Event, outcomes: list[Outcome], kee
             except (OSError, asyncio.IncompleteReadError):
                 outcomes.append(Outcome(sent_at, None))
                 break
-            outcomes.append(Outcome(sent_at, status))
+            answered_at = time.monotonic()
+            outcomes.append(Outcome(sent_at, status, answered_at - sent_at))
             is_open = keeps and is_kept
-            sent_at = time.monotonic()
+            sent_at = answered_at
         writer.close()

@@ -15,7 +15,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app import __version__
 from app.http.problems import Problem
-from app.http.routes import health, models, prediction
+from app.http.routes import health, management, models, prediction
 from app.http.stack import Stack
 from app.runtime.repository import Repository
 from app.settings import Settings, read_settings
@@ -51,6 +51,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         gc.set_threshold(COLLECTION_THRESHOLD)
         repository.load()  # before the process listens, so that no request comes to one that cannot answer
+        repository.watch()
         yield {"is_ready": repository.is_ready}  # for the supervisor
         repository.close()
 
@@ -68,7 +69,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     # Copied instead of `include_router`, with which FastAPI looks through the routes twice for every request. It tries
     # one route after the other, so the routes with the most requests come first.
-    app.router.routes[:0] = [*prediction.make_router().routes, *health.router.routes, *models.router.routes]
+    app.router.routes[:0] = [
+        *prediction.make_router().routes,
+        *health.router.routes,
+        *models.router.routes,
+        *management.router.routes,
+    ]
     app.add_api_route("/", _show_docs, include_in_schema=False)
     # The one layer around the routes. It does all that FastAPI's own five do for this service; those take 11 % of the
     # requests a second of a small network. Without the exit stack FastAPI's own routes do not work.

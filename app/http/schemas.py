@@ -10,14 +10,24 @@ from bundle.letters import ALPHABET, LetterCodec
 from bundle.manifest import Dataset, TaskName
 
 
+class VersionSummary(BaseModel):
+    """A version of a model and whether it answers."""
+
+    version: int
+    status: Literal["ready", "refused", "not loaded"]
+    detail: str | None = Field(default=None, description="Why the version was refused.")
+    labels: list[str] = Field(description="Names by which requests can choose the version.")
+    default: bool = Field(description="Whether it answers requests that name no version.")
+
+
 class ModelSummary(BaseModel):
     """A model and whether it answers."""
 
     name: str
-    status: Literal["ready", "refused"]
+    status: Literal["ready", "refused", "unloaded"]
     detail: str | None = Field(default=None, description="Why the model was refused.")
     task: TaskName | None = Field(default=None, description="Known once the model is ready.")
-    version: int | None = None
+    version: int | None = Field(default=None, description="The version that answers requests that name none.")
     default: bool = Field(default=False, description="Whether it answers requests that name no model.")
 
 
@@ -34,6 +44,32 @@ class ModelList(BaseModel):
     )
 
     models: list[ModelSummary]
+
+
+class VersionList(BaseModel):
+    """The versions of a model, the newest first, as the process that answers has them."""
+
+    model_config = with_example(
+        {
+            "name": "sentiment",
+            "versions": [
+                {
+                    "version": 3,
+                    "status": "refused",
+                    "detail": "its manifest was edited",
+                    "labels": [],
+                    "default": False,
+                },
+                {"version": 2, "status": "ready", "labels": ["candidate"], "default": False},
+                {"version": 1, "status": "ready", "labels": ["stable"], "default": True},
+            ],
+            "shadow_share": 0.1,
+        }
+    )
+
+    name: str
+    versions: list[VersionSummary]
+    shadow_share: float = Field(description="Share of the requests that the candidate answers too, unseen by clients.")
 
 
 class ModelDetails(BaseModel):

@@ -1,29 +1,20 @@
-"""The models that are loaded, and the choice of one for a request."""
+"""The models of a store: all that are loaded, kept as the store and its policies say, and the choice of one."""
 
 import asyncio
 import gc
 import logging
-import time
+import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any
 
-from app.engines import load_engine
-from app.errors import (
-    EngineError,
-    ModelNotFoundError,
-    ModelRefusedError,
-    NotReadyError,
-    RequestError,
-    escape_surrogates,
-)
+from app.container import release_memory
+from app.engines.base import Engine
+from app.errors import ModelNotFoundError, NotReadyError, RequestError, escape_surrogates
 from app.runtime.batcher import Batcher
+from app.runtime.keeper import Keeper
 from app.runtime.pace import LoopTime
+from app.runtime.versions import Model, Selector, Versions
 from app.settings import Settings
-from bundle.errors import BundleError
-from bundle.manifest import Manifest
 from bundle.store import Bundle, Store
 from bundle.tasks import TASKS, Task
 
@@ -35,60 +26,63 @@ INLINE_SECONDS_OF_A_CORE = 0.05
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Model:
-    """A bundle that is loaded, and the batcher of its network."""
-
-    bundle: Bundle
-    batcher: Batcher
-    encoding: asyncio.Lock  # of all models: requests that take long to encode do so one after the other
-
-    @property
-    def manifest(self) -> Manifest:
-        """The manifest of the bundle."""
-        return self.bundle.manifest
-
-
 class Repository:
-    """The latest version of every bundle in a store: loaded and warm, or with the reason why not."""
+    """The models of a store. Requests find them in the event loop's thread; another thread loads new versions."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         """Take the store; nothing is read before `load`."""
-        self._store = store
+        self.store = store
         self._settings = settings
         self._loop_time = LoopTime(INLINE_SECONDS_OF_A_CORE if settings.fills_cores else INLINE_SECONDS)
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self._encoding = asyncio.Lock()
-        self._models: dict[str, Model] = {}
-        self._refused: dict[str, str] = {}
+        self._keepers: dict[str, Keeper] = {}  # by the name that clients use
+        self._problem: str | None = None  # why the store cannot be read
+        self._watcher: threading.Thread | None = None
+        self._is_closing = threading.Event()
 
     @property
-    def models(self) -> Mapping[str, Model]:
-        """The models that answer, by name."""
-        return MappingProxyType(self._models)
-
-    @property
-    def refused(self) -> Mapping[str, str]:
-        """Why a bundle is not served, by name."""
-        return MappingProxyType(self._refused)
+    def models(self) -> Mapping[str, Versions]:
+        """The versions of every model, also of those that cannot be served, by name."""
+        return {name: keeper.versions for name, keeper in self._keepers.items()}
 
     def load(self) -> None:
-        """Load every bundle; one that cannot be served does not keep the others from it."""
-        where = f"in {self._store.root.resolve()}"
-        try:
-            names = self._store.names()
-        except OSError as error:
-            names, where = [], f"{where} ({error})"
-        for name in names:
-            self._load(name)
+        """Load every model; one that cannot be served does not keep the others from it."""
+        self.follow(at_once=True)
         # Models stay. Each garbage collection would look through them and stop requests for a moment.
         gc.collect()
         gc.freeze()
-        if not names:
-            logger.error("there are no models %s; train or mount some and restart", where)
+        if not self._keepers:
+            where = f"in {self.store.root.resolve()}{f' ({self._problem})' if self._problem else ''}"
+            logger.error("there are no models %s; train or mount some", where)
+
+    def follow(self, at_once: bool = False) -> bool:
+        """Load and unload what has changed in the store since the last call: see `Keeper.follow`."""
+        try:
+            names = self.store.names()
+        except OSError as error:
+            if str(error) != self._problem:
+                self._problem = str(error)
+                logger.error("the folder of the models cannot be read: %s", error)
+            return False
+        self._problem = None
+        # A folder may have any name, also one that is no text.
+        by_name = {escape_surrogates(name): name for name in names}
+        keepers = {shown: self._keepers.get(shown) or self._make_keeper(name) for shown, name in by_name.items()}
+        has_changed = [keeper.follow(at_once) for keeper in keepers.values()]
+        self._keepers = keepers
+        return any(has_changed)
+
+    def watch(self) -> None:
+        """Follow the store in a thread until `close`."""
+        self._watcher = threading.Thread(target=self._watch, name="watcher", daemon=True)
+        self._watcher.start()
 
     def close(self) -> None:
-        """End the thread that runs engines."""
+        """End the threads."""
+        self._is_closing.set()
+        if self._watcher:
+            self._watcher.join()
         self._executor.shutdown()
 
     def check_ready(self) -> None:
@@ -100,13 +94,14 @@ class Repository:
             ModelRefusedError: one of them cannot be served.
             NotReadyError: one of them is missing, or there are no models.
         """
-        known = [*self._models, *self._refused]
-        for name in self._settings.ready_models or [name for name in TASKS if name in known]:
-            if name not in known:
+        models = self.models
+        for name in self._settings.ready_models or [name for name in TASKS if name in models]:
+            if name not in models:
                 raise NotReadyError(f"there is no model {name!r}, which has to answer before the service is ready")
-            self.find(name)
-        if not self._models:
-            raise NotReadyError("there are no models; train or mount some and restart")
+            if not models[name].is_unloaded:
+                models[name].find()
+        if not any(versions.loaded for versions in models.values()):
+            raise NotReadyError("there are no models; train or mount some")
 
     def is_ready(self) -> bool:
         """Return whether `check_ready` raises nothing."""
@@ -116,54 +111,55 @@ class Repository:
             return False
         return True
 
-    def find(self, name: str) -> Model:
-        """Return the model of a name.
+    def find_versions(self, name: str) -> Versions:
+        """Return the versions of a model.
 
         Raises:
-            ModelNotFoundError: there is none.
+            ModelNotFoundError: there is no model of this name.
+        """
+        keepers = self._keepers
+        if name in keepers:
+            return keepers[name].versions
+        raise ModelNotFoundError(f"there is no model {name!r}; there are: {', '.join(sorted(keepers)) or 'none'}")
+
+    def find(self, name: str, version: Selector = None) -> Model:
+        """Return the model of a name, by default the version that answers; see `Versions.find`.
+
+        Raises:
+            ModelNotFoundError: there is none, or the version is not loaded.
             ModelRefusedError: its bundle cannot be served.
         """
-        if name in self._models:
-            return self._models[name]
-        if name in self._refused:
-            raise ModelRefusedError(f"{name} is refused: {self._refused[name]}")
-        names = ", ".join(sorted([*self._models, *self._refused]))
-        raise ModelNotFoundError(f"there is no model {name!r}; there are: {names or 'none'}")
+        return self.find_versions(name).find(version)
 
-    def find_for(self, task: Task, name: str | None) -> Model:
+    def find_for(self, task: Task, name: str | None, version: Selector = None) -> Model:
         """Return the model of a name, by default the one that has the name of the task; see `find`.
 
         Raises:
             ModelNotFoundError: also if the model answers another task.
         """
-        model = self.find(name or task.name)
+        model = self.find(name or task.name, version)
         if model.manifest.task != task.name:
-            others = [other for other, known in self._models.items() if known.manifest.task == task.name]
+            defaults = {other: versions.default for other, versions in self.models.items()}
+            others = [other for other, known in defaults.items() if known and known.manifest.task == task.name]
             raise ModelNotFoundError(
                 f"the model {name!r} answers {model.manifest.task}, not {task.name}; "
                 f"models that do: {', '.join(others) or 'none'}"
             )
         return model
 
-    def _load(self, name: str) -> None:
-        started = time.monotonic()
-        try:
-            bundle = self._store.open(name)
-            engine = load_engine(bundle, self._settings)
-        except (BundleError, EngineError) as error:
-            self._refuse(name, str(error))
-        except Exception:
-            # One bundle that fails for any reason does not keep the others from being served.
-            self._refuse(name, "its network cannot be loaded; the service's log has the reason", exc_info=True)
-        else:
-            batcher = Batcher(engine, self._executor, self._settings.max_queue, self._loop_time)
-            self._models[name] = Model(bundle, batcher, self._encoding)
-            seconds = round(time.monotonic() - started, 3)
-            logger.info("loaded", extra={"model": name, "version": bundle.manifest.version, "seconds": seconds})
+    def _watch(self) -> None:
+        has_changed = False
+        while not self._is_closing.wait(self._settings.watch_ms / 1000):
+            try:
+                if has_changed:
+                    release_memory()  # of versions whose last requests have ended by now
+                has_changed = self.follow()
+            except Exception:
+                logger.exception("the models cannot be followed")
 
-    def _refuse(self, name: str, why: str, **log: Any) -> None:
-        # A folder may have any name, also one that is no text.
-        name, why = escape_surrogates(name), escape_surrogates(why)
-        logger.error("refused: %s", why, extra={"model": name, "folder": str(self._store.root / name)}, **log)
-        # Clients may see names of models and files, but not where they are on the server.
-        self._refused[name] = why.replace(f"{self._store.root}/", "")
+    def _make_keeper(self, name: str) -> Keeper:
+        return Keeper(name, self.store, self._settings, self._serve)
+
+    def _serve(self, bundle: Bundle, engine: Engine) -> Model:
+        batcher = Batcher(engine, self._executor, self._settings.max_queue, self._loop_time)
+        return Model(bundle, batcher, self._encoding)

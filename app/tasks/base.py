@@ -13,7 +13,7 @@ from pydantic.config import JsonDict
 
 from app.errors import TOO_LATE, DeadlineError, FieldProblem, InvalidInputError, Location
 from app.runtime.queue import Output, Permit
-from app.runtime.repository import Model
+from app.runtime.versions import Model
 from bundle.errors import InputError
 from bundle.manifest import Manifest
 from bundle.rows import Row
@@ -33,6 +33,13 @@ ModelName = Annotated[
         description="A model of this task that `GET /models` lists; by default the task's own.",
     ),
 ]
+Version = Annotated[
+    Annotated[int, Field(strict=True, ge=1)] | Annotated[str, Field(max_length=NAME_CHARACTERS)] | None,
+    Field(
+        description="A loaded version of the model, or a label that a version has; by default the stable version, or "
+        "without such a label the newest one."
+    ),
+]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -47,6 +54,7 @@ class PredictionRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: ModelName = None
+    version: Version = None
 
 
 @dataclass(frozen=True)

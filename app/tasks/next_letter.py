@@ -8,7 +8,7 @@ from pydantic.config import JsonDict
 
 from app.errors import FieldProblem
 from app.runtime.queue import Output
-from app.runtime.repository import Model
+from app.runtime.versions import Model
 from app.tasks.base import (
     Encoded,
     Form,

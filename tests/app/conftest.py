@@ -127,7 +127,7 @@ def blocked(
     def load(bundle: Bundle, settings: Settings) -> Engine:
         return engine if bundle.manifest.name == "sentiment" else load_engine(bundle, settings)
 
-    monkeypatch.setattr("app.runtime.repository.load_engine", load)
+    monkeypatch.setattr("app.runtime.keeper.load_engine", load)
     for name in models:
         shutil.copytree(small_store.root / name, tmp_path / name)
     app = create_app(Settings(models=tmp_path, max_batch=4, max_queue=4, deadline_ms=1000 * SECONDS))

@@ -98,7 +98,8 @@ def test_it_has_a_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     [
         (["--prot", "1"], "No such option '--prot'"),
         (["--port"], "Option '--port' requires an argument"),
-        (["models"], "Got unexpected extra argument (models)"),
+        (["model"], "No such command 'model'"),
+        (["--port", "80", "models", "list"], "--port is for serving; put options behind the command"),
     ],
 )
 def test_an_unknown_option_is_refused(

@@ -1,50 +1,99 @@
-"""`GET /models` and `GET /models/{name}`."""
+"""The models and their versions: `GET /models` and the paths below it."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Path
 
 from app.errors import FieldProblem, InvalidInputError, ModelNotFoundError, ModelRefusedError
-from app.http.routes import RepositoryDependency, describe_errors
-from app.http.schemas import ModelDetails, ModelList, ModelSummary
+from app.http.routes import RepositoryDependency, Responses, describe_errors
+from app.http.schemas import ModelDetails, ModelList, ModelSummary, VersionList, VersionSummary
+from app.runtime.versions import Versions
 from app.tasks.base import NAME_CHARACTERS
 
 router = APIRouter(tags=["models"])
+
+ModelPath = Annotated[str, Path(max_length=NAME_CHARACTERS)]
+VersionPath = Annotated[int, Path(ge=1)]
 
 _TOO_LONG = FieldProblem(
     type="string_too_long", loc=["path", "name"], msg=f"String should have at most {NAME_CHARACTERS} characters"
 )
 
 
-@router.get("/models", summary="List the models")
+def _describe_errors(path: str) -> Responses:
+    return describe_errors(
+        path,
+        ModelNotFoundError("there is no model 'sentimental'; there are: next-letter, sentiment"),
+        InvalidInputError([_TOO_LONG]),
+        ModelRefusedError("sentimental is refused: sentimental/1/model.onnx cannot be read; restore it"),
+    )
+
+
+@router.get("/models", summary="List the models", operation_id="list_models")
 async def list_models(repository: RepositoryDependency) -> ModelList:
     """Answer which models there are, and whether they are ready."""
-    refused = [ModelSummary(name=name, status="refused", detail=why) for name, why in repository.refused.items()]
-    ready = [
-        ModelSummary(
-            name=name,
-            status="ready",
-            task=model.manifest.task,
-            version=model.manifest.version,
-            default=name == model.manifest.task,
-        )
-        for name, model in repository.models.items()
-    ]
-    return ModelList(models=sorted(refused + ready, key=lambda summary: summary.name))
+    return ModelList(models=[_summarise(versions) for _, versions in sorted(repository.models.items())])
 
 
 @router.get(
     "/models/{name}",
     summary="Describe a model",
+    operation_id="describe_model",
+    responses=_describe_errors("/models/sentimental"),
+)
+async def describe_model(name: ModelPath, repository: RepositoryDependency) -> ModelDetails:
+    """Answer the manifest of the version that answers: recipe, preprocessing, metrics, data and versions."""
+    return ModelDetails.model_validate(repository.find(name).manifest.model_dump())
+
+
+@router.get(
+    "/models/{name}/versions",
+    summary="List the versions of a model",
+    operation_id="list_versions",
     responses=describe_errors(
-        "/models/sentimental",
+        "/models/sentimental/versions",
         ModelNotFoundError("there is no model 'sentimental'; there are: next-letter, sentiment"),
         InvalidInputError([_TOO_LONG]),
-        ModelRefusedError("sentimental is refused: sentimental/1/model.onnx cannot be read; restore it"),
     ),
 )
-async def describe_model(
-    name: Annotated[str, Path(max_length=NAME_CHARACTERS)], repository: RepositoryDependency
-) -> ModelDetails:
-    """Answer the manifest of a model: recipe, preprocessing, metrics, data and versions."""
-    return ModelDetails.model_validate(repository.find(name).manifest.model_dump())
+async def list_versions(name: ModelPath, repository: RepositoryDependency) -> VersionList:
+    """Answer which versions a model has, which are loaded, and which one answers."""
+    return to_version_list(repository.find_versions(name))
+
+
+@router.get(
+    "/models/{name}/versions/{version}",
+    summary="Describe a version of a model",
+    operation_id="describe_version",
+    responses=_describe_errors("/models/sentimental/versions/1"),
+)
+async def describe_version(name: ModelPath, version: VersionPath, repository: RepositoryDependency) -> ModelDetails:
+    """Answer the manifest of a loaded version."""
+    return ModelDetails.model_validate(repository.find(name, version).manifest.model_dump())
+
+
+def _summarise(versions: Versions) -> ModelSummary:
+    if model := versions.default:
+        manifest = model.manifest
+        is_default = manifest.name == manifest.task
+        return ModelSummary(
+            name=versions.name, status="ready", task=manifest.task, version=manifest.version, default=is_default
+        )
+    status = "unloaded" if versions.is_unloaded else "refused"
+    return ModelSummary(name=versions.name, status=status, detail=versions.why_none)
+
+
+def to_version_list(versions: Versions) -> VersionList:
+    """Return the versions of a model as an answer."""
+    default = versions.default.manifest.version if versions.default else None
+    summaries = [
+        VersionSummary(
+            version=number,
+            status="ready" if number in versions.loaded else "refused" if number in versions.refused else "not loaded",
+            detail=versions.refused.get(number),
+            labels=sorted(label for label, labelled in versions.labels.items() if labelled == number),
+            default=number == default,
+        )
+        for number in reversed(versions.published)
+    ]
+    return VersionList(name=versions.name, versions=summaries, shadow_share=versions.shadow_share)

@@ -36,7 +36,8 @@ from app.http.limits import DEADLINE_HEADER, MOST_MILLISECONDS
 from app.http.problems import Answer, describe
 from app.http.routes import Responses, describe_errors
 from app.runtime.queue import Permit
-from app.runtime.repository import Model, Repository
+from app.runtime.repository import Repository
+from app.runtime.versions import Model, Selector
 from app.settings import Settings
 from app.tasks import SERVED
 from app.tasks.base import NAME_CHARACTERS, Form, ServedTask
@@ -101,7 +102,7 @@ class PredictionRoute(APIRoute):
         repository: Repository = scope["app"].state.repository
         settings: Settings = scope["app"].state.settings
         value = parse_json(await read(), settings.max_batch + OTHER_VALUES)
-        model = repository.find_for(self.served.task, _find_name(value))
+        model = repository.find_for(self.served.task, _find_name(value), _find_version(value))
         annotate_request(model=model.manifest.name, version=model.manifest.version)
         # Overload is rejected before anything that takes longer. A batch past the limit is not a matter of load.
         rows = min(_count_inputs(value, self.form.field), settings.max_batch)
@@ -179,6 +180,13 @@ def _find_name(value: Any) -> str | None:
     """Return the name of the model in a body; None if it has none, or if the schema will reject it."""
     name = value.get("model") if isinstance(value, dict) else None
     return name if isinstance(name, str) and len(name) <= NAME_CHARACTERS else None
+
+
+def _find_version(value: Any) -> Selector:
+    """Return the version of the model in a body; None if it has none, or if the schema will reject it."""
+    version = value.get("version") if isinstance(value, dict) else None
+    is_number = isinstance(version, int) and not isinstance(version, bool)
+    return version if is_number or (isinstance(version, str) and len(version) <= NAME_CHARACTERS) else None
 
 
 def _count_inputs(value: Any, field: str) -> int:

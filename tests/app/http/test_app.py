@@ -114,7 +114,7 @@ def test_requests_that_come_while_models_load_are_answered_once_all_are(
         assert may_load.wait(SECONDS)
         return load_engine(bundle, settings)
 
-    monkeypatch.setattr("app.runtime.repository.load_engine", load)
+    monkeypatch.setattr("app.runtime.keeper.load_engine", load)
     with start(create_app(Settings(models=empty_models))) as client, ThreadPoolExecutor() as threads:
         asked = [threads.submit(client.get, path) for path in ("/livez", "/readyz")]
         asked.append(threads.submit(client.post, "/next-letter", json={"sequence": "A"}))

@@ -1,5 +1,6 @@
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import keras
@@ -7,9 +8,10 @@ import numpy as np
 import pytest
 
 from app.errors import ModelNotFoundError, ModelRefusedError, NotReadyError
+from app.runtime.operation import set_label, set_loaded
 from app.runtime.repository import Repository
 from app.settings import Settings
-from bundle.store import Store
+from bundle.store import Bundle, Store
 from bundle.tasks import NEXT_LETTER, SENTIMENT
 from tests.app.conftest import Log
 from tests.bundle.samples import publish_changed, publish_without_onnx
@@ -36,12 +38,21 @@ def load(store: Store, settings: Settings | None = None) -> Repository:
     return repository
 
 
+def publish_alone(store: Store, bundle: Bundle, files: Mapping[str, bytes]) -> None:
+    """Publish a changed bundle as the next version of its name, and remove the earlier ones."""
+    version = publish_changed(store, bundle, files).manifest.version
+    for number in store.versions(bundle.manifest.name)[:-1]:
+        shutil.rmtree(store.root / bundle.manifest.name / str(number))
+    assert store.versions(bundle.manifest.name) == [version]
+
+
 def refuse(repository: Repository, name: str) -> str:
     """Return why a model is refused, as clients see it."""
     with pytest.raises(ModelRefusedError) as refusal:
         repository.find(name)
-    assert refusal.value.detail == f"{name} is refused: {repository.refused[name]}"
-    return repository.refused[name]
+    why = repository.models[name].why_none
+    assert why and refusal.value.detail == f"{name} is refused: {why}"
+    return why
 
 
 def test_the_latest_version_answers(store: Store) -> None:
@@ -51,7 +62,7 @@ def test_the_latest_version_answers(store: Store) -> None:
 
 def test_a_repository_that_has_loaded_nothing_has_nothing(store: Store) -> None:
     repository = Repository(store, Settings())
-    assert not repository.models and not repository.refused
+    assert not repository.models
     assert not repository.is_ready()
     with pytest.raises(ModelNotFoundError, match="there is no model 'next-letter'; there are: none"):
         repository.find("next-letter")
@@ -65,7 +76,7 @@ def test_it_is_ready_when_the_default_models_answer(store: Store, small_store: S
 
 
 def test_it_is_not_ready_without_a_default_model_that_is_there(store: Store) -> None:
-    publish_changed(store, store.open("next-letter"), {"model.onnx": b"not a network"})
+    publish_alone(store, store.open("next-letter"), {"model.onnx": b"not a network"})
     repository = load(store)
     assert not repository.is_ready()
     with pytest.raises(ModelRefusedError, match="^next-letter is refused: "):
@@ -90,10 +101,10 @@ def test_settings_name_the_models_that_have_to_answer(store: Store, small_store:
 
 def test_without_models_it_is_not_ready_and_the_log_says_where_it_looked(empty_models: Path, log: Log) -> None:
     repository = load(Store(empty_models))
-    with pytest.raises(NotReadyError, match="^there are no models; train or mount some and restart$"):
+    with pytest.raises(NotReadyError, match="^there are no models; train or mount some$"):
         repository.check_ready()
     line = log.wait_for(level="ERROR")
-    assert line["message"] == f"there are no models in {empty_models}; train or mount some and restart"
+    assert line["message"] == f"there are no models in {empty_models}; train or mount some"
 
 
 def test_a_folder_that_cannot_be_read_has_no_models_and_the_log_has_the_reason(store: Store, log: Log) -> None:
@@ -105,22 +116,22 @@ def test_a_folder_that_cannot_be_read_has_no_models_and_the_log_has_the_reason(s
 def test_a_network_that_no_engine_can_load_is_refused_with_the_reason_in_the_log(
     store: Store, file: str, log: Log
 ) -> None:
-    publish_changed(store, store.open("next-letter"), {file: b"not a network"})
+    publish_alone(store, store.open("next-letter"), {file: b"not a network"})
     repository = load(store, Settings(engine="onnx" if file == "model.onnx" else "tensorflow"))
     assert refuse(repository, "next-letter") == "its network cannot be loaded; the service's log has the reason"
-    line = log.wait_for(level="ERROR", model="next-letter", folder=str(store.root / "next-letter"))
+    line = log.wait_for(level="ERROR", model="next-letter", folder=str(store.root / "next-letter" / "2"))
     assert line["traceback"].startswith("Traceback")
 
 
 def test_a_network_of_another_task_is_refused(store: Store, small_store: Store) -> None:
     other = small_store.open("imdb-500").onnx_path("float32").read_bytes()
-    publish_changed(store, store.open("next-letter"), {"model.onnx": other})
+    publish_alone(store, store.open("next-letter"), {"model.onnx": other})
     assert "its network cannot be loaded" in refuse(load(store), "next-letter")
 
 
 def test_a_network_that_does_not_fit_its_manifest_is_refused(store: Store, small_store: Store) -> None:
     other = small_store.open("alphabet-variable-length").model_path.read_bytes()
-    publish_changed(store, store.open("next-letter"), {"model.keras": other})
+    publish_alone(store, store.open("next-letter"), {"model.keras": other})
     assert "reads rows of the shape (5, 1)" in refuse(load(store, Settings(engine="tensorflow")), "next-letter")
 
 
@@ -128,7 +139,7 @@ def test_a_network_that_answers_nan_is_refused(store: Store, tmp_path: Path) -> 
     network = keras.saving.load_model(store.open("next-letter").model_path)
     network.set_weights([np.full_like(weights, np.nan) for weights in network.get_weights()])
     network.save(tmp_path / "nan.keras")
-    publish_changed(store, store.open("next-letter"), {"model.keras": (tmp_path / "nan.keras").read_bytes()})
+    publish_alone(store, store.open("next-letter"), {"model.keras": (tmp_path / "nan.keras").read_bytes()})
     assert "answers with NaN" in refuse(load(store, Settings(engine="tensorflow")), "next-letter")
 
 
@@ -145,7 +156,7 @@ def test_a_bundle_that_needs_what_is_not_installed_is_refused_and_the_others_are
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     publish_without_onnx(store, small_store.open("imdb-500"))
     repository = load(store)
-    assert [*repository.models] == ["next-letter"]
+    assert repository.find("next-letter")
     assert "TensorFlow is not installed" in refuse(repository, "imdb-500")
 
 
@@ -158,13 +169,98 @@ def test_a_model_whose_folder_cannot_be_read_is_refused_and_the_others_are_serve
 
     (store.root / "hidden").mkdir()
     repository = load(PartlyReadable(store.root))
-    assert [*repository.models] == ["next-letter"]
-    refuse(repository, "hidden")
+    assert repository.find("next-letter")
+    assert "Permission denied" in refuse(repository, "hidden")
 
 
 def test_a_folder_whose_name_is_no_text_is_refused_under_a_name_that_is(store: Store) -> None:
     (store.root / "we\udcffird" / "1").mkdir(parents=True)
-    assert "we\\udcffird" in load(store).refused
+    assert "there is no bundle" not in refuse(load(store), "we\\udcffird")
+
+
+def test_a_version_of_a_request_is_its_number_or_a_label(store: Store) -> None:
+    publish_changed(store, store.open("next-letter"))
+    set_label(store, "next-letter", "old", 1)
+    repository = load(store)
+    found = [repository.find_for(NEXT_LETTER, None, version).manifest.version for version in (None, 1, "old", 2)]
+    assert found == [2, 1, 1, 2]
+
+
+def test_names_that_come_and_go_are_followed(store: Store, small_store: Store) -> None:
+    repository = load(store)
+    shutil.copytree(small_store.root / "imdb-500", store.root / "imdb-500")
+    repository.follow()
+    assert not repository.models["imdb-500"].loaded  # it may still be copied
+    repository.follow()
+    assert repository.find("imdb-500")
+    shutil.rmtree(store.root / "imdb-500")
+    repository.follow()
+    assert [*repository.models] == ["next-letter"]
+
+
+def test_a_store_that_cannot_be_read_for_a_moment_loses_nothing_and_is_logged_once(store: Store, log: Log) -> None:
+    class SometimesUnreadable(Store):
+        is_readable = True
+
+        def names(self) -> list[str]:
+            if not self.is_readable:
+                raise PermissionError(13, "Permission denied", str(self.root))
+            return super().names()
+
+    sometimes = SometimesUnreadable(store.root)
+    repository = load(sometimes)
+    sometimes.is_readable = False
+    for _ in range(3):
+        repository.follow()
+    assert repository.is_ready()
+    sometimes.is_readable = True
+    publish_changed(store, store.open("next-letter"))
+    repository.follow()
+    repository.follow()
+    log.wait_for(message="loaded", version=2)
+    assert log.text.count("cannot be read") == 1
+
+
+def test_a_watched_store_is_followed_until_the_repository_is_closed(store: Store, log: Log) -> None:
+    repository = load(store, Settings(watch_ms=10))
+    repository.watch()
+    publish_changed(store, store.open("next-letter"))
+    log.wait_for(message="the version that answers by default", version=2)
+    assert repository.find("next-letter").manifest.version == 2
+    repository.close()
+    publish_changed(store, store.open("next-letter"))
+    assert repository.find("next-letter").manifest.version == 2
+
+
+def test_a_watched_store_is_followed_on_after_an_error_that_nobody_expected(store: Store, log: Log) -> None:
+    class FailingOnce(Store):
+        failures = 0
+
+        def names(self) -> list[str]:
+            self.failures += 1
+            if self.failures == 2:
+                raise RuntimeError("broken")
+            return super().names()
+
+    repository = load(FailingOnce(store.root), Settings(watch_ms=10))
+    repository.watch()
+    log.wait_for(message="the models cannot be followed")
+    publish_changed(store, store.open("next-letter"))
+    log.wait_for(message="loaded", version=2)
+    repository.close()
+
+
+def test_a_model_that_an_operator_has_unloaded_does_not_keep_the_others_from_readiness(
+    store: Store, small_store: Store
+) -> None:
+    shutil.copytree(small_store.root / "sentiment", store.root / "sentiment")
+    set_loaded(store, "sentiment", is_loaded=False)
+    repository = load(store)
+    assert repository.is_ready()
+    with pytest.raises(ModelNotFoundError, match="the model 'sentiment' is not loaded; an operator has unloaded it"):
+        repository.find("sentiment")
+    set_loaded(store, "next-letter", is_loaded=False)
+    assert not load(store).is_ready()
 
 
 def test_an_unknown_name_is_not_found(store: Store) -> None:

@@ -1,9 +1,16 @@
 import json
+import shutil
+from pathlib import Path
 
 import httpx
 import pytest
 
+from app.http.app import create_app
+from app.runtime.operation import set_loaded
+from app.settings import Settings
 from bundle.store import Store
+from tests.bundle.samples import publish_changed
+from tests.conftest import serve_app
 
 
 def test_every_bundle_is_listed_with_its_task_and_version(client: httpx.Client) -> None:
@@ -39,3 +46,45 @@ def test_a_name_that_no_model_can_have_is_refused(client: httpx.Client) -> None:
     response = client.get(f"/models/{'m' * 64}")
     assert response.status_code == 422
     assert response.json()["errors"][0]["loc"] == ["path", "name"]
+
+
+def test_the_versions_of_a_model_are_listed_and_described(client: httpx.Client) -> None:
+    assert client.get("/models/sentiment/versions").json() == {
+        "name": "sentiment",
+        "versions": [{"version": 1, "status": "ready", "detail": None, "labels": [], "default": True}],
+        "shadow_share": 0,
+    }
+    assert client.get("/models/sentiment/versions/1").json() == client.get("/models/sentiment").json()
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "detail"),
+    [
+        ("/models/sentimental/versions", 404, "there is no model 'sentimental'"),
+        ("/models/sentiment/versions/2", 404, "there is no version 2 of sentiment; there are: 1"),
+        ("/models/sentiment/versions/stable", 422, "path.version: Input should be a valid integer"),
+        (f"/models/{'m' * 64}/versions", 422, "path.name: String should have at most 63 characters"),
+    ],
+)
+def test_versions_that_there_are_not(client: httpx.Client, path: str, status: int, detail: str) -> None:
+    response = client.get(path)
+    assert response.status_code == status
+    assert detail in response.json()["detail"]
+
+
+def test_a_model_that_cannot_be_served_says_why(small_store: Store, tmp_path: Path) -> None:
+    shutil.copytree(small_store.root / "next-letter", tmp_path / "next-letter")
+    shutil.copytree(small_store.root / "sentiment", tmp_path / "sentiment")
+    store = Store(tmp_path)
+    publish_changed(store, store.open("next-letter"), {"model.onnx": b"not a network"})
+    publish_changed(store, store.open("next-letter"))
+    (tmp_path / "next-letter" / "3" / "model.onnx").write_bytes(b"changed")
+    set_loaded(store, "sentiment", is_loaded=False)
+    with serve_app(create_app(Settings(models=tmp_path))) as client:
+        statuses = [
+            (each["status"], each["default"]) for each in client.get("/models/next-letter/versions").json()["versions"]
+        ]
+        assert statuses == [("refused", False), ("refused", False), ("ready", True)]
+        models = {model["name"]: model for model in client.get("/models").json()["models"]}
+        assert (models["next-letter"]["status"], models["next-letter"]["version"]) == ("ready", 1)
+        assert models["sentiment"]["status"] == "unloaded"

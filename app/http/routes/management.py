@@ -1,0 +1,145 @@
+"""Changes of the versions of a model by an operator; every process of the service follows them within a second."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request
+from pydantic import BaseModel, ConfigDict
+
+from app.errors import ConflictError, DeadlineError, FieldProblem, InvalidInputError, ModelNotFoundError, PolicyError
+from app.http.routes import RepositoryDependency, Responses, describe_errors
+from app.http.routes.models import ModelPath, to_version_list
+from app.http.schemas import VersionList
+from app.runtime import operation
+from app.runtime.policy import Label, Policy, Share, VersionNumber
+from app.runtime.repository import Repository
+from app.runtime.versions import Versions
+from bundle.errors import BundleError, BundleNotFoundError
+
+router = APIRouter(prefix="/models/{name}", tags=["management"])
+
+LabelPath = Annotated[Label, Path(description="`stable`, `candidate`, or a label of your own.")]
+
+_LOOK_SECONDS = 0.02
+
+_LABEL = FieldProblem(type="string_pattern_mismatch", loc=["path", "label"], msg="String should match pattern '^[a-z]")
+
+
+class LabelledVersion(BaseModel):
+    """The version that gets a label."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"version": 1}]})
+
+    version: VersionNumber
+
+
+class Shadow(BaseModel):
+    """The share of the requests that the candidate answers too."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"share": 0.1}]})
+
+    share: Share
+
+
+def _describe_errors(path: str) -> Responses:
+    return describe_errors(
+        path,
+        ModelNotFoundError("there is no model 'sentimental'; there are: next-letter, sentiment"),
+        InvalidInputError([_LABEL]),
+        ConflictError("sentiment/3/model.onnx has SHA-256 2c26..., its manifest says fcde...; restore the file"),
+        DeadlineError("the change is written, but this process has not followed it yet; look at its versions"),
+    )
+
+
+@router.put(
+    "/labels/{label}",
+    summary="Give a version a label",
+    operation_id="set_label",
+    responses=_describe_errors("/models/sentimental/labels/stable"),
+)
+async def set_label(
+    name: ModelPath, label: LabelPath, body: LabelledVersion, repository: RepositoryDependency, request: Request
+) -> VersionList:
+    """Verify a version, load it, and then move a label onto it; the version with the label `stable` answers.
+
+    A roll back is one call: give `stable` to an earlier version.
+    """
+
+    def has_moved(versions: Versions) -> bool:
+        if why := versions.refused.get(body.version):
+            raise ConflictError(f"{name} version {body.version} is refused: {why}")
+        return versions.labels.get(label) == body.version
+
+    before = repository.find_versions(name).labels.get(label)
+    await _change(repository, lambda: operation.set_label(repository.store, name, label, body.version))
+    try:
+        return await _follow(repository, name, has_moved, request)
+    except ConflictError:
+        store = repository.store
+        if before is None:
+            await _change(repository, lambda: operation.remove_label(store, name, label))
+        else:
+            await _change(repository, lambda: operation.set_label(store, name, label, before))
+        raise
+
+
+@router.delete(
+    "/labels/{label}",
+    summary="Remove a label",
+    operation_id="remove_label",
+    responses=_describe_errors("/models/sentimental/labels/stable"),
+)
+async def remove_label(
+    name: ModelPath, label: LabelPath, repository: RepositoryDependency, request: Request
+) -> VersionList:
+    """Remove a label from the version that has it; without the label `stable` the newest version answers."""
+    await _change(repository, lambda: operation.remove_label(repository.store, name, label))
+    return await _follow(repository, name, lambda versions: label not in versions.labels, request)
+
+
+@router.put(
+    "/shadow",
+    summary="Set the share of shadow requests",
+    operation_id="set_shadow_share",
+    responses=_describe_errors("/models/sentimental/shadow"),
+)
+async def set_shadow_share(
+    name: ModelPath, body: Shadow, repository: RepositoryDependency, request: Request
+) -> VersionList:
+    """Let the version with the label `candidate` answer a share of the requests too; clients never see its answers."""
+    await _change(repository, lambda: operation.set_shadow_share(repository.store, name, body.share))
+    return await _follow(repository, name, lambda versions: versions.shadow_share == body.share, request)
+
+
+async def _change(repository: Repository, change: Callable[[], Policy]) -> None:
+    """Make a change in a thread, because it reads and writes files.
+
+    Raises:
+        ModelNotFoundError: there is no such model or version.
+        ConflictError: the version cannot be used, or the policy cannot be written.
+    """
+    root = repository.store.root
+    try:
+        await asyncio.to_thread(change)
+    except (BundleError, PolicyError) as error:
+        # Clients may see the names of models and files, but not where they are on the server.
+        message = str(error).replace(f"{root}/", "").replace(f" in {root}", "")
+        kind = ModelNotFoundError if isinstance(error, BundleNotFoundError) else ConflictError
+        raise kind(message) from error
+
+
+async def _follow(
+    repository: Repository, name: str, has_changed: Callable[[Versions], bool], request: Request
+) -> VersionList:
+    """Wait until this process has followed a change, and return the versions.
+
+    Raises:
+        DeadlineError: it takes too long.
+    """
+    while not has_changed(versions := repository.find_versions(name)):
+        if time.monotonic() > request.state.deadline:
+            raise DeadlineError("the change is written, but this process has not followed it yet; look at its versions")
+        await asyncio.sleep(_LOOK_SECONDS)
+    return to_version_list(versions)

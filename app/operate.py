@@ -1,0 +1,136 @@
+"""`python -m app models`: what an operator does with the versions of a model, while the service runs or not.
+
+Each command changes the file `policy.json` of a model, which every process of the service follows within a second.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from pydantic import TypeAdapter, ValidationError
+
+from app.errors import PolicyError, SettingsError
+from app.runtime import operation
+from app.runtime.policy import STABLE, Label, Policy
+from app.settings import PREFIX, read_settings
+from bundle.errors import BundleError
+from bundle.store import Store
+
+
+class _LabelType(click.ParamType[str]):
+    """A label, as a policy can have it."""
+
+    name = "label"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the label, or fail with what a label is."""
+        try:
+            return TypeAdapter[str](Label).validate_python(value)
+        except ValidationError:
+            self.fail(f"{value!r} is no label; use a-z, 0-9 and '-', and begin with a letter", param, ctx)
+
+
+NAME = click.argument("name")
+VERSION = click.argument("version", type=click.IntRange(min=1))
+LABEL = click.argument("label", type=_LabelType())
+
+
+@click.group(help=f"Show and change which versions of the models answer. The folder is --folder or {PREFIX}MODELS.")
+@click.option("--folder", type=click.Path(path_type=Path), help="Folder of the bundles.  [default: models]")
+@click.pass_context
+def models(context: click.Context, folder: Path | None) -> None:
+    """Find the store of the commands below."""
+    with _clear_errors():
+        context.obj = Store(folder or read_settings().models)
+
+
+@models.command("list")
+@click.pass_obj
+def list_models(store: Store) -> None:
+    """List the models with their versions, labels and shadow shares, one JSON object a line."""
+    with _clear_errors():
+        for name in store.names():
+            policy = operation.read(store, name)
+            click.echo(json.dumps({"name": name, "versions": store.versions(name), **policy.model_dump()}))
+
+
+@models.command()
+@NAME
+@VERSION
+@click.pass_obj
+def pin(store: Store, name: str, version: int) -> None:
+    """Make a version the one that answers, whatever newer ones there are; so this also rolls back."""
+    _change(lambda: operation.set_label(store, name, STABLE, version))
+
+
+@models.command()
+@NAME
+@click.pass_obj
+def unpin(store: Store, name: str) -> None:
+    """Let the newest version answer again."""
+    _change(lambda: operation.remove_label(store, name, STABLE))
+
+
+@models.command()
+@NAME
+@LABEL
+@VERSION
+@click.pass_obj
+def label(store: Store, name: str, label: str, version: int) -> None:
+    """Give a version a label, by which requests can name it; "candidate" is the version for shadow requests."""
+    _change(lambda: operation.set_label(store, name, label, version))
+
+
+@models.command()
+@NAME
+@LABEL
+@click.pass_obj
+def unlabel(store: Store, name: str, label: str) -> None:
+    """Remove a label."""
+    _change(lambda: operation.remove_label(store, name, label))
+
+
+@models.command()
+@NAME
+@click.argument("share", type=click.FloatRange(0, 1))
+@click.pass_obj
+def shadow(store: Store, name: str, share: float) -> None:
+    """Let the candidate answer a share of the requests too, 0 to 1; clients never see its answers."""
+    _change(lambda: operation.set_shadow_share(store, name, share))
+
+
+@models.command()
+@NAME
+@click.pass_obj
+def load(store: Store, name: str) -> None:
+    """Serve a model that was unloaded."""
+    _change(lambda: operation.set_loaded(store, name, is_loaded=True))
+
+
+@models.command()
+@NAME
+@click.pass_obj
+def unload(store: Store, name: str) -> None:
+    """Stop serving a model, until it is loaded again."""
+    _change(lambda: operation.set_loaded(store, name, is_loaded=False))
+
+
+def _change(change: Callable[[], Policy]) -> None:
+    with _clear_errors():
+        policy = change()
+        click.echo(policy.model_dump_json())
+
+
+@contextmanager
+def _clear_errors() -> Iterator[None]:
+    """Print an error that a user can act on, without a traceback.
+
+    Raises:
+        ClickException: with the message of the error; the exit status is then 1.
+    """
+    try:
+        yield
+    except (BundleError, PolicyError, SettingsError) as error:
+        raise click.ClickException(str(error)) from error

@@ -1,0 +1,92 @@
+"""Which versions of a model are loaded and which one answers: the file `policy.json` beside its versions.
+
+Every process of a service follows the file, so one change reaches all of them, and it outlives restarts.
+"""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.errors import PolicyError
+from bundle.files import read_file
+
+POLICY_FILE = "policy.json"
+STABLE = "stable"  # the label of the version that answers requests that name none
+CANDIDATE = "candidate"  # the label of the version that answers shadow requests
+
+Label = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+VersionNumber = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Policy(BaseModel):
+    """What an operator wants of the versions of one model.
+
+    Attributes:
+        labels: versions by label; they are loaded in addition to the newest ones.
+        shadow_share: share of the requests that the candidate answers too; clients never see those answers.
+        is_loaded: whether the model is served at all.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    labels: dict[Label, VersionNumber] = {}
+    shadow_share: Share = 0.0
+    is_loaded: bool = True
+
+
+def read_policy(folder: Path) -> Policy:
+    """Return the policy in the folder of a model; the default one if there is no file.
+
+    Raises:
+        PolicyError: the file cannot be read, or is not a policy.
+    """
+    path = folder / POLICY_FILE
+    try:
+        return Policy.model_validate_json(read_file(path))
+    except FileNotFoundError:
+        return Policy()
+    except OSError as error:
+        raise PolicyError(f"{path} cannot be read ({error.strerror or error}); make it readable") from error
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'file'}: {one['msg']}" for one in error.errors())
+        raise PolicyError(f"{path} is not a policy: {problems}; correct it or delete it") from error
+
+
+def change_policy(folder: Path, change: Callable[[Policy], Policy]) -> Policy:
+    """Change the policy in the folder of a model, and return the new one; two changes at once both take effect.
+
+    Raises:
+        PolicyError: see `read_policy`; also if the file cannot be written, which then stays as it was.
+    """
+    try:
+        with _lock(folder):
+            policy = change(read_policy(folder))
+            staged = folder / f".{POLICY_FILE}-{os.getpid()}"
+            try:
+                staged.write_text(policy.model_dump_json(indent=1) + "\n", "utf-8")
+                staged.replace(folder / POLICY_FILE)
+            finally:
+                staged.unlink(missing_ok=True)
+    except OSError as error:
+        raise PolicyError(
+            f"{folder / POLICY_FILE} cannot be written ({error.strerror or error}); make the folder writable, or "
+            "change the file where the folder comes from"
+        ) from error
+    return policy
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder, which needs no file of its own."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

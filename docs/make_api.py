@@ -1,0 +1,157 @@
+"""`python docs/make_api.py`: writes docs/api.md, the reference of the HTTP interface, from the OpenAPI document."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "api.md"
+
+_HEAD = """\
+# HTTP interface
+
+Made by `python docs/make_api.py` from the OpenAPI document, which a running service answers at `/openapi.json`; `/docs`
+shows it as a page to try.
+
+Every answer carries an `x-request-id`, which the log has too: that of the request, if it has a valid one. A trace id of
+the header `traceparent` (W3C Trace Context) stands in the log. Every error is a problem document (RFC 9457), such as
+"""
+
+_ERRORS = """\
+## Errors
+
+The member `type` is `tag:lstm-serve,2026:` and the kind of the error. `detail` says what came, what was expected and
+what to do; `errors` lists the fields that are wrong.
+
+| kind | status | meaning |
+|---|---|---|
+"""
+
+
+def make_page(document: Mapping[str, Any], errors: Mapping[str, tuple[int, str]]) -> str:
+    """Return the page.
+
+    Args:
+        document: the OpenAPI document.
+        errors: status and meaning of each kind of error.
+    """
+    operations = [
+        (path, method, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+    problem = next(
+        example["value"]
+        for _, _, operation in operations
+        for response in operation["responses"].values()
+        for content in response.get("content", {}).values()
+        for example in content.get("examples", {}).values()
+    )
+    parts = [_HEAD, f"```json\n{json.dumps(problem, indent=1)}\n```\n"]
+    tags = dict.fromkeys(tag for *_, operation in operations for tag in operation["tags"])
+    for tag in tags:
+        parts.append(f"## {tag[0].upper()}{tag[1:]}\n")
+        for path, method, operation in operations:
+            if tag in operation["tags"]:
+                parts.append("\n".join(_describe(path, method, operation, document)))
+    rows = "\n".join(f"| `{kind}` | {status} | {meaning} |" for kind, (status, meaning) in sorted(errors.items()))
+    parts.append(f"{_ERRORS}{rows}\n")
+    return "\n".join(parts)
+
+
+def _describe(path: str, method: str, operation: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[str]:
+    yield f"### `{method.upper()} {path}`\n"
+    yield f"{operation['summary']}. {operation.get('description', '')}\n"
+    if parameters := operation.get("parameters"):
+        yield "| parameter | in | type | meaning |\n|---|---|---|---|"
+        for one in parameters:
+            yield f"| `{one['name']}` | {one['in']} | {_name_type(one['schema'])} | {_clean(one.get('description'))} |"
+        yield ""
+    if body := operation.get("requestBody"):
+        schema = _resolve(next(iter(body["content"].values()))["schema"], document)
+        yield "Body:\n"
+        yield from _list_fields(schema, document)
+    for status, response in operation["responses"].items():
+        content = response.get("content", {})
+        kinds = [f"`{kind}`" for one in content.values() for kind in one.get("examples", {})]
+        if status.startswith("2"):
+            schema = _resolve(next(iter(content.values()), {}).get("schema", {}), document)
+            if "properties" in schema:
+                yield f"Answer ({status}):\n"
+                yield from _list_fields(schema, document)
+        elif kinds:
+            headers = "".join(f", `{name}`" for name in response.get("headers", {}) if name != "x-request-id")
+            yield f"- {status}: {', '.join(kinds)}{headers}"
+    yield ""
+
+
+def _list_fields(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[str]:
+    yield "| field | type | meaning |\n|---|---|---|"
+    needed = schema.get("required", [])
+    for name, field in schema["properties"].items():
+        resolved = _resolve(field, document)
+        optional = "" if name in needed else ", optional"
+        meaning = field.get("description") or resolved.get("description")
+        yield f"| `{name}` | {_name_type(field)}{optional} | {_clean(meaning)} |"
+    yield ""
+    for example in schema.get("examples", []):
+        yield f"```json\n{json.dumps(example, indent=1)}\n```\n"
+
+
+def _resolve(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the schema that a reference names; another schema as it is."""
+    if "$ref" not in schema:
+        return schema
+    found: Mapping[str, Any] = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+    return found
+
+
+def _name_type(schema: Mapping[str, Any]) -> str:
+    """Return the type of a schema and its bounds in words."""
+    if "$ref" in schema:
+        return str(schema["$ref"].rsplit("/", 1)[1])
+    if options := schema.get("anyOf"):
+        return " or ".join(_name_type(option) for option in options)
+    if values := schema.get("enum"):
+        return " or ".join(f"`{value}`" for value in values)
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if schema.get("type") == "array":
+        return f"list of {_name_type(schema.get('items', {}))}"
+    bounds = [
+        f"{word} {schema[key]:g}" if schema[key] < 1e6 else f"{word} {schema[key]}"
+        for key, word in (
+            ("minimum", "from"),
+            ("exclusiveMinimum", "above"),
+            ("maximum", "to"),
+            ("exclusiveMaximum", "below"),
+        )
+        if key in schema
+    ]
+    return " ".join([str(schema.get("type", "any value")), *bounds])
+
+
+def _clean(text: str | None) -> str:
+    return " ".join((text or "").split()).replace("|", "\\|")
+
+
+def read_interface() -> tuple[Mapping[str, Any], dict[str, tuple[int, str]]]:
+    """Return the OpenAPI document of the service with its default settings, and its errors."""
+    from app.errors import RequestError
+    from app.http.app import create_app
+    from app.settings import Settings
+
+    kinds: dict[str, tuple[int, str]] = {}
+    classes: list[type[RequestError]] = RequestError.__subclasses__()
+    while classes:
+        one = classes.pop()
+        classes += one.__subclasses__()
+        kinds[one.kind] = int(one.status), _clean(one.__doc__)
+    return create_app(Settings()).openapi(), kinds
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    PAGE.write_text(make_page(*read_interface()), "utf-8")

@@ -1,0 +1,108 @@
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.http.app import create_app
+from app.settings import Settings
+from bundle.store import Store
+from tests.bundle.samples import publish_changed
+from tests.conftest import serve_app
+
+
+@pytest.fixture
+def store(small_store: Store, tmp_path: Path) -> Store:
+    """A store of its own with two versions of one model."""
+    shutil.copytree(small_store.root / "next-letter", tmp_path / "models" / "next-letter")
+    store = Store(tmp_path / "models")
+    publish_changed(store, store.open("next-letter"))
+    return store
+
+
+@pytest.fixture
+def manager(store: Store) -> Iterator[httpx.Client]:
+    """A client of a service of this store."""
+    with serve_app(create_app(Settings(models=store.root, watch_ms=10))) as client:
+        yield client
+
+
+def ask(client: httpx.Client, **fields: object) -> int:
+    version: int = client.post("/next-letter", json={"sequence": "AB", **fields}).json()["version"]
+    return version
+
+
+def test_a_roll_back_is_one_call(manager: httpx.Client) -> None:
+    assert ask(manager) == 2
+    answer = manager.put("/models/next-letter/labels/stable", json={"version": 1})
+    assert [(each["version"], each["labels"], each["default"]) for each in answer.json()["versions"]] == [
+        (2, [], False),
+        (1, ["stable"], True),
+    ]
+    assert (ask(manager), ask(manager, version=2), ask(manager, version="stable")) == (1, 2, 1)
+    assert manager.delete("/models/next-letter/labels/stable").json()["versions"][0]["default"]
+    assert ask(manager) == 2
+
+
+def test_the_share_of_shadow_requests_is_set(manager: httpx.Client) -> None:
+    assert manager.put("/models/next-letter/shadow", json={"share": 0.5}).json()["shadow_share"] == 0.5
+    assert manager.get("/models/next-letter/versions").json()["shadow_share"] == 0.5
+
+
+def test_a_version_that_cannot_be_used_gets_no_label(manager: httpx.Client, store: Store) -> None:
+    publish_changed(store, store.open("next-letter"))
+    (store.root / "next-letter" / "3" / "model.onnx").write_bytes(b"changed")
+    answer = manager.put("/models/next-letter/labels/candidate", json={"version": 3})
+    assert answer.status_code == 409
+    assert answer.json()["detail"].startswith("next-letter/3/model.onnx has SHA-256")
+    assert ask(manager) == 2
+
+
+@pytest.mark.parametrize("before", [None, 1])
+def test_a_version_that_does_not_load_leaves_the_label_where_it_was(
+    manager: httpx.Client, store: Store, before: int | None
+) -> None:
+    if before:
+        manager.put("/models/next-letter/labels/stable", json={"version": before})
+    publish_changed(store, store.open("next-letter"), {"model.onnx": b"not a network"})
+    answer = manager.put("/models/next-letter/labels/stable", json={"version": 3})
+    assert answer.status_code == 409
+    assert "next-letter version 3 is refused: its network cannot be loaded" in answer.json()["detail"]
+    assert ask(manager) == (before or 2)
+    labels = {
+        each["version"]: each["labels"] for each in manager.get("/models/next-letter/versions").json()["versions"]
+    }
+    assert labels == {3: [], 2: [], 1: ["stable"] if before else []}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "detail"),
+    [
+        ("PUT", "/models/lettres/labels/stable", {"version": 1}, 404, "there is no model 'lettres'"),
+        (
+            "PUT",
+            "/models/next-letter/labels/stable",
+            {"version": 9},
+            404,
+            "no bundle next-letter version 9; its versions",
+        ),
+        ("PUT", "/models/next-letter/labels/Stable", {"version": 1}, 422, "path.label: String should match pattern"),
+        ("PUT", "/models/next-letter/labels/stable", {"version": 0}, 422, "body.version: Input should be greater"),
+        ("PUT", "/models/next-letter/shadow", {"share": 2}, 422, "body.share: Input should be less"),
+        ("DELETE", "/models/next-letter/labels/stable", None, 404, "no version of next-letter has the label 'stable'"),
+    ],
+)
+def test_what_cannot_be_changed_is_refused(
+    manager: httpx.Client, method: str, path: str, body: object, status: int, detail: str
+) -> None:
+    answer = manager.request(method, path, json=body)
+    assert answer.status_code == status
+    assert detail in answer.json()["detail"]
+
+
+def test_a_change_that_is_not_followed_in_time_says_so(store: Store) -> None:
+    with serve_app(create_app(Settings(models=store.root, watch_ms=3_600_000, deadline_ms=300))) as client:
+        answer = client.put("/models/next-letter/labels/stable", json={"version": 1})
+        assert answer.status_code == 504
+        assert "the change is written, but this process has not followed it yet" in answer.json()["detail"]

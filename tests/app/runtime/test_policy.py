@@ -1,0 +1,74 @@
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from app.errors import PolicyError
+from app.runtime.policy import POLICY_FILE, Policy, change_policy, read_policy
+
+
+def count_up(policy: Policy) -> Policy:
+    return policy.model_copy(update={"labels": {"counter": policy.labels.get("counter", 0) + 1}})
+
+
+def test_a_folder_without_a_file_has_the_default_policy(tmp_path: Path) -> None:
+    assert read_policy(tmp_path) == Policy(labels={}, shadow_share=0, is_loaded=True)
+
+
+def test_a_change_is_what_is_read_afterwards(tmp_path: Path) -> None:
+    wanted = Policy(labels={"stable": 3}, shadow_share=0.25, is_loaded=False)
+    assert change_policy(tmp_path, lambda _: wanted) == wanted
+    assert read_policy(tmp_path) == wanted
+    assert [path.name for path in tmp_path.iterdir()] == [POLICY_FILE]
+
+
+def test_changes_at_the_same_time_all_take_effect(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(100):
+            threads.submit(change_policy, tmp_path, count_up)
+    assert read_policy(tmp_path).labels == {"counter": 100}
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("{", "file: Invalid JSON"),
+        ('{"labels": {"stable": 0}}', "labels.stable: Input should be greater than or equal to 1"),
+        ('{"labels": {"Stable": 1}}', "labels.Stable.*: String should match pattern"),
+        ('{"shadow_share": 1.5}', "shadow_share: Input should be less than or equal to 1"),
+        ('{"pinned": 1}', "pinned: Extra inputs are not permitted"),
+    ],
+)
+def test_a_file_that_is_no_policy_is_refused_with_its_place_and_stays_as_it_was(
+    tmp_path: Path, content: str, problem: str
+) -> None:
+    path = tmp_path / POLICY_FILE
+    path.write_text(content)
+    with pytest.raises(PolicyError, match=f"^{path} is not a policy: {problem}.*; correct it or delete it$"):
+        change_policy(tmp_path, count_up)
+    assert path.read_text() == content
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / POLICY_FILE).mkdir()
+    with pytest.raises(PolicyError, match="cannot be read .*; make it readable"):
+        read_policy(tmp_path)
+
+
+def test_a_file_that_cannot_be_written_leaves_the_policy_as_it_was(tmp_path: Path) -> None:
+    change_policy(tmp_path, count_up)
+
+    def remove_folder(policy: Policy) -> Policy:
+        (tmp_path / POLICY_FILE).rename(tmp_path.parent / "kept.json")
+        tmp_path.rmdir()
+        return policy
+
+    with pytest.raises(PolicyError, match="cannot be written .*No such file.*; make the folder writable"):
+        change_policy(tmp_path, remove_folder)
+    assert json.loads((tmp_path.parent / "kept.json").read_text())["labels"] == {"counter": 1}
+
+
+def test_the_folder_of_no_model_has_no_policy_to_change(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match="No such file or directory"):
+        change_policy(tmp_path / "none", count_up)

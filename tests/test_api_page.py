@@ -1,0 +1,32 @@
+"""The page of the HTTP interface says what the service does: it is made anew and compared."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from app.errors import RequestError
+from app.http.app import create_app
+from app.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "api.md"
+
+
+def test_the_page_is_that_of_the_openapi_document(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    script = tmp_path / "docs" / "make_api.py"
+    script.write_text((ROOT / "docs" / "make_api.py").read_text("utf-8"))
+    for name in ("app", "bundle"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    subprocess.run([sys.executable, script], check=True, cwd=tmp_path)
+    made = (tmp_path / "docs" / "api.md").read_text("utf-8")
+    assert made == PAGE.read_text("utf-8"), "call `python docs/make_api.py`"
+
+
+def test_every_path_and_every_kind_of_error_is_on_the_page() -> None:
+    page = PAGE.read_text("utf-8")
+    for path, methods in create_app(Settings()).openapi()["paths"].items():
+        for method in methods:
+            assert f"### `{method.upper()} {path}`" in page
+    for error in RequestError.__subclasses__():
+        assert f"| `{error.kind}` | {int(error.status)} |" in page
