@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import PolicyError
+from bundle.errors import SizeError
 from bundle.files import read_file
 
 POLICY_FILE = "policy.json"
@@ -53,6 +54,8 @@ def read_policy(folder: Path) -> Policy:
         return Policy()
     except OSError as error:
         raise PolicyError(f"{path} cannot be read ({error.strerror or error}); make it readable") from error
+    except SizeError as error:
+        raise PolicyError(str(error)) from error
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'file'}: {one['msg']}" for one in error.errors())
         raise PolicyError(f"{path} is not a policy: {problems}; correct it or delete it") from error

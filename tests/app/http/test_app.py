@@ -85,6 +85,7 @@ def test_every_documented_error_has_a_valid_example(openapi: dict[str, Any]) -> 
     assert documented == {
         "body-timeout",
         "body-too-large",
+        "conflict",
         "deadline",
         "internal-error",
         "invalid-input",

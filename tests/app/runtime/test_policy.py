@@ -56,6 +56,12 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         read_policy(tmp_path)
 
 
+def test_a_file_past_the_limit_is_refused(tmp_path: Path) -> None:
+    (tmp_path / POLICY_FILE).write_bytes(b" " * (2 << 20))
+    with pytest.raises(PolicyError, match="policy.json has 2,?097,?152 bytes"):
+        read_policy(tmp_path)
+
+
 def test_a_file_that_cannot_be_written_leaves_the_policy_as_it_was(tmp_path: Path) -> None:
     change_policy(tmp_path, count_up)
 

@@ -19,7 +19,7 @@ from app.errors import DeadlineError, FieldProblem, InvalidInputError, Location
 from app.runtime.batcher import Batcher
 from app.runtime.pace import LoopTime
 from app.runtime.queue import Output
-from app.runtime.repository import Model
+from app.runtime.versions import Model
 from app.settings import Settings
 from app.tasks import SERVED
 from app.tasks.base import SLICE_SECONDS, Encoded, Form, PredictionRequest, ServedTask
