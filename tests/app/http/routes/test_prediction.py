@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute
 
 from app.http.app import create_app
 from app.http.limits import DEADLINE_HEADER
-from app.http.routes.prediction import _unless_client_leaves
+from app.http.routes.prediction import unless_client_leaves
 from app.settings import Settings
 from tests.app.conftest import Blocked, Log, connect
 from tests.conftest import SECONDS, serve_app
@@ -199,7 +199,7 @@ def test_a_handler_that_the_server_cancels_is_cancelled() -> None:
         await asyncio.Event().wait()
 
     async def test() -> None:
-        handler = asyncio.ensure_future(_unless_client_leaves(never, never()))
+        handler = asyncio.ensure_future(unless_client_leaves(never, never()))
         await asyncio.sleep(0)
         handler.cancel()
         with pytest.raises(asyncio.CancelledError):

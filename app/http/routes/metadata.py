@@ -1,0 +1,195 @@
+"""The Open Inference Protocol besides inference: health, metadata, configuration, statistics, and the index."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+
+from app import __version__
+from app.errors import ModelNotFoundError, ModelRefusedError, NotReadyError
+from app.http.metadata import (
+    EXTENSIONS,
+    ConfigInput,
+    ConfigOutput,
+    Duration,
+    Index,
+    IndexEntry,
+    IndexRequest,
+    InferenceStatistics,
+    Live,
+    ModelConfig,
+    ModelMetadata,
+    ModelReady,
+    ModelStatistics,
+    Ready,
+    ServerMetadata,
+    Statistics,
+    TensorMetadata,
+)
+from app.http.routes import RepositoryDependency, describe_errors, health
+from app.http.routes.inference import MODEL_PATH, NAME_PARAMETER, VERSION_PARAMETER, VERSION_PATH, find_model
+from app.runtime.repository import Model
+from app.runtime.tally import Times
+from app.tasks import SERVED
+from app.tasks.outputs import TensorType, list_outputs
+
+# The protocol's list has only this name for the networks of this service. Others run on TensorFlow.
+_ONNX = "onnx_onnxv1"
+_KERAS = "tensorflow_keras"
+_CONFIG_TYPES = {"BOOL": "TYPE_BOOL", "BYTES": "TYPE_STRING", "FP32": "TYPE_FP32", "INT32": "TYPE_INT32"}
+
+_NOT_FOUND = ModelNotFoundError("there is no model 'sentimental'; there are: next-letter, sentiment")
+_REFUSED = ModelRefusedError("sentiment is refused: sentiment/6/model.onnx cannot be read; restore it")
+_NOT_READY = NotReadyError("there are no models; train or mount some and restart")
+
+
+async def _get_model(request: Request) -> Model:
+    return find_model(request.app.state.repository, request.path_params)
+
+
+_ModelDependency = Annotated[Model, Depends(_get_model)]
+
+router = APIRouter(tags=["open inference protocol"])
+
+
+@router.get("/v2", summary="Describe the service", operation_id="server_metadata")
+@router.get("/v2/", include_in_schema=False)
+async def describe_server() -> ServerMetadata:
+    """Answer the name and version of the service, and the extensions of the protocol that it knows."""
+    return ServerMetadata(name="lstm-serve", version=__version__, extensions=[*EXTENSIONS])
+
+
+@router.get("/v2/health/live", summary="Is the process alive?", operation_id="server_live")
+async def live() -> Live:
+    """Answer if the process is alive, as `GET /livez` does."""
+    return Live()
+
+
+@router.get(
+    "/v2/health/ready",
+    summary="Can the service answer?",
+    operation_id="server_ready",
+    responses=describe_errors("/v2/health/ready", _NOT_READY, _REFUSED),
+)
+async def ready(repository: RepositoryDependency, request: Request) -> Ready:
+    """Answer whether the default models are loaded and warm, as `GET /readyz` does."""
+    await health.ready(repository, request)
+    return Ready()
+
+
+@router.post("/v2/repository/index", summary="List the models and their states", operation_id="repository_index")
+async def list_index(repository: RepositoryDependency, body: IndexRequest = IndexRequest()) -> Index:  # noqa: B008
+    """Answer the models and whether they can answer; the body may be empty."""
+    entries = [
+        IndexEntry(name=name, version=str(model.manifest.version), state="READY")
+        for name, model in repository.models.items()
+    ]
+    if not body.ready:
+        refused = repository.refused.items()
+        entries += [IndexEntry(name=name, state="UNAVAILABLE", reason=why) for name, why in refused]
+    return Index(sorted(entries, key=lambda entry: entry.name))
+
+
+async def list_statistics(repository: RepositoryDependency) -> Statistics:
+    """Answer what this process has done with each model."""
+    return Statistics(model_stats=[*map(_count, repository.models.values())])
+
+
+async def describe_model(model: _ModelDependency) -> ModelMetadata:
+    """Answer the tensors of a model. A request has one of the inputs: texts, or ids if there are any."""
+    served = SERVED[model.manifest.task]
+    return ModelMetadata(
+        name=model.manifest.name,
+        versions=[str(model.manifest.version)],
+        platform=_find_platform(model),
+        inputs=[*map(_describe_tensor, served.columns)],
+        outputs=[*map(_describe_tensor, list_outputs(served.task))],
+    )
+
+
+async def check_model(model: _ModelDependency) -> ModelReady:
+    """Answer whether a model can answer."""
+    return ModelReady(name=model.manifest.name)
+
+
+async def describe_config(model: _ModelDependency, request: Request) -> ModelConfig:
+    """Answer the part of Triton's configuration that applies here. `ids` is optional: it replaces the first input."""
+    served = SERVED[model.manifest.task]
+    inputs = [
+        ConfigInput(name=kind.name, data_type=_CONFIG_TYPES[kind.datatype], dims=[*kind.shape], optional=place > 0)
+        for place, kind in enumerate(served.columns)
+    ]
+    outputs = [
+        ConfigOutput(name=kind.name, data_type=_CONFIG_TYPES[kind.datatype], dims=[*kind.shape])
+        for kind in list_outputs(served.task)
+    ]
+    limits = {"max_batch": request.app.state.settings.max_batch, "length": model.bundle.codec.length}
+    return ModelConfig(
+        name=model.manifest.name,
+        platform=_find_platform(model),
+        input=inputs,
+        output=outputs,
+        parameters={name: {"string_value": str(value)} for name, value in limits.items()},
+    )
+
+
+async def count_model(model: _ModelDependency) -> Statistics:
+    """Answer what this process has done with a model since it was loaded."""
+    return Statistics(model_stats=[_count(model)])
+
+
+def _find_platform(model: Model) -> str:
+    return _ONNX if model.manifest.onnx else _KERAS
+
+
+def _describe_tensor(kind: TensorType) -> TensorMetadata:
+    return TensorMetadata(name=kind.name, datatype=kind.datatype, shape=[*kind.shape])
+
+
+def _count(model: Model) -> ModelStatistics:
+    tally = model.batcher.tally
+    return ModelStatistics(
+        name=model.manifest.name,
+        version=str(model.manifest.version),
+        last_inference=round(1000 * tally.last),
+        inference_count=tally.rows,
+        execution_count=tally.batches.count,
+        inference_stats=InferenceStatistics(
+            success=_to_duration(tally.answered),
+            fail=_to_duration(tally.failed),
+            compute_infer=_to_duration(tally.batches),
+        ),
+    )
+
+
+def _to_duration(times: Times) -> Duration:
+    return Duration(count=times.count, ns=round(1_000_000_000 * times.seconds))
+
+
+def _add_routes() -> None:
+    """Add the routes about models. Those without a name come first, as `stats` would be taken for one."""
+    router.add_api_route(
+        "/v2/models/stats", list_statistics, summary="Count what was done with all models", operation_id="statistics"
+    )
+    described: list[tuple[str, Callable[..., Any], str, str]] = [
+        ("", describe_model, "Describe the tensors of a model", "model_metadata"),
+        ("/ready", check_model, "Can a model answer?", "model_ready"),
+        ("/config", describe_config, "Describe a model as Triton does", "model_config"),
+        ("/stats", count_model, "Count what was done with a model", "model_statistics"),
+    ]
+    for suffix, answer, summary, operation_id in described:
+        for path, parameters, ending in (
+            (MODEL_PATH, [NAME_PARAMETER], ""),
+            (VERSION_PATH, [NAME_PARAMETER, VERSION_PARAMETER], "_of_version"),
+        ):
+            router.add_api_route(
+                path + suffix,
+                answer,
+                summary=summary,
+                operation_id=operation_id + ending,
+                responses=describe_errors((path + suffix).format(name="sentimental", version=1), _NOT_FOUND, _REFUSED),
+                openapi_extra={"parameters": parameters},  # which the functions take from the request
+            )
+
+
+_add_routes()
