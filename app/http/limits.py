@@ -104,7 +104,7 @@ class Limits:
             raise BodyTimeoutError(f"the whole body did not arrive within {seconds} s; send it faster") from error
         self.is_complete = not message.get("more_body", False)
         if self._decoder and message["type"] == "http.request":
-            message["body"] = self._decode(self._decoder, message["body"])
+            message["body"] = self._decode(self._decoder, message.get("body", b""))
         size = len(message.get("body", b""))
         self._bytes += size
         self._budget.bytes -= size
