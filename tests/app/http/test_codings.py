@@ -123,7 +123,9 @@ def test_a_long_answer_has_the_coding_that_the_client_prefers(accepted: bytes, c
     ]
 
 
-@pytest.mark.parametrize("accepted", [b"", b"br", b"identity", b"gzip;q=0", b"gzip;q=0.0, deflate;q=0", b"gzipped", b"*"])
+@pytest.mark.parametrize(
+    "accepted", [b"", b"br", b"identity", b"gzip;q=0", b"gzip;q=0.0, deflate;q=0", b"gzipped", b"*"]
+)
 def test_an_answer_is_sent_as_it_is_to_a_client_that_accepts_no_coding(accepted: bytes) -> None:
     start, body = answer(accepted, LONG)
     assert body["body"] == LONG and start["headers"] == [(b"content-length", str(len(LONG)).encode())]

@@ -15,7 +15,9 @@ def parse(**fields: Any) -> InferenceRequest:
 
 
 def test_what_the_protocol_does_not_know_is_ignored() -> None:
-    request = parse(model_name="sentiment", parameters={"tenant": 5}, outputs=[{"name": "label", "parameters": {"x": 1}}])
+    request = parse(
+        model_name="sentiment", parameters={"tenant": 5}, outputs=[{"name": "label", "parameters": {"x": 1}}]
+    )
     assert request.parameters.timeout == 0 and request.id is None
 
 

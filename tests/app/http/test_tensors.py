@@ -168,7 +168,11 @@ def test_ids_that_do_not_fit_are_refused(tensor: RequestInput, binary: bytes, me
         ([], {"binary_data_output": True}, [(0, True), (1, True)]),
         ([{"name": "label"}], {}, [(1, False)]),
         ([{"name": "label"}, {"name": "probabilities"}], {"binary_data_output": True}, [(1, True), (0, True)]),
-        ([{"name": "label", "parameters": {"binary_data": True}}, {"name": "probabilities"}], {}, [(1, True), (0, False)]),
+        (
+            [{"name": "label", "parameters": {"binary_data": True}}, {"name": "probabilities"}],
+            {},
+            [(1, True), (0, False)],
+        ),
         ([{"name": "label", "parameters": {"binary_data": False}}], {"binary_data_output": True}, [(1, False)]),
     ],
 )
