@@ -6,7 +6,7 @@ https://github.com/triton-inference-server/common/blob/main/protobuf/model_confi
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import BaseModel, ConfigDict, Field, RootModel, StrictBool
 
 from app.tasks.base import with_example
 
@@ -169,7 +169,7 @@ class IndexRequest(BaseModel):
 
     model_config = with_example({"ready": True})
 
-    ready: bool = Field(default=False, description="Whether to list only models that can answer.")
+    ready: StrictBool = Field(default=False, description="Whether to list only models that can answer.")
 
 
 class IndexEntry(BaseModel):

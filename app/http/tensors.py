@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from app.errors import FieldProblem, InvalidInputError
-from app.http.body import parse_json
+from app.http.body import parse_json, validate
 from app.http.inference import (
     InferenceRequest,
     InferenceResponse,
@@ -26,7 +25,6 @@ from app.http.inference import (
     ResponseOutput,
     ResponseParameters,
 )
-from app.http.problems import describe
 from app.tasks.base import round_probability
 from app.tasks.outputs import Arrays, TensorType
 
@@ -68,12 +66,7 @@ def parse_request(
     size = len(body) if json_size is None else _read_size(json_size, len(body))
     if json_size is not None and size == 0:
         return _make_raw_request(body, raw_input)
-    value = parse_json(body[:size], most_values)
-    try:
-        return InferenceRequest.model_validate(value), memoryview(body)[size:]
-    except ValidationError as error:
-        errors = error.errors(include_url=False)
-        raise InvalidInputError(describe(errors, "body"), len(errors)) from error
+    return validate(InferenceRequest, parse_json(body[:size], most_values)), memoryview(body)[size:]
 
 
 def read_texts(tensor: RequestInput, binary: memoryview) -> list[str]:

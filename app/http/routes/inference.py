@@ -40,6 +40,7 @@ NAME_PARAMETER = {
     "required": True,
     "description": "A model that `GET /models` lists.",
     "schema": {"type": "string", "maxLength": NAME_CHARACTERS},
+    "example": "sentiment",
 }
 VERSION_PARAMETER = {
     "name": "version",
@@ -47,6 +48,7 @@ VERSION_PARAMETER = {
     "required": True,
     "description": "A version of the model that is loaded.",
     "schema": {"type": "string", "pattern": "^[1-9][0-9]{0,8}$"},
+    "example": "1",
 }
 
 _JSON_SIZE_PARAMETER = {

@@ -1,12 +1,24 @@
 """The Open Inference Protocol besides inference: health, metadata, configuration, statistics, and the index."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
+from starlette.types import Receive, Scope
 
 from app import __version__
-from app.errors import ModelNotFoundError, ModelRefusedError, NotReadyError
+from app.errors import (
+    BodyTimeoutError,
+    BodyTooLargeError,
+    FieldProblem,
+    InvalidInputError,
+    ModelNotFoundError,
+    ModelRefusedError,
+    NotReadyError,
+    UnsupportedCodingError,
+)
+from app.http.body import parse_json, validate
 from app.http.metadata import (
     EXTENSIONS,
     ConfigInput,
@@ -26,9 +38,11 @@ from app.http.metadata import (
     Statistics,
     TensorMetadata,
 )
+from app.http.problems import Answer
 from app.http.routes import RepositoryDependency, describe_errors, health
 from app.http.routes.inference import MODEL_PATH, NAME_PARAMETER, VERSION_PARAMETER, VERSION_PATH, find_model
-from app.runtime.repository import Model
+from app.http.routes.prediction import OTHER_VALUES, DirectRoute
+from app.runtime.repository import Model, Repository
 from app.runtime.tally import Times
 from app.tasks import SERVED
 from app.tasks.outputs import TensorType, list_outputs
@@ -41,6 +55,8 @@ _CONFIG_TYPES = {"BOOL": "TYPE_BOOL", "BYTES": "TYPE_STRING", "FP32": "TYPE_FP32
 _NOT_FOUND = ModelNotFoundError("there is no model 'sentimental'; there are: next-letter, sentiment")
 _REFUSED = ModelRefusedError("sentiment is refused: sentiment/6/model.onnx cannot be read; restore it")
 _NOT_READY = NotReadyError("there are no models; train or mount some and restart")
+
+_NOT_BOOLEAN = FieldProblem(type="bool_type", loc=["body", "ready"], msg="Input should be a valid boolean", input=5)
 
 
 async def _get_model(request: Request) -> Model:
@@ -77,17 +93,27 @@ async def ready(repository: RepositoryDependency, request: Request) -> Ready:
     return Ready()
 
 
-@router.post("/v2/repository/index", summary="List the models and their states", operation_id="repository_index")
-async def list_index(repository: RepositoryDependency, body: IndexRequest = IndexRequest()) -> Index:  # noqa: B008
-    """Answer the models and whether they can answer; the body may be empty."""
-    entries = [
-        IndexEntry(name=name, version=str(model.manifest.version), state="READY")
-        for name, model in repository.models.items()
-    ]
-    if not body.ready:
-        refused = repository.refused.items()
-        entries += [IndexEntry(name=name, state="UNAVAILABLE", reason=why) for name, why in refused]
-    return Index(sorted(entries, key=lambda entry: entry.name))
+class IndexRoute(DirectRoute):
+    """The list of all models. Its request may have any content type and no body."""
+
+    async def answer(self, scope: Scope, receive: Receive, read: Callable[[], Awaitable[bytes]]) -> Answer:  # noqa: ARG002
+        """Return the models and whether they can answer: see `DirectRoute.answer`."""
+        repository: Repository = scope["app"].state.repository
+        body = await read()
+        request = validate(IndexRequest, parse_json(body, OTHER_VALUES)) if body else IndexRequest()
+        entries = [
+            IndexEntry(name=name, version=str(model.manifest.version), state="READY")
+            for name, model in repository.models.items()
+        ]
+        if not request.ready:
+            refused = repository.refused.items()
+            entries += [IndexEntry(name=name, state="UNAVAILABLE", reason=why) for name, why in refused]
+        index = Index(sorted(entries, key=lambda entry: entry.name))
+        return Answer.of_json(HTTPStatus.OK, "application/json", index.model_dump_json())
+
+
+async def _index_documented(body: IndexRequest) -> Index:
+    raise AssertionError(f"This is a bug: IndexRoute answers this itself, not {body!r}")  # pragma: no cover
 
 
 async def list_statistics(repository: RepositoryDependency) -> Statistics:
@@ -167,7 +193,24 @@ def _to_duration(times: Times) -> Duration:
 
 
 def _add_routes() -> None:
-    """Add the routes about models. Those without a name come first, as `stats` would be taken for one."""
+    """Add the other routes. Those without a name come first, as `stats` would be taken for one."""
+    router.add_api_route(
+        "/v2/repository/index",
+        _index_documented,
+        methods=["POST"],
+        route_class_override=IndexRoute,
+        summary="List the models and their states",
+        description="Answer the models and whether they can answer. The body may be empty.",
+        operation_id="repository_index",
+        responses=describe_errors(
+            "/v2/repository/index",
+            BodyTimeoutError("the whole body did not arrive within 5 s; send it faster"),
+            BodyTooLargeError("the body has 5242880 bytes, the limit is 4194304; send it in parts"),
+            UnsupportedCodingError("the content-encoding is 'br'; send the body with gzip, deflate or none"),
+            InvalidInputError([_NOT_BOOLEAN]),
+        ),
+        openapi_extra={"requestBody": {"required": False}},
+    )
     router.add_api_route(
         "/v2/models/stats", list_statistics, summary="Count what was done with all models", operation_id="statistics"
     )

@@ -13,7 +13,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import solve_dependencies
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from starlette.types import Message, Receive, Scope, Send
 
 from app.errors import (
@@ -33,9 +33,9 @@ from app.errors import (
     UnsupportedCodingError,
     UnsupportedMediaTypeError,
 )
-from app.http.body import check_media_type, parse_json, read_body
+from app.http.body import check_media_type, parse_json, read_body, validate
 from app.http.limits import DEADLINE_HEADER, MOST_MILLISECONDS
-from app.http.problems import Answer, describe
+from app.http.problems import Answer
 from app.http.routes import Responses, describe_errors
 from app.runtime.queue import Permit
 from app.runtime.repository import Model, Repository
@@ -139,11 +139,7 @@ class PredictionRoute(DirectRoute):
             RequestError: see `ServedTask.predict`.
             InvalidInputError: the value does not fit the schema, or it is past a limit.
         """
-        try:
-            request = self.form.request.model_validate(value)
-        except ValidationError as error:
-            errors = error.errors(include_url=False)
-            raise InvalidInputError(describe(errors, "body"), len(errors)) from error
+        request = validate(self.form.request, value)
         inputs: str | list[str] = getattr(request, self.form.field)
         answers = await self.served.predict(model, locate(self.form.field, inputs, settings), request, permit)
         return answers[0] if isinstance(inputs, str) else self.form.answer.model_construct(answers=answers)
