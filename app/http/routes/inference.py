@@ -60,6 +60,10 @@ _JSON_SIZE_PARAMETER = {
 }
 Element = TypeVar("Element")
 
+_JSON_SIZE = {
+    "description": "Bytes of the JSON, if binary tensors follow it.",
+    "schema": {"type": "integer", "minimum": 1},
+}
 _BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _PROBLEM = FieldProblem(
     type="datatype", loc=["body", "inputs", 0, "datatype"], msg="the datatype is 'FP32'; send BYTES"
@@ -129,7 +133,7 @@ def make_router() -> APIRouter:
             description="Answer the outputs of a model for a tensor of texts or ids. Tensors are JSON, or bytes after "
             f"the JSON, whose size is then in the header `{JSON_SIZE_HEADER}`.",
             responses={
-                200: {"content": _BINARY},
+                200: {"content": _BINARY, "headers": {JSON_SIZE_HEADER: _JSON_SIZE}},
                 **describe_prediction_errors(f"{path}/infer".format(name="sentiment", version="6"), _PROBLEM),
             },
             openapi_extra={

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import tracemalloc
 import zlib
+from collections.abc import Callable
 
 import pytest
 from starlette.types import Message
@@ -11,7 +12,7 @@ from starlette.types import Message
 from app.errors import BadRequestError, UnsupportedCodingError
 from app.http.codings import LEAST_BYTES, Decoder, compress_answer, make_decoder
 
-COMPRESS = {b"gzip": gzip.compress, b"deflate": zlib.compress}
+COMPRESS: dict[bytes, Callable[[bytes], bytes]] = {b"gzip": gzip.compress, b"deflate": zlib.compress}
 BODY = b'{"text": "A tender, wonderful film."}' * 100
 LONG = b"a long answer " * LEAST_BYTES
 
