@@ -141,6 +141,14 @@ class UnsupportedMediaTypeError(RequestError):
     kind = "unsupported-media-type"
 
 
+class UnsupportedCodingError(RequestError):
+    """The body is compressed in a way that the service cannot decompress."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    kind = "unsupported-coding"
+    headers = {"accept-encoding": "gzip, deflate"}
+
+
 class InvalidInputError(RequestError):
     """Fields of the request are invalid."""
 

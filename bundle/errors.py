@@ -27,6 +27,12 @@ class LetterError(InputError):
         self.position = position
 
 
+class IdsError(InputError):
+    """A row of ids is not a review of this vocabulary."""
+
+    kind = "ids"
+
+
 class BundleNotFoundError(BundleError):
     """There is no bundle of this name or version in the store."""
 

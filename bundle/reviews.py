@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from bundle.codec import Preprocessing
-from bundle.errors import ManifestError
+from bundle.errors import IdsError, ManifestError
 from bundle.files import read_file
 from bundle.rows import Row
 from bundle.sizes import MOST_VOCABULARY_BYTES
@@ -115,11 +115,43 @@ class ReviewCodec:
         used = words[-constants.length :]
         ids: list[int] = [constants.start_id] if len(words) < constants.length else []
         ids.extend(map(self._ids.__getitem__, used))
-        row = np.array(ids, np.int32)
+        return self._describe(np.array(ids, np.int32), len(used), len(words) - len(used))
+
+    def read(self, ids: NDArray[np.integer[Any]]) -> EncodedReview:
+        """Return a review that a client has encoded: ids [steps], padded on the left or on the right, or not.
+
+        Raises:
+            IdsError: an id is not of this vocabulary, padding stands between ids, or there are too many or no ids.
+        """
+        constants = self.preprocessing
+        places = np.flatnonzero(ids != constants.padding_id)
+        if not places.size:
+            raise IdsError(f"all ids are padding ({constants.padding_id}); send at least the id {constants.start_id}")
+        row = ids[places[0] : places[-1] + 1]
+        wrong = np.flatnonzero((row < 0) | (row >= constants.vocabulary_size))
+        if wrong.size:
+            raise IdsError(
+                f"{row[wrong[0]]} at position {places[0] + wrong[0]} (the first is 0) is not an id of this model; "
+                f"send ids from 0 to {constants.vocabulary_size - 1}"
+            )
+        if places.size < row.size:
+            between = places[0] + np.flatnonzero(row == constants.padding_id)[0]
+            raise IdsError(
+                f"padding ({constants.padding_id}) at position {between} (the first is 0) stands between ids; "
+                "pad on the left or on the right only"
+            )
+        if row.size > constants.length:
+            raise IdsError(
+                f"the row has {row.size} ids, this model reads at most {constants.length}; "
+                f"send the last {constants.length}"
+            )
+        return self._describe(row.astype(np.int32), row.size - int(row[0] == constants.start_id), 0)
+
+    def _describe(self, row: NDArray[np.int32], words_used: int, words_cut: int) -> EncodedReview:
         return EncodedReview(
             ids=row,
-            words_used=len(used),
-            words_cut=len(words) - len(used),
+            words_used=words_used,
+            words_cut=words_cut,
             words_unknown=int(np.count_nonzero(self._is_unknown[row])),
             is_readable=bool(self._is_word[row].any()),
         )

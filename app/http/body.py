@@ -4,13 +4,16 @@ import codecs
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
+from pydantic import BaseModel, ValidationError
 from starlette.types import Receive
 
 from app.errors import ClientLeftError, FieldProblem, InvalidInputError, UnsupportedMediaTypeError
+from app.http.problems import describe
 
 RawHeaders = Mapping[bytes, bytes]  # the names in lower case
+Schema = TypeVar("Schema", bound=BaseModel)
 
 _JSON = re.compile(r"application/([a-z0-9.+-]+\+)?json")
 
@@ -59,6 +62,19 @@ def parse_json(body: bytes, most_values: int) -> Any:
         where = ["body", error.pos] if isinstance(error, json.JSONDecodeError) else ["body"]
         problem = FieldProblem(type="json_invalid", loc=where, msg=f"the body is not JSON in UTF-8: {error}")
         raise InvalidInputError([problem]) from error
+
+
+def validate(schema: type[Schema], value: Any) -> Schema:
+    """Return the JSON value of a body as an object of its schema.
+
+    Raises:
+        InvalidInputError: it does not fit the schema.
+    """
+    try:
+        return schema.model_validate(value)
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+        raise InvalidInputError(describe(errors, "body"), len(errors)) from error
 
 
 def _has_more_values(body: bytes, most: int) -> bool:

@@ -10,6 +10,7 @@ from starlette.types import Message, Receive, Scope
 
 from app.errors import BodyTimeoutError, BodyTooLargeError, FieldProblem, InvalidInputError, OverloadedError
 from app.http.body import RawHeaders
+from app.http.codings import Decoder, make_decoder
 from app.settings import Settings
 
 DEADLINE_HEADER = "x-deadline-ms"
@@ -48,7 +49,9 @@ class Limits:
         self.headers: RawHeaders = dict(scope["headers"])
         self._state = scope.setdefault("state", {})
         self._max_bytes = settings.max_body_bytes
-        self._bytes = 0  # received
+        self._bytes = 0  # of the body as the app gets it
+        self._compressed_bytes = 0  # received, if the body is compressed
+        self._decoder: Decoder | None = None
         declared = self.headers.get(b"content-length", b"")
         self._declared_bytes = int(declared) if declared.isdigit() else 0
         self.is_complete = not self._declared_bytes and b"transfer-encoding" not in self.headers
@@ -62,6 +65,7 @@ class Limits:
         Raises:
             InvalidInputError: the deadline is not a whole number from 1.
             BodyTooLargeError: the announced body has more bytes than the limit.
+            UnsupportedCodingError: the body is compressed in a way that the service cannot decompress.
         """
         value = self.headers.get(DEADLINE_HEADER.encode())
         if value is not None:
@@ -77,12 +81,15 @@ class Limits:
         self._state["headers"] = self.headers
         if self._declared_bytes > self._max_bytes:
             raise self._make_error(f"{self._declared_bytes} bytes")
+        if not self.is_complete:
+            self._decoder = make_decoder(self.headers)
 
     async def receive(self) -> Message:
-        """Return the next message of the client.
+        """Return the next message of the client; a compressed body is decompressed.
 
         Raises:
-            BodyTooLargeError: the body has more bytes than the limit.
+            BadRequestError: the body cannot be decompressed.
+            BodyTooLargeError: the body has more bytes than the limit, as it came or decompressed.
             BodyTimeoutError: the body did not arrive before the deadline.
             OverloadedError: all bodies together have too many bytes.
             RequestError: the body is not valid HTTP.
@@ -96,6 +103,8 @@ class Limits:
             seconds = f"{self._milliseconds / 1000:.10g}"
             raise BodyTimeoutError(f"the whole body did not arrive within {seconds} s; send it faster") from error
         self.is_complete = not message.get("more_body", False)
+        if self._decoder and message["type"] == "http.request":
+            message["body"] = self._decode(self._decoder, message.get("body", b""))
         size = len(message.get("body", b""))
         self._bytes += size
         self._budget.bytes -= size
@@ -122,6 +131,16 @@ class Limits:
             async with asyncio.timeout(LINGER_SECONDS):
                 while not self.is_complete:
                     self.is_complete = not (await self._receive()).get("more_body", False)
+
+    def _decode(self, decoder: Decoder, part: bytes) -> bytes:
+        """Return a part of the body decompressed: at most one byte more than the limit allows."""
+        self._compressed_bytes += len(part)
+        if self._compressed_bytes > self._max_bytes:
+            raise self._make_error(f"{self._compressed_bytes} bytes or more")
+        decoded = decoder.decode(part, self._max_bytes - self._bytes + 1)
+        if self.is_complete and self._bytes + len(decoded) <= self._max_bytes:
+            decoder.finish()
+        return decoded
 
     def _make_error(self, size: str) -> BodyTooLargeError:
         return BodyTooLargeError(f"the body has {size}, the limit is {self._max_bytes}; send it in parts")

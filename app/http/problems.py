@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple, Self
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.types import Scope, Send
 
 from app.errors import LISTED_ERRORS, FieldProblem, RequestError, escape_surrogates
@@ -21,6 +21,7 @@ class Problem(BaseModel):
     status: int
     detail: str
     instance: str
+    error: str | None = Field(default=None, description="The detail again, where the Open Inference Protocol has it.")
     errors: list[FieldProblem] | None = None
 
 
@@ -34,9 +35,13 @@ class Answer(NamedTuple):
     @classmethod
     def of_json(cls, status: HTTPStatus, media_type: str, content: str, **headers: str) -> Self:
         """Return an answer with JSON and further headers."""
-        encoded = content.encode()
-        described = {"content-type": media_type, "content-length": str(len(encoded)), **headers}
-        return cls(status, [(name.encode(), value.encode()) for name, value in described.items()], encoded)
+        return cls.of_bytes(status, media_type, content.encode(), **headers)
+
+    @classmethod
+    def of_bytes(cls, status: HTTPStatus, media_type: str, content: bytes, **headers: str) -> Self:
+        """Return an answer with content of any media type and further headers."""
+        described = {"content-type": media_type, "content-length": str(len(content)), **headers}
+        return cls(status, [(name.encode(), value.encode()) for name, value in described.items()], content)
 
     async def send(self, send: Send) -> None:
         """Send it."""
@@ -60,6 +65,8 @@ def make_problem(error: RequestError, path: str) -> Problem:
         status=error.status,
         detail=error.detail,
         instance=path,
+        # Clients of the Open Inference Protocol read this member. A proxy may have a prefix before the path.
+        error=error.detail if "/v2/" in f"{path}/" else None,
         errors=list(error.errors) or None,
     )
 

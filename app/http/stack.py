@@ -24,13 +24,14 @@ from app.errors import (
     NotReadyError,
     RequestError,
 )
+from app.http.codings import compress_answer
 from app.http.limits import MOST_LARGE_BODIES, Budget, Limits
 from app.http.problems import Answer, cut_path, describe, make_answer
 from app.settings import Settings
 from app.telemetry.logs import begin_request, make_request_id
 
 # Load balancers request these every few seconds, so successes are logged at DEBUG.
-PROBES = frozenset({"/livez", "/readyz"})
+PROBES = frozenset({"/livez", "/readyz", "/v2/health/live", "/v2/health/ready"})
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,128}")
 _TRACE_PARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context, level 1
@@ -78,7 +79,8 @@ class Stack:
             await send(message)
 
         try:
-            await self._answer(scope, limits, send_with_id)
+            accepted = limits.headers.get(b"accept-encoding")
+            await self._answer(scope, limits, compress_answer(send_with_id, accepted) if accepted else send_with_id)
         except (ClientLeftError, ClientDisconnect):
             pass  # nobody reads an answer
         except asyncio.CancelledError:  # the server shuts down and its grace period is over

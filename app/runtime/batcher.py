@@ -20,6 +20,7 @@ from app.errors import TOO_LATE, DeadlineError
 from app.runtime.grouping import Grouping
 from app.runtime.pace import LoopTime, Pace
 from app.runtime.queue import CANDIDATES, Entry, Output, Permit, Queue, Request
+from app.runtime.tally import Tally
 from bundle.rows import Row
 
 # A batch starts when this many passes of the event loop have brought no more rows: one pass reads a request, the next
@@ -64,6 +65,7 @@ class Batcher:
         self._is_busy = False  # a batch runs, or is about to
         self._scheduled_at = 0.0  # since when it is about to
         self._spent_before = 0.0  # of the event loop's time, by batches, at that time
+        self.tally = Tally()
 
     @property
     def waiting(self) -> int:
@@ -97,9 +99,13 @@ class Batcher:
         self._queue.put(request, rows, [self._engine.count_steps(row) for row in rows], now)
         timer = loop.call_later(permit.deadline - now, _expire, request)
         self._schedule(loop)
+        is_answered = False
         try:
-            return await request.future
+            outputs = await request.future
+            is_answered = True
+            return outputs
         finally:
+            self.tally.note_request(self._clock() - now, is_answered)
             timer.cancel()
             self._queue.remove(request)
             # They refer to the error, and the error to this frame: only the garbage collector would free the cycle.
@@ -188,6 +194,7 @@ class Batcher:
                     entry.request.future.set_exception(failure)
             return
         self._pace.note(len(batch), self._cost(batch), seconds, rows_wait=bool(self._queue))
+        self.tally.note_batch(len(batch), seconds)
         for place, entry in enumerate(batch):
             request = entry.request
             request.outputs[entry.index] = outputs[place]

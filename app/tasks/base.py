@@ -3,8 +3,9 @@
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from pydantic.config import JsonDict
 from app.errors import TOO_LATE, DeadlineError, FieldProblem, InvalidInputError, Location
 from app.runtime.queue import Output, Permit
 from app.runtime.versions import Model
+from app.tasks.outputs import Arrays, TensorType, arrange
 from bundle.errors import InputError
 from bundle.manifest import Manifest
 from bundle.rows import Row
@@ -73,6 +75,17 @@ class Encoded:
 
 
 @dataclass(frozen=True)
+class Column(TensorType):
+    """A tensor that holds the inputs of a task.
+
+    Attributes:
+        encode: returns the row of one input, which is a text, or the numbers of one row of the tensor.
+    """
+
+    encode: Callable[[Model, Any], Encoded]
+
+
+@dataclass(frozen=True)
 class Form:
     """One path of a task: for one input, or for a batch.
 
@@ -101,6 +114,7 @@ class ServedTask(ABC):
     task: ClassVar[Task]
     single: ClassVar[Form]
     batch: ClassVar[Form]
+    further_columns: ClassVar[tuple[Column, ...]] = ()
 
     @abstractmethod
     def encode(self, model: Model, text: str) -> Encoded:
@@ -114,6 +128,20 @@ class ServedTask(ABC):
     def answer(self, manifest: Manifest, output: Output, encoded: Encoded, request: Any) -> BaseModel:
         """Return the answer to one input, from the output of its row, float32 [outputs]."""
 
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """The tensors that may hold the inputs; a request has one of them. The first one holds texts."""
+        return (Column(self.single.field, "BYTES", (-1,), self.encode), *self.further_columns)
+
+    async def infer(self, model: Model, column: Column, inputs: Mapping[Location, Any], permit: Permit) -> Arrays:
+        """Return the outputs for the inputs of a column, which come with their places in the body: see `arrange`.
+
+        Raises:
+            InvalidInputError, DeadlineError: see `predict`.
+        """
+        encoded, outputs = await self._run(model, inputs, column.encode, permit)
+        return arrange(self.task, outputs, [one.is_readable for one in encoded])
+
     async def predict(
         self, model: Model, texts: Mapping[Location, str], request: PredictionRequest, permit: Permit
     ) -> list[BaseModel]:
@@ -123,23 +151,31 @@ class ServedTask(ABC):
             InvalidInputError: inputs that cannot be encoded, all of them named.
             DeadlineError: the deadline passed before.
         """
-        encoded = await self._encode(model, texts, permit.deadline)
-        outputs = await model.batcher.run([one.row for one in encoded], permit)
+        encoded, outputs = await self._run(model, texts, self.encode, permit)
         manifest = model.manifest
         return [self.answer(manifest, output, one, request) for output, one in zip(outputs, encoded, strict=True)]
 
-    async def _encode(self, model: Model, texts: Mapping[Location, str], deadline: float) -> Sequence[Encoded]:
-        """Encode all texts in slices, between which the event loop answers others; one large request at a time."""
+    async def _run(
+        self, model: Model, inputs: Mapping[Location, Any], encode: Callable[[Model, Any], Encoded], permit: Permit
+    ) -> tuple[Sequence[Encoded], Sequence[Output]]:
+        """Return the rows of the inputs, and the outputs of the network for them."""
+        encoded = await self._encode(model, inputs, encode, permit.deadline)
+        return encoded, await model.batcher.run([one.row for one in encoded], permit)
+
+    async def _encode(
+        self, model: Model, inputs: Mapping[Location, Any], encode: Callable[[Model, Any], Encoded], deadline: float
+    ) -> Sequence[Encoded]:
+        """Encode all inputs in slices, between which the event loop answers others; one large request at a time."""
         encoded: list[Encoded] = []
         problems: list[FieldProblem] = []
-        left = iter(texts.items())
+        left = iter(inputs.items())
 
         def encode_slice() -> bool:
-            """Return whether all texts are encoded."""
+            """Return whether all inputs are encoded."""
             end = time.monotonic() + SLICE_SECONDS
-            for location, text in left:
+            for location, one in left:
                 try:
-                    encoded.append(self.encode(model, text))
+                    encoded.append(encode(model, one))
                 except InputError as error:
                     wrong = error.character or None
                     problems.append(FieldProblem(type=error.kind, loc=list(location), msg=str(error), input=wrong))

@@ -2,6 +2,8 @@
 
 from typing import Annotated, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, FailFast, Field
 from pydantic.config import JsonDict
 
@@ -9,6 +11,7 @@ from app.errors import FieldProblem
 from app.runtime.queue import Output
 from app.runtime.versions import Model
 from app.tasks.base import (
+    Column,
     Encoded,
     Form,
     PredictionRequest,
@@ -18,7 +21,7 @@ from app.tasks.base import (
     with_example,
 )
 from bundle.manifest import Manifest
-from bundle.reviews import ReviewCodec
+from bundle.reviews import EncodedReview, ReviewCodec
 from bundle.tasks import SENTIMENT
 
 Text = Annotated[str, Field(description="An English text, such as a review, of any length up to the service's limit.")]
@@ -87,6 +90,26 @@ class SentimentBatchAnswer(BaseModel):
     answers: list[SentimentAnswer]
 
 
+def _get_codec(model: Model) -> ReviewCodec:
+    codec = model.bundle.codec
+    assert isinstance(codec, ReviewCodec)
+    return codec
+
+
+def _read_ids(model: Model, ids: NDArray[np.integer[Any]]) -> Encoded:
+    """Return one row of word ids without its padding; see `ReviewCodec.read`."""
+    return _describe(_get_codec(model).read(ids))
+
+
+def _describe(review: EncodedReview) -> Encoded:
+    facts = {
+        "words_used": review.words_used,
+        "words_unknown": review.words_unknown,
+        "words_cut": review.words_cut,
+    }
+    return Encoded(review.ids, facts, review.is_readable)
+
+
 class Sentiment(ServedTask):
     """Judges texts."""
 
@@ -109,18 +132,11 @@ class Sentiment(ServedTask):
         description="Answer several texts in their order, each as if it had been sent alone.",
         problem=FieldProblem(type="text_too_long", loc=["body", "texts", 4], msg=_TOO_LONG),
     )
+    further_columns = (Column("ids", "INT32", (-1, -1), _read_ids),)
 
     def encode(self, model: Model, text: str) -> Encoded:
         """Return one text as word ids: see `ServedTask.encode`."""
-        codec = model.bundle.codec
-        assert isinstance(codec, ReviewCodec)
-        review = codec.encode(text)
-        facts = {
-            "words_used": review.words_used,
-            "words_unknown": review.words_unknown,
-            "words_cut": review.words_cut,
-        }
-        return Encoded(review.ids, facts, review.is_readable)
+        return _describe(_get_codec(model).encode(text))
 
     def answer(self, manifest: Manifest, output: Output, encoded: Encoded, request: Any) -> SentimentAnswer:
         """Return the sentiment of one text: see `ServedTask.answer`."""

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import training
-from bundle.errors import ManifestError
+from bundle.errors import IdsError, ManifestError
 from bundle.reviews import ReviewCodec, ReviewPreprocessing, read_vocabulary
 from bundle.tokenisers import KerasTokeniser, Tokeniser, TokenTokeniser, WordTokeniser
 
@@ -143,3 +143,35 @@ def test_any_text_has_ids_of_the_vocabulary(text: str, length: int, tokeniser: T
     assert all(0 < word_id < codec.preprocessing.vocabulary_size for word_id in encoded.ids)
     assert encoded.words_used + encoded.words_cut == len(tokeniser.split(text))
     assert codec.pad([encoded.ids]).shape == (1, length)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint8, np.uint64])
+@pytest.mark.parametrize("row", [[1, 6, 5], [0, 0, 1, 6, 5], [1, 6, 5, 0, 0, 0, 0]])
+def test_ids_are_read_as_their_text_whatever_their_padding(row: list[int], dtype: type[np.integer]) -> None:
+    codec = make_codec()
+    read, encoded = codec.read(np.array(row, dtype)), codec.encode("good film")
+    assert read.ids.dtype == np.int32 and read.ids.tolist() == encoded.ids.tolist() == [1, 6, 5]
+    assert (read.words_used, read.words_unknown, read.words_cut, read.is_readable) == (2, 0, 0, True)
+
+
+def test_ids_need_no_start_and_may_be_unreadable() -> None:
+    read = make_codec().read(np.array([2, 7, 2, 7, 2]))
+    assert (read.words_used, read.words_unknown, read.is_readable) == (5, 3, False)
+    assert make_codec().read(np.array([1])).words_used == 0
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ([0, 0], r"all ids are padding \(0\); send at least the id 1"),
+        ([], "all ids are padding"),
+        ([0, 1, 8], r"8 at position 2 \(the first is 0\) is not an id of this model; send ids from 0 to 7"),
+        ([0, -1], "-1 at position 1"),
+        ([2**40], "1099511627776 at position 0"),
+        ([0, 1, 0, 6, 0], r"padding \(0\) at position 2 \(the first is 0\) stands between ids"),
+        ([1, 6, 6, 6, 6, 6], "the row has 6 ids, this model reads at most 5; send the last 5"),
+    ],
+)
+def test_ids_that_no_text_can_have_are_refused(row: list[int], message: str) -> None:
+    with pytest.raises(IdsError, match=message):
+        make_codec().read(np.array(row, np.int64))

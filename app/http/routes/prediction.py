@@ -1,18 +1,19 @@
 """The paths for predictions. Each task has two: one for a single input, one for a batch."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import solve_dependencies
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from starlette.types import Message, Receive, Scope, Send
 
 from app.errors import (
@@ -29,11 +30,12 @@ from app.errors import (
     ModelNotFoundError,
     ModelRefusedError,
     OverloadedError,
+    UnsupportedCodingError,
     UnsupportedMediaTypeError,
 )
-from app.http.body import check_media_type, parse_json, read_body
+from app.http.body import check_media_type, parse_json, read_body, validate
 from app.http.limits import DEADLINE_HEADER, MOST_MILLISECONDS
-from app.http.problems import Answer, describe
+from app.http.problems import Answer
 from app.http.routes import Responses, describe_errors
 from app.runtime.queue import Permit
 from app.runtime.repository import Repository
@@ -48,7 +50,9 @@ from app.telemetry.logs import annotate_request
 UNWATCHED_SECONDS = 0.05
 OTHER_VALUES = 100  # of a body, besides the texts of a batch
 
-_DEADLINE_PARAMETER = {
+Predicted = TypeVar("Predicted")
+
+DEADLINE_PARAMETER = {
     "name": DEADLINE_HEADER,
     "in": "header",
     "required": False,
@@ -57,15 +61,26 @@ _DEADLINE_PARAMETER = {
 }
 
 
-class PredictionRoute(APIRoute):
+class DirectRoute(APIRoute, ABC):
     """A route that FastAPI documents and that parses its requests itself.
 
     FastAPI resolves the parameters of a function, validates each and copies the answer for every request, which takes
     longer than the model. FastAPI still resolves the dependencies that a route declares.
     """
 
-    served: ServedTask
-    form: Form
+    @abstractmethod
+    async def answer(self, scope: Scope, receive: Receive, read: Callable[[], Awaitable[bytes]]) -> Answer:
+        """Return the answer to one request.
+
+        Args:
+            scope: of the request.
+            receive: returns when the client leaves, once the body has been read.
+            read: returns the body.
+
+        Raises:
+            RequestError: the request cannot be answered.
+            ClientLeftError: the client left before there was an answer.
+        """
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or reject its method.
@@ -77,7 +92,7 @@ class PredictionRoute(APIRoute):
         if scope["method"] != "POST":
             return await super().handle(scope, receive, send)
         if not self.dependant.dependencies:
-            answer = await self._answer(scope, receive, partial(read_body, receive))
+            answer = await self.answer(scope, receive, partial(read_body, receive))
             return await answer.send(send)
         request = Request(scope, receive)
         async with AsyncExitStack() as stack:
@@ -91,13 +106,21 @@ class PredictionRoute(APIRoute):
             )
             if solved.errors:
                 raise RequestValidationError(solved.errors)
-            answer = await self._answer(scope, receive, request.body)  # which a dependency may have read
+            answer = await self.answer(scope, receive, request.body)  # which a dependency may have read
             answer.headers.extend(solved.response.headers.raw)  # that dependencies have set
             await answer.send(send)
             if solved.background_tasks:
                 await solved.background_tasks()
 
-    async def _answer(self, scope: Scope, receive: Receive, read: Callable[[], Awaitable[bytes]]) -> Answer:
+
+class PredictionRoute(DirectRoute):
+    """A path of a task."""
+
+    served: ServedTask
+    form: Form
+
+    async def answer(self, scope: Scope, receive: Receive, read: Callable[[], Awaitable[bytes]]) -> Answer:
+        """Return predictions: see `DirectRoute.answer`."""
         check_media_type(scope["state"]["headers"])
         repository: Repository = scope["app"].state.repository
         settings: Settings = scope["app"].state.settings
@@ -107,7 +130,7 @@ class PredictionRoute(APIRoute):
         # Overload is rejected before anything that takes longer. A batch past the limit is not a matter of load.
         rows = min(_count_inputs(value, self.form.field), settings.max_batch)
         with model.batcher.admit(rows, scope["state"]["deadline"]) as permit:
-            answer = await _unless_client_leaves(receive, self._predict(value, model, permit, settings))
+            answer = await unless_client_leaves(receive, self._predict(value, model, permit, settings))
         return Answer.of_json(HTTPStatus.OK, "application/json", answer.model_dump_json())
 
     async def _predict(self, value: Any, model: Model, permit: Permit, settings: Settings) -> BaseModel:
@@ -117,11 +140,7 @@ class PredictionRoute(APIRoute):
             RequestError: see `ServedTask.predict`.
             InvalidInputError: the value does not fit the schema, or it is past a limit.
         """
-        try:
-            request = self.form.request.model_validate(value)
-        except ValidationError as error:
-            errors = error.errors(include_url=False)
-            raise InvalidInputError(describe(errors, "body"), len(errors)) from error
+        request = validate(self.form.request, value)
         inputs: str | list[str] = getattr(request, self.form.field)
         answers = await self.served.predict(model, locate(self.form.field, inputs, settings), request, permit)
         return answers[0] if isinstance(inputs, str) else self.form.answer.model_construct(answers=answers)
@@ -139,8 +158,8 @@ def make_router() -> APIRouter:
                 summary=form.summary,
                 description=form.description,
                 tags=[served.task.name.replace("-", " ")],
-                responses=_describe_errors(form),
-                openapi_extra={"parameters": [_DEADLINE_PARAMETER]},
+                responses=describe_prediction_errors(form.path, form.problem),
+                openapi_extra={"parameters": [DEADLINE_PARAMETER]},
                 operation_id=form.path.strip("/").replace("/", "_").replace("-", "_"),
             )
             route = router.routes[-1]
@@ -159,16 +178,18 @@ def _describe(form: Form) -> Callable[..., Any]:
     return predict
 
 
-def _describe_errors(form: Form) -> Responses:
+def describe_prediction_errors(path: str, problem: FieldProblem) -> Responses:
+    """Return the OpenAPI responses of a path for predictions, one of them with an example of a wrong field."""
     return describe_errors(
-        form.path,
+        path,
         ModelNotFoundError("there is no model 'sentimental'; there are: next-letter, sentiment"),
         BodyTimeoutError("the whole body did not arrive within 5 s; send it faster"),
         BodyTooLargeError("the body has 5242880 bytes, the limit is 4194304; send it in parts"),
         UnsupportedMediaTypeError(
             "the content-type is 'text/plain'; send JSON with the header content-type: application/json"
         ),
-        InvalidInputError([form.problem]),
+        UnsupportedCodingError("the content-encoding is 'br'; send the body with gzip, deflate or none"),
+        InvalidInputError([problem]),
         InternalError(INTERNAL_ERROR),
         ModelRefusedError("sentiment is refused: sentiment/6/model.onnx cannot be read; restore it"),
         OverloadedError("512 texts are waiting, and at most 512 may; 1 more have no place", 0.4),
@@ -203,11 +224,30 @@ def locate(field: str, inputs: str | list[str], settings: Settings) -> dict[Loca
     """
     if isinstance(inputs, str):
         located: dict[Location, str] = {("body", field): inputs}
-    elif len(inputs) > settings.max_batch:
-        message = f"the batch has {len(inputs)} items, the limit is {settings.max_batch}; send it in parts"
-        raise InvalidInputError([FieldProblem(type="batch_too_large", loc=["body", field], msg=message)])
     else:
+        check_batch(len(inputs), ("body", field), settings)
         located = {("body", field, index): text for index, text in enumerate(inputs)}
+    check_texts(located, settings)
+    return located
+
+
+def check_batch(items: int, location: Location, settings: Settings) -> None:
+    """Return if a batch, which is at this place of the body, has no more items than the limit.
+
+    Raises:
+        InvalidInputError: it has more.
+    """
+    if items > settings.max_batch:
+        message = f"the batch has {items} items, the limit is {settings.max_batch}; send it in parts"
+        raise InvalidInputError([FieldProblem(type="batch_too_large", loc=list(location), msg=message)])
+
+
+def check_texts(located: Mapping[Location, str], settings: Settings) -> None:
+    """Return if no text is too long.
+
+    Raises:
+        InvalidInputError: some are; it names all of them.
+    """
     limit = settings.max_text_characters
     problems = [
         FieldProblem(
@@ -220,10 +260,9 @@ def locate(field: str, inputs: str | list[str], settings: Settings) -> dict[Loca
     ]
     if problems:
         raise InvalidInputError(problems)
-    return located
 
 
-async def _unless_client_leaves(receive: Receive, prediction: Coroutine[Any, Any, BaseModel]) -> BaseModel:
+async def unless_client_leaves(receive: Receive, prediction: Coroutine[Any, Any, Predicted]) -> Predicted:
     """Return a prediction; cancel it when the client leaves, so that it gives its place in the queue back."""
     loop = asyncio.get_running_loop()
     handler = asyncio.current_task(loop)

@@ -4,10 +4,11 @@ import asyncio
 import json
 
 import pytest
+from pydantic import BaseModel
 from starlette.types import Message
 
 from app.errors import ClientLeftError, InvalidInputError, UnsupportedMediaTypeError
-from app.http.body import check_media_type, parse_json, read_body
+from app.http.body import check_media_type, parse_json, read_body, validate
 
 
 def read(*messages: Message) -> bytes:
@@ -120,3 +121,14 @@ def test_more_values_than_the_limit_are_refused_without_parsing(body: bytes) -> 
     with pytest.raises(InvalidInputError, match="the body has more than 100 values, which is the limit") as raised:
         parse_json(body, 100)
     assert raised.value.errors[0].type == "too_many_values"
+
+
+class Point(BaseModel):
+    x: int
+
+
+def test_a_value_becomes_an_object_of_its_schema_or_its_wrong_fields_are_named() -> None:
+    assert validate(Point, {"x": 3}) == Point(x=3)
+    with pytest.raises(InvalidInputError, match="body.x: Input should be a valid integer") as raised:
+        validate(Point, {"x": "three"})
+    assert raised.value.errors[0].loc == ["body", "x"] and raised.value.errors[0].input == "three"

@@ -1,8 +1,10 @@
 """The limits of one request: how long it may take, and how large its body may be."""
 
 import asyncio
+import gzip
 import time
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Sequence
 
 import pytest
 from starlette.requests import ClientDisconnect, Request
@@ -15,6 +17,7 @@ from app.errors import (
     InvalidInputError,
     OverloadedError,
     RequestError,
+    UnsupportedCodingError,
 )
 from app.http.limits import DEADLINE_HEADER, Budget, Limits
 from app.settings import Settings
@@ -47,11 +50,16 @@ def make_scope(headers: dict[bytes, bytes]) -> Scope:
     return {"type": "http", "headers": list(headers.items())}
 
 
-def read(client: Client, headers: dict[bytes, bytes] | None = None, rejected: RequestError | None = None) -> bytes:
+def read(
+    client: Client,
+    headers: dict[bytes, bytes] | None = None,
+    rejected: RequestError | None = None,
+    settings: Settings = SETTINGS,
+) -> bytes:
     scope = make_scope(CHUNKED if headers is None else headers)
     if rejected:
         scope["state"] = {"rejected": rejected}
-    limits = Limits(scope, client.receive, SETTINGS, Budget(BUDGET))
+    limits = Limits(scope, client.receive, settings, Budget(max(BUDGET, settings.max_body_bytes)))
     limits.apply()
     body = asyncio.run(Request(scope, limits.receive).body())
     assert limits.is_complete
@@ -147,3 +155,42 @@ def test_all_bodies_together_have_a_limit_and_give_their_bytes_back() -> None:
     first.give_back()
     second.give_back()
     assert budget.bytes == BUDGET
+
+
+@pytest.mark.parametrize(("coding", "compress"), [(b"gzip", gzip.compress), (b"deflate", zlib.compress)])
+def test_a_compressed_body_is_read_decompressed(coding: bytes, compress: Callable[[bytes], bytes]) -> None:
+    compressed = compress(b"aaaaaa")
+    headers = {b"content-encoding": coding, b"content-length": b"10"}
+    settings = SETTINGS.model_copy(update={"max_body_bytes": 40})
+    for parts in ([compressed], [compressed[:5], compressed[5:], b""]):
+        assert read(Client(parts), headers, settings=settings) == b"aaaaaa"
+
+
+def test_a_compressed_body_has_the_limits_of_a_body_before_and_after() -> None:
+    headers = CHUNKED | {b"content-encoding": b"deflate"}
+    settings = SETTINGS.model_copy(update={"max_body_bytes": 100})
+    assert read(Client([zlib.compress(bytes(100))]), headers, settings=settings) == bytes(100)
+    bomb = Client([zlib.compress(bytes(1_000_000))[:90], b"rest"], end="silent")
+    with pytest.raises(BodyTooLargeError, match="the body has 101 bytes or more, the limit is 100"):
+        read(bomb, headers, settings=settings)
+    assert bomb.asked == 1
+    # Each part is an empty block: they are decompressed to nothing.
+    endless = Client([b"\x78\x01", *[b"\x00\x00\x00\xff\xff" * 10] * 3])
+    with pytest.raises(BodyTooLargeError, match="the body has 102 bytes or more, the limit is 100"):
+        read(endless, headers, settings=settings)
+
+
+def test_a_compressed_body_that_is_cut_is_rejected() -> None:
+    compressed = zlib.compress(b"a")
+    with pytest.raises(BadRequestError, match="the body ends before its deflate data does"):
+        read(Client([compressed[:-1]]), CHUNKED | {b"content-encoding": b"deflate"})
+    with pytest.raises(ClientDisconnect):
+        read(Client([compressed[:-1]], end="closed"), CHUNKED | {b"content-encoding": b"deflate"})
+
+
+def test_an_unknown_coding_is_rejected_before_the_body_comes() -> None:
+    client = Client([b"body"])
+    with pytest.raises(UnsupportedCodingError, match="the content-encoding is 'br'"):
+        read(client, CHUNKED | {b"content-encoding": b"br"})
+    assert client.asked == 0
+    assert read(Client([b""]), {b"content-encoding": b"br"}) == b""  # there is no body

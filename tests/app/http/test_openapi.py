@@ -44,6 +44,13 @@ expected-statuses = ["2xx", "404", "408", "413", "504"]
 include-path-regex = "^/next-letter"
 # The schemas do not contain that a sequence has letters only, and how many; that 3.0 is not a number of letters.
 checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "408", "413", "422", "504"]
+
+[[operations]]
+include-path-regex = "/infer$"
+# The schemas do not contain which tensors a model has, and that the elements fit the shape.
+checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "408", "413", "422", "504"]
+# With the header inference-header-content-length: 0 every body is a valid text.
+checks.negative_data_rejection.expected-statuses = ["200", "404", "408", "413", "415", "422", "504"]
 """
 
 

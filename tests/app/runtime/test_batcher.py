@@ -363,6 +363,20 @@ async def test_the_other_rows_of_a_request_that_failed_do_not_run(make: Make, in
     assert to.engine.batches == [[8], [1, 2, 3], [9]]
 
 
+async def test_requests_and_batches_are_counted(make: Make) -> None:
+    to = make()
+    to.engine.seconds = 0.5
+    await to.engine.let_through()
+    await asyncio.gather(to.ask(row(1), row(2)), to.ask(row(3)))
+    to.engine.failing = {4}
+    with pytest.raises(RuntimeError):
+        await to.ask(row(4))
+    tally = to.batcher.tally
+    assert (tally.rows, tally.batches.count, tally.batches.seconds) == (3, 1, 0.5)
+    assert (tally.answered.count, tally.answered.seconds) == (2, 1)
+    assert (tally.failed.count, tally.failed.seconds) == (1, 0.5)
+
+
 async def test_a_request_that_failed_is_freed_at_once_and_not_only_by_the_garbage_collector(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -137,6 +137,10 @@ def test_a_registered_task_is_served_and_documented(client: httpx.Client) -> Non
     assert client.post("/parity", json={"digits": "123"}).json() == {"sum": 6, "digits": 3}
     batch = client.post("/parity/batch", json={"several": ["9", "11"]}).json()
     assert batch == {"answers": [{"sum": 9, "digits": 1}, {"sum": 2, "digits": 2}]}
+    tensor = {"name": "digits", "shape": [2], "datatype": "BYTES", "data": ["1", "0"]}
+    outputs = client.post("/v2/models/parity/infer", json={"inputs": [tensor]}).json()["outputs"]
+    assert outputs[0] == {"name": "probabilities", "shape": [2, 1], "datatype": "FP32", "data": [1, 0]}
+    assert outputs[1]["data"] == [PARITY.labels[1], PARITY.labels[0]]
     assert {"/parity", "/parity/batch"} <= client.get("/openapi.json").json()["paths"].keys()
     (listed,) = client.get("/models").json()["models"]
     assert (listed["name"], listed["task"], listed["default"]) == ("parity", "parity", True)

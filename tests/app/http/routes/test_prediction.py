@@ -15,12 +15,13 @@ from fastapi.routing import APIRoute
 
 from app.http.app import create_app
 from app.http.limits import DEADLINE_HEADER
-from app.http.routes.prediction import _unless_client_leaves
+from app.http.routes.prediction import unless_client_leaves
 from app.settings import Settings
 from tests.app.conftest import Blocked, Log, connect
 from tests.conftest import SECONDS, serve_app
 
 JSON = {"content-type": "application/json"}
+TENSOR = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["good"]}
 POST = b"POST /sentiment HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
 
 
@@ -163,6 +164,7 @@ def test_dependencies_of_a_route_are_enforced_for_every_method(
             statuses = {
                 client.post("/sentiment", json={"text": "good"}, headers=headers).status_code,
                 client.post("/next-letter/batch", json={"sequences": ["A"]}, headers=headers).status_code,
+                client.post("/v2/models/sentiment/infer", json={"inputs": [TENSOR]}, headers=headers).status_code,
                 client.get("/models", headers=headers).status_code,
             }
             assert statuses == {status}
@@ -170,7 +172,7 @@ def test_dependencies_of_a_route_are_enforced_for_every_method(
         assert refusal.json()["type"] == "tag:lstm-serve,2026:unauthorized"
         assert refusal.json()["detail"] == "there is no such key"
         assert refusal.headers["www-authenticate"] == "key"
-    assert used == ["secret"] * 3
+    assert used == ["secret"] * 4
 
 
 def test_a_dependency_may_read_the_body_set_headers_and_add_tasks(
@@ -199,7 +201,7 @@ def test_a_handler_that_the_server_cancels_is_cancelled() -> None:
         await asyncio.Event().wait()
 
     async def test() -> None:
-        handler = asyncio.ensure_future(_unless_client_leaves(never, never()))
+        handler = asyncio.ensure_future(unless_client_leaves(never, never()))
         await asyncio.sleep(0)
         handler.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -1,0 +1,132 @@
+"""Content codings (RFC 9110, section 8.4): compressed bodies of requests, and compressed answers.
+
+The codings are gzip and deflate, which is the zlib format here (RFC 1950). This module does not import FastAPI.
+"""
+
+import re
+import zlib
+
+from starlette.types import Message, Send
+
+from app.errors import BadRequestError, UnsupportedCodingError
+from app.http.body import RawHeaders
+
+# An answer with fewer bytes fits into one packet anyway.
+LEAST_BYTES = 1024
+# The fastest level: answers are compressed in the thread of the event loop.
+LEVEL = 1
+
+# The formats as zlib numbers them. Source: https://docs.python.org/3/library/zlib.html#zlib.compressobj
+_FORMATS = {b"gzip": zlib.MAX_WBITS + 16, b"deflate": zlib.MAX_WBITS}
+_NAMES = {b"gzip": b"gzip", b"x-gzip": b"gzip", b"deflate": b"deflate"}  # RFC 9110, section 8.4.1.3
+_NO_CODING = (b"", b"identity")
+_ACCEPTED = re.compile(rb"(?:^|,)\s*(gzip|deflate)\s*(?:;\s*q=([01](?:\.\d{0,3})?)\s*)?(?=,|$)", re.IGNORECASE)
+_MOST_ACCEPTED_BYTES = 200  # of Accept-Encoding, which are read
+
+
+class Decoder:
+    """Decompresses one body, part by part."""
+
+    def __init__(self, coding: bytes) -> None:
+        """Take the coding: gzip or deflate."""
+        self._name = coding.decode()
+        self._stream = zlib.decompressobj(_FORMATS[coding])
+
+    def decode(self, part: bytes, most: int) -> bytes:
+        """Return what the next part contains, at most so many bytes; the rest of a larger part is lost.
+
+        Raises:
+            BadRequestError: the part is damaged, or bytes follow the end of the compressed data.
+        """
+        try:
+            decoded = self._stream.decompress(part, most)
+        except zlib.error as error:
+            raise BadRequestError(f"the body is not in the coding {self._name}: {error}; compress it again") from error
+        if self._stream.unused_data:
+            raise BadRequestError(f"bytes follow the end of the {self._name} data; send one compressed body")
+        return decoded
+
+    def finish(self) -> None:
+        """Return if the compressed data has ended.
+
+        Raises:
+            BadRequestError: it has not.
+        """
+        if not self._stream.eof:
+            raise BadRequestError(f"the body ends before its {self._name} data does; send all of it")
+
+
+def make_decoder(headers: RawHeaders) -> Decoder | None:
+    """Return the decoder for the body of a request; None if the body is not compressed.
+
+    Raises:
+        UnsupportedCodingError: the service does not know the coding.
+    """
+    coding = headers.get(b"content-encoding", b"").strip().lower()
+    if coding in _NO_CODING:
+        return None
+    if coding not in _NAMES:
+        came = coding[:80].decode("latin-1")
+        raise UnsupportedCodingError(f"the content-encoding is {came!r}; send the body with gzip, deflate or none")
+    return Decoder(_NAMES[coding])
+
+
+def compress_answer(send: Send, accepted: bytes) -> Send:
+    """Return a `send` that compresses an answer if the client accepts that and the answer is long.
+
+    An answer in several parts is sent as it is.
+
+    Args:
+        send: sends the messages of one answer.
+        accepted: the client's Accept-Encoding.
+    """
+    start: Message | None = None
+    coding: bytes | None = None
+
+    async def send_compressed(message: Message) -> None:
+        nonlocal start, coding
+        if message["type"] == "http.response.start":
+            coding = _choose(accepted) if _is_long(message) else None
+            if coding:
+                start = message  # its headers depend on the body
+                return
+        elif start and coding:
+            if not message.get("more_body", False):
+                message["body"] = _compress(message["body"], coding)
+                _describe(start, message["body"], coding)
+            await send(start)
+            start = None
+        await send(message)
+
+    return send_compressed
+
+
+def _is_long(start: Message) -> bool:
+    """Return whether an answer is worth compressing; its length is unknown if it is made while it is sent."""
+    headers = dict(start.get("headers", ()))
+    return int(headers.get(b"content-length", b"0")) >= LEAST_BYTES and b"content-encoding" not in headers
+
+
+def _choose(accepted: bytes) -> bytes | None:
+    """Return the coding that a client prefers, among equal ones gzip; None if it accepts neither."""
+    weights: dict[bytes, float] = {}
+    for coding, weight in _ACCEPTED.findall(accepted[:_MOST_ACCEPTED_BYTES]):
+        weights[coding.lower()] = float(weight or 1)
+    best = max(_FORMATS, key=lambda coding: weights.get(coding, 0.0))  # the first of equal ones
+    return best if weights.get(best, 0.0) > 0 else None
+
+
+def _compress(body: bytes, coding: bytes) -> bytes:
+    stream = zlib.compressobj(LEVEL, zlib.DEFLATED, _FORMATS[coding])
+    return stream.compress(body) + stream.flush()
+
+
+def _describe(start: Message, body: bytes, coding: bytes) -> None:
+    """Put the coding and the new length into the headers of an answer."""
+    others = [header for header in start["headers"] if header[0] != b"content-length"]
+    described = [
+        (b"content-length", str(len(body)).encode()),
+        (b"content-encoding", coding),
+        (b"vary", b"accept-encoding"),
+    ]
+    start["headers"] = others + described
