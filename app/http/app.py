@@ -75,6 +75,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         health.router,
         models.router,
         management.router,
+        management.protocol,
         metadata.router,
     )
     app.router.routes[:0] = [route for router in routers for route in router.routes]

@@ -94,7 +94,9 @@ class Versions:
         loaded = ", ".join(map(str, sorted(self.loaded))) or "none"
         if isinstance(version, str):
             labels = ", ".join(sorted(self.labels)) or "none"
-            raise ModelNotFoundError(f"{self.name} has no label {version!r}; there are: {labels}; versions: {loaded}")
+            raise ModelNotFoundError(
+                f"there is no label {version!r} of {self.name}; labels: {labels}; loaded versions: {loaded}"
+            )
         raise ModelNotFoundError(
             f"version {version} of {self.name} is not loaded; there are: {loaded}; give it a label to load it"
             if version in self.published

@@ -1,5 +1,6 @@
 """`POST /v2/models/{name}/infer`: predictions by the Open Inference Protocol; see docs/inference-protocol.md."""
 
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
@@ -61,6 +62,8 @@ _JSON_SIZE_PARAMETER = {
 }
 Element = TypeVar("Element")
 
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
+
 _JSON_SIZE = {
     "description": "Bytes of the JSON, if binary tensors follow it.",
     "schema": {"type": "integer", "minimum": 1},
@@ -112,7 +115,7 @@ def find_model(repository: Repository, path: Mapping[str, str]) -> Model:
     """
     version = path.get("version")
     # Longer names cannot be known, and stay short in messages.
-    selector = int(version) if version and version.isdecimal() else version and version[: NAME_CHARACTERS + 1]
+    selector = int(version) if version and _NUMBER.fullmatch(version) else version and version[: NAME_CHARACTERS + 1]
     return repository.find(path["name"][: NAME_CHARACTERS + 1], selector)
 
 

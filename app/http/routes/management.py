@@ -19,6 +19,8 @@ from app.runtime.versions import Versions
 from bundle.errors import BundleError, BundleNotFoundError
 
 router = APIRouter(prefix="/models/{name}", tags=["management"])
+# Of the Open Inference Protocol.
+protocol = APIRouter(prefix="/v2/repository/models/{name}", tags=["management"])
 
 LabelPath = Annotated[Label, Path(description="`stable`, `candidate`, or a label of your own.")]
 
@@ -33,6 +35,14 @@ class LabelledVersion(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"version": 1}]})
 
     version: VersionNumber
+
+
+class ModelName(BaseModel):
+    """The model that was loaded or unloaded."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "sentiment"}]})
+
+    name: str
 
 
 class Shadow(BaseModel):
@@ -111,6 +121,38 @@ async def set_shadow_share(
     """Let the version with the label `candidate` answer a share of the requests too; clients never see its answers."""
     await _change(repository, lambda: operation.set_shadow_share(repository.store, name, body.share))
     return await _follow(repository, name, lambda versions: versions.shadow_share == body.share, request)
+
+
+@protocol.post(
+    "/load",
+    summary="Load a model that was unloaded",
+    operation_id="load_model",
+    responses=_describe_errors("/v2/repository/models/sentimental/load"),
+)
+async def load(name: ModelPath, repository: RepositoryDependency, request: Request) -> ModelName:
+    """Load the newest version of a model and its labelled ones. Every model is loaded when the service starts."""
+
+    def is_loaded(versions: Versions) -> bool:
+        if why := versions.why_none:
+            raise ConflictError(f"{name} is refused: {why}")
+        return bool(versions.loaded)
+
+    await _change(repository, lambda: operation.set_loaded(repository.store, name, is_loaded=True))
+    await _follow(repository, name, is_loaded, request)
+    return ModelName(name=name)
+
+
+@protocol.post(
+    "/unload",
+    summary="Unload a model",
+    operation_id="unload_model",
+    responses=_describe_errors("/v2/repository/models/sentimental/unload"),
+)
+async def unload(name: ModelPath, repository: RepositoryDependency, request: Request) -> ModelName:
+    """Unload all versions of a model, until it is loaded again; a restart does not load it."""
+    await _change(repository, lambda: operation.set_loaded(repository.store, name, is_loaded=False))
+    await _follow(repository, name, lambda versions: versions.is_unloaded, request)
+    return ModelName(name=name)
 
 
 async def _change(repository: Repository, change: Callable[[], Policy]) -> None:

@@ -153,7 +153,9 @@ def test_a_version_that_is_deleted_is_unloaded_and_the_newest_other_one_answers(
     assert (service.default, service.loaded) == (1, [1])
     with pytest.raises(ModelNotFoundError, match="there is no version 2 of next-letter; there are: 1"):
         service.repository.find("next-letter", 2)
-    with pytest.raises(ModelNotFoundError, match="next-letter has no label 'stable'; there are: none; versions: 1"):
+    with pytest.raises(
+        ModelNotFoundError, match="there is no label 'stable' of next-letter; labels: none; loaded versions: 1"
+    ):
         service.repository.find("next-letter", "stable")
 
 

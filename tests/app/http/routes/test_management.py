@@ -45,6 +45,26 @@ def test_a_roll_back_is_one_call(manager: httpx.Client) -> None:
     assert ask(manager) == 2
 
 
+def test_a_model_is_unloaded_and_loaded(manager: httpx.Client) -> None:
+    assert manager.post("/v2/repository/models/next-letter/unload", json={}).json() == {"name": "next-letter"}
+    answer = manager.post("/next-letter", json={"sequence": "AB"})
+    assert (answer.status_code, answer.json()["detail"]) == (
+        404,
+        "the model 'next-letter' is not loaded; an operator has unloaded it",
+    )
+    assert manager.post("/v2/repository/models/next-letter/load").json() == {"name": "next-letter"}
+    assert ask(manager) == 2
+
+
+def test_a_model_without_a_good_version_cannot_be_loaded(manager: httpx.Client, store: Store) -> None:
+    manager.post("/v2/repository/models/next-letter/unload")
+    for number in store.versions("next-letter"):
+        (store.root / "next-letter" / str(number) / "model.onnx").write_bytes(b"changed")
+    answer = manager.post("/v2/repository/models/next-letter/load")
+    assert answer.status_code == 409
+    assert "next-letter is refused: next-letter/2/model.onnx has SHA-256" in answer.json()["detail"]
+
+
 def test_the_share_of_shadow_requests_is_set(manager: httpx.Client) -> None:
     assert manager.put("/models/next-letter/shadow", json={"share": 0.5}).json()["shadow_share"] == 0.5
     assert manager.get("/models/next-letter/versions").json()["shadow_share"] == 0.5
@@ -90,6 +110,7 @@ def test_a_version_that_does_not_load_leaves_the_label_where_it_was(
         ("PUT", "/models/next-letter/labels/Stable", {"version": 1}, 422, "path.label: String should match pattern"),
         ("PUT", "/models/next-letter/labels/stable", {"version": 0}, 422, "body.version: Input should be greater"),
         ("PUT", "/models/next-letter/shadow", {"share": 2}, 422, "body.share: Input should be less"),
+        ("POST", "/v2/repository/models/lettres/load", {}, 404, "there is no model 'lettres'"),
         ("DELETE", "/models/next-letter/labels/stable", None, 404, "no version of next-letter has the label 'stable'"),
     ],
 )

@@ -115,7 +115,7 @@ def test_the_index_has_models_that_answer_and_models_that_do_not(small_store: St
         first, refused = client.post("/v2/repository/index", content=b"").json()
         assert client.post("/v2/repository/index", json={}).json() == [first, refused]
         assert first == ready
-        assert (refused["name"], refused["version"], refused["state"]) == ("sentiment", "", "UNAVAILABLE")
+        assert (refused["name"], refused["version"], refused["state"]) == ("sentiment", "1", "UNAVAILABLE")
         assert "model.onnx" in refused["reason"]
         response = client.get("/v2/models/sentiment/ready")
         assert response.status_code == 503 and "sentiment is refused" in response.json()["error"]
