@@ -2,10 +2,10 @@
 
 import time
 
-from app.access.keys import Client
+from app.access.keys import Client, Scope
 from app.access.rates import Allowance, take_request, take_texts
 from app.access.usage import Usage
-from app.errors import QuotaExceededError
+from app.errors import QuotaExceededError, ScopeMissingError
 
 
 class Caller:
@@ -32,6 +32,18 @@ class Caller:
             (b"ratelimit-policy", ", ".join(allowance.policy for allowance in allowances).encode()),
             (b"ratelimit", ", ".join(allowance.service_limit for allowance in allowances).encode()),
         ]
+
+    def require(self, scope: Scope) -> None:
+        """Return if the client has a scope.
+
+        Raises:
+            ScopeMissingError: it has not.
+        """
+        if scope not in self.client.scopes:
+            raise ScopeMissingError(
+                f"the client {self.name} has no scope {scope}, only {', '.join(self.client.scopes)}; "
+                "use a key that has it"
+            )
 
     def count_request(self) -> None:
         """Count this request.

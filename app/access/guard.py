@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.access.caller import Caller
-from app.access.keys import Client, Scope, hash_key, read_clients
+from app.access.keys import Client, hash_key, read_clients
 from app.access.usage import Usage
-from app.errors import KeyFileError, KeyMissingError, KeyUnknownError, ScopeMissingError
+from app.errors import KeyFileError, KeyMissingError, KeyUnknownError
 
 # The file is looked at once in this time, when a request comes.
 LOOK_SECONDS = 0.2
@@ -37,13 +37,12 @@ class Guard:
         self._version = self._find_version()
         self._clients = self._read()
 
-    def identify(self, key: bytes | None, scope: Scope) -> Caller:
+    def identify(self, key: bytes | None) -> Caller:
         """Return the client of a key.
 
         Raises:
             KeyMissingError: there is no key.
             KeyUnknownError: no client has it.
-            ScopeMissingError: the client may not do this.
         """
         if self._clock() >= self._looks_at:
             self._look()
@@ -56,10 +55,6 @@ class Guard:
         client = self._clients.get(hash_key(key))
         if client is None:
             raise KeyUnknownError("the API key is not valid; send a key that the operator gave you and did not revoke")
-        if scope not in client.scopes:
-            raise ScopeMissingError(
-                f"the client {client.name} has no scope {scope}, only {', '.join(client.scopes)}; use a key that has it"
-            )
         return Caller(client, self._usage)
 
     def _look(self) -> None:

@@ -82,9 +82,10 @@ class Access:
             if permission == "manage":
                 raise ManagementClosedError(NO_KEYS)
         elif permission is not None:
-            caller = self._guard.identify(find_key(headers), permission)
+            caller = self._guard.identify(find_key(headers))
             annotate_request(client_name=caller.name)
-            state["caller"] = caller  # also if the next line rejects it: the answer has its limits
+            state["caller"] = caller  # also if the next lines reject it: the answer has its limits
+            caller.require(permission)
             caller.count_request()
 
     def close(self) -> None:

@@ -98,7 +98,7 @@ def test_it_has_a_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     [
         (["--prot", "1"], "No such option '--prot'"),
         (["--port"], "Option '--port' requires an argument"),
-        (["models"], "Got unexpected extra argument (models)"),
+        (["key"], "No such command 'key'"),
     ],
 )
 def test_an_unknown_option_is_refused(
