@@ -12,6 +12,8 @@ import jsonschema_rs
 import pytest
 import schemathesis
 
+from app.access.keys import add_client
+
 # All phases and all checks are on unless a line below says otherwise. The phases send the examples of the document,
 # values at the bounds of its schemas, random values, and values from earlier answers: valid ones, and invalid ones.
 # The check of response times is off, as they depend on the machine.
@@ -83,10 +85,28 @@ def test_the_document_is_valid_openapi(url: str) -> None:
         jsonschema_rs.meta.validate(schema)  # as JSON Schema 2020-12, which is that of OpenAPI 3.1
 
 
-def test_every_answer_is_as_documented(url: str, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("keys") / "keys.json"
+
+
+@pytest.fixture(scope="module")
+def key(key_file: Path) -> str:
+    """The key of a client that may send as much as it wants."""
+    return add_client(key_file, "web", ["predict", "manage"])
+
+
+@pytest.mark.parametrize("has_keys", [False, True])
+def test_every_answer_is_as_documented(
+    services: Callable[..., httpx.Client], url: str, key_file: Path, key: str, has_keys: bool, tmp_path: Path
+) -> None:
     (tmp_path / "schemathesis.toml").write_text(CONFIGURATION)
+    options = []
+    if has_keys:
+        url = str(services(engine="onnx", keys=key_file).base_url.join("openapi.json"))
+        options = ["--header", f"Authorization: Bearer {key}"]
     # In a process of its own, as random values contain constants of the modules that a process has loaded.
-    command = [sys.executable, "-m", "schemathesis.cli", "run", url]
+    command = [sys.executable, "-m", "schemathesis.cli", "run", url, *options]
     environment = os.environ | {"SCHEMATHESIS_HOOKS": __file__}  # for the checks above
     result = subprocess.run(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True, timeout=300)
     assert result.returncode == 0, result.stdout
