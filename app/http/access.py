@@ -26,7 +26,8 @@ NO_KEYS = (
 )
 
 # Requests with these methods change nothing.
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# Source: https://www.iana.org/assignments/http-methods
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY"})
 _REPOSITORY = "/v2/repository/"
 _REPOSITORY_INDEX = "/v2/repository/index"  # a list of the models, with POST
 _BEARER = b"bearer "
