@@ -4,7 +4,7 @@ Source of the fields: https://datatracker.ietf.org/doc/draft-ietf-httpapi-rateli
 """
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from app.access.usage import Record
 
@@ -13,8 +13,7 @@ DAY_SECONDS = 86_400
 _TOLERANCE = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowance(NamedTuple):
     """What a client may use by one policy, after it has asked for some.
 
     Attributes:

@@ -9,7 +9,7 @@ import struct
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import SettingsError
@@ -53,7 +53,8 @@ class Usage:
         try:
             record = Record(*_FORMAT.unpack(os.pread(file, _FORMAT.size, 0)))
             yield record
-            os.pwrite(file, _FORMAT.pack(*astuple(record)), 0)
+            packed = _FORMAT.pack(record.requests, record.requests_at, record.texts, record.day)
+            os.pwrite(file, packed, 0)
         finally:
             fcntl.flock(file, fcntl.LOCK_UN)
 
