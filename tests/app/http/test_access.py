@@ -84,6 +84,7 @@ def test_no_route_answers_without_a_key_unless_it_is_listed(guarded: Guarded) ->
             else:
                 assert response.status_code == 401, (method, path)
     assert answered == OPEN
+    assert {guarded.ask(f"/v2/health/{probe}").status_code for probe in ("live", "ready")} <= {200, 404, 503}
     assert guarded.ask("/forgotten").status_code == 401
     assert guarded.ask("/forgotten", "web").status_code == 200
 
