@@ -1,7 +1,7 @@
-"""The command line of the service: every setting is an option.
+"""The command line of the service: every setting is an option, and without a subcommand it serves.
 
-Its process supervises the workers, so it imports neither FastAPI nor engines. The options are click's, which uvicorn
-needs anyway; Typer would add 15 MB to the image.
+Its process supervises the workers, so it imports neither FastAPI nor engines, and a subcommand only to run it. The
+options are click's, which uvicorn needs anyway; Typer would add 15 MB to the image.
 """
 
 import logging
@@ -9,15 +9,19 @@ import math
 import os
 import resource
 import sys
+from contextlib import nullcontext
 from functools import partial
 from importlib import import_module
-from typing import Literal, get_args, get_origin
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
 
 import click
 import uvicorn
 from pydantic_core import PydanticUndefined
 
 from app import __version__
+from app.access.keys import read_clients
+from app.access.usage import share_usage
 from app.errors import SettingsError
 from app.processes.sockets import Address, hold
 from app.processes.supervisor import Supervisor
@@ -28,61 +32,75 @@ from app.telemetry import logs
 # A process that was asked to stop is killed this long after the deadline of its last request.
 MORE_SECONDS = 5
 
+# The modules of the subcommands; each has a function `make_command`.
+SUBCOMMANDS = {"keys": "app.operate_keys", "models": "app.operate_models"}
+
 logger = logging.getLogger("app")
 
 
-# The modules of the commands besides serving. They are imported only if they run: serving needs none of them.
-_GROUPS = {"models": "app.operate"}
+class Commands(click.Group):
+    """The command that serves, and its subcommands."""
 
-
-class _Commands(click.Group):
-    """Serves, or runs a command of one of the modules in `_GROUPS`."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Return the names of the commands, for the help."""
-        return [*_GROUPS]
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # of the base class
+        """Return the names of the subcommands."""
+        return sorted(SUBCOMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Return the command of a name; None if there is none."""
-        if cmd_name not in _GROUPS:
+        """Return a subcommand; None if there is none of this name."""
+        if cmd_name not in SUBCOMMANDS:
             return None
-        command: click.Command = getattr(import_module(_GROUPS[cmd_name]), cmd_name)
+        command: click.Command = import_module(SUBCOMMANDS[cmd_name]).make_command()
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command.
+
+        Raises:
+            SystemExit: it cannot run with these settings.
+        """
+        try:
+            return super().invoke(ctx)
+        except SettingsError as error:
+            sys.exit(f"error: {error}")
 
 
 def make_command() -> click.Command:
-    """Return the command, which serves until a signal ends it, and has other commands for operators."""
+    """Return the command, which serves until a signal ends it unless there is a subcommand."""
     version = click.version_option(__version__, prog_name="lstm-serve")
-    command = _Commands(
+    command = Commands(
         "app",
         params=[_make_option(name) for name in Settings.model_fields],
-        callback=serve,
+        callback=_begin,
         invoke_without_command=True,
+        subcommand_metavar="[COMMAND]",
         help=f"Serve the models of a folder over HTTP. Every option is also an environment variable: --log-level is "
-        f"{PREFIX}LOG_LEVEL. An option overrides its variable. The commands below change what is served.",
+        f"{PREFIX}LOG_LEVEL. An option overrides its variable. The commands below change who may ask, and "
+        "what answers.",
     )
     return version(command)
 
 
 @click.pass_context
-def serve(context: click.Context, /, **options: str | None) -> None:
-    """Serve until SIGTERM or SIGINT, then finish the requests that have begun; do nothing before another command.
+def _begin(context: click.Context, /, **options: str | None) -> None:
+    """Read the settings, for a subcommand or to serve."""
+    _open_standard_files()
+    context.obj = read_settings({name: value for name, value in options.items() if value is not None})
+    if context.invoked_subcommand is None:
+        serve(context.obj)
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then finish the requests that have begun.
 
     Raises:
-        SystemExit: the service cannot run with these settings, or it has ended.
+        SettingsError: the service cannot run with these settings.
+        SystemExit: it has ended.
     """
-    if context.invoked_subcommand:
-        if given := [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]:
-            raise click.UsageError(f"{', '.join(given)} is for serving; put options behind the command", context)
-        return
-    _open_standard_files()
-    try:
-        settings = read_settings({name: value for name, value in options.items() if value is not None})
-        logs.configure(settings.log_level)
-        with hold(settings) as address:
-            status = _serve_on(address, settings)
-    except SettingsError as error:
-        sys.exit(f"error: {error}")
+    logs.configure(settings.log_level)
+    if settings.keys:
+        read_clients(settings.keys)  # here an error is one line; each process would write a traceback
+    with hold(settings) as address, share_usage() if settings.keys else nullcontext() as usage_folder:
+        status = _serve_on(address, settings, usage_folder)
     sys.exit(status)
 
 
@@ -94,20 +112,22 @@ def _open_standard_files() -> None:
     os.close(lowest)
 
 
-def _serve_on(address: Address, settings: Settings) -> int:
+def _serve_on(address: Address, settings: Settings, usage_folder: Path | None) -> int:
     """Serve on an address, and return the exit status."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection needs a file descriptor
     logger.info("starting", extra={"address": str(address), "workers": settings.workers})
     longest = math.ceil(settings.deadline_ms / 1000) + 1
     config = uvicorn.Config(
-        partial(make_app, settings),
+        partial(make_app, settings, usage_folder),
         factory=True,
         http="app.http.protocol:Protocol",
         ws="none",
         workers=settings.workers,  # otherwise uvicorn reads WEB_CONCURRENCY
         log_config=None,
         proxy_headers=False,
+        server_header=False,
+        headers=[("x-content-type-options", "nosniff")],  # of every answer, also to bytes that are no request
         root_path=settings.root_path,
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=longest,  # every request has its answer by then
@@ -123,9 +143,10 @@ def _make_option(name: str) -> click.Option:
     if get_origin(field.annotation) is Literal:
         expected = "|".join(get_args(field.annotation))
     else:
-        expected = "NUMBER" if field.annotation is int else "TEXT"
+        expected = {int: "NUMBER", bool: "true|false"}.get(field.annotation, "TEXT")  # type: ignore[arg-type]
+    default = str(field.default).lower() if field.annotation is bool else field.default
     return click.Option(
         [f"--{name.replace('_', '-')}"],
         metavar=expected,
-        help=f"{field.description}{f'  [default: {field.default}]' if has_default else ''}",
+        help=f"{field.description}{f'  [default: {default}]' if has_default else ''}",
     )

@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator
 INTERNAL_ERROR = "the service failed on this request; its log has the reason under the answer's x-request-id"
 TOO_LATE = "the deadline passed before the answer was there; try again later or allow it more time"
 ENDING = "this process of the service is shutting down; send the request again in a moment"
+CHALLENGE = 'Bearer realm="lstm-serve"'  # what to send instead of no key, or of a wrong one: RFC 6750
 ECHO_CHARACTERS = 80  # of a wrong value, in an answer
 LISTED_ERRORS = 10  # of one request: a large body can hold many
 
@@ -50,6 +51,10 @@ class SettingsError(ServiceError):
     """The service cannot run with these settings."""
 
 
+class KeyFileError(SettingsError):
+    """The file of the API keys is missing, invalid, or cannot be changed as asked."""
+
+
 class EngineError(ServiceError):
     """The network of a bundle cannot be run by what is installed."""
 
@@ -69,6 +74,17 @@ class RequestError(ServiceError):
     kind: str
     headers: dict[str, str] = {}
     errors: Sequence[FieldProblem] = ()
+    violated_policies: Sequence[str] = ()  # of `RateLimit-Policy`
+
+    @property
+    def type(self) -> str:
+        """The problem type: a tag URI (RFC 4151), a name that is no address."""
+        return f"tag:lstm-serve,2026:{self.kind}"
+
+    @property
+    def title(self) -> str:
+        """The title of the problem type."""
+        return self.status.phrase
 
     @property
     def detail(self) -> str:
@@ -81,6 +97,37 @@ class BadRequestError(RequestError):
 
     status = HTTPStatus.BAD_REQUEST
     kind = "bad-request"
+
+
+class KeyMissingError(RequestError):
+    """The request has no API key."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    kind = "key-missing"
+    headers = {"www-authenticate": CHALLENGE}
+
+
+class KeyUnknownError(RequestError):
+    """The API key is not valid, or not any more."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    kind = "key-unknown"
+    headers = {"www-authenticate": f'{CHALLENGE}, error="invalid_token"'}
+
+
+class ScopeMissingError(RequestError):
+    """The client of the API key may not do this."""
+
+    status = HTTPStatus.FORBIDDEN
+    kind = "scope-missing"
+    headers = {"www-authenticate": f'{CHALLENGE}, error="insufficient_scope"'}
+
+
+class ManagementClosedError(RequestError):
+    """The service has no API keys, so nobody may change its models."""
+
+    status = HTTPStatus.FORBIDDEN
+    kind = "management-closed"
 
 
 class NotFoundError(RequestError):
@@ -162,6 +209,30 @@ class InvalidInputError(RequestError):
             listed.append(FieldProblem(type="more", loc=["body"], msg=f"{more} more errors are not listed"))
         super().__init__("; ".join(f"{'.'.join(map(str, problem.loc))}: {problem.msg}" for problem in listed))
         self.errors = listed
+
+
+class QuotaExceededError(RequestError):
+    """The client has used its requests or its texts."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    kind = "quota-exceeded"
+
+    def __init__(self, detail: str, policy: str, seconds: float) -> None:
+        """Take the reason, the name of the policy, and the seconds until the client may try again."""
+        after = max(1, math.ceil(seconds))
+        super().__init__(f"{detail}; try again in {after} s")
+        self.headers = {"retry-after": str(after)}
+        self.violated_policies = [policy]
+
+    @property
+    def type(self) -> str:
+        """The problem type of the standard."""
+        return f"https://iana.org/assignments/http-problem-types#{self.kind}"
+
+    @property
+    def title(self) -> str:
+        """The title of the standard."""
+        return "Request cannot be satisfied as assigned quota has been exceeded"
 
 
 class HeadTooLargeError(RequestError):

@@ -105,6 +105,17 @@ class Settings(BaseSettings):
         le=3600,
         description="Seconds that an idle connection stays open; behind a proxy, more than the proxy's own timeout.",
     )
+    keys: Path | None = Field(
+        default=None,
+        description="File of the API keys; without one, everybody may use the models and nobody change them.",
+    )
+    open_docs: bool = Field(default=False, description="Whether /docs and /openapi.json need no key if there are keys.")
+    open_metrics: bool = Field(default=False, description="Whether /metrics needs no key if there are keys.")
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        default=(),
+        description="Origins, separated by commas, whose pages may use the service in a browser, or * for all; by "
+        "default none.",
+    )
     engine: Literal["onnx", "tensorflow"] = Field(
         default="onnx", description="Engine of the networks; a bundle without model.onnx always runs on TensorFlow."
     )
@@ -140,6 +151,16 @@ class Settings(BaseSettings):
     def _check_root_path(cls, value: str) -> str:
         if not re.fullmatch(r"(/[!\"$-.0->@-~]+)*", value):
             raise ValueError("Input should begin with a slash and not end with one, such as /models/v1")
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if origin != "*" and not re.fullmatch(
+                r"https?://[a-z0-9.-]+(:\d+)?|https?://\[[0-9a-f:]+\](:\d+)?", origin
+            ):
+                raise ValueError("Input should be origins in lower case such as https://example.com, without a path")
         return value
 
     @field_validator("log_level", mode="before")

@@ -116,7 +116,7 @@ class Service:
 
     def run(self, *arguments: object) -> None:
         """Run a command of an operator."""
-        command = [sys.executable, "-m", "app", "models", "--folder", self.store.root, *arguments]
+        command = [sys.executable, "-m", "app", "--models", self.store.root, "models", *arguments]
         subprocess.run([*map(str, command)], cwd=ROOT, check=True, capture_output=True)
 
     def wait_for(self, version: int) -> float:

@@ -53,12 +53,12 @@ def test_a_package_imports_nothing_it_must_not(package: str) -> None:
 ROOMS = (
     ("errors", "container"),
     ("settings", "telemetry"),
-    ("engines",),
+    ("access", "engines"),
     ("runtime",),
     ("tasks",),
     ("http",),
     ("processes",),
-    ("command",),
+    ("command", "operate_keys"),
 )
 
 

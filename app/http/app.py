@@ -4,6 +4,7 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,8 +15,10 @@ from fastapi_offline import FastAPIOffline
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app import __version__
+from app.http.access import Access
 from app.http.problems import Problem
 from app.http.routes import health, inference, management, metadata, models, prediction
+from app.http.security import describe_access
 from app.http.stack import Stack
 from app.runtime.repository import Repository
 from app.settings import Settings, read_settings
@@ -37,8 +40,12 @@ Limits: {settings.max_text_characters:,} characters a text, {settings.max_batch:
 _REQUEST_ID = {"description": "The id of the request, also in the log.", "schema": {"type": "string"}}
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
-    """Make the app, by default with the settings of the environment; its models are loaded when it starts.
+def create_app(settings: Settings | None = None, usage_folder: Path | None = None) -> FastAPI:
+    """Make the app; its models are loaded when it starts.
+
+    Args:
+        settings: by default those of the environment.
+        usage_folder: where all processes count the requests of clients; None if there is only this process.
 
     Raises:
         SettingsError: the service cannot run with the settings of the environment.
@@ -46,6 +53,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or read_settings()
     logs.configure(settings.log_level)
     repository = Repository(Store(settings.models), settings)
+    access = Access(settings, usage_folder)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -54,6 +62,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         repository.watch()
         yield {"is_ready": repository.is_ready}  # for the supervisor
         repository.close()
+        access.close()
 
     app = FastAPIOffline(
         redoc_url=None,
@@ -82,11 +91,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_api_route("/", _show_docs, include_in_schema=False)
     # The one layer around the routes. It does all that FastAPI's own five do for this service; those take 11 % of the
     # requests a second of a small network. Without the exit stack FastAPI's own routes do not work.
-    stack: Any = Stack(AsyncExitStackMiddleware(app.router), settings)
+    stack: Any = Stack(AsyncExitStackMiddleware(app.router), settings, access)
     if settings.trusted_proxies:
         stack = ProxyHeadersMiddleware(stack, list(settings.trusted_proxies))  # its types differ from Starlette's
     app.middleware_stack = stack
-    app.openapi = cache(lambda: _describe(app))  # type: ignore[method-assign]  # the way FastAPI documents
+    app.openapi = cache(lambda: _describe(app, access))  # type: ignore[method-assign]  # the way FastAPI documents
     return app
 
 
@@ -94,7 +103,7 @@ async def _show_docs(request: Request) -> RedirectResponse:
     return RedirectResponse(f"{request.scope['root_path']}/docs")
 
 
-def _describe(app: FastAPI) -> dict[str, Any]:
+def _describe(app: FastAPI, access: Access) -> dict[str, Any]:
     """Return the OpenAPI document, with the schema that the errors of the routes refer to."""
     document = get_openapi(
         title=app.title,
@@ -105,6 +114,7 @@ def _describe(app: FastAPI) -> dict[str, Any]:
     )
     schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     document["components"]["schemas"] |= schema.pop("$defs") | {"Problem": schema}
+    describe_access(document, access)
     for operation in (operation for path in document["paths"].values() for operation in path.values()):
         for response in operation["responses"].values():
             response.setdefault("headers", {})["x-request-id"] = _REQUEST_ID

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import Scope, Send
 
 from app.errors import LISTED_ERRORS, FieldProblem, RequestError, escape_surrogates
@@ -16,6 +16,8 @@ PATH_CHARACTERS = 200  # of a path, in answers and in the log
 class Problem(BaseModel):
     """A problem document (RFC 9457)."""
 
+    model_config = ConfigDict(serialize_by_alias=True)
+
     type: str
     title: str
     status: int
@@ -23,6 +25,9 @@ class Problem(BaseModel):
     instance: str
     error: str | None = Field(default=None, description="The detail again, where the Open Inference Protocol has it.")
     errors: list[FieldProblem] | None = None
+    violated_policies: list[str] | None = Field(
+        default=None, alias="violated-policies", description="Names of the policies in `RateLimit-Policy`."
+    )
 
 
 class Answer(NamedTuple):
@@ -59,15 +64,15 @@ def cut_path(scope: Scope) -> str:
 def make_problem(error: RequestError, path: str) -> Problem:
     """Return the problem document of an error on a path."""
     return Problem(
-        # A tag URI (RFC 4151): a name that is no address.
-        type=f"tag:lstm-serve,2026:{error.kind}",
-        title=error.status.phrase,
+        type=error.type,
+        title=error.title,
         status=error.status,
         detail=error.detail,
         instance=path,
         # Clients of the Open Inference Protocol read this member. A proxy may have a prefix before the path.
         error=error.detail if "/v2/" in f"{path}/" else None,
         errors=list(error.errors) or None,
+        **{"violated-policies": list(error.violated_policies) or None},
     )
 
 

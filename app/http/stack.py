@@ -1,4 +1,4 @@
-"""The middleware around all routes: limits, request ids, log lines, and answers to errors."""
+"""The middleware around all routes: request ids, log lines, keys, limits, and answers to errors."""
 
 import asyncio
 import logging
@@ -24,7 +24,9 @@ from app.errors import (
     NotReadyError,
     RequestError,
 )
+from app.http.access import Access
 from app.http.codings import compress_answer
+from app.http.cors import Cors, is_preflight
 from app.http.limits import MOST_LARGE_BODIES, Budget, Limits
 from app.http.problems import Answer, cut_path, describe, make_answer
 from app.settings import Settings
@@ -42,11 +44,13 @@ logger = logging.getLogger(__name__)
 
 
 class Stack:
-    """Gives each request its limits, an id and a log line, and answers the errors that an app raises."""
+    """Gives each request its limits, an id and a log line, checks its key, and answers the errors of an app."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, access: Access) -> None:
         """Wrap an app."""
         self._app = app
+        self._access = access
+        self._cors = Cors(app, settings.cors_origins) if settings.cors_origins else None
         self._settings = settings
         self._budget = Budget(MOST_LARGE_BODIES * settings.max_body_bytes)
 
@@ -63,6 +67,8 @@ class Stack:
         if parent := _TRACE_PARENT.fullmatch(limits.headers.get(b"traceparent", b"")):
             fields["trace_id"] = parent[1].decode()
         begin_request(fields)
+        if self._cors:
+            send = self._cors.add_headers(scope, send)
         status: int | None = None
         has_end = True
 
@@ -71,6 +77,8 @@ class Stack:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id)]
+                if caller := scope["state"].get("caller"):
+                    message["headers"].extend(caller.fields)
                 if limits.may_stay_incomplete:
                     message["headers"].append((b"connection", b"close"))
             elif not limits.is_complete and not message.get("more_body", False):
@@ -110,6 +118,10 @@ class Stack:
             hosts = sum(name == b"host" for name, _ in scope["headers"])
             if hosts > 1 or (not hosts and scope["http_version"] == "1.1"):
                 raise BadRequestError(f"the request has {hosts} Host headers; send one")
+            if self._cors and is_preflight(scope, limits.headers):
+                await self._cors.answer_preflight(scope, limits.receive, send)
+                return
+            self._access.check(scope, limits.headers)
             limits.apply()
             # Every path with GET has HEAD; the server leaves out the body.
             scope_of_app = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope

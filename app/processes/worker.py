@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing.connection import Connection
+from pathlib import Path
 from types import FrameType
 
 import uvicorn
@@ -94,11 +95,11 @@ class Server(uvicorn.Server):
                 return
 
 
-def make_app(settings: Settings) -> Callable[..., Awaitable[None]]:
-    """Return the app; only a process that answers imports it."""
+def make_app(settings: Settings, usage_folder: Path | None) -> Callable[..., Awaitable[None]]:
+    """Return the app, see `create_app`; only a process that answers imports it."""
     from app.http.app import create_app
 
-    return create_app(settings)
+    return create_app(settings, usage_folder)
 
 
 def run(config: uvicorn.Config, grace_seconds: float, listener: socket.socket, supervisor: Connection) -> None:

@@ -15,6 +15,7 @@ from contextvars import Context
 import numpy as np
 from numpy.typing import NDArray
 
+from app.access.caller import Caller
 from app.engines.base import Engine
 from app.errors import TOO_LATE, DeadlineError
 from app.runtime.grouping import Grouping
@@ -72,8 +73,8 @@ class Batcher:
         """Rows that have a permit and have not run."""
         return self._queue.waiting
 
-    def admit(self, rows: int, deadline: float) -> Permit:
-        """Return a permit for the rows of one request; see `Queue.admit`.
+    def admit(self, rows: int, deadline: float, caller: Caller | None = None) -> Permit:
+        """Return a permit for the rows of one request of a client; see `Queue.admit`.
 
         Raises:
             OverloadedError: there is no place for them, or they would wait past the deadline.
@@ -82,7 +83,7 @@ class Batcher:
         now = self._clock()
         if deadline <= now:
             raise DeadlineError("the deadline passed before the request was queued; allow it more time")
-        return self._queue.admit(rows, deadline, now, self._pace.row_seconds)
+        return self._queue.admit(rows, deadline, now, self._pace.row_seconds, caller)
 
     async def run(self, rows: Sequence[Row], permit: Permit) -> list[Output]:
         """Return the engine's outputs for the rows that a permit is for, float32 [outputs] each.
@@ -90,9 +91,12 @@ class Batcher:
         A cancelled call drops its rows.
 
         Raises:
+            QuotaExceededError: the client has no texts left today.
             DeadlineError: the deadline has passed; rows that have not run will not.
             RuntimeError: the engine failed.
         """
+        if permit.caller:
+            permit.caller.count_texts(len(rows))
         loop = asyncio.get_running_loop()
         request = Request(permit, loop.create_future(), [_NO_OUTPUT] * len(rows), len(rows))
         now = self._clock()

@@ -15,6 +15,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from app.access.caller import Caller
 from app.errors import OverloadedError
 from app.runtime.grouping import Grouping
 from bundle.rows import Row
@@ -32,12 +33,14 @@ ROW_SECONDS = 0.02
 class Permit:
     """The places of one request in a queue. The end of its block gives them back."""
 
-    def __init__(self, queue: "Queue", rows: int, deadline: float) -> None:
+    def __init__(self, queue: "Queue", rows: int, deadline: float, caller: Caller | None, delay: float) -> None:
         """Take the places; made by `Queue.admit`."""
         self._queue = queue
         self.rows = rows  # that have not run
         self.deadline = deadline
-        queue.waiting += rows
+        self.caller = caller
+        self.delay = delay  # in seconds: the rows count as if they came this much later
+        queue.count(caller, rows)
 
     def __enter__(self) -> Self:
         """Hold the places."""
@@ -51,7 +54,7 @@ class Permit:
 
     def give_back(self, rows: int) -> None:
         """Give back some places."""
-        self._queue.waiting -= rows
+        self._queue.count(self.caller, -rows)
         self.rows -= rows
 
 
@@ -88,12 +91,21 @@ class Queue:
         self._entries: list[Entry] = []  # the most urgent first
         self.arrived = 0  # rows, so far
         self.waiting = 0  # rows that have a permit and have not run
+        self._waiting_of: dict[str, int] = {}  # the same by client, of the clients that have some
 
     def __len__(self) -> int:
         """Return how many rows can run now."""
         return len(self._entries)
 
-    def admit(self, rows: int, deadline: float, now: float, row_seconds: float) -> Permit:
+    def count(self, caller: Caller | None, rows: int) -> None:
+        """Count rows that wait from now on; a negative number, if they wait no longer."""
+        self.waiting += rows
+        if caller:
+            waiting = self._waiting_of.pop(caller.name, 0) + rows
+            if waiting:
+                self._waiting_of[caller.name] = waiting
+
+    def admit(self, rows: int, deadline: float, now: float, row_seconds: float, caller: Caller | None = None) -> Permit:
         """Return a permit for the rows of one request.
 
         Args:
@@ -101,6 +113,7 @@ class Queue:
             deadline: when the answer is due, on the clock of `now`.
             now: the time.
             row_seconds: how long a row takes.
+            caller: the client; None if the service does not know it.
 
         Raises:
             OverloadedError: there are not enough places, or the rows would wait past the deadline.
@@ -110,20 +123,21 @@ class Queue:
                 f"{self.waiting} texts are waiting, and at most {self._capacity} may; {rows} more have no place",
                 (self.waiting + rows) * row_seconds,
             )
-        before = bisect_right(self._entries, (_find_time(deadline, now, rows - 1), math.inf), key=_urgency)
+        delay = self._find_delay(caller, row_seconds)
+        before = bisect_right(self._entries, (delay + _find_time(deadline, now, rows - 1), math.inf), key=_urgency)
         wait = (before + rows) * row_seconds
         if before and wait > deadline - now:
             raise OverloadedError(
                 f"{before} texts come first, which takes about {wait:.1f} s; the request has {deadline - now:.1f} s",
                 wait,
             )
-        return Permit(self, rows, deadline)
+        return Permit(self, rows, deadline, caller, delay)
 
     def put(self, request: Request, rows: Sequence[Row], steps: Sequence[int], now: float) -> None:
         """Add the rows of a request."""
-        deadline = request.permit.deadline
+        permit = request.permit
         for index, row in enumerate(rows):
-            urgency = (_find_time(deadline, now, index), self.arrived)
+            urgency = (permit.delay + _find_time(permit.deadline, now, index), self.arrived)
             insort(self._entries, Entry(urgency, steps[index], index, row, request), key=_urgency)
             self.arrived += 1
 
@@ -148,6 +162,14 @@ class Queue:
         for entry in batch:
             entry.request.permit.give_back(1)
         return batch
+
+    def _find_delay(self, caller: Caller | None, row_seconds: float) -> float:
+        """Return how long the other rows of a client would take if each client that waits had an equal share.
+
+        So a client with many requests does not push others back: its further rows count as if they came later.
+        """
+        waiting = self._waiting_of.get(caller.name, 0) if caller else 0
+        return waiting * len(self._waiting_of) * row_seconds
 
 
 def _find_time(deadline: float, now: float, index: int) -> float:

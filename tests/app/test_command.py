@@ -17,11 +17,13 @@ import pytest
 
 from app import __version__
 from app.__main__ import main
+from app.access.keys import add_client
 from app.settings import Settings
 from benchmarks.servers import find_free_port
 from tests.app.processes.commands import ENVIRONMENT, copy_model, fail_command, make_command, run_command
 from tests.app.service import ROOT
 from tests.conftest import SECONDS
+from tests.reliability.clients import Connection, make_request
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +87,10 @@ def test_help_has_every_setting_with_its_description_and_default(
         assert field.description and field.description in text
     assert "--max-queue NUMBER Texts that may wait for one model in a process. [default: 512]" in text
     assert "--engine onnx|tensorflow " in text
+    assert (
+        "--open-docs true|false Whether /docs and /openapi.json need no key if there are keys. [default: false]" in text
+    )
+    assert "keys Make and remove API keys" in text
     assert "--log-level is LSTM_SERVE_LOG_LEVEL" in text
 
 
@@ -98,8 +104,7 @@ def test_it_has_a_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     [
         (["--prot", "1"], "No such option '--prot'"),
         (["--port"], "Option '--port' requires an argument"),
-        (["model"], "No such command 'model'"),
-        (["--port", "80", "models", "list"], "--port is for serving; put options behind the command"),
+        (["key"], "No such command 'key'"),
     ],
 )
 def test_an_unknown_option_is_refused(
@@ -153,6 +158,56 @@ def test_its_log_level_is_an_option(tmp_path: Path, empty_models: Path) -> None:
     with run_command(tmp_path / "log", *options, url=f"http://127.0.0.1:{port}") as service:
         service.wait_until(lambda: service.count_listeners() > 0)
     assert {line["level"] for line in service.lines()} == {"ERROR"}
+
+
+@pytest.mark.parametrize("contents", [None, "{"])
+def test_an_invalid_key_file_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, contents: str | None
+) -> None:
+    path = tmp_path / "keys.json"
+    if contents:
+        path.write_text(contents)
+    message = run_main(monkeypatch, "--keys", path)
+    assert isinstance(message, str) and message.startswith(f"error: the key file {path} ")
+
+
+def test_no_answer_names_the_server_and_no_browser_guesses_a_type(tmp_path: Path, empty_models: Path) -> None:
+    port = find_free_port()
+    options = ["--port", port, "--models", empty_models, "--workers", 1]
+    with run_command(tmp_path / "log", *options, url=f"http://127.0.0.1:{port}") as service:
+        service.wait_until(lambda: service.count_listeners() > 0)
+        with Connection(port) as connection:
+            answers = [
+                connection.ask(make_request(method, path))
+                for method, path in (("GET", "/livez"), ("GET", "/docs"), ("OPTIONS", "/models"), ("POST", "/nothing"))
+            ]
+            answers.append(connection.ask(b"no HTTP\r\n\r\n"))
+    assert [answer.status for answer in answers] == [200, 200, 204, 404, 400]
+    for answer in answers:
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "server" not in answer.headers
+
+
+def test_the_limits_of_a_client_hold_for_all_processes_together(tmp_path: Path) -> None:
+    port = find_free_port()
+    keys = tmp_path / "keys.json"
+    rate = add_client(keys, "rate", ["predict"], requests_per_second=0.001, burst=7)
+    day = add_client(keys, "day", ["predict"], texts_per_day=7)
+    options = ["--port", port, "--models", copy_model(tmp_path / "models"), "--workers", 2, "--keys", keys]
+    with run_command(tmp_path / "log", *options, url=f"http://127.0.0.1:{port}") as service:
+        service.wait_for("the service is ready")
+
+        def ask(key: str) -> int:
+            body = {"sequence": "ABC"}  # each over a connection of its own: the processes share them
+            return httpx.post(f"{service.url}/next-letter", json=body, headers={"x-api-key": key}).status_code
+
+        statuses = {key: [ask(key) for _ in range(40)] for key in (rate, day)}
+        service.process.send_signal(signal.SIGHUP)  # new processes continue to count
+        service.wait_until(lambda: service.count("a worker is ready") >= 4)
+        again = [ask(rate), ask(day)]
+    for answered in statuses.values():
+        assert answered == [200] * 7 + [429] * 33
+    assert again == [429, 429]
 
 
 def test_behind_a_proxy_its_page_has_the_root_path(tmp_path: Path, empty_models: Path) -> None:

@@ -157,6 +157,10 @@ def test_a_root_path_begins_with_a_slash(path: str) -> None:
         ("root_path", "/models/", "begin with a slash and not end with one"),
         ("root_path", "/mod\u00e8les", "begin with a slash and not end with one"),
         ("root_path", "models", "begin with a slash and not end with one"),
+        ("open_docs", "perhaps", "valid boolean"),
+        ("cors_origins", "example.com", "origins in lower case such as https://example.com"),
+        ("cors_origins", "https://example.com/", "origins in lower case such as https://example.com"),
+        ("cors_origins", "https://a.com,https://B.com", "origins in lower case such as https://example.com"),
     ],
 )
 def test_an_invalid_value_is_refused_with_its_place_and_what_is_expected(
@@ -168,6 +172,13 @@ def test_an_invalid_value_is_refused_with_its_place_and_what_is_expected(
     monkeypatch.setenv(f"LSTM_SERVE_{name.upper()}", value)
     with pytest.raises(SettingsError, match=f"^LSTM_SERVE_{name.upper()}=.*: Input should .*{expected}"):
         read_settings()
+
+
+def test_origins_are_separated_by_commas() -> None:
+    origins = "https://example.com, http://localhost:3000,http://[::1]:3000"
+    expected = ("https://example.com", "http://localhost:3000", "http://[::1]:3000")
+    assert read_settings({"cors_origins": origins}).cors_origins == expected
+    assert read_settings({"cors_origins": "*"}).cors_origins == ("*",)
 
 
 def test_a_queue_without_place_for_a_batch_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

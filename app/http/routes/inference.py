@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from starlette.types import Receive, Scope
 
 from app.errors import FieldProblem, InvalidInputError, Location
+from app.http.access import find_caller
 from app.http.inference import InferenceRequest, InferenceResponse, RequestInput
 from app.http.problems import Answer
 from app.http.routes.prediction import (
@@ -95,7 +96,7 @@ class InferenceRoute(DirectRoute):
         if request.parameters.timeout:
             deadline = min(deadline, time.monotonic() + request.parameters.timeout / 1_000_000)
         # As for other predictions: overload is rejected before anything that takes longer.
-        with model.batcher.admit(min(tensor.shape[0], settings.max_batch), deadline) as permit:
+        with model.batcher.admit(min(tensor.shape[0], settings.max_batch), deadline, find_caller(scope)) as permit:
             arrays = await unless_client_leaves(receive, _infer(served, model, tensor, binary, permit, settings))
         answer = InferenceResponse(
             model_name=manifest.name, model_version=str(manifest.version), id=request.id, outputs=[]

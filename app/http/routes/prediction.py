@@ -33,6 +33,7 @@ from app.errors import (
     UnsupportedCodingError,
     UnsupportedMediaTypeError,
 )
+from app.http.access import find_caller
 from app.http.body import check_media_type, parse_json, read_body, validate
 from app.http.limits import DEADLINE_HEADER, MOST_MILLISECONDS
 from app.http.problems import Answer
@@ -129,7 +130,7 @@ class PredictionRoute(DirectRoute):
         annotate_request(model=model.manifest.name, version=model.manifest.version)
         # Overload is rejected before anything that takes longer. A batch past the limit is not a matter of load.
         rows = min(_count_inputs(value, self.form.field), settings.max_batch)
-        with model.batcher.admit(rows, scope["state"]["deadline"]) as permit:
+        with model.batcher.admit(rows, scope["state"]["deadline"], find_caller(scope)) as permit:
             answer = await unless_client_leaves(receive, self._predict(value, model, permit, settings))
         return Answer.of_json(HTTPStatus.OK, "application/json", answer.model_dump_json())
 

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.http import protocol
+from app.http.access import Access
 from app.http.problems import Answer as Sent
 from app.http.protocol import MOST_HEAD_BYTES, Protocol
 from app.http.stack import Stack
@@ -88,7 +89,8 @@ def app() -> App:
 @contextmanager
 def serve(app: ASGIApp) -> Iterator[int]:
     """Serve an app, and give its port."""
-    with serve_app(Stack(app, Settings(max_body_bytes=MOST_BODY_BYTES, deadline_ms=1000 * SECONDS))) as client:
+    settings = Settings(max_body_bytes=MOST_BODY_BYTES, deadline_ms=1000 * SECONDS)
+    with serve_app(Stack(app, settings, Access(settings))) as client:
         port = client.base_url.port
         assert port is not None
         yield port

@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from app.errors import ClientLeftError, NotFoundError
+from app.http.access import Access
 from app.http.app import create_app
 from app.http.problems import PATH_CHARACTERS
 from app.http.stack import Stack
@@ -50,7 +51,7 @@ class Asked:
     """A stack around an app, called without a server; `sent` has its messages."""
 
     def __init__(self, app: Any) -> None:
-        self.stack = Stack(app, Settings())
+        self.stack = Stack(app, Settings(), Access(Settings()))
         self.sent: list[Message] = []
 
     async def ask(self, method: str = "GET", headers: tuple[tuple[bytes, bytes], ...] = ((b"host", b"x"),)) -> None:
@@ -373,7 +374,7 @@ def test_a_request_is_answered_with_a_problem_when_the_server_gives_up_waiting()
             waits.set()
             await asyncio.Event().wait()
 
-    with serve_app(Stack(wait, Settings())) as client:
+    with serve_app(Stack(wait, Settings(), Access(Settings()))) as client:
         assert client.base_url.port is not None
         waiting = Connection(client.base_url.port)
         waiting.send(make_request("GET", "/wait"))

@@ -66,7 +66,7 @@ def work(supervise: Callable[[Connection, str], None], is_ready: bool = True) ->
 
 def test_the_app_has_the_settings_of_the_service(empty_models: Path) -> None:
     settings = Settings(models=empty_models)
-    app = make_app(settings)
+    app = make_app(settings, None)
     assert isinstance(app, FastAPI)
     assert app.state.settings is settings
 

@@ -8,13 +8,17 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from queue import SimpleQueue
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.errors import DeadlineError, OverloadedError
+from app.access.caller import Caller
+from app.access.keys import Client, Key
+from app.access.usage import Usage
+from app.errors import DeadlineError, OverloadedError, QuotaExceededError
 from app.runtime.batcher import MOST_INLINE_SECONDS, Batcher
 from app.runtime.pace import LoopTime
 from app.runtime.queue import CANDIDATES
@@ -408,6 +412,27 @@ async def test_a_request_that_failed_is_freed_at_once_and_not_only_by_the_garbag
     finally:
         gc.enable()
     await first
+
+
+async def test_rows_past_the_quota_of_a_client_do_not_run(make: Make) -> None:
+    to = make()
+    key = Key(sha256="0" * 64, created=datetime.now(UTC))
+    client = Client(name="web", scopes=("predict",), texts_per_day=3, keys=(key,))
+    caller = Caller(client, usage := Usage(None))
+    deadline = to.clock.now + SECONDS
+    await to.engine.let_through()
+    with to.batcher.admit(2, deadline, caller) as permit:
+        await to.batcher.run([row(1), row(2)], permit)
+    with (
+        to.batcher.admit(2, deadline, caller) as permit,
+        pytest.raises(QuotaExceededError, match="the request needs 2, and 1 are left"),
+    ):
+        await to.batcher.run([row(3), row(4)], permit)
+    assert to.batcher.waiting == 0
+    with to.batcher.admit(1, deadline, caller) as permit:
+        await to.batcher.run([row(5)], permit)
+    assert sum(to.engine.batches, []) == [1, 2, 5]
+    usage.close()
 
 
 @pytest.mark.parametrize("inline_seconds", [0, SECONDS])

@@ -1,19 +1,25 @@
 """The queue by itself: no engine, and a clock that stands still."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.access.caller import Caller
+from app.access.keys import Client, Key
+from app.access.usage import Usage
 from app.errors import OverloadedError
 from app.runtime.grouping import FIXED_STEPS, PADDING_SHARE, Grouping
-from app.runtime.queue import CANDIDATES, ROW_SECONDS, Output, Queue, Request
+from app.runtime.queue import CANDIDATES, PATIENT_SECONDS, ROW_SECONDS, Output, Queue, Request
 
 NOW = 1000.0
 LARGEST = 16
+ROW_TIME = 0.001
 
 Put = Callable[..., Request]
 
@@ -35,11 +41,22 @@ def put(queue: Queue, loop: asyncio.AbstractEventLoop) -> Put:
     return lambda *lengths, **options: put_into(queue, loop, *lengths, **options)
 
 
+def make_caller(name: str) -> Caller:
+    key = Key(sha256="0" * 64, created=datetime.now(UTC))
+    return Caller(Client(name=name, scopes=("predict",), keys=(key,)), Usage(None))
+
+
 def put_into(
-    queue: Queue, loop: asyncio.AbstractEventLoop, *lengths: int, seconds: float = 10, now: float = NOW
+    queue: Queue,
+    loop: asyncio.AbstractEventLoop,
+    *lengths: int,
+    seconds: float = 10,
+    now: float = NOW,
+    client: str | None = None,
 ) -> Request:
-    """Queue a request with rows of these lengths, which has some seconds."""
-    permit = queue.admit(len(lengths), now + seconds, now, row_seconds=0)
+    """Queue a request with rows of these lengths, which has some seconds; with a client, a row takes `ROW_TIME`."""
+    caller = make_caller(client) if client else None
+    permit = queue.admit(len(lengths), now + seconds, now, ROW_TIME if client else 0, caller)
     nothing: Output = np.empty(0, np.float32)
     request = Request(permit, loop.create_future(), [nothing] * len(lengths), len(lengths))
     queue.put(request, [np.zeros(length, np.int32) for length in lengths], lengths, now)
@@ -171,6 +188,76 @@ def test_rows_of_a_request_are_removed(queue: Queue, put: Put) -> None:
     assert len(queue) == 1
     batch = queue.take(Grouping(LARGEST), NOW)
     assert [entry.request for entry in batch] == [staying]
+
+
+def find_clients(queue: Queue, rows: int, now: float = NOW) -> list[str]:
+    """Take rows one by one, and return whose they are."""
+    names = []
+    for _ in range(rows):
+        (entry,) = queue.take(Grouping(1), now)
+        assert entry.request.permit.caller
+        names.append(entry.request.permit.caller.name)
+    return names
+
+
+def test_a_client_with_many_requests_does_not_push_another_one_back(queue: Queue, put: Put) -> None:
+    for _ in range(40):
+        put(10, client="many")
+    for _ in range(2):
+        put(10, client="few")
+    assert find_clients(queue, 4) == ["many", "few", "many", "many"]
+    assert find_clients(queue, 38).index("few") < 2
+
+
+def test_without_clients_rows_of_equal_urgency_are_taken_in_the_order_of_arrival(queue: Queue, put: Put) -> None:
+    requests = [put(10) for _ in range(40)]
+    taken = [queue.take(Grouping(1), NOW)[0].request for _ in range(40)]
+    assert taken == requests
+
+
+@pytest.mark.parametrize("waiting", [{"many": 64, "few": 8}, {"many": 80, "few": 1}, {"a": 30, "b": 30, "c": 3}])
+def test_clients_that_always_wait_get_equal_shares(
+    loop: asyncio.AbstractEventLoop, queue: Queue, waiting: dict[str, int]
+) -> None:
+    now, taken = NOW, Counter[str]()
+    for client, requests in waiting.items():
+        for _ in range(requests):
+            put_into(queue, loop, 10, seconds=1000, client=client)
+    for _ in range(3000):
+        (client,) = find_clients(queue, 1, now)
+        now += ROW_TIME
+        taken[client] += now > NOW + 1
+        put_into(queue, loop, 10, seconds=1000, now=now, client=client)  # each answer is followed by a request
+    shares = [taken[client] / taken.total() for client in waiting]
+    assert shares == pytest.approx([1 / len(waiting)] * len(waiting), rel=0.05)
+
+
+def test_a_short_deadline_gives_a_client_no_larger_share(queue: Queue, put: Put) -> None:
+    for _ in range(40):
+        put(10, seconds=PATIENT_SECONDS - 0.005, client="hasty")
+    put(10, client="patient")
+    assert "patient" in find_clients(queue, 10)
+
+
+def test_a_client_whose_rows_have_run_is_not_delayed(queue: Queue, put: Put) -> None:
+    for _ in range(40):
+        put(10, client="first")
+    find_clients(queue, 40)
+    put(10, client="first")
+    put(10, client="second")
+    assert find_clients(queue, 2) == ["first", "second"]
+
+
+def test_a_client_whose_requests_have_ended_is_not_delayed(queue: Queue, put: Put) -> None:
+    for _ in range(40):
+        request = put(10, client="first")
+        queue.remove(request)
+        with request.permit:
+            pass
+    assert queue.waiting == 0
+    put(10, client="first")
+    put(10, client="second")
+    assert find_clients(queue, 2) == ["first", "second"]
 
 
 @settings(deadline=None, max_examples=50)

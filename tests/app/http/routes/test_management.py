@@ -1,10 +1,13 @@
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from app.access.keys import add_client
 from app.http.app import create_app
 from app.settings import Settings
 from bundle.store import Store
@@ -23,8 +26,17 @@ def store(small_store: Store, tmp_path: Path) -> Store:
 
 @pytest.fixture
 def manager(store: Store) -> Iterator[httpx.Client]:
-    """A client of a service of this store."""
-    with serve_app(create_app(Settings(models=store.root, watch_ms=10))) as client:
+    """A client of a service of this store, which may manage it."""
+    with serve_managed(store) as client:
+        yield client
+
+
+@contextmanager
+def serve_managed(store: Store, **settings: Any) -> Iterator[httpx.Client]:
+    keys = store.root.parent / "keys.json"
+    key = add_client(keys, "operator", ("predict", "manage"))
+    with serve_app(create_app(Settings(models=store.root, keys=keys, **{"watch_ms": 10, **settings}))) as client:
+        client.headers["x-api-key"] = key
         yield client
 
 
@@ -123,7 +135,7 @@ def test_what_cannot_be_changed_is_refused(
 
 
 def test_a_change_that_is_not_followed_in_time_says_so(store: Store) -> None:
-    with serve_app(create_app(Settings(models=store.root, watch_ms=3_600_000, deadline_ms=300))) as client:
+    with serve_managed(store, watch_ms=3_600_000, deadline_ms=300) as client:
         answer = client.put("/models/next-letter/labels/stable", json={"version": 1})
         assert answer.status_code == 504
         assert "the change is written, but this process has not followed it yet" in answer.json()["detail"]

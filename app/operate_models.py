@@ -4,17 +4,16 @@ Each command changes the file `policy.json` of a model, which every process of t
 """
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import click
 from pydantic import TypeAdapter, ValidationError
 
-from app.errors import PolicyError, SettingsError
+from app.errors import PolicyError
 from app.runtime import operation
 from app.runtime.policy import STABLE, Label, Policy
-from app.settings import PREFIX, read_settings
 from bundle.errors import BundleError
 from bundle.store import Store
 
@@ -37,13 +36,16 @@ VERSION = click.argument("version", type=click.IntRange(min=1))
 LABEL = click.argument("label", type=_LabelType())
 
 
-@click.group(help=f"Show and change which versions of the models answer. The folder is --folder or {PREFIX}MODELS.")
-@click.option("--folder", type=click.Path(path_type=Path), help="Folder of the bundles.  [default: models]")
+@click.group(help="Show and change which versions of the models answer, in the folder of --models.")
 @click.pass_context
-def models(context: click.Context, folder: Path | None) -> None:
+def models(context: click.Context) -> None:
     """Find the store of the commands below."""
-    with _clear_errors():
-        context.obj = Store(folder or read_settings().models)
+    context.obj = Store(context.obj.models)
+
+
+def make_command() -> click.Command:
+    """Return the group of the commands."""
+    return models
 
 
 @models.command("list")
@@ -128,9 +130,9 @@ def _clear_errors() -> Iterator[None]:
     """Print an error that a user can act on, without a traceback.
 
     Raises:
-        ClickException: with the message of the error; the exit status is then 1.
+        SystemExit: there was one.
     """
     try:
         yield
-    except (BundleError, PolicyError, SettingsError) as error:
-        raise click.ClickException(str(error)) from error
+    except (BundleError, PolicyError) as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,84 @@
+"""Finds the client of a key, and reads the key file again when it changes."""
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from app.access.caller import Caller
+from app.access.keys import Client, hash_key, read_clients
+from app.access.usage import Usage
+from app.errors import KeyFileError, KeyMissingError, KeyUnknownError
+
+# The file is looked at once in this time, when a request comes.
+LOOK_SECONDS = 0.2
+
+logger = logging.getLogger(__name__)
+
+
+class Guard:
+    """Knows the keys in a file."""
+
+    def __init__(self, path: Path, usage: Usage, clock: Callable[[], float] = time.monotonic) -> None:
+        """Read the file.
+
+        Args:
+            path: of the file.
+            usage: where requests are counted.
+            clock: returns the time in seconds.
+
+        Raises:
+            KeyFileError: it cannot be read, or it is invalid.
+        """
+        self._path = path
+        self._usage = usage
+        self._clock = clock
+        self._looks_at = clock() + LOOK_SECONDS
+        self._version = self._find_version()
+        self._clients = self._read()
+
+    def identify(self, key: bytes | None) -> Caller:
+        """Return the client of a key.
+
+        Raises:
+            KeyMissingError: there is no key.
+            KeyUnknownError: no client has it.
+        """
+        if self._clock() >= self._looks_at:
+            self._look()
+        if key is None:
+            raise KeyMissingError(
+                "the request has no API key; send it as Authorization: Bearer KEY, or as X-API-Key: KEY"
+            )
+        # The time of the search depends on hashes only. Even a client who learnt a hash from it could not find the key:
+        # the keys are random, so nobody can search for one with this hash.
+        client = self._clients.get(hash_key(key))
+        if client is None:
+            raise KeyUnknownError("the API key is not valid; send a key that the operator gave you and did not revoke")
+        return Caller(client, self._usage)
+
+    def _look(self) -> None:
+        """Read the file again if it has changed; keep the old keys if it is invalid."""
+        self._looks_at = self._clock() + LOOK_SECONDS
+        version = self._find_version()
+        if version == self._version:
+            return
+        self._version = version
+        try:
+            self._clients = self._read()
+        except KeyFileError as error:
+            logger.error("the old keys stay valid: %s", error)
+        else:
+            logger.info("the keys are read again")
+
+    def _read(self) -> dict[str, Client]:
+        """Return the clients by the hashes of their keys."""
+        return {key.sha256: client for client in read_clients(self._path) for key in client.keys}
+
+    def _find_version(self) -> tuple[int, ...]:
+        """Return numbers that change with the file; none if there is no file."""
+        try:
+            found = self._path.stat()
+        except OSError:
+            return ()
+        return found.st_ino, found.st_size, found.st_mtime_ns

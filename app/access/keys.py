@@ -1,0 +1,226 @@
+"""The API keys: the clients of the service, in a JSON file with hashes of their keys.
+
+A key is made of 32 random bytes. Nobody can guess one, even with a fast hash. So the hash is SHA-256; the slow hashes
+for passwords would only make every request slower.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import secrets
+import stat
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from app.errors import KeyFileError
+from bundle.files import read_file
+
+# Programs that look for secrets in repositories and logs can find a key by this beginning.
+KEY_PREFIX = "lstm-serve-"
+KEY_BYTES = 32
+
+Scope = Literal["predict", "manage"]
+
+
+def _check_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", name):  # also the name of a file: see `Usage`
+        raise ValueError(f"{name!r} cannot name a client; use up to 63 of a-z, 0-9 and -, as in my-site-2")
+    return name
+
+
+class Key(BaseModel):
+    """One key of a client."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    created: AwareDatetime
+
+
+class Client(BaseModel):
+    """Who uses the service: what it may do, how much, and its keys, the newest last."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, AfterValidator(_check_name)]
+    scopes: tuple[Scope, ...] = Field(min_length=1)
+    requests_per_second: float | None = Field(default=None, ge=0.001, le=100_000)
+    burst: int | None = Field(default=None, ge=1, le=100_000, description="Requests at once; by default of one second.")
+    texts_per_day: int | None = Field(default=None, ge=1, le=10**12)
+    keys: tuple[Key, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _burst_has_a_rate(self) -> Self:
+        if self.burst and not self.requests_per_second:
+            raise ValueError("burst needs requests_per_second")
+        return self
+
+
+class _KeyFile(BaseModel):
+    """The contents of the file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    clients: tuple[Client, ...]
+
+    @model_validator(mode="after")
+    def _names_and_hashes_differ(self) -> Self:
+        names = Counter(client.name for client in self.clients)
+        hashes = Counter(key.sha256 for client in self.clients for key in client.keys)
+        if twice := [value for value, count in (names + hashes).items() if count > 1]:
+            raise ValueError(f"clients have {twice[0]} twice")
+        return self
+
+
+def hash_key(key: bytes) -> str:
+    """Return the SHA-256 of a key, in hexadecimal."""
+    return hashlib.sha256(key).hexdigest()
+
+
+def read_clients(path: Path) -> tuple[Client, ...]:
+    """Return the clients in a file.
+
+    Raises:
+        KeyFileError: it cannot be read, or its contents are invalid.
+    """
+    try:
+        return _KeyFile.model_validate_json(read_file(path)).clients
+    except OSError as error:
+        raise KeyFileError(
+            f"the key file {path} cannot be read: {error.strerror or error}; make one with: "
+            f"python -m app --keys {path} keys add NAME"
+        ) from error
+    except ValidationError as error:
+        raise KeyFileError(f"the key file {path} is invalid: {_explain(error)}; correct it") from error
+
+
+def add_client(
+    path: Path,
+    name: str,
+    scopes: Sequence[Scope],
+    requests_per_second: float | None = None,
+    burst: int | None = None,
+    texts_per_day: int | None = None,
+) -> str:
+    """Add a client to a file, which is made if there is none, and return its first key.
+
+    Raises:
+        KeyFileError: the file has a client of this name, a value is invalid, or the file cannot be read or written.
+    """
+    key, made = _make_key()
+    with _change(path) as clients:
+        if name in clients:
+            raise KeyFileError(f"there is a client {name}; make a further key for it with: keys rotate {name}")
+        try:
+            clients[name] = Client(
+                name=name,
+                scopes=tuple(scopes),
+                requests_per_second=requests_per_second,
+                burst=burst,
+                texts_per_day=texts_per_day,
+                keys=(made,),
+            )
+        except ValidationError as error:
+            raise KeyFileError(_explain(error)) from error
+    return key
+
+
+def rotate_key(path: Path, name: str) -> str:
+    """Add a key to a client and return it; the other keys of the client stay valid.
+
+    Raises:
+        KeyFileError: there is no such client, or the file cannot be read or written.
+    """
+    key, made = _make_key()
+    with _change(path) as clients:
+        client = _find(clients, name)
+        clients[name] = client.model_copy(update={"keys": (*client.keys, made)})
+    return key
+
+
+def revoke_keys(path: Path, name: str, only_old: bool) -> None:
+    """Remove a client, or only its keys before the newest one.
+
+    Raises:
+        KeyFileError: there is no such client, or the file cannot be read or written.
+    """
+    with _change(path) as clients:
+        client = _find(clients, name)
+        if only_old:
+            clients[name] = client.model_copy(update={"keys": client.keys[-1:]})
+        else:
+            del clients[name]
+
+
+def _make_key() -> tuple[str, Key]:
+    """Return a new key, and its entry in the file."""
+    key = KEY_PREFIX + secrets.token_urlsafe(KEY_BYTES)
+    return key, Key(sha256=hash_key(key.encode()), created=datetime.now(UTC).replace(microsecond=0))
+
+
+def _find(clients: dict[str, Client], name: str) -> Client:
+    if name not in clients:
+        raise KeyFileError(f"there is no client {name!r}; there are: {', '.join(clients) or 'none'}")
+    return clients[name]
+
+
+@contextmanager
+def _change(path: Path) -> Iterator[dict[str, Client]]:
+    """Give the clients of a file by name, and write what the block has made of them."""
+    path = path.resolve()  # a link stays a link
+    try:
+        folder = os.open(path.parent, os.O_RDONLY)
+    except OSError as error:
+        raise KeyFileError(f"the folder {path.parent} cannot be opened: {error.strerror}; make it first") from error
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)  # of the folder, as the file itself is replaced
+        clients = {client.name: client for client in read_clients(path)} if path.exists() else {}
+        yield clients
+        _write(path, _KeyFile(clients=tuple(clients.values())))
+        os.fsync(folder)
+    except OSError as error:
+        raise KeyFileError(f"the key file {path} cannot be written: {error.strerror}") from error
+    finally:
+        os.close(folder)
+
+
+def _write(path: Path, contents: _KeyFile) -> None:
+    """Replace a file in one step, so that the service never reads a part of it."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".keys-") as staging:
+        staged = Path(staging) / path.name
+        descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(contents.model_dump_json(indent=2, exclude_none=True) + "\n")
+            file.flush()
+            if path.exists():  # the service may run as another user than the operator
+                found = path.stat()
+                os.fchown(descriptor, found.st_uid, found.st_gid)
+                os.fchmod(descriptor, stat.S_IMODE(found.st_mode))
+            os.fsync(descriptor)
+        os.replace(staged, path)
+
+
+def _explain(error: ValidationError) -> str:
+    """Return what is wrong and where, without the values."""
+    problems = error.errors(include_url=False, include_input=False)
+    return "; ".join(
+        f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}".removeprefix(": ").replace("Value error, ", "")
+        for problem in problems
+    )

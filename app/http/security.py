@@ -1,0 +1,61 @@
+"""What the OpenAPI document says about API keys."""
+
+from typing import Any
+
+from app.errors import (
+    KeyMissingError,
+    KeyUnknownError,
+    ManagementClosedError,
+    QuotaExceededError,
+    RequestError,
+    ScopeMissingError,
+)
+from app.http.access import NO_KEYS, Access
+from app.http.routes import describe_errors
+
+_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key of this service."},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key of this service."},
+}
+_LIMITS = {
+    "RateLimit-Policy": {
+        "description": "The limits of the client, if it has some: requests in a window, texts a day.",
+        "schema": {"type": "string"},
+        "example": '"day";q=100000;qu="texts";w=86400, "rate";q=20;w=1',
+    },
+    "RateLimit": {
+        "description": "What is left of them, and the seconds until all is there again.",
+        "schema": {"type": "string"},
+        "example": '"day";r=99990;t=43200, "rate";r=19;t=1',
+    },
+}
+
+
+def describe_access(document: dict[str, Any], access: Access) -> None:
+    """Add to an OpenAPI document which operations need a key, and the answers to requests without a right one."""
+    if access.has_keys:
+        document["components"]["securitySchemes"] = _SCHEMES
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            permission = access.find_permission(method.upper(), path)
+            if permission and access.has_keys:
+                operation["security"] = [{scheme: [permission]} for scheme in _SCHEMES]
+                _add(operation, path, *_list_errors(permission))
+                for response in operation["responses"].values():
+                    response.setdefault("headers", {}).update(_LIMITS)
+            elif permission == "manage":
+                _add(operation, path, ManagementClosedError(NO_KEYS))
+
+
+def _list_errors(permission: str) -> list[RequestError]:
+    return [
+        KeyMissingError("the request has no API key; send it as Authorization: Bearer KEY, or as X-API-Key: KEY"),
+        KeyUnknownError("the API key is not valid; send a key that the operator gave you and did not revoke"),
+        ScopeMissingError(f"the client web has no scope {permission}; use a key that has it"),
+        QuotaExceededError("the client web may send 20 requests in 1 s, and they are used", "rate", 0.2),
+    ]
+
+
+def _add(operation: dict[str, Any], path: str, *errors: RequestError) -> None:
+    for status, response in describe_errors(path, *errors).items():
+        operation["responses"].setdefault(str(status), response)

@@ -1,0 +1,115 @@
+"""The guard: whose key it is, and what happens when the key file changes."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.access.guard import LOOK_SECONDS, Guard
+from app.access.keys import add_client, revoke_keys, rotate_key
+from app.access.usage import Usage
+from app.errors import KeyFileError, KeyMissingError, KeyUnknownError
+from tests.app.conftest import Log
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Watched:
+    """A guard of a file with the client `web`."""
+
+    def __init__(self, path: Path, usage: Usage) -> None:
+        self.path = path
+        self.clock = Clock()
+        self.key = add_client(path, "web", ["predict"]).encode()
+        self.guard = Guard(path, usage, self.clock)
+
+    def find_name(self, key: bytes) -> str:
+        """Return the name of the client of a key, after the time in which the file is looked at once."""
+        self.clock.now += LOOK_SECONDS
+        return self.guard.identify(key).name
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    usage = Usage(None)
+    yield Watched(tmp_path / "keys.json", usage)
+    usage.close()
+
+
+def test_a_key_has_its_client(watched: Watched) -> None:
+    assert watched.guard.identify(watched.key).name == "web"
+
+
+def test_a_request_without_a_key_is_refused(watched: Watched) -> None:
+    with pytest.raises(KeyMissingError, match="Authorization: Bearer KEY, or as X-API-Key: KEY") as refusal:
+        watched.guard.identify(None)
+    assert refusal.value.headers == {"www-authenticate": 'Bearer realm="lstm-serve"'}
+
+
+@pytest.mark.parametrize("change", [lambda key: key[:0], lambda key: key[:-1], lambda key: key + b"a", bytes.upper])
+def test_a_wrong_key_is_refused_and_not_repeated(watched: Watched, change: Callable[[bytes], bytes]) -> None:
+    wrong = change(watched.key)
+    with pytest.raises(KeyUnknownError) as refusal:
+        watched.guard.identify(wrong)
+    assert refusal.value.headers["www-authenticate"].endswith('error="invalid_token"')
+    assert not wrong or wrong.decode() not in str(refusal.value)
+
+
+def test_a_hash_is_not_a_key(watched: Watched) -> None:
+    (sha256,) = (line.split('"')[3] for line in watched.path.read_text().splitlines() if "sha256" in line)
+    with pytest.raises(KeyUnknownError):
+        watched.guard.identify(sha256.encode())
+
+
+def test_a_changed_file_is_read_again(watched: Watched) -> None:
+    other = add_client(watched.path, "app", ["predict"]).encode()
+    with pytest.raises(KeyUnknownError):
+        watched.guard.identify(other)  # the file is not looked at for every request
+    assert watched.find_name(other) == "app"
+    assert watched.find_name(watched.key) == "web"
+
+
+def test_a_rotated_key_is_valid_until_it_is_revoked(watched: Watched) -> None:
+    new = rotate_key(watched.path, "web").encode()
+    assert watched.find_name(new) == watched.find_name(watched.key) == "web"
+    revoke_keys(watched.path, "web", only_old=True)
+    assert watched.find_name(new) == "web"
+    with pytest.raises(KeyUnknownError):
+        watched.find_name(watched.key)
+
+
+def test_nobody_may_pass_when_the_last_client_is_revoked(watched: Watched) -> None:
+    revoke_keys(watched.path, "web", only_old=False)
+    with pytest.raises(KeyUnknownError):
+        watched.find_name(watched.key)
+
+
+def test_the_old_keys_stay_while_the_file_is_invalid_or_gone(watched: Watched, log: Log) -> None:
+    good = watched.path.read_text()
+    watched.path.write_text("{")
+    for _ in range(3):
+        assert watched.find_name(watched.key) == "web"
+    watched.path.unlink()
+    assert watched.find_name(watched.key) == "web"
+    why = log.wait_for(level="ERROR")["message"]
+    assert why.startswith(f"the old keys stay valid: the key file {watched.path} is invalid: Invalid JSON: EOF while")
+    assert "cannot be read: No such file" in log.wait_for(level="ERROR")["message"]  # each is logged once
+    watched.path.write_text(good)
+    assert watched.find_name(watched.key) == "web"
+    log.wait_for(message="the keys are read again")
+    assert watched.key.decode() not in log.text
+
+
+@pytest.mark.parametrize("contents", [None, "{"])
+def test_it_cannot_start_without_a_valid_file(tmp_path: Path, contents: str | None) -> None:
+    if contents:
+        (tmp_path / "keys.json").write_text(contents)
+    with pytest.raises(KeyFileError):
+        Guard(tmp_path / "keys.json", Usage(None))
