@@ -23,6 +23,7 @@ from app.processes.supervisor import Supervisor
 from app.processes.worker import make_app, run
 from app.settings import PREFIX, Settings, read_settings
 from app.telemetry import logs
+from app.telemetry.sharing import hold_folder
 
 # A process that was asked to stop is killed this long after the deadline of its last request.
 MORE_SECONDS = 5
@@ -53,7 +54,7 @@ def serve(**options: str | None) -> None:
     try:
         settings = read_settings({name: value for name, value in options.items() if value is not None})
         logs.configure(settings.log_level)
-        with hold(settings) as address:
+        with hold(settings) as address, hold_folder():
             status = _serve_on(address, settings)
     except SettingsError as error:
         sys.exit(f"error: {error}")

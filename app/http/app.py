@@ -1,5 +1,6 @@
 """The app: the routes, the one middleware, and the models behind them."""
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,16 +15,20 @@ from fastapi_offline import FastAPIOffline
 
 from app import __version__
 from app.http.problems import Problem
-from app.http.routes import health, models, prediction
+from app.http.routes import health, metrics, models, prediction
 from app.http.stack import Stack
 from app.runtime.repository import Repository
 from app.settings import Settings, read_settings
 from app.telemetry import logs
+from app.telemetry.metrics import EXPECTED, READY, write
 from bundle.store import Store
 
 # New objects between two runs of the garbage collector. Requests leave no reference cycles, so it finds nothing. At
 # Python's default of 700 it took half of the time in a flood, because each run looks through all requests that wait.
 COLLECTION_THRESHOLD = 100_000
+
+# Between two writes of what a process has counted, which the other processes show from then on.
+WRITE_SECONDS = 0.5
 
 _DESCRIPTION = """\
 Recurrent models over HTTP: the next letter of a sequence, and the sentiment of an English text.
@@ -50,8 +55,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         gc.set_threshold(COLLECTION_THRESHOLD)
         repository.load()  # before the process listens, so that no request comes to one that cannot answer
+        EXPECTED.put(settings.workers)
+        writing = asyncio.create_task(_write_metrics(repository))
         yield {"is_ready": repository.is_ready}  # for the supervisor
+        writing.cancel()
+        READY.put(0)
         repository.close()
+        write()
 
     app = FastAPIOffline(
         redoc_url=None,
@@ -67,13 +77,26 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     # Copied instead of `include_router`, with which FastAPI looks through the routes twice for every request. It tries
     # one route after the other, so the routes with the most requests come first.
-    app.router.routes[:0] = [*prediction.make_router().routes, *health.router.routes, *models.router.routes]
+    app.router.routes[:0] = [
+        *prediction.make_router().routes,
+        *health.router.routes,
+        *models.router.routes,
+        *metrics.router.routes,
+    ]
     app.add_api_route("/", _show_docs, include_in_schema=False)
     # The one layer around the routes. It does all that FastAPI's own five do for this service; those take 11 % of the
     # requests a second of a small network. Without the exit stack FastAPI's own routes do not work.
     app.middleware_stack = Stack(AsyncExitStackMiddleware(app.router), settings)
     app.openapi = cache(lambda: _describe(app))  # type: ignore[method-assign]  # the way FastAPI documents
     return app
+
+
+async def _write_metrics(repository: Repository) -> None:
+    """Write the metrics of this process again and again."""
+    while True:
+        READY.put(repository.is_ready())
+        write()
+        await asyncio.sleep(WRITE_SECONDS)
 
 
 async def _show_docs(request: Request) -> RedirectResponse:

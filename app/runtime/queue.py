@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from app.errors import OverloadedError
 from app.runtime.grouping import Grouping
+from app.telemetry.metrics import ModelMetrics
 from bundle.rows import Row
 
 Output = NDArray[np.float32]
@@ -37,7 +38,7 @@ class Permit:
         self._queue = queue
         self.rows = rows  # that have not run
         self.deadline = deadline
-        queue.waiting += rows
+        queue.change_waiting(rows)
 
     def __enter__(self) -> Self:
         """Hold the places."""
@@ -51,7 +52,7 @@ class Permit:
 
     def give_back(self, rows: int) -> None:
         """Give back some places."""
-        self._queue.waiting -= rows
+        self._queue.change_waiting(-rows)
         self.rows -= rows
 
 
@@ -63,6 +64,7 @@ class Request:
     future: asyncio.Future[list[Output]]
     outputs: list[Output]
     missing: int
+    queued_at: float
 
 
 @dataclass(eq=False, slots=True)
@@ -82,9 +84,11 @@ _urgency = attrgetter("urgency")
 class Queue:
     """The rows that wait for one model."""
 
-    def __init__(self, capacity: int) -> None:
-        """Take the number of rows that may wait."""
+    def __init__(self, capacity: int, metrics: ModelMetrics) -> None:
+        """Take the number of rows that may wait, and the metrics of the model."""
         self._capacity = capacity
+        self._metrics = metrics
+        metrics.queue_capacity.put(capacity)
         self._entries: list[Entry] = []  # the most urgent first
         self.arrived = 0  # rows, so far
         self.waiting = 0  # rows that have a permit and have not run
@@ -92,6 +96,11 @@ class Queue:
     def __len__(self) -> int:
         """Return how many rows can run now."""
         return len(self._entries)
+
+    def change_waiting(self, rows: int) -> None:
+        """Change the number of rows that have a permit and have not run."""
+        self.waiting += rows
+        self._metrics.queue_rows.put(self.waiting)
 
     def admit(self, rows: int, deadline: float, now: float, row_seconds: float) -> Permit:
         """Return a permit for the rows of one request.
@@ -106,6 +115,7 @@ class Queue:
             OverloadedError: there are not enough places, or the rows would wait past the deadline.
         """
         if self.waiting + rows > self._capacity:
+            self._metrics.note_rejection("queue-full")
             raise OverloadedError(
                 f"{self.waiting} texts are waiting, and at most {self._capacity} may; {rows} more have no place",
                 (self.waiting + rows) * row_seconds,
@@ -113,6 +123,7 @@ class Queue:
         before = bisect_right(self._entries, (_find_time(deadline, now, rows - 1), math.inf), key=_urgency)
         wait = (before + rows) * row_seconds
         if before and wait > deadline - now:
+            self._metrics.note_rejection("too-late")
             raise OverloadedError(
                 f"{before} texts come first, which takes about {wait:.1f} s; the request has {deadline - now:.1f} s",
                 wait,
@@ -147,6 +158,7 @@ class Queue:
         self._entries[:end] = [entry for entry in candidates if entry not in taken]
         for entry in batch:
             entry.request.permit.give_back(1)
+            self._metrics.waits.note(now - entry.request.queued_at)
         return batch
 
 

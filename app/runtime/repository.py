@@ -22,6 +22,7 @@ from app.errors import (
 from app.runtime.batcher import Batcher
 from app.runtime.pace import LoopTime
 from app.settings import Settings
+from app.telemetry.metrics import LOADS, MODELS, ModelMetrics
 from bundle.errors import BundleError
 from bundle.manifest import Manifest
 from bundle.store import Bundle, Store
@@ -88,8 +89,10 @@ class Repository:
             logger.error("there are no models %s; train or mount some and restart", where)
 
     def close(self) -> None:
-        """End the thread that runs engines."""
+        """End the thread that runs engines, and the metrics of the models."""
         self._executor.shutdown()
+        for model in self._models.values():
+            model.batcher.metrics.close()
 
     def check_ready(self) -> None:
         """Return if the models that readiness needs are loaded: the ones that the settings name, or the default ones.
@@ -151,19 +154,25 @@ class Repository:
             bundle = self._store.open(name)
             engine = load_engine(bundle, self._settings)
         except (BundleError, EngineError) as error:
-            self._refuse(name, str(error))
+            self._refuse(name, str(error), started)
         except Exception:
             # One bundle that fails for any reason does not keep the others from being served.
-            self._refuse(name, "its network cannot be loaded; the service's log has the reason", exc_info=True)
+            why = "its network cannot be loaded; the service's log has the reason"
+            self._refuse(name, why, started, exc_info=True)
         else:
-            batcher = Batcher(engine, self._executor, self._settings.max_queue, self._loop_time)
+            metrics = ModelMetrics(name, bundle.manifest.version, bundle.reference)
+            batcher = Batcher(engine, self._executor, self._settings.max_queue, self._loop_time, metrics)
             self._models[name] = Model(bundle, batcher, self._encoding)
-            seconds = round(time.monotonic() - started, 3)
-            logger.info("loaded", extra={"model": name, "version": bundle.manifest.version, "seconds": seconds})
+            seconds = time.monotonic() - started
+            LOADS.labels(name, "loaded").note(seconds)
+            fields = {"model": name, "version": bundle.manifest.version, "seconds": round(seconds, 3)}
+            logger.info("loaded", extra=fields)
 
-    def _refuse(self, name: str, why: str, **log: Any) -> None:
+    def _refuse(self, name: str, why: str, started: float, **log: Any) -> None:
         # A folder may have any name, also one that is no text.
         name, why = escape_surrogates(name), escape_surrogates(why)
         logger.error("refused: %s", why, extra={"model": name, "folder": str(self._store.root / name)}, **log)
+        LOADS.labels(name, "refused").note(time.monotonic() - started)
+        MODELS.labels(name, "", "refused").put(1)
         # Clients may see names of models and files, but not where they are on the server.
         self._refused[name] = why.replace(f"{self._store.root}/", "")

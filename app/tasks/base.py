@@ -16,6 +16,7 @@ from app.runtime.queue import Output, Permit
 from app.runtime.repository import Model
 from bundle.errors import InputError
 from bundle.manifest import Manifest
+from bundle.reference import find_probability
 from bundle.rows import Row
 from bundle.tasks import Task
 
@@ -56,11 +57,17 @@ class Encoded:
     Attributes:
         row: of the network.
         facts: fields of the answer that describe the input.
+        length: words or letters of the input, also those that the network does not read.
+        unknown_share: of the words that it reads, the share of those that it does not know; None without words.
+        is_cut: whether the input is longer than the network reads.
         is_readable: whether the row has anything that the network knows.
     """
 
     row: Row
     facts: Mapping[str, Any]
+    length: int
+    unknown_share: float | None = None
+    is_cut: bool = False
     is_readable: bool = True
 
 
@@ -115,8 +122,13 @@ class ServedTask(ABC):
             InvalidInputError: inputs that cannot be encoded, all of them named.
             DeadlineError: the deadline passed before.
         """
+        metrics = model.batcher.metrics
+        started = time.monotonic()
         encoded = await self._encode(model, texts, permit.deadline)
+        metrics.encoding.note(time.monotonic() - started)
         outputs = await model.batcher.run([one.row for one in encoded], permit)
+        for output, one in zip(outputs, encoded, strict=True):
+            metrics.note_answer(_measure(output, one), is_cut=one.is_cut, is_readable=one.is_readable)
         manifest = model.manifest
         return [self.answer(manifest, output, one, request) for output, one in zip(outputs, encoded, strict=True)]
 
@@ -146,10 +158,21 @@ class ServedTask(ABC):
                         for _ in range(PASSES):
                             await asyncio.sleep(0)
             except TimeoutError as error:
+                model.batcher.metrics.note_deadline("encoding")
                 raise DeadlineError(TOO_LATE) from error
         if problems:
             raise InvalidInputError(problems)
         return encoded
+
+
+def _measure(output: Output, encoded: Encoded) -> dict[str, float]:
+    """Return the measures of one input: see `bundle.reference.BOUNDS`."""
+    measures: dict[str, float] = {"length": encoded.length}
+    if encoded.unknown_share is not None:
+        measures["unknown_share"] = encoded.unknown_share
+    if encoded.is_readable:
+        measures["probability"] = find_probability(output)
+    return measures
 
 
 def round_probability(probability: np.float32) -> float:

@@ -120,7 +120,7 @@ class Sentiment(ServedTask):
             "words_unknown": review.words_unknown,
             "words_cut": review.words_cut,
         }
-        return Encoded(review.ids, facts, review.is_readable)
+        return Encoded(review.ids, facts, review.words, review.unknown_share, review.words_cut > 0, review.is_readable)
 
     def answer(self, manifest: Manifest, output: Output, encoded: Encoded, request: Any) -> SentimentAnswer:
         """Return the sentiment of one text: see `ServedTask.answer`."""
