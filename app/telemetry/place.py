@@ -50,7 +50,8 @@ class Place:
         with (self._folder / "collecting").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # one process at a time, as no other may remove what this one reads
             self._remove_dead()
-            return list(MultiProcessCollector.merge(map(str, self._folder.glob("*.db"))))
+            files = [str(path) for path in self._folder.glob("*.db") if _is_filled(path)]
+            return list(MultiProcessCollector.merge(files))
 
     def _make_value(
         self, kind: str, metric: str, name: str, labels: Sequence[str], found: Sequence[str], *rest: Any, **mode: Any
@@ -100,6 +101,14 @@ def _read_owner(path: Path) -> tuple[int, str]:
     """Return the number of the place, and the hash of the version, empty for files of no version."""
     number, _, version = path.stem.rpartition("_")[2].partition("-")
     return int(number), version
+
+
+def _is_filled(path: Path) -> bool:
+    """Return whether a file has values: not if a process is making it, or has removed it since it was listed."""
+    try:
+        return path.stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def _remove_gauges(folder: Path, number: int) -> None:

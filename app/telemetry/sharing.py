@@ -42,6 +42,7 @@ def hold_folder() -> Iterator[Path]:
             f"cannot make a folder for the metrics in {root}: {error.strerror}; mount a tmpfs at /dev/shm or /tmp"
         ) from error
     held = lock(folder)
+    assert held is not None, "This is a bug: the name of a new folder is not known to others"
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = str(folder)
     try:
@@ -51,8 +52,7 @@ def hold_folder() -> Iterator[Path]:
         if before is not None:
             os.environ[VARIABLE] = before
         shutil.rmtree(folder, ignore_errors=True)
-        if held is not None:
-            os.close(held)
+        os.close(held)
 
 
 def lock(path: Path) -> int | None:

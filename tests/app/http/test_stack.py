@@ -147,7 +147,8 @@ def test_head_is_answered_as_get_without_a_body(served: httpx.Client, connection
         head = connection.read(has_body=False)
         assert head is not None and head.status == get.status != 405
         assert head.headers.keys() == get.headers.keys()
-        assert head.headers["content-length"] == get.headers["content-length"]
+        if path != "/metrics":  # which every request changes
+            assert head.headers["content-length"] == get.headers["content-length"]
 
 
 def test_options_lists_the_methods_of_every_path(served: httpx.Client, connection: Connection) -> None:

@@ -18,6 +18,7 @@ from app.errors import DeadlineError, OverloadedError
 from app.runtime.batcher import MOST_INLINE_SECONDS, Batcher
 from app.runtime.pace import LoopTime
 from app.runtime.queue import CANDIDATES
+from app.telemetry.metrics import ModelMetrics
 from bundle.rows import Row
 from tests.conftest import SECONDS
 
@@ -90,7 +91,7 @@ class Setting:
         self.clock = Clock()
         self.engine = Engine(self.clock)
         self.loop_time = LoopTime(inline_seconds)
-        self.batcher = Batcher(self.engine, executor, capacity, self.loop_time, self.clock)
+        self.batcher = Batcher(self.engine, executor, capacity, self.loop_time, ModelMetrics("batcher", 1), self.clock)
         self.executor = executor
 
     def ask(self, *rows: Row, seconds: float = SECONDS) -> "asyncio.Task[NDArray[np.float32]]":
@@ -408,7 +409,7 @@ async def test_an_engine_that_loses_rows_fails_their_requests_and_goes_on(make: 
 
 async def test_models_share_one_thread(make: Make) -> None:
     to = make()
-    other = Batcher(to.engine, to.executor, 100, LoopTime(0), to.clock)
+    other = Batcher(to.engine, to.executor, 100, LoopTime(0), to.batcher.metrics, to.clock)
     first = await to.occupy()
     with other.admit(1, to.clock.now + SECONDS) as permit:
         second = asyncio.ensure_future(other.run([row(1)], permit))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from app.errors import OverloadedError
 from app.runtime.grouping import FIXED_STEPS, PADDING_SHARE, Grouping
 from app.runtime.queue import CANDIDATES, ROW_SECONDS, Output, Queue, Request
+from app.telemetry.metrics import ModelMetrics
 
 NOW = 1000.0
 LARGEST = 16
@@ -27,7 +28,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 @pytest.fixture
 def queue() -> Queue:
-    return Queue(capacity=100)
+    return Queue(100, ModelMetrics("queue", 1))
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def put_into(
     """Queue a request with rows of these lengths, which has some seconds."""
     permit = queue.admit(len(lengths), now + seconds, now, row_seconds=0)
     nothing: Output = np.empty(0, np.float32)
-    request = Request(permit, loop.create_future(), [nothing] * len(lengths), len(lengths))
+    request = Request(permit, loop.create_future(), [nothing] * len(lengths), len(lengths), now)
     queue.put(request, [np.zeros(length, np.int32) for length in lengths], lengths, now)
     return request
 
@@ -108,7 +109,7 @@ def test_a_request_that_was_encoded_for_long_does_not_come_first(queue: Queue, p
 
 
 def test_permits_are_limited(queue: Queue) -> None:
-    queue = Queue(capacity=4)
+    queue = Queue(4, ModelMetrics("queue", 1))
     with queue.admit(3, NOW + 1, NOW, row_seconds=0) as permit:
         with pytest.raises(
             OverloadedError, match="3 texts are waiting, and at most 4 may; 2 more have no place"
@@ -176,7 +177,7 @@ def test_rows_of_a_request_are_removed(queue: Queue, put: Put) -> None:
 @settings(deadline=None, max_examples=50)
 @given(requests=st.lists(st.lists(st.integers(1, 500), min_size=1, max_size=5), min_size=1, max_size=20))
 def test_every_row_runs_once_and_none_is_padded_by_more_than_the_stated_share(requests: list[list[int]]) -> None:
-    queue, loop = Queue(capacity=1000), asyncio.new_event_loop()
+    queue, loop = Queue(1000, ModelMetrics("queue", 1)), asyncio.new_event_loop()
     for lengths in requests:
         put_into(queue, loop, *lengths)
     ran = []
