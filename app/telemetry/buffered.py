@@ -9,6 +9,7 @@ The classes use attributes that prometheus_client does not document, so `pyproje
 from abc import abstractmethod
 from bisect import bisect_left
 from collections.abc import Callable
+from typing import Any
 
 import prometheus_client
 from prometheus_client.metrics import MetricWrapperBase
@@ -19,7 +20,8 @@ class Buffered(MetricWrapperBase):
 
     def write(self) -> None:
         """Write what was counted since the last time, for all labels."""
-        for child in [*self._metrics.values()] if self._is_parent() else [self]:
+        children: list[Any] = [*self._metrics.values()] if self._is_parent() else [self]
+        for child in children:
             child.write_own()
 
     def keep(self, is_kept: Callable[[dict[str, str]], bool]) -> None:

@@ -185,6 +185,8 @@ class ModelMetrics:
         """Forget the version when it is closed in this process; its totals go when every process has closed it."""
         self._state.put(0)
         self._open[self._version] -= 1
+        if not self._open[self._version]:
+            del self._open[self._version]
 
     def _compare(self, name: str, reference: Reference) -> Latest:
         """Return the counts of the latest values of a measure, and show the reference beside them."""
@@ -197,7 +199,7 @@ class ModelMetrics:
     @classmethod
     def list_open(cls) -> set[Version]:
         """Return the versions that are not closed in this process."""
-        return {version for version, count in cls._open.items() if count}
+        return {*cls._open}
 
 
 def write() -> None:

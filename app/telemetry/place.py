@@ -20,6 +20,21 @@ from app.telemetry.sharing import lock
 Version = tuple[str, str]  # the labels `model` and `version`
 
 
+class _Files:
+    """The open files of one version, or of no version.
+
+    After they are closed, the object is used for another version: prometheus_client never frees such a class.
+
+    Attributes:
+        owner: the end of the names of the files.
+        value_class: of the values in the files.
+    """
+
+    def __init__(self) -> None:
+        self.owner = ""
+        self.value_class = values.MultiProcessValue(lambda: self.owner)
+
+
 class Place:
     """The place of this process."""
 
@@ -31,16 +46,18 @@ class Place:
         while self._held is None:
             self._number += 1
             self._held = _lock_place(folder, self._number)
-        _remove_gauges(folder, self._number)
-        self._kinds: dict[Version | None, Any] = {}
-        values.ValueClass = self._make_value  # type: ignore[misc, assignment]  # its class makes files for each process
+        _remove_gauges(folder, f"{self._number}")
+        self._files: dict[Version | None, _Files] = {}
+        self._closed: list[_Files] = []
+        values.ValueClass = self._make_value
 
     def keep(self, versions: Collection[Version | None]) -> None:
         """Close the files of all other versions of models; None stands for the files of no version."""
-        for version in self._kinds.keys() - versions:
-            self._kinds.pop(version).close_all_files()
-            for path in self._folder.glob(f"gauge_*_{self._name_owner(version)}.db"):
-                path.unlink()
+        for version in self._files.keys() - versions:
+            files = self._files.pop(version)
+            files.value_class.close_all_files()
+            self._closed.append(files)
+            _remove_gauges(self._folder, files.owner)
 
     def collect(self) -> list[Metric]:
         """Return the metrics of all processes together; takes milliseconds, in any thread.
@@ -58,10 +75,10 @@ class Place:
     ) -> Any:
         """Return a value in the files of its version: see `values.MultiProcessValue`."""
         version = find_version(dict(zip(labels, found, strict=True)))
-        if version not in self._kinds:
-            owner = self._name_owner(version)
-            self._kinds[version] = values.MultiProcessValue(lambda: owner)
-        return self._kinds[version](kind, metric, name, labels, found, *rest, **mode)
+        if version not in self._files:
+            self._files[version] = self._closed.pop() if self._closed else _Files()
+            self._files[version].owner = self._name_owner(version)
+        return self._files[version].value_class(kind, metric, name, labels, found, *rest, **mode)
 
     def _name_owner(self, version: Version | None) -> str:
         """Return the end of the names of files. Names of models may have any characters, so they are hashed."""
@@ -77,7 +94,7 @@ class Place:
         files = [*self._folder.glob("*-*.db")]
         for number in {_read_owner(path)[0] for path in self._folder.glob("gauge_*.db")}:
             if (held := _lock_place(self._folder, number)) is not None:
-                _remove_gauges(self._folder, number)
+                _remove_gauges(self._folder, f"{number}")
                 os.close(held)
         living = {_read_owner(path)[1] for path in self._folder.glob("gauge_*.db")}
         for path in files:
@@ -111,8 +128,9 @@ def _is_filled(path: Path) -> bool:
         return False
 
 
-def _remove_gauges(folder: Path, number: int) -> None:
-    """Remove all gauges of a place."""
+def _remove_gauges(folder: Path, owner: str) -> None:
+    """Remove the gauges of a place, or those of one version in it."""
     for path in folder.glob("gauge_*.db"):
-        if _read_owner(path)[0] == number:
+        found = path.stem.rpartition("_")[2]
+        if found == owner or found.startswith(f"{owner}-"):
             path.unlink()

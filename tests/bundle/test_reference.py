@@ -8,7 +8,11 @@ import pytest
 from bundle.errors import ManifestError
 from bundle.reference import BOUNDS, REFERENCE_FILE, Reference, find_probability
 
-VALUES = {"length": [1, 2, 2, 5000], "unknown_share": [0, 0, 0.004, 1], "probability": [0.01, 0.5, 0.51, 0.999]}
+VALUES: dict[str, list[float]] = {
+    "length": [1, 2, 2, 5000],
+    "unknown_share": [0, 0, 0.004, 1],
+    "probability": [0.01, 0.5, 0.51, 0.999],
+}
 
 
 def test_a_value_is_counted_in_the_bucket_whose_bound_it_does_not_pass() -> None:

@@ -74,7 +74,7 @@ def test_every_metric_of_a_query_is_documented() -> None:
 
 
 def test_every_panel_says_what_it_shows_and_has_a_place_of_its_own() -> None:
-    places = set()
+    places: set[tuple[int, int]] = set()
     for panel in DASHBOARD["panels"]:
         place = panel["gridPos"]
         cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}

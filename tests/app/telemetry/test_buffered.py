@@ -56,7 +56,8 @@ def test_it_counts_as_the_library_itself(registry: CollectorRegistry) -> None:
         ours.note(value)
         theirs.observe(value)
     ours.write()
-    for sample in theirs.collect()[0].samples:
+    (metric,) = theirs.collect()
+    for sample in metric.samples:
         if sample.name.endswith(("_bucket", "_count", "_sum")):
             assert registry.get_sample_value(sample.name.replace("theirs", "ours"), sample.labels) == sample.value
 

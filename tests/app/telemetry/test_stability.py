@@ -55,7 +55,7 @@ def test_only_the_latest_inputs_count() -> None:
     def counts() -> list[float]:
         for gauge in gauges:
             gauge.write()
-        return [gauge.collect()[0].samples[0].value for gauge in gauges]
+        return [metric.samples[0].value for gauge in gauges for metric in gauge.collect()]
 
     for value in (0, 1, 1.5, 3):
         latest.note(value)

@@ -17,7 +17,7 @@ def test_test_reviews_are_counted_as_the_service_counts_texts() -> None:
     )
     positive = np.array([0.95, 0.02, 0.7, 0.5, 0.5])
     labels = np.array([1, 0, 1, 0, 0], np.int32)
-    evaluation = Evaluation(labels, labels, np.stack([1 - positive, positive], axis=1), {})
+    evaluation = Evaluation(labels, labels.astype(int), np.stack([1 - positive, positive], axis=1), {})
     reviews = [Review(label, number, 1, text) for number, (label, text) in enumerate(zip(labels, TEXTS, strict=True))]
     counted = reference.count_reviews(codec, reviews, evaluation)
     assert counted.counts["length"][:5] == (2, 0, 2, 0, 1)  # 0 and 1 words, 3 and 3, 9
