@@ -28,6 +28,7 @@ from app.processes.supervisor import Supervisor
 from app.processes.worker import make_app, run
 from app.settings import PREFIX, Settings, read_settings
 from app.telemetry import logs
+from app.telemetry.sharing import hold_folder
 
 # A process that was asked to stop is killed this long after the deadline of its last request.
 MORE_SECONDS = 5
@@ -99,7 +100,8 @@ def serve(settings: Settings) -> None:
     logs.configure(settings.log_level)
     if settings.keys:
         read_clients(settings.keys)  # here an error is one line; each process would write a traceback
-    with hold(settings) as address, share_usage() if settings.keys else nullcontext() as usage_folder:
+    usage = share_usage() if settings.keys else nullcontext()
+    with hold(settings) as address, hold_folder(), usage as usage_folder:
         status = _serve_on(address, settings, usage_folder)
     sys.exit(status)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from app.runtime.batcher import Batcher
 from app.runtime.pace import LoopTime
 from app.runtime.repository import INLINE_SECONDS_OF_A_CORE
+from app.telemetry.metrics import ModelMetrics
 from benchmarks import results
 from bundle.reviews import ReviewCodec
 from bundle.rows import Row
@@ -91,7 +92,9 @@ def _group(lengths: Sequence[int], batch_rows: int) -> list[list[int]]:
 
     async def send() -> None:
         with ThreadPoolExecutor(1) as executor:
-            batcher = Batcher(engine, executor, _CLIENTS, LoopTime(INLINE_SECONDS_OF_A_CORE))
+            batcher = Batcher(
+                engine, executor, _CLIENTS, LoopTime(INLINE_SECONDS_OF_A_CORE), ModelMetrics("padding", 1)
+            )
             arriving = iter(lengths)
             deadline = time.monotonic() + _SECONDS
 

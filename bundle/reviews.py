@@ -71,6 +71,16 @@ class EncodedReview:
     words_unknown: int
     is_readable: bool
 
+    @property
+    def words(self) -> int:
+        """Words and marks of the whole text."""
+        return self.words_used + self.words_cut
+
+    @property
+    def unknown_share(self) -> float | None:
+        """The share of unknown words among those used; None for a text without words."""
+        return self.words_unknown / self.words_used if self.words_used else None
+
 
 class ReviewCodec:
     """Codes reviews with one vocabulary."""

@@ -12,6 +12,7 @@ from bundle.codec import Codec
 from bundle.errors import BundleNotFoundError, ChecksumError, ManifestError, VersionExistsError
 from bundle.files import hash_file
 from bundle.manifest import MANIFEST_FILE, Description, Manifest, Precision
+from bundle.reference import REFERENCE_FILE, Reference
 from bundle.sizes import check_size
 
 MODEL_FILE = "model.keras"
@@ -21,11 +22,12 @@ VECTORS_FILE = "word-vectors.bin"  # shared by all ONNX files of a bundle
 
 @dataclass(frozen=True)
 class Bundle:
-    """One verified bundle: its folder, its manifest and the codec for its inputs."""
+    """One verified bundle: its folder, its manifest, the codec for its inputs, and its reference if it has one."""
 
     folder: Path
     manifest: Manifest
     codec: Codec
+    reference: Reference | None
 
     @property
     def model_path(self) -> Path:
@@ -66,7 +68,8 @@ def open_bundle(folder: Path) -> Bundle:
             required.add(VECTORS_FILE)
     if missing := required - manifest.files.keys():
         raise ManifestError(f"{folder / MANIFEST_FILE} does not list {sorted(missing)}; train the bundle again")
-    return Bundle(folder, manifest, manifest.preprocessing.open_codec(folder))
+    reference = Reference.read(folder) if REFERENCE_FILE in manifest.files else None
+    return Bundle(folder, manifest, manifest.preprocessing.open_codec(folder), reference)
 
 
 class Store:

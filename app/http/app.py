@@ -1,5 +1,6 @@
 """The app: the routes, the one middleware, and the models behind them."""
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,17 +18,21 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from app import __version__
 from app.http.access import Access
 from app.http.problems import Problem
-from app.http.routes import health, inference, management, metadata, models, prediction
+from app.http.routes import health, inference, management, metadata, metrics, models, prediction
 from app.http.security import describe_access
 from app.http.stack import Stack
 from app.runtime.repository import Repository
 from app.settings import Settings, read_settings
 from app.telemetry import logs
+from app.telemetry.metrics import EXPECTED, READY, write
 from bundle.store import Store
 
 # New objects between two runs of the garbage collector. Requests leave no reference cycles, so it finds nothing. At
 # Python's default of 700 it took half of the time in a flood, because each run looks through all requests that wait.
 COLLECTION_THRESHOLD = 100_000
+
+# Between two writes of what a process has counted, which the other processes show from then on.
+WRITE_SECONDS = 0.5
 
 _DESCRIPTION = """\
 Recurrent models over HTTP: the next letter of a sequence, and the sentiment of an English text.
@@ -60,9 +65,14 @@ def create_app(settings: Settings | None = None, usage_folder: Path | None = Non
         gc.set_threshold(COLLECTION_THRESHOLD)
         repository.load()  # before the process listens, so that no request comes to one that cannot answer
         repository.watch()
+        EXPECTED.put(settings.workers)
+        writing = asyncio.create_task(_write_metrics(repository))
         yield {"is_ready": repository.is_ready}  # for the supervisor
+        writing.cancel()
+        READY.put(0)
         repository.close()
         access.close()
+        write()
 
     app = FastAPIOffline(
         redoc_url=None,
@@ -86,6 +96,7 @@ def create_app(settings: Settings | None = None, usage_folder: Path | None = Non
         management.router,
         management.protocol,
         metadata.router,
+        metrics.router,
     )
     app.router.routes[:0] = [route for router in routers for route in router.routes]
     app.add_api_route("/", _show_docs, include_in_schema=False)
@@ -97,6 +108,14 @@ def create_app(settings: Settings | None = None, usage_folder: Path | None = Non
     app.middleware_stack = stack
     app.openapi = cache(lambda: _describe(app, access))  # type: ignore[method-assign]  # the way FastAPI documents
     return app
+
+
+async def _write_metrics(repository: Repository) -> None:
+    """Write the metrics of this process again and again."""
+    while True:
+        READY.put(repository.is_ready())
+        write()
+        await asyncio.sleep(WRITE_SECONDS)
 
 
 async def _show_docs(request: Request) -> RedirectResponse:

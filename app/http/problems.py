@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import Scope, Send
 
 from app.errors import LISTED_ERRORS, FieldProblem, RequestError, escape_surrogates
+from app.telemetry.metrics import PROBLEMS
 
 PROBLEM_TYPE = "application/problem+json"
 PATH_CHARACTERS = 200  # of a path, in answers and in the log
@@ -77,7 +78,8 @@ def make_problem(error: RequestError, path: str) -> Problem:
 
 
 def make_answer(error: RequestError, path: str) -> Answer:
-    """Return the answer to a request to a path that ended with an error."""
+    """Return the answer to a request to a path that ended with an error, and count it."""
+    PROBLEMS.labels(error.kind).add()
     content = make_problem(error, path).model_dump_json(exclude_none=True)
     return Answer.of_json(error.status, PROBLEM_TYPE, content, **error.headers)
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
 
@@ -31,9 +32,12 @@ from app.http.limits import MOST_LARGE_BODIES, Budget, Limits
 from app.http.problems import Answer, cut_path, describe, make_answer
 from app.settings import Settings
 from app.telemetry.logs import begin_request, make_request_id
+from app.telemetry.metrics import DEPARTURES, REQUESTS
 
-# Load balancers request these every few seconds, so successes are logged at DEBUG.
-PROBES = frozenset({"/livez", "/readyz", "/v2/health/live", "/v2/health/ready"})
+# Load balancers and Prometheus request these every few seconds, so successes are logged at DEBUG.
+PROBES = frozenset({"/livez", "/readyz", "/v2/health/live", "/v2/health/ready", "/metrics"})
+# In metrics, the route of all paths that the service does not have.
+NO_ROUTE = "none"
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,128}")
 _TRACE_PARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context, level 1
@@ -104,6 +108,7 @@ class Stack:
             await make_answer(InternalError(INTERNAL_ERROR), cut_path(scope)).send(send_with_id)
         finally:
             limits.give_back()
+            _count(scope, status, limits.started, fields)
             _log(scope, status, limits.started)
         if not has_end:
             with suppress(asyncio.CancelledError):  # the client has its answer
@@ -125,7 +130,10 @@ class Stack:
             limits.apply()
             # Every path with GET has HEAD; the server leaves out the body.
             scope_of_app = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
-            await self._app(scope_of_app, limits.receive, send)
+            try:
+                await self._app(scope_of_app, limits.receive, send)
+            finally:
+                scope["route"] = scope_of_app.get("route")
         except Exception as raised:
             # No local variable may refer to the error. The error refers to this frame, and in such a cycle the body of
             # the request stays in memory until the garbage collector runs.
@@ -167,6 +175,16 @@ def _find_answer(raised: Exception, scope: Scope) -> Answer | None:
 def _is_probe(scope: Scope) -> bool:
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", "")) in PROBES
+
+
+def _count(scope: Scope, status: int | None, started: float, fields: Mapping[str, object]) -> None:
+    """Count a request; `fields` are those of its log lines."""
+    route = getattr(scope.get("route"), "path", NO_ROUTE)
+    if status is None:
+        DEPARTURES.labels(route).add()
+    else:
+        labels = (route, fields.get("model", ""), fields.get("version", ""), status)
+        REQUESTS.labels(*labels).note(time.monotonic() - started)
 
 
 def _log(scope: Scope, status: int | None, started: float) -> None:

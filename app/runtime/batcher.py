@@ -22,6 +22,7 @@ from app.runtime.grouping import Grouping
 from app.runtime.pace import LoopTime, Pace
 from app.runtime.queue import CANDIDATES, Entry, Output, Permit, Queue, Request
 from app.runtime.tally import Tally
+from app.telemetry.metrics import ModelMetrics
 from bundle.rows import Row
 
 # A batch starts when this many passes of the event loop have brought no more rows: one pass reads a request, the next
@@ -45,6 +46,7 @@ class Batcher:
         executor: Executor,
         capacity: int,
         loop_time: LoopTime,
+        metrics: ModelMetrics,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take the engine.
@@ -54,14 +56,16 @@ class Batcher:
             executor: runs batches that are long.
             capacity: rows that may wait.
             loop_time: how long batches may take in the event loop's thread.
+            metrics: of the model.
             clock: returns the time in seconds, as deadlines have it.
         """
         self._engine = engine
         self._executor = executor
-        self._queue = Queue(capacity)
+        self._queue = Queue(capacity, metrics)
         self._grouping = Grouping(engine.batch_rows)
         self._pace = Pace(clock)
         self._loop_time = loop_time
+        self.metrics = metrics
         self._clock = clock
         self._is_busy = False  # a batch runs, or is about to
         self._scheduled_at = 0.0  # since when it is about to
@@ -82,6 +86,7 @@ class Batcher:
         """
         now = self._clock()
         if deadline <= now:
+            self.metrics.note_deadline("admission")
             raise DeadlineError("the deadline passed before the request was queued; allow it more time")
         return self._queue.admit(rows, deadline, now, self._pace.row_seconds, caller)
 
@@ -98,10 +103,10 @@ class Batcher:
         if permit.caller:
             permit.caller.count_texts(len(rows))
         loop = asyncio.get_running_loop()
-        request = Request(permit, loop.create_future(), [_NO_OUTPUT] * len(rows), len(rows))
         now = self._clock()
+        request = Request(permit, loop.create_future(), [_NO_OUTPUT] * len(rows), len(rows), now)
         self._queue.put(request, rows, [self._engine.count_steps(row) for row in rows], now)
-        timer = loop.call_later(permit.deadline - now, _expire, request)
+        timer = loop.call_later(permit.deadline - now, self._expire, request)
         self._schedule(loop)
         is_answered = False
         try:
@@ -199,6 +204,7 @@ class Batcher:
             return
         self._pace.note(len(batch), self._cost(batch), seconds, rows_wait=bool(self._queue))
         self.tally.note_batch(len(batch), seconds)
+        self.metrics.note_batch([entry.steps for entry in batch], seconds)
         for place, entry in enumerate(batch):
             request = entry.request
             request.outputs[entry.index] = outputs[place]
@@ -206,8 +212,8 @@ class Batcher:
             if not request.missing and not request.future.done():
                 request.future.set_result(request.outputs)
 
-
-def _expire(request: Request) -> None:
-    """Answer a request whose deadline has passed."""
-    if not request.future.done():
-        request.future.set_exception(DeadlineError(TOO_LATE))
+    def _expire(self, request: Request) -> None:
+        """Answer a request whose deadline has passed."""
+        if not request.future.done():
+            self.metrics.note_deadline("queue")
+            request.future.set_exception(DeadlineError(TOO_LATE))

@@ -16,6 +16,7 @@ from app.errors import EngineError, PolicyError, escape_surrogates
 from app.runtime.policy import POLICY_FILE, Policy, read_policy
 from app.runtime.versions import Model, Versions
 from app.settings import Settings
+from app.telemetry.metrics import count_refused, note_load
 from bundle.errors import BundleError
 from bundle.store import Bundle, Store
 
@@ -134,9 +135,12 @@ class Keeper:
             reason = "its network cannot be loaded; the service's log has the reason"
             self._refuse(number, signature, reason, exc_info=True)
         else:
-            seconds = round(time.monotonic() - started, 3)
-            logger.info("loaded", extra={"model": self.versions.name, "version": number, "seconds": seconds})
+            seconds = time.monotonic() - started
+            note_load(self.versions.name, "loaded", seconds)
+            fields = {"model": self.versions.name, "version": number, "seconds": round(seconds, 3)}
+            logger.info("loaded", extra=fields)
             return model
+        note_load(self.versions.name, "refused", time.monotonic() - started)
         return None
 
     def _refuse(self, number: int, signature: Signature, why: str, exc_info: bool = False) -> None:
@@ -153,7 +157,9 @@ class Keeper:
     def _log_changes(self, before: Versions) -> None:
         now = self.versions
         for number in sorted(before.loaded.keys() - now.loaded.keys()):
+            before.loaded[number].batcher.metrics.close()
             logger.info("unloaded", extra={"model": now.name, "version": number})
+        count_refused(now.name, len(now.refused) or bool(now.problem))
         default, former = (each.default.manifest.version if each.default else None for each in (now, before))
         if default != former:
             logger.info("the version that answers by default", extra={"model": now.name, "version": default})

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from app.access.caller import Caller
 from app.errors import OverloadedError
 from app.runtime.grouping import Grouping
+from app.telemetry.metrics import ModelMetrics
 from bundle.rows import Row
 
 Output = NDArray[np.float32]
@@ -66,6 +67,7 @@ class Request:
     future: asyncio.Future[list[Output]]
     outputs: list[Output]
     missing: int
+    queued_at: float
 
 
 @dataclass(eq=False, slots=True)
@@ -85,9 +87,11 @@ _urgency = attrgetter("urgency")
 class Queue:
     """The rows that wait for one model."""
 
-    def __init__(self, capacity: int) -> None:
-        """Take the number of rows that may wait."""
+    def __init__(self, capacity: int, metrics: ModelMetrics) -> None:
+        """Take the number of rows that may wait, and the metrics of the model."""
         self._capacity = capacity
+        self._metrics = metrics
+        metrics.queue_capacity.put(capacity)
         self._entries: list[Entry] = []  # the most urgent first
         self.arrived = 0  # rows, so far
         self.waiting = 0  # rows that have a permit and have not run
@@ -100,6 +104,7 @@ class Queue:
     def count(self, caller: Caller | None, rows: int) -> None:
         """Count rows that wait from now on; a negative number, if they wait no longer."""
         self.waiting += rows
+        self._metrics.queue_rows.put(self.waiting)
         if caller:
             waiting = self._waiting_of.pop(caller.name, 0) + rows
             if waiting:
@@ -119,6 +124,7 @@ class Queue:
             OverloadedError: there are not enough places, or the rows would wait past the deadline.
         """
         if self.waiting + rows > self._capacity:
+            self._metrics.note_rejection("queue-full")
             raise OverloadedError(
                 f"{self.waiting} texts are waiting, and at most {self._capacity} may; {rows} more have no place",
                 (self.waiting + rows) * row_seconds,
@@ -127,6 +133,7 @@ class Queue:
         before = bisect_right(self._entries, (delay + _find_time(deadline, now, rows - 1), math.inf), key=_urgency)
         wait = (before + rows) * row_seconds
         if before and wait > deadline - now:
+            self._metrics.note_rejection("too-late")
             raise OverloadedError(
                 f"{before} texts come first, which takes about {wait:.1f} s; the request has {deadline - now:.1f} s",
                 wait,
@@ -161,6 +168,7 @@ class Queue:
         self._entries[:end] = [entry for entry in candidates if entry not in taken]
         for entry in batch:
             entry.request.permit.give_back(1)
+            self._metrics.waits.note(now - entry.request.queued_at)
         return batch
 
     def _find_delay(self, caller: Caller | None, row_seconds: float) -> float:

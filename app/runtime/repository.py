@@ -15,6 +15,7 @@ from app.runtime.keeper import Keeper
 from app.runtime.pace import LoopTime
 from app.runtime.versions import Model, Selector, Versions
 from app.settings import Settings
+from app.telemetry.metrics import ModelMetrics
 from bundle.store import Bundle, Store
 from bundle.tasks import TASKS, Task
 
@@ -79,11 +80,14 @@ class Repository:
         self._watcher.start()
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads, and the metrics of the models."""
         self._is_closing.set()
         if self._watcher:
             self._watcher.join()
         self._executor.shutdown()
+        for versions in self.models.values():
+            for model in versions.loaded.values():
+                model.batcher.metrics.close()
 
     def check_ready(self) -> None:
         """Return if the models that readiness needs are loaded: the ones that the settings name, or the default ones.
@@ -161,5 +165,7 @@ class Repository:
         return Keeper(name, self.store, self._settings, self._serve)
 
     def _serve(self, bundle: Bundle, engine: Engine) -> Model:
-        batcher = Batcher(engine, self._executor, self._settings.max_queue, self._loop_time)
+        manifest = bundle.manifest
+        metrics = ModelMetrics(manifest.name, manifest.version, bundle.reference)
+        batcher = Batcher(engine, self._executor, self._settings.max_queue, self._loop_time, metrics)
         return Model(bundle, batcher, self._encoding)

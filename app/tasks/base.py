@@ -18,6 +18,7 @@ from app.runtime.versions import Model
 from app.tasks.outputs import Arrays, TensorType, arrange
 from bundle.errors import InputError
 from bundle.manifest import Manifest
+from bundle.reference import find_probability
 from bundle.rows import Row
 from bundle.tasks import Task
 
@@ -66,11 +67,17 @@ class Encoded:
     Attributes:
         row: of the network.
         facts: fields of the answer that describe the input.
+        length: words or letters of the input, also those that the network does not read.
+        unknown_share: of the words that it reads, the share of those that it does not know; None without words.
+        is_cut: whether the input is longer than the network reads.
         is_readable: whether the row has anything that the network knows.
     """
 
     row: Row
     facts: Mapping[str, Any]
+    length: int
+    unknown_share: float | None = None
+    is_cut: bool = False
     is_readable: bool = True
 
 
@@ -159,8 +166,14 @@ class ServedTask(ABC):
         self, model: Model, inputs: Mapping[Location, Any], encode: Callable[[Model, Any], Encoded], permit: Permit
     ) -> tuple[Sequence[Encoded], Sequence[Output]]:
         """Return the rows of the inputs, and the outputs of the network for them."""
+        metrics = model.batcher.metrics
+        started = time.monotonic()
         encoded = await self._encode(model, inputs, encode, permit.deadline)
-        return encoded, await model.batcher.run([one.row for one in encoded], permit)
+        metrics.encoding.note(time.monotonic() - started)
+        outputs = await model.batcher.run([one.row for one in encoded], permit)
+        for output, one in zip(outputs, encoded, strict=True):
+            metrics.note_answer(_measure(output, one), is_cut=one.is_cut, is_readable=one.is_readable)
+        return encoded, outputs
 
     async def _encode(
         self, model: Model, inputs: Mapping[Location, Any], encode: Callable[[Model, Any], Encoded], deadline: float
@@ -190,10 +203,21 @@ class ServedTask(ABC):
                         for _ in range(PASSES):
                             await asyncio.sleep(0)
             except TimeoutError as error:
+                model.batcher.metrics.note_deadline("encoding")
                 raise DeadlineError(TOO_LATE) from error
         if problems:
             raise InvalidInputError(problems)
         return encoded
+
+
+def _measure(output: Output, encoded: Encoded) -> dict[str, float]:
+    """Return the measures of one input: see `bundle.reference.BOUNDS`."""
+    measures: dict[str, float] = {"length": encoded.length}
+    if encoded.unknown_share is not None:
+        measures["unknown_share"] = encoded.unknown_share
+    if encoded.is_readable:
+        measures["probability"] = find_probability(output)
+    return measures
 
 
 def round_probability(probability: np.float32) -> float:

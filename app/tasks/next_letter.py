@@ -111,7 +111,7 @@ class NextLetter(ServedTask):
         """Return the codes of one sequence: see `ServedTask.encode`."""
         codec = model.bundle.codec
         assert isinstance(codec, LetterCodec)
-        return Encoded(codec.encode(text), {})
+        return Encoded(codec.encode(text), {}, len(text))
 
     def answer(
         self,

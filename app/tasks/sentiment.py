@@ -107,7 +107,7 @@ def _describe(review: EncodedReview) -> Encoded:
         "words_unknown": review.words_unknown,
         "words_cut": review.words_cut,
     }
-    return Encoded(review.ids, facts, review.is_readable)
+    return Encoded(review.ids, facts, review.words, review.unknown_share, review.words_cut > 0, review.is_readable)
 
 
 class Sentiment(ServedTask):

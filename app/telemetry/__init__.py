@@ -1,1 +1,1 @@
-"""What an operator sees of the service: logs."""
+"""What an operator sees of the service: logs and metrics."""

@@ -15,6 +15,7 @@ from bundle.errors import BundleNotFoundError, ChecksumError, ManifestError, Ver
 from bundle.files import hash_file
 from bundle.letters import LetterCodec
 from bundle.manifest import MANIFEST_FILE, Description, Manifest
+from bundle.reference import REFERENCE_FILE, Reference
 from bundle.reviews import ReviewCodec, read_vocabulary, write_vocabulary
 from bundle.store import MODEL_FILE, Bundle, Store, open_bundle
 from tests.bundle.samples import EXPORTED, LETTERS, REVIEWS, WORDS, publish
@@ -68,6 +69,23 @@ def test_a_bundle_of_reviews_comes_with_the_codec_of_its_vocabulary(store: Store
     assert isinstance(codec, ReviewCodec)
     assert codec.vocabulary == WORDS
     assert codec.encode("bad film").ids.tolist() == [1, 5, 6]
+
+
+def test_a_bundle_may_have_a_reference_which_must_fit_this_release(store: Store) -> None:
+    reference = Reference.count("texts", {"length": [3, 40]})
+    with store.stage("reviews") as folder:
+        (folder / MODEL_FILE).write_bytes(b"weights")
+        write_vocabulary(folder / "vocabulary.txt", WORDS)
+        reference.write(folder)
+        published = store.publish(folder, REVIEWS)
+    assert published.reference == store.open("reviews").reference == reference
+    assert publish(store, REVIEWS).reference is None
+    with store.stage("reviews") as folder:
+        (folder / MODEL_FILE).write_bytes(b"weights")
+        write_vocabulary(folder / "vocabulary.txt", WORDS)
+        (folder / REFERENCE_FILE).write_text("{}")
+        with pytest.raises(ManifestError, match="not a reference of this release"):
+            store.publish(folder, REVIEWS)
 
 
 def test_a_bundle_of_an_exported_network_knows_its_files(store: Store) -> None:

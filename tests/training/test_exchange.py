@@ -230,6 +230,7 @@ def test_words_are_those_that_keras_codes_where_no_others_are_given(
         "vocabulary.txt",
         "confusion-matrix.png",
         "roc-curve.png",
+        "reference.json",
         "wild.json",
         "wild.png",
     }

@@ -63,6 +63,7 @@ def test_a_bundle_holds_all_that_belongs_to_it(small_store: Store, name: str) ->
             "word-vectors.bin",
             "confusion-matrix.png",
             "roc-curve.png",
+            "reference.json",
             "wild.json",
             "wild.png",
         }

@@ -21,7 +21,7 @@ from training.data.examples import Examples
 from training.data.sources import Sources
 from training.distillation.stages import Stages
 from training.errors import ConversionError, RecipeError
-from training.evaluation import analysis, plots
+from training.evaluation import analysis, plots, reference
 from training.evaluation.evaluate import Evaluation
 from training.general.stages import GeneralStages
 from training.loops.fit import fit
@@ -160,9 +160,11 @@ class Sentiment(TrainedTask[ReviewCodec, ReviewSettings]):
     ) -> str:
         """Return the accuracy by kind of review, the worst mistakes, and the figures on other texts.
 
-        See `evaluation.analysis` and `training.wild`; the latter's figures are also written into the folder.
+        See `evaluation.analysis` and `training.wild`; the latter's figures are also written into the folder, and the
+        reference of the test reviews.
         """
         assert isinstance(data, ReviewData)
+        reference.count_reviews(codec, data.reviews.test, evaluation).write(folder)
         answer = analysis.make_answer(codec, predict)
         figures = measure(answer, data.reviews.test, data.suites)
         report.write_figures(figures, folder / report.FIGURES)

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
+from prometheus_client.parser import text_string_to_metric_families
 from pydantic import TypeAdapter
 
 from app.engines import load_engine
@@ -63,8 +64,12 @@ def test_every_answer_has_a_valid_example(openapi: dict[str, Any]) -> None:
     answers = {
         form.answer.__name__: form.answer for served in SERVED.values() for form in (served.single, served.batch)
     }
-    for _, _, operation in operations(openapi):
-        reference = operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
+    for path, _, operation in operations(openapi):
+        content = operation["responses"]["200"]["content"]
+        if path == "/metrics":
+            assert [*text_string_to_metric_families(content["text/plain"]["example"])]
+            continue
+        reference = content["application/json"]["schema"]["$ref"]
         name = reference.rpartition("/")[2]
         (example,) = openapi["components"]["schemas"][name]["examples"]
         schema = answers.get(name) or next(

@@ -22,6 +22,8 @@ from app.errors import DeadlineError, OverloadedError, QuotaExceededError
 from app.runtime.batcher import MOST_INLINE_SECONDS, Batcher
 from app.runtime.pace import LoopTime
 from app.runtime.queue import CANDIDATES
+from app.telemetry import metrics
+from app.telemetry.metrics import ModelMetrics
 from bundle.rows import Row
 from tests.conftest import SECONDS
 
@@ -94,7 +96,7 @@ class Setting:
         self.clock = Clock()
         self.engine = Engine(self.clock)
         self.loop_time = LoopTime(inline_seconds)
-        self.batcher = Batcher(self.engine, executor, capacity, self.loop_time, self.clock)
+        self.batcher = Batcher(self.engine, executor, capacity, self.loop_time, ModelMetrics("batcher", 1), self.clock)
         self.executor = executor
 
     def ask(self, *rows: Row, seconds: float = SECONDS) -> "asyncio.Task[NDArray[np.float32]]":
@@ -447,7 +449,7 @@ async def test_an_engine_that_loses_rows_fails_their_requests_and_goes_on(make: 
 
 async def test_models_share_one_thread(make: Make) -> None:
     to = make()
-    other = Batcher(to.engine, to.executor, 100, LoopTime(0), to.clock)
+    other = Batcher(to.engine, to.executor, 100, LoopTime(0), to.batcher.metrics, to.clock)
     first = await to.occupy()
     with other.admit(1, to.clock.now + SECONDS) as permit:
         second = asyncio.ensure_future(other.run([row(1)], permit))
@@ -511,3 +513,50 @@ def _no_thread_is_left() -> Iterator[None]:
     before = threading.active_count()
     yield
     assert threading.active_count() <= before + 1  # asyncio's own pool may keep one
+
+
+def read(name: str, **labels: str) -> float:
+    """Return a value of the metrics of the batcher."""
+    metrics.write()
+    labels |= {"model": "counted", "version": "1"}
+    return metrics.REGISTRY.get_sample_value(f"lstm_serve_{name}", labels) or 0
+
+
+@pytest.fixture
+def counted(make: Make) -> Iterator[Setting]:
+    """What a test works with, with metrics of its own and places for three rows."""
+    setting = make(capacity=3)
+    model_metrics = ModelMetrics("counted", 1)
+    setting.batcher = Batcher(setting.engine, setting.executor, 3, setting.loop_time, model_metrics, setting.clock)
+    yield setting
+    model_metrics.close()
+    metrics.write()
+
+
+async def test_batches_and_waits_are_counted(counted: Setting) -> None:
+    first = await counted.occupy()
+    second = counted.ask(row(1, 10), row(2, 8))
+    await settle()
+    assert read("queue_rows") == 2 and read("queue_capacity_rows") == 3
+    counted.clock.now += 0.5
+    await counted.engine.let_through()
+    await asyncio.gather(first, second)
+    assert read("queue_rows") == 0
+    assert read("queue_wait_seconds_count") == 3 and read("queue_wait_seconds_sum") == 1
+    assert read("batch_rows_sum") == 3 and read("engine_seconds_count") == 2
+    assert read("steps_total") == 30 and read("padding_steps_total") == 2
+
+
+async def test_rejections_and_missed_deadlines_are_counted_by_their_reason(counted: Setting) -> None:
+    first = await counted.occupy()
+    late = counted.ask(row(1), seconds=0.01)
+    with pytest.raises(DeadlineError):
+        await late
+    with pytest.raises(DeadlineError):
+        counted.batcher.admit(1, counted.clock.now)
+    with pytest.raises(OverloadedError):
+        counted.batcher.admit(4, counted.clock.now + 1)
+    assert read("deadline_misses_total", stage="queue") == read("deadline_misses_total", stage="admission") == 1
+    assert read("rejections_total", reason="queue-full") == 1
+    await counted.engine.let_through()
+    await first

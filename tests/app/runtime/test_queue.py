@@ -16,6 +16,7 @@ from app.access.usage import Usage
 from app.errors import OverloadedError
 from app.runtime.grouping import FIXED_STEPS, PADDING_SHARE, Grouping
 from app.runtime.queue import CANDIDATES, PATIENT_SECONDS, ROW_SECONDS, Output, Queue, Request
+from app.telemetry.metrics import ModelMetrics
 
 NOW = 1000.0
 LARGEST = 16
@@ -33,7 +34,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 @pytest.fixture
 def queue() -> Queue:
-    return Queue(capacity=100)
+    return Queue(100, ModelMetrics("queue", 1))
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def put_into(
     caller = make_caller(client) if client else None
     permit = queue.admit(len(lengths), now + seconds, now, ROW_TIME if client else 0, caller)
     nothing: Output = np.empty(0, np.float32)
-    request = Request(permit, loop.create_future(), [nothing] * len(lengths), len(lengths))
+    request = Request(permit, loop.create_future(), [nothing] * len(lengths), len(lengths), now)
     queue.put(request, [np.zeros(length, np.int32) for length in lengths], lengths, now)
     return request
 
@@ -125,7 +126,7 @@ def test_a_request_that_was_encoded_for_long_does_not_come_first(queue: Queue, p
 
 
 def test_permits_are_limited(queue: Queue) -> None:
-    queue = Queue(capacity=4)
+    queue = Queue(4, ModelMetrics("queue", 1))
     with queue.admit(3, NOW + 1, NOW, row_seconds=0) as permit:
         with pytest.raises(
             OverloadedError, match="3 texts are waiting, and at most 4 may; 2 more have no place"
@@ -263,7 +264,7 @@ def test_a_client_whose_requests_have_ended_is_not_delayed(queue: Queue, put: Pu
 @settings(deadline=None, max_examples=50)
 @given(requests=st.lists(st.lists(st.integers(1, 500), min_size=1, max_size=5), min_size=1, max_size=20))
 def test_every_row_runs_once_and_none_is_padded_by_more_than_the_stated_share(requests: list[list[int]]) -> None:
-    queue, loop = Queue(capacity=1000), asyncio.new_event_loop()
+    queue, loop = Queue(1000, ModelMetrics("queue", 1)), asyncio.new_event_loop()
     for lengths in requests:
         put_into(queue, loop, *lengths)
     ran = []

@@ -23,6 +23,7 @@ from app.runtime.versions import Model
 from app.settings import Settings
 from app.tasks import SERVED
 from app.tasks.base import SLICE_SECONDS, Encoded, Form, PredictionRequest, ServedTask
+from app.telemetry.metrics import ModelMetrics
 from bundle.errors import InputError
 from bundle.manifest import Manifest, Onnx, OnnxForm
 from bundle.store import MODEL_FILE, Store
@@ -68,7 +69,7 @@ class Parity(ServedTask):
         time.sleep(self.seconds)
         if not text.isdigit():
             raise InputError(f"{text!r} is not digits")
-        return Encoded(np.array([*map(int, text)], np.float32), {"digits": len(text)})
+        return Encoded(np.array([*map(int, text)], np.float32), {"digits": len(text)}, len(text))
 
     def answer(self, _: Manifest, output: Output, encoded: Encoded, request: Any) -> ParityAnswer:  # noqa: ARG002
         return ParityAnswer(sum=float(output[0]), **encoded.facts)
@@ -129,7 +130,9 @@ def client(store: Store) -> Iterator[httpx.Client]:
 def model(store: Store) -> Iterator[Model]:
     bundle = store.open("parity")
     with ThreadPoolExecutor(1) as executor:
-        yield Model(bundle, Batcher(OnnxEngine(bundle), executor, 1000, LoopTime(0)), asyncio.Lock())
+        yield Model(
+            bundle, Batcher(OnnxEngine(bundle), executor, 1000, LoopTime(0), ModelMetrics("parity", 1)), asyncio.Lock()
+        )
 
 
 def test_a_registered_task_is_served_and_documented(client: httpx.Client) -> None:

@@ -1,0 +1,136 @@
+"""The place of a process among those that share their metrics, in the memory-mapped files of prometheus_client.
+
+A place is a number, which a process holds as a lock. Its files have this number in their names. A later process that
+takes the place continues these files: so totals do not fall when a process ends, and the number of files is bounded.
+Each version of a model has files of its own in every place, so that they can be removed together.
+"""
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import Metric, values
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from app.telemetry.sharing import lock
+
+Version = tuple[str, str]  # the labels `model` and `version`
+
+
+class _Files:
+    """The open files of one version, or of no version.
+
+    After they are closed, the object is used for another version: prometheus_client never frees such a class.
+
+    Attributes:
+        owner: the end of the names of the files.
+        value_class: of the values in the files.
+    """
+
+    def __init__(self) -> None:
+        self.owner = ""
+        self.value_class = values.MultiProcessValue(lambda: self.owner)
+
+
+class Place:
+    """The place of this process."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take the first free place in a folder. Metrics that are made from now on are shared."""
+        self._folder = folder
+        self._held = None
+        self._number = -1
+        while self._held is None:
+            self._number += 1
+            self._held = _lock_place(folder, self._number)
+        _remove_gauges(folder, f"{self._number}")
+        self._files: dict[Version | None, _Files] = {}
+        self._closed: list[_Files] = []
+        values.ValueClass = self._make_value
+
+    def keep(self, versions: Collection[Version | None]) -> None:
+        """Close the files of all other versions of models; None stands for the files of no version."""
+        for version in self._files.keys() - versions:
+            files = self._files.pop(version)
+            files.value_class.close_all_files()
+            self._closed.append(files)
+            _remove_gauges(self._folder, files.owner)
+
+    def collect(self) -> list[Metric]:
+        """Return the metrics of all processes together; takes milliseconds, in any thread.
+
+        The files of ended processes and closed versions are removed before.
+        """
+        with (self._folder / "collecting").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # one process at a time, as no other may remove what this one reads
+            self._remove_dead()
+            files = [str(path) for path in self._folder.glob("*.db") if _is_filled(path)]
+            return list(MultiProcessCollector.merge(files))
+
+    def _make_value(
+        self, kind: str, metric: str, name: str, labels: Sequence[str], found: Sequence[str], *rest: Any, **mode: Any
+    ) -> Any:
+        """Return a value in the files of its version: see `values.MultiProcessValue`."""
+        version = find_version(dict(zip(labels, found, strict=True)))
+        if version not in self._files:
+            self._files[version] = self._closed.pop() if self._closed else _Files()
+            self._files[version].owner = self._name_owner(version)
+        return self._files[version].value_class(kind, metric, name, labels, found, *rest, **mode)
+
+    def _name_owner(self, version: Version | None) -> str:
+        """Return the end of the names of files. Names of models may have any characters, so they are hashed."""
+        if version is None:
+            return f"{self._number}"
+        return f"{self._number}-{hashlib.sha256('/'.join(version).encode()).hexdigest()[:16]}"
+
+    def _remove_dead(self) -> None:
+        """Remove the gauges of processes that have ended, and all files of versions that no process has.
+
+        Each process writes a gauge of a version first, and removes it when it closes the version.
+        """
+        files = [*self._folder.glob("*-*.db")]
+        for number in {_read_owner(path)[0] for path in self._folder.glob("gauge_*.db")}:
+            if (held := _lock_place(self._folder, number)) is not None:
+                _remove_gauges(self._folder, f"{number}")
+                os.close(held)
+        living = {_read_owner(path)[1] for path in self._folder.glob("gauge_*.db")}
+        for path in files:
+            if _read_owner(path)[1] not in living:
+                path.unlink(missing_ok=True)
+
+
+def find_version(labels: Mapping[str, str]) -> Version | None:
+    """Return the version of a model that the labels of a metric name, if they name one."""
+    return (labels["model"], labels["version"]) if labels.get("model") and labels.get("version") else None
+
+
+def _lock_place(folder: Path, number: int) -> int | None:
+    """Return a lock of a place; None if a process has it."""
+    path = folder / f"{number}.lock"
+    path.touch()
+    return lock(path)
+
+
+def _read_owner(path: Path) -> tuple[int, str]:
+    """Return the number of the place, and the hash of the version, empty for files of no version."""
+    number, _, version = path.stem.rpartition("_")[2].partition("-")
+    return int(number), version
+
+
+def _is_filled(path: Path) -> bool:
+    """Return whether a file has values: not if a process is making it, or has removed it since it was listed."""
+    try:
+        return path.stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def _remove_gauges(folder: Path, owner: str) -> None:
+    """Remove the gauges of a place, or those of one version in it."""
+    for path in folder.glob("gauge_*.db"):
+        found = path.stem.rpartition("_")[2]
+        if found == owner or found.startswith(f"{owner}-"):
+            path.unlink()

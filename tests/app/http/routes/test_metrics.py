@@ -1,0 +1,62 @@
+"""`GET /metrics` of a service of one process, which shares them with no other."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families as parse
+
+from app.settings import Settings
+from tests.app.conftest import Log
+from tests.conftest import serve
+
+ROOT = Path(__file__).parents[4]
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[httpx.Client]:
+    """A client of a service with the models of the repository, and without a supervisor."""
+    with serve(Settings(models=ROOT / "models", workers=1)) as client:
+        yield client
+
+
+def count(served: httpx.Client, name: str, **labels: str) -> float:
+    """Return the sum of the samples that have these labels."""
+    return sum(
+        sample.value
+        for family in parse(served.get("/metrics").text)
+        for sample in family.samples
+        if sample.name == f"lstm_serve_{name}" and labels.items() <= sample.labels.items()
+    )
+
+
+def test_the_format_depends_on_what_the_client_accepts(served: httpx.Client) -> None:
+    assert served.get("/metrics").headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    answer = served.get("/metrics", headers={"accept": "application/openmetrics-text; version=x"})
+    assert answer.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert answer.text.endswith("# EOF\n")
+
+
+def test_an_answer_is_counted_at_once(served: httpx.Client) -> None:
+    labels = {"route": "/sentiment/batch", "model": "sentiment", "status": "200"}
+    before = count(served, "request_duration_seconds_count", **labels)
+    texts = ["A tender, wonderful film.", "zxqv", "a " * 3000]
+    assert served.post("/sentiment/batch", json={"texts": texts}).status_code == 200
+    assert count(served, "request_duration_seconds_count", **labels) == before + 1
+    assert count(served, "input_length_count", model="sentiment") >= 3
+    assert count(served, "inputs_cut_total", model="sentiment") == 1
+    assert count(served, "inputs_unreadable_total", model="sentiment") >= 1
+    assert count(served, "ready_processes") == count(served, "processes") == 1
+
+
+def test_a_client_of_head_is_counted_under_its_route(served: httpx.Client) -> None:
+    before = count(served, "request_duration_seconds_count", route="/models/{name}")
+    assert served.head("/models/sentiment").status_code == 200
+    assert count(served, "request_duration_seconds_count", route="/models/{name}") == before + 1
+
+
+def test_a_scrape_is_no_line_of_the_log(served: httpx.Client, log: Log) -> None:
+    served.get("/metrics")
+    served.get("/nothing")
+    assert log.wait_for(message="answered")["path"] == "/nothing"

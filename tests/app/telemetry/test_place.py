@@ -1,0 +1,183 @@
+"""The files of several processes, which here are places of this one; `test_exposition` has real processes."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, Metric
+
+from app.telemetry.buffered import Counter, Gauge, Histogram
+from app.telemetry.place import Place, Version, find_version
+from app.telemetry.sharing import is_locked
+
+OLD, NEW = ("sentiment", "1"), ("sentiment", "2")
+
+
+class Process:
+    """A process with a few metrics, which has counted for some versions of models."""
+
+    def __init__(self, folder: Path, *versions: Version, words: int = 1) -> None:
+        self.place = Place(folder)
+        registry = CollectorRegistry()
+        labels = ["model", "version"]
+        self.rows = Gauge("rows", "Rows.", labels, registry=registry, multiprocess_mode="livesum")
+        self.words = Counter("words", "Words.", labels, registry=registry)
+        self.seconds = Histogram("seconds", "Seconds.", labels, registry=registry, buckets=(1,))
+        self.all = Counter("all", "All.", registry=registry)
+        for version in versions:
+            self.count(*version, words=words)
+
+    def count(self, *version: str, words: int = 1) -> None:
+        """Count for a version of a model."""
+        self.rows.labels(*version).put(1)
+        self.words.labels(*version).add(words)
+        self.seconds.labels(*version).note(0.5)
+        self.all.add(words)
+        for metric in (self.rows, self.words, self.seconds, self.all):
+            metric.write()
+
+    def read(self, name: str, *version: str) -> float | None:
+        """Return a value of all processes."""
+        return find(self.place.collect(), name, *version)
+
+
+def find(metrics: list[Metric], name: str, *version: str) -> float | None:
+    for metric in metrics:
+        for sample in metric.samples:
+            found = tuple(value for label, value in sample.labels.items() if label != "le")
+            if sample.name == name and found == version:
+                return sample.value
+    return None
+
+
+Run = Callable[..., None]
+
+
+@pytest.fixture
+def run(folder: Path) -> Run:
+    """A function that runs a process which counts for a version, and ends."""
+
+    def run(*version: str, words: int = 1) -> None:
+        code = (
+            "import sys; from pathlib import Path; from tests.app.telemetry.test_place import Process\n"
+            f"Process(Path(sys.argv[1]), {version}, words={words})"
+        )
+        subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
+
+    return run
+
+
+def test_the_values_of_all_processes_are_added(folder: Path) -> None:
+    first, second = Process(folder, NEW, words=2), Process(folder, NEW, words=3)
+    for process in (first, second):
+        assert process.read("words_total", *NEW) == 5
+        assert process.read("all_total") == 5
+        assert process.read("rows", *NEW) == 2
+        assert process.read("seconds_bucket", *NEW) == process.read("seconds_count", *NEW) == 2
+        assert process.read("seconds_sum", *NEW) == 1
+    assert len({path.name for path in folder.glob("counter_*.db")}) == 4
+
+
+def test_totals_stay_and_gauges_go_when_a_process_ends(folder: Path, run: Run) -> None:
+    living = Process(folder, NEW)
+    run(*NEW, words=4)
+    assert not is_locked(folder / "1.lock")
+    assert living.read("rows", *NEW) == 1
+    assert living.read("words_total", *NEW) == 5
+    files = set(folder.iterdir())
+    run(*NEW, words=4)
+    assert living.read("words_total", *NEW) == 9
+    assert living.read("seconds_count", *NEW) == 3
+    assert living.read("rows", *NEW) == 1
+    assert set(folder.iterdir()) == files
+
+
+def test_the_gauges_of_a_place_begin_anew(folder: Path, run: Run) -> None:
+    run(*NEW)
+    assert list(folder.glob("gauge_livesum_0*.db"))
+    process = Process(folder)
+    assert not list(folder.glob("gauge_*.db"))
+    process.count(*NEW)
+    assert process.read("rows", *NEW) == 1
+    assert process.read("words_total", *NEW) == 2
+
+
+def test_a_version_goes_when_every_process_has_closed_it(folder: Path) -> None:
+    first, second = Process(folder, OLD, NEW), Process(folder, OLD, NEW)
+    first.place.keep({None, NEW})
+    assert first.read("words_total", *OLD) == 2  # a total that falls would look like a restart
+    assert first.read("rows", *OLD) == 1
+    second.place.keep({None, NEW})
+    assert first.read("words_total", *OLD) is None
+    assert first.read("words_total", *NEW) == 2
+    assert first.read("all_total") == 4
+    assert len(list(folder.glob("*-*.db"))) == 6
+
+
+def test_a_version_that_was_closed_can_be_opened_again(folder: Path) -> None:
+    process = Process(folder, OLD)
+    process.place.keep({None})
+    process.rows.keep(lambda _: False)
+    process.words.keep(lambda _: False)
+    process.seconds.keep(lambda _: False)
+    process.count(*OLD, words=3)
+    assert process.read("words_total", *OLD) == 4
+    assert process.read("rows", *OLD) == 1
+
+
+def test_a_version_of_a_process_that_was_killed_goes_too(folder: Path, run: Run) -> None:
+    process = Process(folder, NEW)
+    run(*OLD)
+    assert process.read("words_total", *OLD) is None
+    assert process.read("words_total", *NEW) == 1
+
+
+def test_a_file_that_is_being_made_or_removed_has_no_values(folder: Path) -> None:
+    process = Process(folder, NEW)
+    (folder / "histogram_1.db").touch()
+    (folder / "counter_1.db").symlink_to(folder / "none")
+    assert process.read("all_total") == 1
+
+
+def test_names_may_have_any_characters(folder: Path) -> None:
+    process = Process(folder, ("../a_b*[c]", "1"))
+    assert process.read("words_total", "../a_b*[c]", "1") == 1
+
+
+def test_processes_collect_one_after_the_other(folder: Path) -> None:
+    processes = [Process(folder) for _ in range(2)]
+    failed: list[BaseException] = []
+
+    def collect(process: Process) -> None:
+        try:
+            for _ in range(50):
+                process.place.collect()
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=collect, args=[process]) for process in processes]
+    for thread in threads:
+        thread.start()
+    for number in range(50):
+        processes[1].count("model", str(number))
+        processes[1].place.keep({None})
+    for thread in threads:
+        thread.join()
+    assert not failed
+
+
+@pytest.mark.parametrize(
+    ("labels", "version"),
+    [
+        ({"model": "a", "version": "1"}, ("a", "1")),
+        ({"model": "a", "version": ""}, None),
+        ({"model": "", "version": ""}, None),
+        ({"version": "1"}, None),
+        ({}, None),
+    ],
+)
+def test_the_labels_of_a_metric_may_name_a_version(labels: dict[str, str], version: tuple[str, str] | None) -> None:
+    assert find_version(labels) == version
