@@ -11,8 +11,9 @@ ENGINE = $(or $(LSTM_SERVE_ENGINE),onnx)
 .PHONY: serve training torch test reliability docker-test lint format lock clean
 .DELETE_ON_ERROR:
 
+# Without exec, a signal that ends make would end a shell, and not the service.
 serve: .venv/serve$(if $(filter tensorflow,$(ENGINE)),-tensorflow)
-	LSTM_SERVE_ENGINE=$(ENGINE) $(BIN)/python -m app
+	LSTM_SERVE_ENGINE=$(ENGINE) exec $(BIN)/python -m app
 
 training: .venv/training
 
