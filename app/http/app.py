@@ -23,6 +23,7 @@ from app.http.security import describe_access
 from app.http.stack import Stack
 from app.runtime.repository import Repository
 from app.settings import Settings, read_settings
+from app.tasks.shadow import Shadow
 from app.telemetry import logs
 from app.telemetry.metrics import EXPECTED, READY, write
 from bundle.store import Store
@@ -86,6 +87,7 @@ def create_app(settings: Settings | None = None, usage_folder: Path | None = Non
     )
     app.state.repository = repository
     app.state.settings = settings
+    app.state.shadow = Shadow()
     # Copied instead of `include_router`, with which FastAPI looks through the routes twice for every request. It tries
     # one route after the other, so the routes with the most requests come first.
     routers = (

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import random
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -150,6 +151,13 @@ class Repository:
                 f"models that do: {', '.join(others) or 'none'}"
             )
         return model
+
+    def draw_candidate(self, model: Model) -> Model | None:
+        """Return the version that is to answer a request to a model too, for the share of them that the policy says."""
+        versions = self.find_versions(model.manifest.name)
+        candidate = versions.candidate
+        is_drawn = candidate and model is versions.default and random.random() < versions.shadow_share
+        return candidate if is_drawn else None
 
     def _watch(self) -> None:
         has_changed = False

@@ -135,6 +135,10 @@ class ServedTask(ABC):
     def answer(self, manifest: Manifest, output: Output, encoded: Encoded, request: Any) -> BaseModel:
         """Return the answer to one input, from the output of its row, float32 [outputs]."""
 
+    @abstractmethod
+    def label(self, answer: Any) -> str | None:
+        """Return the label in the answer to one input, by which versions are compared; None if it has none."""
+
     @cached_property
     def columns(self) -> tuple[Column, ...]:
         """The tensors that may hold the inputs; a request has one of them. The first one holds texts."""

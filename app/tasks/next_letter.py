@@ -130,3 +130,7 @@ class NextLetter(ServedTask):
             model=manifest.name,
             version=manifest.version,
         )
+
+    def label(self, answer: NextLetterAnswer) -> str:
+        """Return the letter: see `ServedTask.label`."""
+        return answer.next_letter

@@ -149,6 +149,10 @@ class Sentiment(ServedTask):
             version=manifest.version,
         )
 
+    def label(self, answer: SentimentAnswer) -> str | None:
+        """Return the sentiment: see `ServedTask.label`."""
+        return answer.sentiment
+
 
 def _judge(probability: float, min_confidence: float | None) -> Literal["negative", "positive", "uncertain"]:
     """Return the more probable sentiment, if it is probable enough."""

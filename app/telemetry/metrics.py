@@ -33,6 +33,7 @@ ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 Stage = Literal["admission", "encoding", "queue"]
 Reason = Literal["queue-full", "too-late"]
+ShadowResult = Literal["agrees", "differs", "failed", "skipped"]
 
 # Before the metrics: each takes its place in the files when it is made. Without a supervisor there is no folder, and
 # the metrics are those of this process.
@@ -107,6 +108,12 @@ PROBABILITIES = _histogram(
 CUT = _count("inputs_cut", "Inputs that were longer than the model reads.", *_MODEL)
 UNREADABLE = _count(
     "inputs_unreadable", "Inputs without anything that the model knows, which have no verdict.", *_MODEL
+)
+SHADOW_INPUTS = _count(
+    "shadow_inputs", "Inputs that the candidate of a model answered too, by whether both agree.", *_MODEL, "result"
+)
+SHADOW_SECONDS = _histogram(
+    "shadow_seconds", "Seconds in which the candidate answered a request.", PART_SECONDS, *_MODEL
 )
 LATEST_COUNTS = _gauge(
     LATEST.removeprefix("lstm_serve_"),
@@ -185,6 +192,14 @@ class ModelMetrics:
     def note_deadline(self, stage: Stage) -> None:
         """Count a request whose deadline passed."""
         DEADLINES.labels(*self._version, stage).add()
+
+    def note_shadow(self, result: ShadowResult, inputs: int) -> None:
+        """Count inputs of shadow requests to this version."""
+        SHADOW_INPUTS.labels(*self._version, result).add(inputs)
+
+    def note_shadow_seconds(self, seconds: float) -> None:
+        """Count a shadow request that this version has answered."""
+        SHADOW_SECONDS.labels(*self._version).note(seconds)
 
     def close(self) -> None:
         """Forget the version when it is closed in this process; its totals go when every process has closed it."""

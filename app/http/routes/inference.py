@@ -82,7 +82,8 @@ class InferenceRoute(DirectRoute):
         """Return the outputs of a model: see `DirectRoute.answer`."""
         state: Mapping[str, Any] = scope["state"]
         settings: Settings = scope["app"].state.settings
-        model = find_model(scope["app"].state.repository, scope["path_params"])
+        repository: Repository = scope["app"].state.repository
+        model = find_model(repository, scope["path_params"])
         manifest = model.manifest
         annotate_request(model=manifest.name, version=manifest.version)
         served = SERVED[manifest.task]
@@ -98,6 +99,14 @@ class InferenceRoute(DirectRoute):
         # As for other predictions: overload is rejected before anything that takes longer.
         with model.batcher.admit(min(tensor.shape[0], settings.max_batch), deadline, find_caller(scope)) as permit:
             arrays = await unless_client_leaves(receive, _infer(served, model, tensor, binary, permit, settings))
+        candidate = repository.draw_candidate(model)
+        if candidate and tensor.name == columns[0].name:  # versions may have other words, so not for ids
+
+            async def label(model: Model, permit: Permit) -> list[str]:
+                labels: list[str] = (await _infer(served, model, tensor, binary, permit, settings))["label"].tolist()
+                return labels
+
+            scope["app"].state.shadow.ask(candidate, label, arrays["label"].tolist())
         answer = InferenceResponse(
             model_name=manifest.name, model_version=str(manifest.version), id=request.id, outputs=[]
         )

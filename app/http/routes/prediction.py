@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from http import HTTPStatus
@@ -43,7 +43,7 @@ from app.runtime.repository import Repository
 from app.runtime.versions import Model, Selector
 from app.settings import Settings
 from app.tasks import SERVED
-from app.tasks.base import NAME_CHARACTERS, Form, ServedTask
+from app.tasks.base import NAME_CHARACTERS, Form, PredictionRequest, ServedTask
 from app.telemetry.logs import annotate_request
 
 # The service watches for a client that leaves only after this time. Most requests are answered by then, and watching
@@ -131,11 +131,24 @@ class PredictionRoute(DirectRoute):
         # Overload is rejected before anything that takes longer. A batch past the limit is not a matter of load.
         rows = min(_count_inputs(value, self.form.field), settings.max_batch)
         with model.batcher.admit(rows, scope["state"]["deadline"], find_caller(scope)) as permit:
-            answer = await unless_client_leaves(receive, self._predict(value, model, permit, settings))
+            prediction = self._predict(value, model, permit, settings)
+            request, answers = await unless_client_leaves(receive, prediction)
+        if candidate := repository.draw_candidate(model):
+            labels = [self.served.label(one) for one in answers]
+            scope["app"].state.shadow.ask(candidate, partial(self._label, value, settings), labels)
+        is_batch = isinstance(getattr(request, self.form.field), list)
+        answer = self.form.answer.model_construct(answers=answers) if is_batch else answers[0]
         return Answer.of_json(HTTPStatus.OK, "application/json", answer.model_dump_json())
 
-    async def _predict(self, value: Any, model: Model, permit: Permit, settings: Settings) -> BaseModel:
-        """Return the answer to the JSON value of a request.
+    async def _label(self, value: Any, settings: Settings, model: Model, permit: Permit) -> Sequence[str | None]:
+        """Return the labels that a model gives to the inputs of a request."""
+        _, answers = await self._predict(value, model, permit, settings)
+        return [self.served.label(answer) for answer in answers]
+
+    async def _predict(
+        self, value: Any, model: Model, permit: Permit, settings: Settings
+    ) -> tuple[PredictionRequest, list[BaseModel]]:
+        """Return the request in a JSON value, and the answers to its inputs.
 
         Raises:
             RequestError: see `ServedTask.predict`.
@@ -143,8 +156,7 @@ class PredictionRoute(DirectRoute):
         """
         request = validate(self.form.request, value)
         inputs: str | list[str] = getattr(request, self.form.field)
-        answers = await self.served.predict(model, locate(self.form.field, inputs, settings), request, permit)
-        return answers[0] if isinstance(inputs, str) else self.form.answer.model_construct(answers=answers)
+        return request, await self.served.predict(model, locate(self.form.field, inputs, settings), request, permit)
 
 
 def make_router() -> APIRouter:

@@ -74,6 +74,9 @@ class Parity(ServedTask):
     def answer(self, _: Manifest, output: Output, encoded: Encoded, request: Any) -> ParityAnswer:  # noqa: ARG002
         return ParityAnswer(sum=float(output[0]), **encoded.facts)
 
+    def label(self, answer: ParityAnswer) -> str:
+        return str(answer.sum)
+
 
 def make_network() -> bytes:
     """Return a network that adds the steps of a row."""
