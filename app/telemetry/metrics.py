@@ -11,7 +11,7 @@ from collections import Counter as Multiset
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, disable_created_metrics
 from prometheus_client.utils import floatToGoString
@@ -120,6 +120,7 @@ REFERENCE_SHARES = _gauge(
     mode="livemax",
 )
 
+_open: Multiset[Version] = Multiset()  # the versions that this process has
 _METRICS = [metric for metric in [*vars().values()] if isinstance(metric, Buffered)]
 
 BUILD.labels(__version__, platform.python_version(), metadata.version("onnxruntime")).put(1)
@@ -128,15 +129,12 @@ BUILD.labels(__version__, platform.python_version(), metadata.version("onnxrunti
 class ModelMetrics:
     """The metrics of one version of a model in this process."""
 
-    _open: ClassVar[Multiset[Version]] = Multiset()
-
     def __init__(self, model: str, version: int, reference: Reference | None = None) -> None:
         """Count the model as ready, and compare its inputs with the reference of its bundle if there is one."""
         self._version = (model, str(version))
-        self._open[self._version] += 1
-        # The first one is a gauge: see `Place.collect`.
-        self._state = MODELS.labels(*self._version, "ready")
-        self._state.put(1)
+        _open[self._version] += 1
+        # A gauge comes first: `Place` removes the files of a version that has none.
+        MODELS.labels(*self._version, "ready").put(1)
         self.queue_rows = QUEUE_ROWS.labels(*self._version)
         self.queue_capacity = QUEUE_CAPACITY.labels(*self._version)
         self.waits = WAITS.labels(*self._version)
@@ -182,11 +180,10 @@ class ModelMetrics:
         DEADLINES.labels(*self._version, stage).add()
 
     def close(self) -> None:
-        """Forget the version when it is closed in this process; its totals go when every process has closed it."""
-        self._state.put(0)
-        self._open[self._version] -= 1
-        if not self._open[self._version]:
-            del self._open[self._version]
+        """Forget the version with the next `write`; its totals go when every process has closed it."""
+        _open[self._version] -= 1
+        if not _open[self._version]:
+            del _open[self._version]
 
     def _compare(self, name: str, reference: Reference) -> Latest:
         """Return the counts of the latest values of a measure, and show the reference beside them."""
@@ -196,15 +193,10 @@ class ModelMetrics:
             REFERENCE_SHARES.labels(*values).put(share)
         return Latest(bounds, [LATEST_COUNTS.labels(*values) for values in labels])
 
-    @classmethod
-    def list_open(cls) -> set[Version]:
-        """Return the versions that are not closed in this process."""
-        return {*cls._open}
-
 
 def write() -> None:
     """Write what this process has counted since the last time, and forget the versions that it has closed."""
-    kept = {None, *ModelMetrics.list_open()}
+    kept = {None, *_open}
     for metric in _METRICS:
         metric.write()
         metric.keep(lambda labels: find_version(labels) in kept)
