@@ -67,9 +67,18 @@ def create_app(settings: Settings | None = None, usage_folder: Path | None = Non
         repository.load()  # before the process listens, so that no request comes to one that cannot answer
         repository.watch()
         EXPECTED.put(settings.workers)
-        writing = asyncio.create_task(_write_metrics(repository))
+        loop = asyncio.get_running_loop()
+        timer: asyncio.Handle
+
+        def write_metrics() -> None:
+            nonlocal timer
+            timer = loop.call_later(WRITE_SECONDS, write_metrics)  # first, so that an error does not end it
+            READY.put(repository.is_ready())
+            write()
+
+        timer = loop.call_soon(write_metrics)
         yield {"is_ready": repository.is_ready}  # for the supervisor
-        writing.cancel()
+        timer.cancel()
         READY.put(0)
         repository.close()
         access.close()
@@ -110,14 +119,6 @@ def create_app(settings: Settings | None = None, usage_folder: Path | None = Non
     app.middleware_stack = stack
     app.openapi = cache(lambda: _describe(app, access))  # type: ignore[method-assign]  # the way FastAPI documents
     return app
-
-
-async def _write_metrics(repository: Repository) -> None:
-    """Write the metrics of this process again and again."""
-    while True:
-        READY.put(repository.is_ready())
-        write()
-        await asyncio.sleep(WRITE_SECONDS)
 
 
 async def _show_docs(request: Request) -> RedirectResponse:

@@ -20,13 +20,13 @@ class Buffered(MetricWrapperBase):
 
     def write(self) -> None:
         """Write what was counted since the last time, for all labels."""
-        children: list[Any] = [*self._metrics.values()] if self._is_parent() else [self]
+        children: list[Any] = [*self._metrics.values()] if self._labelnames else [self]
         for child in children:
             child.write_own()
 
     def keep(self, is_kept: Callable[[dict[str, str]], bool]) -> None:
         """Forget all labels that are not kept."""
-        for values in [*self._metrics] if self._is_parent() else []:
+        for values in [*self._metrics] if self._labelnames else []:
             if not is_kept(dict(zip(self._labelnames, values, strict=True))):
                 del self._metrics[values]  # `remove` warns that the files stay; `Place.keep` removes them
 

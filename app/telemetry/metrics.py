@@ -12,7 +12,7 @@ from collections import Counter as Multiset
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, disable_created_metrics
 from prometheus_client.utils import floatToGoString
@@ -131,6 +131,7 @@ REFERENCE_SHARES = _gauge(
     mode="livemax",
 )
 
+_open: Multiset[Version] = Multiset()  # the versions that this process has
 _METRICS = [metric for metric in [*vars().values()] if isinstance(metric, Buffered)]
 
 BUILD.labels(__version__, platform.python_version(), metadata.version("onnxruntime")).put(1)
@@ -139,16 +140,13 @@ BUILD.labels(__version__, platform.python_version(), metadata.version("onnxrunti
 class ModelMetrics:
     """The metrics of one version of a model in this process."""
 
-    _open: ClassVar[Multiset[Version]] = Multiset()
-
     def __init__(self, model: str, version: int, reference: Reference | None = None) -> None:
         """Count the model as ready, and compare its inputs with the reference of its bundle if there is one."""
         with _LOCK:
             self._version = (model, str(version))
-            self._open[self._version] += 1
-            # The first one is a gauge: see `Place.collect`.
-            self._state = MODELS.labels(*self._version, "ready")
-            self._state.put(1)
+            _open[self._version] += 1
+            # A gauge comes first: `Place` removes the files of a version that has none.
+            MODELS.labels(*self._version, "ready").put(1)
             self.queue_rows = QUEUE_ROWS.labels(*self._version)
             self.queue_capacity = QUEUE_CAPACITY.labels(*self._version)
             self.waits = WAITS.labels(*self._version)
@@ -202,12 +200,11 @@ class ModelMetrics:
         SHADOW_SECONDS.labels(*self._version).note(seconds)
 
     def close(self) -> None:
-        """Forget the version when it is closed in this process; its totals go when every process has closed it."""
+        """Forget the version with the next `write`; its totals go when every process has closed it."""
         with _LOCK:
-            self._state.put(0)
-            self._open[self._version] -= 1
-        if not self._open[self._version]:
-            del self._open[self._version]
+            _open[self._version] -= 1
+            if not _open[self._version]:
+                del _open[self._version]
 
     def _compare(self, name: str, reference: Reference) -> Latest:
         """Return the counts of the latest values of a measure, and show the reference beside them."""
@@ -216,11 +213,6 @@ class ModelMetrics:
         for values, share in zip(labels, reference.share(name), strict=True):
             REFERENCE_SHARES.labels(*values).put(share)
         return Latest(bounds, [LATEST_COUNTS.labels(*values) for values in labels])
-
-    @classmethod
-    def list_open(cls) -> set[Version]:
-        """Return the versions that are not closed in this process."""
-        return {*cls._open}
 
 
 def note_load(model: str, result: Literal["loaded", "refused"], seconds: float) -> None:
@@ -238,7 +230,7 @@ def count_refused(model: str, versions: int) -> None:
 def write() -> None:
     """Write what this process has counted since the last time, and forget the versions that it has closed."""
     with _LOCK:
-        kept = {None, *ModelMetrics.list_open()}
+        kept = {None, *_open}
         for metric in _METRICS:
             metric.write()
             metric.keep(lambda labels: find_version(labels) in kept)
