@@ -153,8 +153,8 @@ def test_letters_have_no_ids(served: httpx.Client) -> None:
     ("path", "message"),
     [
         ("/v2/models/sentimental/infer", "there is no model 'sentimental'"),
-        ("/v2/models/sentiment/versions/2/infer", "there is no version '2' of 'sentiment' loaded; there is: 1"),
-        (f"/v2/models/sentiment/versions/{'1' * 5000}/infer", "there is no version '1111"),
+        ("/v2/models/sentiment/versions/2/infer", "there is no version 2 of sentiment; there are: 1"),
+        (f"/v2/models/sentiment/versions/{'1' * 5000}/infer", "there is no label '1111"),
         (f"/v2/models/{'m' * 5000}/infer", "there is no model 'mmm"),
         ("/v2/models/sentiment/explain", "there is no /v2/models/sentiment/explain"),
     ],
