@@ -28,7 +28,7 @@ NO_KEYS = (
 # Requests with these methods change nothing.
 # Source: https://www.iana.org/assignments/http-methods
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY"})
-_REPOSITORY = "/v2/repository/"
+_MANAGED = ("/models/", "/v2/repository/")
 _REPOSITORY_INDEX = "/v2/repository/index"  # a list of the models, with POST
 _BEARER = b"bearer "
 
@@ -65,10 +65,8 @@ class Access:
         """Return the scope that a request needs; None if it needs no key."""
         if path in self._open or path.startswith(self._open_folders):
             return None
-        changes = path.startswith("/models/") and method not in _SAFE_METHODS
-        if changes or (path.startswith(_REPOSITORY) and path != _REPOSITORY_INDEX):
-            return "manage"
-        return "predict"
+        is_managed = path.startswith(_MANAGED) and path != _REPOSITORY_INDEX
+        return "manage" if is_managed and method not in _SAFE_METHODS else "predict"
 
     def check(self, scope: Scope, headers: RawHeaders) -> None:
         """Return if a request may pass, and put its `caller` into its state: None if nobody needs a key.

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import (
@@ -156,7 +157,7 @@ def _find_answer(raised: Exception, scope: Scope) -> Answer | None:
         case HTTPException(status_code=HTTPStatus.NOT_FOUND, detail=HTTPStatus.NOT_FOUND.phrase):  # of the router
             return make_answer(NotFoundError(f"there is no {path}; /docs shows what there is"), path)
         case HTTPException(status_code=HTTPStatus.METHOD_NOT_ALLOWED):
-            methods = {method.strip() for method in (raised.headers or {}).get("Allow", "").split(",") if method}
+            methods = _list_methods(scope)
             allowed = ", ".join(sorted(methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())))
             if scope["method"] == "OPTIONS":
                 return Answer(HTTPStatus.NO_CONTENT, [(b"allow", allowed.encode())], b"")
@@ -170,6 +171,12 @@ def _find_answer(raised: Exception, scope: Scope) -> Answer | None:
             other.headers = dict(raised.headers or {})
             return make_answer(other, path)
     return None
+
+
+def _list_methods(scope: Scope) -> set[str]:
+    """Return the methods of all routes that have the path of a request."""
+    routes = scope["app"].routes if "app" in scope else ()  # the app puts itself there
+    return {method for route in routes if route.matches(scope)[0] is not Match.NONE for method in route.methods}
 
 
 def _is_probe(scope: Scope) -> bool:

@@ -142,7 +142,7 @@ def test_a_key_in_the_url_is_none(guarded: Guarded) -> None:
         ("DELETE", "/models/sentiment"),
         ("PATCH", "/models/sentiment"),
         ("POST", "/v2/repository/models/sentiment/load"),
-        ("GET", "/v2/repository/anything"),
+        ("POST", "/v2/repository/anything"),
     ],
 )
 def test_who_changes_models_needs_the_scope_for_it(guarded: Guarded, method: str, path: str) -> None:

@@ -162,6 +162,7 @@ def test_options_lists_the_methods_of_every_path(served: httpx.Client, connectio
         assert ask(path).status == 204 and ask(path).headers["allow"] == "GET, HEAD, OPTIONS"
     for path in paths(served, "post"):
         assert ask(path).status == 204 and ask(path).headers["allow"] == "OPTIONS, POST"
+    assert ask("/models/sentiment/labels/stable").headers["allow"] == "DELETE, OPTIONS, PUT"
     assert ask("/nothing").status == 404
 
 
