@@ -61,7 +61,7 @@ def create_app(settings: Settings | None = None, usage_folder: Path | None = Non
     logs.configure(settings.log_level)
     repository = Repository(Store(settings.models), settings)
     access = Access(settings, usage_folder)
-    tracer = make_tracer(settings)
+    tracer = make_tracer(settings.traces, settings.traces_share)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:

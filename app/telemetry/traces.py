@@ -10,7 +10,6 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from app.errors import SettingsError
-from app.settings import Settings
 
 if TYPE_CHECKING:
     from app.telemetry.otlp import Tracer
@@ -77,15 +76,15 @@ def check_exporter() -> None:
     )
 
 
-def make_tracer(settings: Settings) -> "Tracer | None":
-    """Return what traces the requests of this process; None if the settings name no collector.
+def make_tracer(address: str, share: float) -> "Tracer | None":
+    """Return what traces the requests of this process: see `Tracer`; None if the address of the collector is empty.
 
     Raises:
         SettingsError: OpenTelemetry's exporter is not installed.
     """
-    if not settings.traces:
+    if not address:
         return None
     check_exporter()
     from app.telemetry.otlp import Tracer  # takes a quarter of a second, and is an extra
 
-    return Tracer(settings.traces, settings.traces_share)
+    return Tracer(address, share)

@@ -164,7 +164,7 @@ def test_a_root_path_begins_with_a_slash(path: str) -> None:
         ("root_path", "models", "begin with a slash and not end with one"),
         ("open_docs", "perhaps", "valid boolean"),
         ("traces", "localhost:4318", "the address of a collector such as http://localhost:4318"),
-        ("traces", "http://localhost:4318/?a=b", "the address of a collector such as http://localhost:4318"),
+        ("traces", "http://localhost:4318/#a", "the address of a collector such as http://localhost:4318"),
         ("traces_share", "1.5", "less than or equal to 1"),
         ("cors_origins", "example.com", "origins in lower case such as https://example.com"),
         ("cors_origins", "https://example.com/", "origins in lower case such as https://example.com"),

@@ -9,7 +9,6 @@ import pytest
 pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="the extra otlp is not installed")
 
 from app import __version__
-from app.settings import Settings
 from app.telemetry.otlp import PATH, RequestSpan, Tracer
 from app.telemetry.traces import make_tracer
 from benchmarks.servers import find_free_port
@@ -129,7 +128,7 @@ def test_a_share_of_the_requests_is_traced(collector: Collector) -> None:
 
 
 def test_a_collector_that_is_down_is_logged_as_json(log: Log) -> None:
-    tracer = make_tracer(Settings(traces=f"http://127.0.0.1:{find_free_port()}"))
+    tracer = make_tracer(f"http://127.0.0.1:{find_free_port()}", 1)
     assert tracer
     trace(tracer, [])
     tracer.close()
