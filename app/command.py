@@ -29,6 +29,7 @@ from app.processes.worker import make_app, run
 from app.settings import PREFIX, Settings, read_settings
 from app.telemetry import logs
 from app.telemetry.sharing import hold_folder
+from app.telemetry.traces import check_exporter
 
 # A process that was asked to stop is killed this long after the deadline of its last request.
 MORE_SECONDS = 5
@@ -100,6 +101,8 @@ def serve(settings: Settings) -> None:
     logs.configure(settings.log_level)
     if settings.keys:
         read_clients(settings.keys)  # here an error is one line; each process would write a traceback
+    if settings.traces:
+        check_exporter()
     usage = share_usage() if settings.keys else nullcontext()
     with hold(settings) as address, hold_folder(), usage as usage_folder:
         status = _serve_on(address, settings, usage_folder)
@@ -145,7 +148,7 @@ def _make_option(name: str) -> click.Option:
     if get_origin(field.annotation) is Literal:
         expected = "|".join(get_args(field.annotation))
     else:
-        expected = {int: "NUMBER", bool: "true|false"}.get(field.annotation, "TEXT")  # type: ignore[arg-type]
+        expected = {int: "NUMBER", float: "NUMBER", bool: "true|false"}.get(field.annotation, "TEXT")  # type: ignore[arg-type]
     default = str(field.default).lower() if field.annotation is bool else field.default
     return click.Option(
         [f"--{name.replace('_', '-')}"],

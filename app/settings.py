@@ -124,6 +124,13 @@ class Settings(BaseSettings):
         description="Form of a network: the default that its bundle names, or float32, which answers as Keras does.",
     )
     engine_threads: int = Field(default=1, ge=1, le=1024, description="Processor cores that one batch may use.")
+    traces: str = Field(
+        default="",
+        description="Address of an OpenTelemetry collector that gets traces by OTLP over HTTP; by default none does.",
+    )
+    traces_share: float = Field(
+        default=1.0, ge=0, le=1, description="Share of the requests that are traced, unless their client decides it."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least severe level that is logged."
     )
@@ -161,6 +168,13 @@ class Settings(BaseSettings):
                 r"https?://[a-z0-9.-]+(:\d+)?|https?://\[[0-9a-f:]+\](:\d+)?", origin
             ):
                 raise ValueError("Input should be origins in lower case such as https://example.com, without a path")
+        return value
+
+    @field_validator("traces")
+    @classmethod
+    def _check_collector(cls, value: str) -> str:
+        if not re.fullmatch(r"(https?://[^\s/?#]+(/[^\s?#]*)?)?", value):
+            raise ValueError("Input should be the address of a collector such as http://localhost:4318")
         return value
 
     @field_validator("log_level", mode="before")

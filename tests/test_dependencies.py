@@ -88,6 +88,19 @@ def test_only_its_engine_imports_tensorflow_in_the_app() -> None:
     assert importing == [ROOT / "app" / "engines" / "tensorflow.py"]
 
 
+def test_only_the_export_of_traces_imports_opentelemetry_in_the_app() -> None:
+    importing = [path for path in (ROOT / "app").rglob("*.py") if "opentelemetry" in imports(path)]
+    assert importing == [ROOT / "app" / "telemetry" / "otlp.py"]
+
+
+def test_the_service_without_traces_imports_no_exporter() -> None:
+    code = (
+        "import app.http.app, sys; app.http.app.create_app(); print({'opentelemetry.sdk', 'requests'} & {*sys.modules})"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"
+
+
 def test_bundle_brings_in_no_library_of_networks_or_http_indirectly() -> None:
     code = "import bundle.store, sys; print({'tensorflow', 'keras', 'fastapi', 'onnxruntime'} & sys.modules.keys())"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -137,7 +150,7 @@ def test_every_declared_dependency_is_in_its_lock() -> None:
         "serve-tensorflow": [extras["tensorflow"]],
         "training": [extras["training"]],
         "torch": [extras["torch"]],
-        "test": [extras["test"]],
+        "test": [extras["test"], extras["otlp"]],
     }.items():
         for requirement in (requirement for group in groups for requirement in group):
             name = re.match(r"[A-Za-z0-9-]+", requirement)

@@ -26,6 +26,7 @@ from app.settings import Settings, read_settings
 from app.tasks.shadow import Shadow
 from app.telemetry import logs
 from app.telemetry.metrics import EXPECTED, READY, write
+from app.telemetry.traces import make_tracer
 from bundle.store import Store
 
 # New objects between two runs of the garbage collector. Requests leave no reference cycles, so it finds nothing. At
@@ -54,12 +55,13 @@ def create_app(settings: Settings | None = None, usage_folder: Path | None = Non
         usage_folder: where all processes count the requests of clients; None if there is only this process.
 
     Raises:
-        SettingsError: the service cannot run with the settings of the environment.
+        SettingsError: the service cannot run with the settings.
     """
     settings = settings or read_settings()
     logs.configure(settings.log_level)
     repository = Repository(Store(settings.models), settings)
     access = Access(settings, usage_folder)
+    tracer = make_tracer(settings.traces, settings.traces_share)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -83,6 +85,8 @@ def create_app(settings: Settings | None = None, usage_folder: Path | None = Non
         repository.close()
         access.close()
         write()
+        if tracer:
+            tracer.close()
 
     app = FastAPIOffline(
         redoc_url=None,
@@ -113,7 +117,7 @@ def create_app(settings: Settings | None = None, usage_folder: Path | None = Non
     app.add_api_route("/", _show_docs, include_in_schema=False)
     # The one layer around the routes. It does all that FastAPI's own five do for this service; those take 11 % of the
     # requests a second of a small network. Without the exit stack FastAPI's own routes do not work.
-    stack: Any = Stack(AsyncExitStackMiddleware(app.router), settings, access)
+    stack: Any = Stack(AsyncExitStackMiddleware(app.router), settings, access, tracer)
     if settings.trusted_proxies:
         stack = ProxyHeadersMiddleware(stack, list(settings.trusted_proxies))  # its types differ from Starlette's
     app.middleware_stack = stack

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -31,9 +32,14 @@ from app.http.codings import compress_answer
 from app.http.cors import Cors, is_preflight
 from app.http.limits import MOST_LARGE_BODIES, Budget, Limits
 from app.http.problems import Answer, cut_path, describe, make_answer
+from app.http.spans import end_span
 from app.settings import Settings
 from app.telemetry.logs import begin_request, make_request_id
 from app.telemetry.metrics import DEPARTURES, REQUESTS
+from app.telemetry.traces import begin_parts
+
+if TYPE_CHECKING:
+    from app.telemetry.otlp import Tracer
 
 # Load balancers and Prometheus request these every few seconds, so successes are logged at DEBUG.
 PROBES = frozenset({"/livez", "/readyz", "/v2/health/live", "/v2/health/ready", "/metrics"})
@@ -51,10 +57,11 @@ logger = logging.getLogger(__name__)
 class Stack:
     """Gives each request its limits, an id and a log line, checks its key, and answers the errors of an app."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, access: Access) -> None:
-        """Wrap an app."""
+    def __init__(self, app: ASGIApp, settings: Settings, access: Access, tracer: "Tracer | None" = None) -> None:
+        """Wrap an app; without a tracer no request is traced."""
         self._app = app
         self._access = access
+        self._tracer = tracer
         self._cors = Cors(app, settings.cors_origins) if settings.cors_origins else None
         self._settings = settings
         self._budget = Budget(MOST_LARGE_BODIES * settings.max_body_bytes)
@@ -69,7 +76,11 @@ class Stack:
         if not _REQUEST_ID.fullmatch(request_id):
             request_id = make_request_id().encode()
         fields: dict[str, object] = {"request_id": request_id.decode()}
-        if parent := _TRACE_PARENT.fullmatch(limits.headers.get(b"traceparent", b"")):
+        span = self._tracer.begin(scope["headers"], limits.started) if self._tracer else None
+        if span:
+            fields |= span.ids
+            begin_parts(span.parts)
+        elif parent := _TRACE_PARENT.fullmatch(limits.headers.get(b"traceparent", b"")):
             fields["trace_id"] = parent[1].decode()
         begin_request(fields)
         if self._cors:
@@ -110,6 +121,8 @@ class Stack:
         finally:
             limits.give_back()
             _count(scope, status, limits.started, fields)
+            if span:
+                end_span(span, scope, status, fields)
             _log(scope, status, limits.started)
         if not has_end:
             with suppress(asyncio.CancelledError):  # the client has its answer

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextvars import Context
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from app.runtime.pace import LoopTime, Pace
 from app.runtime.queue import CANDIDATES, Entry, Output, Permit, Queue, Request
 from app.runtime.tally import Tally
 from app.telemetry.metrics import ModelMetrics
+from app.telemetry.traces import find_parts
 from bundle.rows import Row
 
 # A batch starts when this many passes of the event loop have brought no more rows: one pass reads a request, the next
@@ -35,6 +37,20 @@ MOST_INLINE_SECONDS = 0.05
 logger = logging.getLogger(__name__)
 
 _NO_OUTPUT: Output = np.empty(0, np.float32)
+
+
+class _Run(NamedTuple):
+    """What the engine did with a batch.
+
+    Attributes:
+        outputs: float32 [rows, outputs]; or the error that the engine raised.
+        started: when it began, in seconds on the clock of the batcher.
+        seconds: that it took.
+    """
+
+    outputs: NDArray[np.float32] | Exception
+    started: float
+    seconds: float
 
 
 class Batcher:
@@ -104,7 +120,8 @@ class Batcher:
             permit.caller.count_texts(len(rows))
         loop = asyncio.get_running_loop()
         now = self._clock()
-        request = Request(permit, loop.create_future(), [_NO_OUTPUT] * len(rows), len(rows), now)
+        parts = find_parts()
+        request = Request(permit, loop.create_future(), [_NO_OUTPUT] * len(rows), len(rows), now, parts)
         self._queue.put(request, rows, [self._engine.count_steps(row) for row in rows], now)
         timer = loop.call_later(permit.deadline - now, self._expire, request)
         self._schedule(loop)
@@ -114,7 +131,10 @@ class Batcher:
             is_answered = True
             return outputs
         finally:
-            self.tally.note_request(self._clock() - now, is_answered)
+            ended = self._clock()
+            self.tally.note_request(ended - now, is_answered)
+            if parts and permit.rows:  # some have not run
+                parts.note("queue", now, ended)
             timer.cancel()
             self._queue.remove(request)
             # They refer to the error, and the error to this frame: only the garbage collector would free the cycle.
@@ -147,9 +167,9 @@ class Batcher:
             if not self._is_short(batch):
                 self._executor.submit(self._run_in_thread, loop, batch)
                 return
-            outputs, seconds = self._run_rows([entry.row for entry in batch])
-            self._loop_time.spent += seconds
-            self._finish(batch, outputs, seconds)
+            run = self._run_batch(batch)
+            self._loop_time.spent += run.seconds
+            self._finish(batch, run)
             if self._clock() >= end:
                 break
         self._is_busy = False
@@ -165,35 +185,33 @@ class Batcher:
         return self._grouping.cost([entry.steps for entry in batch])
 
     def _run_in_thread(self, loop: asyncio.AbstractEventLoop, batch: Sequence[Entry]) -> None:
-        outputs, seconds = self._run_rows([entry.row for entry in batch])
-        loop.call_soon_threadsafe(self._end_in_thread, loop, batch, outputs, seconds)
+        loop.call_soon_threadsafe(self._end_in_thread, loop, batch, self._run_batch(batch))
 
-    def _end_in_thread(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        batch: Sequence[Entry],
-        outputs: NDArray[np.float32] | Exception,
-        seconds: float,
-    ) -> None:
-        self._finish(batch, outputs, seconds)
+    def _end_in_thread(self, loop: asyncio.AbstractEventLoop, batch: Sequence[Entry], run: _Run) -> None:
+        self._finish(batch, run)
         self._is_busy = False
         self._schedule(loop)
 
-    def _run_rows(self, rows: Sequence[Row]) -> tuple[NDArray[np.float32] | Exception, float]:
-        """Return the outputs, or the error that the engine raised, and the seconds it took."""
+    def _run_batch(self, batch: Sequence[Entry]) -> _Run:
+        """Run the rows of a batch."""
+        outputs: NDArray[np.float32] | Exception
         started = self._clock()
         try:
-            outputs = self._engine.run(rows)
-            if len(outputs) != len(rows):
-                raise RuntimeError(f"the engine answered {len(outputs)} of {len(rows)} rows")
+            outputs = self._engine.run([entry.row for entry in batch])
+            if len(outputs) != len(batch):
+                raise RuntimeError(f"the engine answered {len(outputs)} of {len(batch)} rows")
         except Exception as error:
             logger.exception("the engine failed")
             # Its frames refer to the batch, whose requests will refer to the error: a cycle, as in `run`.
-            return error.with_traceback(None), 0.0
-        return outputs, self._clock() - started
+            outputs = error.with_traceback(None)
+        return _Run(outputs, started, self._clock() - started)
 
-    def _finish(self, batch: Sequence[Entry], outputs: NDArray[np.float32] | Exception, seconds: float) -> None:
+    def _finish(self, batch: Sequence[Entry], run: _Run) -> None:
         """Answer the requests whose last rows were in a batch."""
+        outputs, started, seconds = run
+        for entry in batch:
+            if entry.request.parts:
+                entry.request.parts.note("engine", started, started + seconds, len(batch))
         if isinstance(outputs, Exception):
             self._pace.pause()
             for entry in batch:

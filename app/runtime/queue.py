@@ -19,6 +19,7 @@ from app.access.caller import Caller
 from app.errors import OverloadedError
 from app.runtime.grouping import Grouping
 from app.telemetry.metrics import ModelMetrics
+from app.telemetry.traces import Parts
 from bundle.rows import Row
 
 Output = NDArray[np.float32]
@@ -68,6 +69,7 @@ class Request:
     outputs: list[Output]
     missing: int
     queued_at: float
+    parts: Parts | None = None  # if it is traced
 
 
 @dataclass(eq=False, slots=True)
@@ -169,6 +171,8 @@ class Queue:
         for entry in batch:
             entry.request.permit.give_back(1)
             self._metrics.waits.note(now - entry.request.queued_at)
+            if entry.request.parts:
+                entry.request.parts.note("queue", entry.request.queued_at, now)
         return batch
 
     def _find_delay(self, caller: Caller | None, row_seconds: float) -> float:

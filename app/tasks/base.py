@@ -16,6 +16,7 @@ from app.errors import TOO_LATE, DeadlineError, FieldProblem, InvalidInputError,
 from app.runtime.queue import Output, Permit
 from app.runtime.versions import Model
 from app.tasks.outputs import Arrays, TensorType, arrange
+from app.telemetry.traces import find_parts
 from bundle.errors import InputError
 from bundle.manifest import Manifest
 from bundle.reference import find_probability
@@ -172,8 +173,13 @@ class ServedTask(ABC):
         """Return the rows of the inputs, and the outputs of the network for them."""
         metrics = model.batcher.metrics
         started = time.monotonic()
-        encoded = await self._encode(model, inputs, encode, permit.deadline)
-        metrics.encoding.note(time.monotonic() - started)
+        try:
+            encoded = await self._encode(model, inputs, encode, permit.deadline)
+        finally:
+            ended = time.monotonic()
+            if parts := find_parts():
+                parts.note("encode", started, ended)
+        metrics.encoding.note(ended - started)
         outputs = await model.batcher.run([one.row for one in encoded], permit)
         for output, one in zip(outputs, encoded, strict=True):
             metrics.note_answer(_measure(output, one), is_cut=one.is_cut, is_readable=one.is_readable)

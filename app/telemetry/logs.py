@@ -76,10 +76,10 @@ class Handler(logging.StreamHandler[TextIO]):
 
 
 def configure(level: str) -> None:
-    """Send the logs of the service and of uvicorn to standard error as JSON."""
+    """Send the logs of the service and of what it runs on to standard error as JSON."""
     handler = Handler()
     handler.setFormatter(JsonFormatter())
-    for name in ("app", "uvicorn", "asyncio"):
+    for name in ("app", "uvicorn", "asyncio", "opentelemetry"):
         log = logging.getLogger(name)
         log.handlers = [handler]
         log.propagate = False

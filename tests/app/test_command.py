@@ -171,6 +171,15 @@ def test_an_invalid_key_file_is_refused_in_one_line(
     assert isinstance(message, str) and message.startswith(f"error: the key file {path} ")
 
 
+def test_traces_without_the_exporter_are_refused_in_one_line(tmp_path: Path) -> None:
+    hidden = tmp_path / "opentelemetry" / "exporter"  # as if no exporter were installed
+    hidden.mkdir(parents=True)
+    (hidden / "__init__.py").touch()
+    message = fail_command("--traces", "http://localhost:4318", PYTHONPATH=str(tmp_path))
+    assert message.startswith("error: traces need OpenTelemetry's exporter, which is not installed; install it with ")
+    assert len(message.splitlines()) == 1
+
+
 def test_no_answer_names_the_server_and_no_browser_guesses_a_type(tmp_path: Path, empty_models: Path) -> None:
     port = find_free_port()
     options = ["--port", port, "--models", empty_models, "--workers", 1]

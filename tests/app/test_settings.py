@@ -137,6 +137,11 @@ def test_a_log_level_may_be_in_lower_case(monkeypatch: pytest.MonkeyPatch, level
     assert read_settings().log_level == "WARNING"
 
 
+@pytest.mark.parametrize("address", ["http://localhost:4318", "https://[::1]:4318/", "https://example.com/otlp"])
+def test_a_collector_has_an_address_of_http(address: str) -> None:
+    assert Settings(traces=address).traces == address
+
+
 @pytest.mark.parametrize("path", ["/models", "/models/v1"])
 def test_a_root_path_begins_with_a_slash(path: str) -> None:
     assert Settings(root_path=path).root_path == path
@@ -158,6 +163,9 @@ def test_a_root_path_begins_with_a_slash(path: str) -> None:
         ("root_path", "/mod\u00e8les", "begin with a slash and not end with one"),
         ("root_path", "models", "begin with a slash and not end with one"),
         ("open_docs", "perhaps", "valid boolean"),
+        ("traces", "localhost:4318", "the address of a collector such as http://localhost:4318"),
+        ("traces", "http://localhost:4318/#a", "the address of a collector such as http://localhost:4318"),
+        ("traces_share", "1.5", "less than or equal to 1"),
         ("cors_origins", "example.com", "origins in lower case such as https://example.com"),
         ("cors_origins", "https://example.com/", "origins in lower case such as https://example.com"),
         ("cors_origins", "https://a.com,https://B.com", "origins in lower case such as https://example.com"),

@@ -24,6 +24,7 @@ from app.runtime.pace import LoopTime
 from app.runtime.queue import CANDIDATES
 from app.telemetry import metrics
 from app.telemetry.metrics import ModelMetrics
+from app.telemetry.traces import Part, Parts, begin_parts
 from bundle.rows import Row
 from tests.conftest import SECONDS
 
@@ -560,3 +561,50 @@ async def test_rejections_and_missed_deadlines_are_counted_by_their_reason(count
     assert read("rejections_total", reason="queue-full") == 1
     await counted.engine.let_through()
     await first
+
+
+async def test_a_traced_request_notes_its_time_in_the_queue_and_its_batches(make: Make) -> None:
+    to = make()
+    first = await to.occupy()
+    parts = Parts()
+    begin_parts(parts)
+    to.engine.seconds = 2.0
+    traced = to.ask(*map(row, range(1, LARGEST + 2)))
+    begin_parts(None)
+    await to.engine.let_through()
+    await asyncio.gather(first, traced)
+    queued = 1000.0
+    assert list(parts) == [
+        Part("queue", queued, queued + 4, None),  # until its last row ran
+        Part("engine", queued + 2, queued + 4, LARGEST),
+        Part("engine", queued + 4, queued + 6, 1),
+    ]
+
+
+async def test_a_traced_request_that_never_ran_notes_its_time_in_the_queue(make: Make) -> None:
+    to = make()
+    first = await to.occupy()
+    parts = Parts()
+    begin_parts(parts)
+    late = to.ask(row(1), seconds=0.01)
+    begin_parts(None)
+    await settle()
+    to.clock.now += 3
+    with pytest.raises(DeadlineError):
+        await late
+    assert list(parts) == [Part("queue", 1000.0, 1003.0, None)]
+    await to.engine.let_through()
+    await first
+
+
+async def test_a_traced_request_notes_a_batch_that_failed(make: Make) -> None:
+    to = make()
+    parts = Parts()
+    begin_parts(parts)
+    to.engine.failing, to.engine.seconds = {1}, 2.0
+    failed = to.ask(row(1))
+    begin_parts(None)
+    await to.engine.let_through()
+    with pytest.raises(RuntimeError):
+        await failed
+    assert list(parts) == [Part("queue", 1000.0, 1000.0, None), Part("engine", 1000.0, 1002.0, 1)]

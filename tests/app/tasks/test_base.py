@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from app.settings import Settings
 from app.tasks import SERVED
 from app.tasks.base import SLICE_SECONDS, Encoded, Form, PredictionRequest, ServedTask
 from app.telemetry.metrics import ModelMetrics
+from app.telemetry.traces import Parts, begin_parts
 from bundle.errors import InputError
 from bundle.manifest import Manifest, Onnx, OnnxForm
 from bundle.store import MODEL_FILE, Store
@@ -179,6 +182,21 @@ def test_all_wrong_inputs_are_named(parity: Parity, model: Model) -> None:
     with pytest.raises(InvalidInputError) as refusal:
         predict(parity, model, ["1", "x", "2", "y"])
     assert [problem.loc for problem in refusal.value.errors] == [["body", "several", 1], ["body", "several", 3]]
+
+
+def test_a_traced_request_notes_how_long_its_inputs_were_encoded(parity: Parity, model: Model) -> None:
+    parity.seconds = SLICE_SECONDS
+    for texts in (["1", "2"], ["1", "x"]):  # also if an input is wrong
+        parts = Parts()
+        context = copy_context()
+        context.run(begin_parts, parts)
+        begun = time.monotonic()
+        with suppress(InvalidInputError):
+            context.run(predict, parity, model, texts)
+        encode = next(iter(parts))
+        assert encode.name == "encode"
+        assert begun < encode.begin < encode.end < time.monotonic()
+        assert encode.end - encode.begin >= 2 * SLICE_SECONDS
 
 
 def test_others_run_between_slices_of_a_large_request(parity: Parity, model: Model) -> None:
