@@ -74,5 +74,5 @@ def test_the_folder_is_that_of_the_environment_by_default(store: Store, monkeypa
 def test_what_cannot_be_done_is_told_and_changes_nothing(store: Store, arguments: list[object], message: str) -> None:
     result = run(store, *arguments)
     assert result.exit_code != 0
-    assert message in result.stderr
+    assert message in result.output
     assert not [*store.root.rglob("policy.json")]

@@ -48,7 +48,7 @@ def test_a_file_of_texts_is_read(tmp_path: Path, start: str) -> None:
     path = tmp_path / "tweets.tsv"
     path.write_text(f'{start}So "good"\tpositive\n\nbad\t0\nworse\tNEG\n', "utf-8")
     suite = read_suite(path)
-    assert suite.name == "tweets"
+    assert suite.name == str(path)
     assert [(example.text, example.is_positive) for example in suite.examples] == [
         ('So "good"', True),
         ("bad", False),
