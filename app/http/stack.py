@@ -20,6 +20,7 @@ from app.errors import (
     INTERNAL_ERROR,
     BadRequestError,
     ClientLeftError,
+    FieldProblem,
     InternalError,
     InvalidInputError,
     MethodNotAllowedError,
@@ -167,6 +168,9 @@ def _find_answer(raised: Exception, scope: Scope) -> Answer | None:
             return make_answer(InvalidInputError(describe(raised.errors()), len(raised.errors())), path)
         case HTTPException(__cause__=RequestError() as cause):  # FastAPI hides what reading a body raised
             return make_answer(cause, path)
+        case HTTPException(status_code=HTTPStatus.BAD_REQUEST, __cause__=UnicodeDecodeError() as cause):
+            problem = FieldProblem(type="json_invalid", loc=["body"], msg=f"the body is not JSON in UTF-8: {cause}")
+            return make_answer(InvalidInputError([problem]), path)
         case HTTPException(status_code=HTTPStatus.NOT_FOUND, detail=HTTPStatus.NOT_FOUND.phrase):  # of the router
             return make_answer(NotFoundError(f"there is no {path}; /docs shows what there is"), path)
         case HTTPException(status_code=HTTPStatus.METHOD_NOT_ALLOWED):

@@ -21,8 +21,8 @@ STABLE = "stable"  # the label of the version that answers requests that name no
 CANDIDATE = "candidate"  # the label of the version that answers shadow requests
 
 Label = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
-VersionNumber = Annotated[int, Field(ge=1, le=2**31 - 1)]
-Share = Annotated[float, Field(ge=0, le=1)]
+VersionNumber = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
+Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 
 
 class Policy(BaseModel):

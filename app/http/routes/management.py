@@ -82,7 +82,10 @@ async def set_label(
             raise ConflictError(f"{name} version {body.version} is refused: {why}")
         return versions.labels.get(label) == body.version
 
-    before = repository.find_versions(name).labels.get(label)
+    versions = repository.find_versions(name)
+    if versions.is_unloaded:
+        raise ConflictError(f"the model {name!r} is not loaded, and labels are for loaded versions; load it first")
+    before = versions.labels.get(label)
     await _change(repository, lambda: operation.set_label(repository.store, name, label, body.version))
     try:
         return await _follow(repository, name, has_moved, request)

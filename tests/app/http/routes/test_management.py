@@ -70,6 +70,8 @@ def test_a_model_is_unloaded_and_loaded(manager: httpx.Client) -> None:
 
 def test_a_model_without_a_good_version_cannot_be_loaded(manager: httpx.Client, store: Store) -> None:
     manager.post("/v2/repository/models/next-letter/unload")
+    answer = manager.put("/models/next-letter/labels/stable", json={"version": 1})
+    assert (answer.status_code, "load it first" in answer.json()["detail"]) == (409, True)
     for number in store.versions("next-letter"):
         (store.root / "next-letter" / str(number) / "model.onnx").write_bytes(b"changed")
     answer = manager.post("/v2/repository/models/next-letter/load")
@@ -132,6 +134,14 @@ def test_what_cannot_be_changed_is_refused(
     answer = manager.request(method, path, json=body)
     assert answer.status_code == status
     assert detail in answer.json()["detail"]
+
+
+def test_a_body_that_is_not_utf_8_is_refused(manager: httpx.Client) -> None:
+    answer = manager.put(
+        "/models/next-letter/shadow", content=b'{"share": "\xff"}', headers={"content-type": "application/json"}
+    )
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith("body: the body is not JSON in UTF-8: ")
 
 
 def test_a_change_that_is_not_followed_in_time_says_so(store: Store) -> None:
