@@ -26,7 +26,7 @@ CLIENTS = 6
 SEED = 20_260_701
 MOST_SECONDS = 90  # all together
 MOST_PIPELINED = 12
-STATUSES = {200, 204, 307, 400, 404, 405, 408, 413, 414, 415, 422, 431, 503, 504}
+STATUSES = {200, 204, 307, 400, 403, 404, 405, 408, 413, 414, 415, 422, 431, 503, 504}
 
 VALID: list[tuple[str, Any]] = [
     ("/sentiment", {"text": "good"}),

@@ -22,6 +22,8 @@ from benchmarks.servers import find_free_port
 from tests.app.processes.workers import make_config
 from tests.conftest import SECONDS
 
+GRACE_SECONDS = 1e6
+
 pytestmark = pytest.mark.usefixtures("handlers")
 
 
@@ -58,7 +60,8 @@ def work(supervise: Callable[[Connection, str], None], is_ready: bool = True) ->
     supervising = threading.Thread(target=run_supervisor)
     supervising.start()
     with hold(Settings(port=port)) as address:
-        run(make_config(is_ready), SECONDS, address.open(), theirs)
+        # Its thread ends this process after the grace period: not before all other tests.
+        run(make_config(is_ready), GRACE_SECONDS, address.open(), theirs)
     supervising.join(SECONDS)
     if errors:
         raise errors[0]
