@@ -171,6 +171,12 @@ def test_an_invalid_key_file_is_refused_in_one_line(
     assert isinstance(message, str) and message.startswith(f"error: the key file {path} ")
 
 
+def test_traces_with_the_exporter_go_on_to_the_next_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
+    message = run_main(monkeypatch, "--traces", "http://localhost:4318", "--host", "203.0.113.1")  # RFC 5737: nobody's
+    assert isinstance(message, str) and "203.0.113.1" in message
+
+
 def test_traces_without_the_exporter_are_refused_in_one_line(tmp_path: Path) -> None:
     hidden = tmp_path / "opentelemetry" / "exporter"  # as if no exporter were installed
     hidden.mkdir(parents=True)

@@ -113,9 +113,7 @@ class IndexRoute(DirectRoute):
 
 
 def _list_entries(versions: Versions) -> Iterator[IndexEntry]:
-    """Return the entries of a model: one for each version, or a single one if its folder cannot be read."""
-    if not versions.published:
-        yield IndexEntry(name=versions.name, state="UNAVAILABLE", reason=versions.problem or "")
+    """Return the entries of a model, one for each version."""
     for number in versions.published:
         if number in versions.loaded:
             yield IndexEntry(name=versions.name, version=str(number), state="READY")

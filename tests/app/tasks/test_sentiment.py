@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from app.http.routes.prediction import OTHER_VALUES
 from app.settings import Settings
+from app.tasks.sentiment import Sentiment, SentimentAnswer
 from bundle.reviews import ReviewCodec
 from bundle.store import Bundle, Store
 from tests.conftest import predict_with_keras
@@ -120,3 +121,9 @@ def test_a_body_of_very_many_fields_is_refused_in_a_line(client: httpx.Client, s
     limit = settings.max_batch + OTHER_VALUES
     assert f"the body has more than {limit} values, which is the limit" in response.json()["detail"]
     assert len(response.json()["errors"]) == 1
+
+
+def test_versions_are_compared_by_their_sentiment() -> None:
+    facts = {"words_used": 1, "words_unknown": 0, "words_cut": 0, "model": "sentiment", "version": 1}
+    answers = [SentimentAnswer(sentiment=label, probability_positive=0.9, **facts) for label in ("positive", None)]
+    assert [Sentiment().label(answer) for answer in answers] == ["positive", None]
