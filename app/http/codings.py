@@ -33,7 +33,7 @@ class Decoder:
         self._stream = zlib.decompressobj(_FORMATS[coding])
 
     def decode(self, part: bytes, most: int) -> bytes:
-        """Return what the next part contains, at most so many bytes; the rest of a larger part is lost.
+        """Return what the next part contains, up to a number of bytes; the rest of a larger part is lost.
 
         Raises:
             BadRequestError: the part is damaged, or bytes follow the end of the compressed data.

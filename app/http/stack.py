@@ -28,7 +28,7 @@ from app.errors import (
     NotReadyError,
     RequestError,
 )
-from app.http.access import Access
+from app.http.access import METRICS, PROBES, Access
 from app.http.codings import compress_answer
 from app.http.cors import Cors, is_preflight
 from app.http.limits import MOST_LARGE_BODIES, Budget, Limits
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from app.telemetry.otlp import Tracer
 
 # Load balancers and Prometheus request these every few seconds, so successes are logged at DEBUG.
-PROBES = frozenset({"/livez", "/readyz", "/v2/health/live", "/v2/health/ready", "/metrics"})
+QUIET = PROBES | {METRICS}
 # In metrics, the route of all paths that the service does not have.
 NO_ROUTE = "none"
 
@@ -196,9 +196,9 @@ def _list_methods(scope: Scope) -> set[str]:
     return {method for route in routes if route.matches(scope)[0] is not Match.NONE for method in route.methods}
 
 
-def _is_probe(scope: Scope) -> bool:
+def _is_quiet(scope: Scope) -> bool:
     path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", "")) in PROBES
+    return path.removeprefix(scope.get("root_path", "")) in QUIET
 
 
 def _count(scope: Scope, status: int | None, started: float, fields: Mapping[str, object]) -> None:
@@ -213,7 +213,7 @@ def _count(scope: Scope, status: int | None, started: float, fields: Mapping[str
 
 def _log(scope: Scope, status: int | None, started: float) -> None:
     """Write the line of a request, with the status of its answer if there was one."""
-    level = logging.DEBUG if status == HTTPStatus.OK and _is_probe(scope) else logging.INFO
+    level = logging.DEBUG if status == HTTPStatus.OK and _is_quiet(scope) else logging.INFO
     if logger.isEnabledFor(level):
         client = scope.get("client")
         logger.log(

@@ -232,7 +232,7 @@ def test_it_works_over_a_unix_socket(models: Path, tmp_path: Path) -> None:
 
 
 class Load:
-    """Clients that ask without a pause, until they are told to end."""
+    """Clients that ask without a pause until the test ends them."""
 
     def __init__(self, proxy: Proxy) -> None:
         self._proxy = proxy
