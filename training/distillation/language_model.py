@@ -93,11 +93,22 @@ def reduce_vectors(vectors: NDArray[np.float32], counts: NDArray[np.int64], comp
     """
     if vectors.shape[1] == components:
         return vectors
+    mean, axes = find_axes(vectors, counts, components)
+    return (vectors - mean) @ axes
+
+
+def find_axes(
+    vectors: NDArray[np.float32], counts: NDArray[np.int64], components: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the mean of word vectors, float32 [size], and their principal axes, float32 [size, components].
+
+    Both are weighted by word counts, int64 [words]; the last axis has the most variance.
+    """
     shares = counts / counts.sum()
-    centred = vectors - shares @ vectors
+    mean = shares @ vectors
+    centred = vectors - mean
     _, axes = np.linalg.eigh(centred.T @ (centred * shares[:, np.newaxis]))  # from the least variance to the most
-    reduced: NDArray[np.float32] = (centred @ axes[:, -components:]).astype(np.float32)
-    return reduced
+    return mean.astype(np.float32), axes[:, -components:].astype(np.float32)
 
 
 def count_expected(counts: NDArray[np.int64], sample: int) -> NDArray[np.float64]:

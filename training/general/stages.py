@@ -31,6 +31,7 @@ from bundle.tokenisers import ReadableTokeniser, TokenTokeniser
 from training.data import imdb, pairs, review_coding, treebank
 from training.data.sources import Sources
 from training.distillation.corpus import Corpus, Reviews, hold_out
+from training.distillation.language_model import find_axes
 from training.distillation.review_batches import predict
 from training.distillation.stage_folders import (
     Depends,
@@ -147,6 +148,7 @@ class GeneralStages:
                     "story_length",
                     "pure_story_share",
                     "sharpness",
+                    "embedding",
                     "network",
                 }
             ),
@@ -258,7 +260,7 @@ the treebank's development sentences and on the pairs for development.
         reviews, settings = self.reviews(), self._settings
         keras.utils.set_random_seed(settings.seed)
         network = builders.build_review_network(settings.published, reviews.codec.preprocessing, any_length=True)
-        self._give_weights(network, reviews.codec)
+        self._give_weights(network, reviews)
         mixed, targets = self._mix(reviews, labelled, learnt)
         history, answers = tune(
             network,
@@ -280,15 +282,22 @@ the treebank's development sentences and on the pairs for development.
         answer = make_answer(reviews.codec, predict_rows)
         return {"loss": history["loss"][-1]} | mixed.measure(answers) | self._measure(answer)
 
-    def _give_weights(self, network: keras.Model, codec: ReviewCodec) -> None:
-        """Give a network the first one's weights; each word gets the vector that the first network reads it with."""
+    def _give_weights(self, network: keras.Model, reviews: Reviews) -> None:
+        """Give a network the first one's weights; each word gets the vector that the first network reads it with.
+
+        If the network's vectors are smaller, these are the principal components of the first one's vectors, and the
+        LSTM reads of them what they kept.
+        """
         vectors, others = self._first_weights
-        known = self._start.codec
+        known, codec = self._start.codec, reviews.codec
         assert isinstance(known, ReviewCodec)
         given = np.empty((codec.preprocessing.vocabulary_size, vectors.shape[1]), np.float32)
         given[:RESERVED_IDS] = vectors[:RESERVED_IDS]
         for number, word in enumerate(codec.vocabulary, RESERVED_IDS):
             given[number] = vectors[known.find_id(word)]
+        if self._settings.embedding < vectors.shape[1]:
+            mean, axes = find_axes(given, reviews.count_words(), self._settings.embedding)
+            given, others = (given - mean) @ axes, _read_components(others, mean, axes)
         builders.find_embedding(network).set_weights([given])
         for weight, value in zip(_list_others(network), others, strict=True):
             weight.assign(value)
@@ -355,18 +364,33 @@ def _read_start(settings: GeneralSettings, start: Bundle) -> tuple[NDArray[np.fl
     preprocessing = ReviewPreprocessing(
         tokeniser=ReadableTokeniser(), vocabulary_size=settings.vocabulary_size, length=settings.length
     )
-    wanted = builders.build_review_network(settings.published, preprocessing)
     first = keras.saving.load_model(start.model_path)
     vectors = ops.convert_to_numpy(builders.find_embedding(first)(np.arange(codec.preprocessing.vocabulary_size)))
     others = [ops.convert_to_numpy(weight) for weight in _list_others(first)]
-    found = [vectors.shape[1], *(weight.shape for weight in others)]
-    expected = [settings.embedding, *(weight.shape for weight in _list_others(wanted))]
+    size = vectors.shape[1]
+    wanted = builders.build_review_network(settings.published.model_copy(update={"embedding": size}), preprocessing)
+    found, expected = [[each.shape for each in weights] for weights in (others, _list_others(wanted))]
     if found != expected:
         raise RecipeError(
             f"the weights in {start.folder} have the shapes {found}, the weights of this recipe {expected}; "
-            "set embedding and units to the values in the bundle's card"
+            "set units to the value in the bundle's card"
+        )
+    if settings.embedding > size:
+        raise RecipeError(
+            f"the word vectors in {start.folder} have {size} components, this recipe has embedding="
+            f"{settings.embedding}; set it to at most {size}"
         )
     return vectors, others
+
+
+def _read_components(
+    others: list[NDArray[np.float32]], mean: NDArray[np.float32], axes: NDArray[np.float32]
+) -> list[NDArray[np.float32]]:
+    """Return the weights behind word vectors so that they read the vectors' components along some axes."""
+    changed = list(others)
+    for kernel, bias in ((0, 2), (3, 5)):  # of the forward LSTM, then of the backward one
+        changed[kernel], changed[bias] = axes.T @ others[kernel], others[bias] + mean @ others[kernel]
+    return changed
 
 
 def _list_others(network: keras.Model) -> list[keras.Variable]:

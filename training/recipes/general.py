@@ -39,7 +39,9 @@ class GeneralSettings(StagesSettings):
         ge=1,
         description="When the vocabulary is chosen, a word of a short text counts as this many words of reviews.",
     )
-    embedding: int = Field(ge=1, le=4096, description="Components of a word's vector, as in the first network.")
+    embedding: int = Field(
+        ge=1, le=4096, description="Components of a word's vector, at most those of the first network."
+    )
     units: Units = Field(description="Units of the LSTM of each direction, as in the first network.")
     label_weight: float = Field(
         ge=0, le=1, description="Weight of a review's given label; the rest is the answer of the first network."
