@@ -95,9 +95,10 @@ def _find_file(settings: Settings) -> Path:
     Raises:
         SettingsError: the settings name none.
     """
-    if settings.keys is None:
-        raise SettingsError(f"there is no key file; name one: python -m app --keys FILE keys, or {PREFIX}KEYS=FILE")
-    return settings.keys
+    if isinstance(settings.key_source, Path):
+        return settings.key_source
+    found = "the setting has keys and no key file" if settings.keys else "there is no key file"
+    raise SettingsError(f"{found}; name one: python -m app --keys FILE keys, or {PREFIX}KEYS=FILE")
 
 
 def _describe(client: Client) -> str:

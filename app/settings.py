@@ -105,9 +105,10 @@ class Settings(BaseSettings):
         le=3600,
         description="Seconds that an idle connection stays open; behind a proxy, more than the proxy's own timeout.",
     )
-    keys: Path | None = Field(
-        default=None,
-        description="File of the API keys; without one, everybody may use the models and nobody change them.",
+    keys: str = Field(
+        default="",
+        description="File of the API keys, or its contents, which begin with {; without keys, everybody may use the "
+        "models and nobody change them.",
     )
     open_docs: bool = Field(default=False, description="Whether /docs and /openapi.json need no key if there are keys.")
     open_metrics: bool = Field(default=False, description="Whether /metrics needs no key if there are keys.")
@@ -139,6 +140,11 @@ class Settings(BaseSettings):
     def fills_cores(self) -> bool:
         """Whether each of several processes has only one core, so that the others answer while one computes."""
         return 1 < self.workers >= count_processors()
+
+    @property
+    def key_source(self) -> Path | str | None:
+        """The file of the API keys, or its contents; None without keys."""
+        return self.keys if self.keys.startswith("{") else Path(self.keys) if self.keys else None
 
     @field_validator("port", mode="before")
     @classmethod

@@ -17,20 +17,20 @@ logger = logging.getLogger(__name__)
 
 
 class Guard:
-    """Knows the keys in a file."""
+    """Knows the keys in a file, or in the contents of one."""
 
-    def __init__(self, path: Path, usage: Usage, clock: Callable[[], float] = time.monotonic) -> None:
-        """Read the file.
+    def __init__(self, source: Path | str, usage: Usage, clock: Callable[[], float] = time.monotonic) -> None:
+        """Read the keys.
 
         Args:
-            path: of the file.
+            source: the file, or its contents, which never change.
             usage: where requests are counted.
             clock: returns the time in seconds.
 
         Raises:
-            KeyFileError: it cannot be read, or it is invalid.
+            KeyFileError: the source cannot be read, or it is invalid.
         """
-        self._path = path
+        self._source = source
         self._usage = usage
         self._clock = clock
         self._looks_at = clock() + LOOK_SECONDS
@@ -73,12 +73,14 @@ class Guard:
 
     def _read(self) -> dict[str, Client]:
         """Return the clients by the hashes of their keys."""
-        return {key.sha256: client for client in read_clients(self._path) for key in client.keys}
+        return {key.sha256: client for client in read_clients(self._source) for key in client.keys}
 
     def _find_version(self) -> tuple[int, ...]:
         """Return numbers that change with the file; none if there is no file."""
+        if isinstance(self._source, str):
+            return ()
         try:
-            found = self._path.stat()
+            found = self._source.stat()
         except OSError:
             return ()
         return found.st_ino, found.st_size, found.st_mtime_ns

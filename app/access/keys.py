@@ -94,21 +94,23 @@ def hash_key(key: bytes) -> str:
     return hashlib.sha256(key).hexdigest()
 
 
-def read_clients(path: Path) -> tuple[Client, ...]:
-    """Return the clients in a file.
+def read_clients(source: Path | str) -> tuple[Client, ...]:
+    """Return the clients in a file, or in the contents of one.
 
     Raises:
         KeyFileError: it cannot be read, or its contents are invalid.
     """
+    is_file = isinstance(source, Path)
     try:
-        return _KeyFile.model_validate_json(read_file(path)).clients
+        return _KeyFile.model_validate_json(read_file(source) if is_file else source).clients
     except OSError as error:
         raise KeyFileError(
-            f"the key file {path} cannot be read: {error.strerror or error}; make one with: "
-            f"python -m app --keys {path} keys add NAME"
+            f"the key file {source} cannot be read: {error.strerror or error}; make one with: "
+            f"python -m app --keys {source} keys add NAME"
         ) from error
     except ValidationError as error:
-        raise KeyFileError(f"the key file {path} is invalid: {_explain(error)}; correct it") from error
+        whole = f"the key file {source} is" if is_file else "the keys of the setting are"
+        raise KeyFileError(f"{whole} invalid: {_explain(error)}; correct it") from error
 
 
 def add_client(

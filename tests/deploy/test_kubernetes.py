@@ -27,7 +27,6 @@ KUBECTL = shutil.which("kubectl") or shutil.which("kubectl", path=Path(sys.execu
 RELEASES = ("1.30", "1.37")
 BASES = ("base", "volume", "init-container")
 COMPONENTS = ("queue-depth", "keys")
-HAS_KEYS = "keys" in Settings.model_fields
 MODELS = "/srv/lstm-serve/models"
 
 pytestmark = pytest.mark.skipif(
@@ -146,7 +145,6 @@ def test_the_values_that_are_only_shown_are_settings() -> None:
     read_settings({name.lower(): value for name, value in shown})
 
 
-@pytest.mark.skipif(not HAS_KEYS, reason="this release has no API keys")
 def test_the_keys_are_a_file_of_a_secret(tmp_path: Path) -> None:
     manifests = build_with(tmp_path, ["keys"])
     path = Path(find_settings(manifests)[f"{PREFIX}KEYS"])

@@ -47,6 +47,13 @@ def test_a_key_has_its_client(watched: Watched) -> None:
     assert watched.guard.identify(watched.key).name == "web"
 
 
+def test_keys_may_be_the_contents_of_a_file(watched: Watched) -> None:
+    guard = Guard(watched.path.read_text(), Usage(None), watched.clock)
+    watched.path.unlink()
+    watched.clock.now += LOOK_SECONDS
+    assert guard.identify(watched.key).name == "web"
+
+
 def test_a_request_without_a_key_is_refused(watched: Watched) -> None:
     with pytest.raises(KeyMissingError, match="Authorization: Bearer KEY, or as X-API-Key: KEY") as refusal:
         watched.guard.identify(None)

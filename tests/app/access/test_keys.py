@@ -129,6 +129,13 @@ def test_a_message_about_an_invalid_file_has_no_hash_of_a_key(path: Path) -> Non
     assert "fff" not in str(refusal.value)
 
 
+def test_the_contents_of_a_file_are_as_good_as_the_file(path: Path) -> None:
+    add_client(path, "web", ["predict"])
+    assert read_clients(path.read_text()) == read_clients(path)
+    with pytest.raises(KeyFileError, match="^the keys of the setting are invalid: .*; correct it$"):
+        read_clients("{")
+
+
 def test_a_missing_file_is_refused_with_the_command_that_makes_one(path: Path) -> None:
     with pytest.raises(KeyFileError, match=f"No such file or directory; make one with: .*--keys {path} keys add NAME"):
         read_clients(path)
