@@ -100,16 +100,15 @@ def read_clients(source: Path | str) -> tuple[Client, ...]:
     Raises:
         KeyFileError: it cannot be read, or its contents are invalid.
     """
-    is_file = isinstance(source, Path)
     try:
-        return _KeyFile.model_validate_json(read_file(source) if is_file else source).clients
+        return _KeyFile.model_validate_json(read_file(source) if isinstance(source, Path) else source).clients
     except OSError as error:
         raise KeyFileError(
             f"the key file {source} cannot be read: {error.strerror or error}; make one with: "
             f"python -m app --keys {source} keys add NAME"
         ) from error
     except ValidationError as error:
-        whole = f"the key file {source} is" if is_file else "the keys of the setting are"
+        whole = f"the key file {source} is" if isinstance(source, Path) else "the keys of the setting are"
         raise KeyFileError(f"{whole} invalid: {_explain(error)}; correct it") from error
 
 

@@ -94,7 +94,8 @@ def reduce_vectors(vectors: NDArray[np.float32], counts: NDArray[np.int64], comp
     if vectors.shape[1] == components:
         return vectors
     mean, axes = find_axes(vectors, counts, components)
-    return (vectors - mean) @ axes
+    reduced: NDArray[np.float32] = ((vectors - mean) @ axes).astype(np.float32)
+    return reduced
 
 
 def find_axes(

@@ -297,8 +297,10 @@ the treebank's development sentences and on the pairs for development.
             given[number] = vectors[known.find_id(word)]
         if self._settings.embedding < vectors.shape[1]:
             mean, axes = find_axes(given, reviews.count_words(), self._settings.embedding)
-            given, others = (given - mean) @ axes, _read_components(others, mean, axes)
-        builders.find_embedding(network).set_weights([given])
+            others = _read_components(others, mean, axes)
+            builders.find_embedding(network).set_weights([(given - mean) @ axes])
+        else:
+            builders.find_embedding(network).set_weights([given])
         for weight, value in zip(_list_others(network), others, strict=True):
             weight.assign(value)
 
