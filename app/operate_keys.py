@@ -32,7 +32,7 @@ def make_command() -> click.Command:
                         multiple=True,
                         default=["predict"],
                         show_default=True,
-                        help="What the client may do; give it twice for both.",
+                        help="What the client may do; repeatable.",
                     ),
                     click.Option(["--requests-per-second"], type=float, help="By default without limit."),
                     click.Option(["--burst"], type=int, help="Requests at once; by default those of one second."),

@@ -36,7 +36,7 @@ from bundle.files import read_file
 KEY_PREFIX = "lstm-serve-"
 KEY_BYTES = 32
 
-Scope = Literal["predict", "manage"]
+Scope = Literal["predict", "metrics", "manage"]
 
 
 def _check_name(name: str) -> str:
@@ -71,6 +71,10 @@ class Client(BaseModel):
         if self.burst and not self.requests_per_second:
             raise ValueError("burst needs requests_per_second")
         return self
+
+    def may(self, scope: Scope) -> bool:
+        """Return whether it has a scope; `predict` includes `metrics`."""
+        return scope in self.scopes or (scope == "metrics" and "predict" in self.scopes)
 
 
 class _KeyFile(BaseModel):

@@ -65,6 +65,8 @@ class Access:
         """Return the scope that a request needs; None if it needs no key."""
         if path in self._open or path.startswith(self._open_folders):
             return None
+        if path == METRICS:
+            return "metrics"
         is_managed = path.startswith(_MANAGED) and path != _REPOSITORY_INDEX
         return "manage" if is_managed and method not in _SAFE_METHODS else "predict"
 

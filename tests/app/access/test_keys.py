@@ -101,7 +101,10 @@ def test_changes_at_the_same_time_are_all_kept(path: Path) -> None:
         ({"clients": [CLIENT, CLIENT | {"name": "Web"}]}, "clients.1.name: 'Web' cannot name a client; use up to 63"),
         ({"clients": [CLIENT | {"name": "a/b"}]}, "clients.0.name: 'a/b' cannot name a client"),
         ({"clients": [CLIENT | {"name": "../web"}]}, "clients.0.name"),
-        ({"clients": [CLIENT | {"scopes": ["write"]}]}, "clients.0.scopes.0: Input should be 'predict' or 'manage'"),
+        (
+            {"clients": [CLIENT | {"scopes": ["write"]}]},
+            "clients.0.scopes.0: Input should be 'predict', 'metrics' or 'manage'",
+        ),
         ({"clients": [CLIENT | {"scopes": []}]}, "clients.0.scopes: .*at least 1 item"),
         ({"clients": [CLIENT | {"keys": []}]}, "clients.0.keys: .*at least 1 item"),
         ({"clients": [CLIENT | {"keys": [KEY | {"sha256": "ab"}]}]}, "clients.0.keys.0.sha256: String should match"),
