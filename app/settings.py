@@ -75,6 +75,11 @@ class Settings(BaseSettings):
         "are 256 MiB of memory for each.",
     )
     models: Path = Field(default=Path("models"), description="Folder of the bundles.")
+    policies: Path | None = Field(
+        default=None,
+        description="Folder of what operators want of the versions, POLICIES/NAME/policy.json; by default that of the "
+        "bundles.",
+    )
     ready_models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
         default=(),
         description="Models, separated by commas, that must be loaded before the service is ready; by default the "

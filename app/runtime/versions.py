@@ -42,7 +42,7 @@ class Versions:
         labels: versions by label; each is loaded.
         shadow_share: share of the requests that the candidate answers too.
         is_unloaded: whether the policy says that the model is not served.
-        problem: why the folder or its policy cannot be read, if so.
+        problem: why the versions are not as the policy says, or why folder or policy cannot be read; None if they are.
     """
 
     name: str
@@ -89,8 +89,10 @@ class Versions:
         if why is not None:
             of_version = "" if version is None else f" version {number}"
             raise ModelRefusedError(f"{self.name}{of_version} is refused: {why}")
-        if version is None or self.is_unloaded:
+        if self.is_unloaded:
             raise ModelNotFoundError(f"the model {self.name!r} is not loaded; an operator has unloaded it")
+        if version is None:
+            raise ModelNotFoundError(f"the model {self.name!r} has no version; publish one")
         loaded = ", ".join(map(str, sorted(self.loaded))) or "none"
         if isinstance(version, str):
             labels = ", ".join(sorted(self.labels)) or "none"

@@ -1,4 +1,6 @@
 import json
+import os
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -75,6 +77,24 @@ def test_a_file_that_cannot_be_written_leaves_the_policy_as_it_was(tmp_path: Pat
     assert json.loads((tmp_path.parent / "kept.json").read_text())["labels"] == {"counter": 1}
 
 
-def test_the_folder_of_no_model_has_no_policy_to_change(tmp_path: Path) -> None:
-    with pytest.raises(PolicyError, match="No such file or directory"):
-        change_policy(tmp_path / "none", count_up)
+def test_a_folder_for_the_policy_is_made(tmp_path: Path) -> None:
+    change_policy(tmp_path / "policies" / "model", count_up)
+    assert read_policy(tmp_path / "policies" / "model").labels == {"counter": 1}
+
+
+def test_a_change_that_changes_nothing_writes_nothing(tmp_path: Path) -> None:
+    assert change_policy(tmp_path, lambda policy: policy) == Policy()
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_new_file_can_be_read_by_all_and_a_changed_one_keeps_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / POLICY_FILE
+    before = os.umask(0o077)
+    try:
+        change_policy(tmp_path, count_up)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o644
+        path.chmod(0o640)
+        change_policy(tmp_path, count_up)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    finally:
+        os.umask(before)

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app.http.app import create_app
-from app.runtime.operation import set_label, set_shadow_share
+from app.runtime.changes import Changes
 from app.settings import Settings
 from bundle.manifest import Description
 from bundle.store import Bundle, Store
@@ -38,9 +38,9 @@ def publish_as_next_letter(store: Store, other: Bundle) -> None:
 
 
 def share(store: Store, share: float) -> None:
-    set_label(store, "next-letter", "stable", 1)
-    set_label(store, "next-letter", "candidate", 2)
-    set_shadow_share(store, "next-letter", share)
+    Changes(store, Settings()).set_label("next-letter", "stable", 1)
+    Changes(store, Settings()).set_label("next-letter", "candidate", 2)
+    Changes(store, Settings()).set_shadow_share("next-letter", share)
 
 
 def wait_for_counts(client: httpx.Client, inputs: int) -> Counter[str]:

@@ -1,0 +1,52 @@
+"""Files that several processes read and change: replaced in one step, by one process at a time."""
+
+import fcntl
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder: a file that is replaced cannot have one itself.
+
+    Raises:
+        OSError: the folder cannot be opened.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def replace_file(path: Path, text: str, mode: int) -> None:
+    """Write a file in one step, so that nobody reads a part of it, and flush it to the disk.
+
+    A new file gets the mode; an old one keeps its owner and its mode, because the service may run as another user than
+    the operator.
+
+    Raises:
+        OSError: the file cannot be written, and stays as it was.
+    """
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as staging:
+        staged = Path(staging) / path.name
+        with staged.open("x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            if path.exists():
+                found = path.stat()
+                os.fchown(file.fileno(), found.st_uid, found.st_gid)
+                mode = stat.S_IMODE(found.st_mode)
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        os.replace(staged, path)
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
