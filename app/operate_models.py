@@ -42,6 +42,8 @@ LABEL = click.argument("label", type=_LabelType())
 def models(context: click.Context) -> None:
     """Find the policies that the commands below change."""
     settings: Settings = context.obj
+    if not settings.models.is_dir():
+        sys.exit(f"error: there is no folder {settings.models}; name the folder of the bundles with --models")
     context.obj = Changes(Store(settings.models), settings)
 
 
@@ -54,14 +56,17 @@ def make_command() -> click.Command:
 @click.pass_obj
 def list_models(changes: Changes) -> None:
     """List the models with their versions, labels and shadow shares, one JSON object a line."""
+    with _clear_errors():
+        names = changes.list_names()
     has_failed = False
-    for name in changes.store.names():
+    for name in names:
+        line: dict[str, object] = {"name": name}
         try:
-            policy = changes.read(name).model_dump()
+            line |= {"versions": changes.list_versions(name), **changes.read(name).model_dump()}
         except PolicyError as error:
-            policy = {"problem": str(error)}
+            line["problem"] = str(error)
             has_failed = True
-        click.echo(json.dumps({"name": name, "versions": changes.store.versions(name), **policy}))
+        click.echo(json.dumps(line))
     if has_failed:
         sys.exit(1)
 

@@ -3,10 +3,11 @@
 Each is one change of the model's policy, which all processes of the service follow.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from app.engines import load_engine
-from app.errors import EngineError
+from app.errors import EngineError, PolicyError
 from app.runtime.policy import Label, Policy, change_policy, read_policy
 from app.settings import Settings
 from bundle.errors import BundleError, BundleNotFoundError
@@ -18,9 +19,27 @@ class Changes:
 
     def __init__(self, store: Store, settings: Settings) -> None:
         """Take the store, and the settings of the service that follows the policies."""
-        self.store = store
+        self._store = store
         self._settings = settings
         self._policies = settings.policies or store.root
+
+    def list_names(self) -> list[str]:
+        """Return the names of the models.
+
+        Raises:
+            PolicyError: the store cannot be read.
+        """
+        with self._explain_unreadable():
+            return self._store.names()
+
+    def list_versions(self, name: str) -> list[int]:
+        """Return the versions of a model.
+
+        Raises:
+            PolicyError: its folder cannot be read.
+        """
+        with self._explain_unreadable(name):
+            return self._store.versions(name)
 
     def read(self, name: str) -> Policy:
         """Return the policy of a model.
@@ -41,7 +60,9 @@ class Changes:
             PolicyError: the policy cannot be read or written.
         """
         self._check_name(name)
-        self._check_network(self.store.open(name, version))
+        with self._explain_unreadable(name):
+            bundle = self._store.open(name, version)
+        self._check_network(bundle)
         return self._change(name, lambda policy: _with_labels(policy, {**policy.labels, label: version}))
 
     def remove_label(self, name: str, label: Label) -> Policy:
@@ -90,11 +111,19 @@ class Changes:
         except Exception as error:  # engines have errors of their own
             raise EngineError(f"the network in {bundle.folder} cannot be loaded: {error}") from error
 
+    @contextmanager
+    def _explain_unreadable(self, name: str = "") -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            where = self._store.root / name
+            raise PolicyError(f"{where} cannot be read ({error.strerror or error}); make it readable") from error
+
     def _check_name(self, name: str) -> None:
-        names = self.store.names()
+        names = self.list_names()
         if name not in names:  # also any path out of the store
             raise BundleNotFoundError(
-                f"there is no model {name!r} in {self.store.root}; there are: {', '.join(names) or 'none'}"
+                f"there is no model {name!r} in {self._store.root}; there are: {', '.join(names) or 'none'}"
             )
 
 

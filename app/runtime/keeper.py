@@ -9,13 +9,14 @@ time.
 import logging
 import time
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 
 from app.engines import load_engine
 from app.engines.base import Engine
 from app.errors import EngineError, PolicyError, escape_surrogates
-from app.runtime.policy import POLICY_FILE, Policy, read_policy
+from app.runtime.policy import POLICY_FILE, STABLE, Policy, read_policy
 from app.runtime.versions import Model, Versions
 from app.settings import Settings
 from app.telemetry.metrics import count_refused, note_load
@@ -119,6 +120,7 @@ class Keeper:
             MappingProxyType({number: loaded[number] for number in sorted(kept)}),
             MappingProxyType({number: why for number, (_, why) in sorted(self._refused.items())}),
             MappingProxyType(labels),
+            policy.labels.get(STABLE),
             policy.shadow_share,
             not policy.is_loaded,
             problem,
@@ -131,7 +133,7 @@ class Keeper:
         if not missing:
             return None
         problem = "; ".join(
-            f"the label {label} is to be on version {number}, which is not loaded; "
+            f"the label {label} is to be on version {number}, which is {self._describe(number)}; "
             + (f"it stays on version {labels[label]}" if label in labels else "no version has it")
             for label, number in missing.items()
         )
@@ -139,8 +141,15 @@ class Keeper:
             logger.error("%s", problem, extra={"model": before.name})
         return problem
 
+    def _describe(self, number: int) -> str:
+        return f"refused: {self._refused[number][1]}" if number in self._refused else "not there"
+
     def _load_wanted(self, published: list[int], loaded: dict[int, Model]) -> set[int]:
-        """Load the labelled versions and the newest good ones, into `loaded`; return the numbers of all of these."""
+        """Load the versions that the policy wants, into `loaded`, and return their numbers.
+
+        These are the labelled ones and the newest good ones. If the stable one cannot be loaded, it is also the newest
+        good one before it: an operator may have rolled back from those that are newer.
+        """
         kept = {number for number in self._policy.labels.values() if self._is_loaded(number, published, loaded)}
         newest = 0
         for number in reversed(published):
@@ -149,6 +158,10 @@ class Keeper:
             if self._is_loaded(number, published, loaded):
                 kept.add(number)
                 newest += 1
+        stable = self._policy.labels.get(STABLE)
+        if stable is not None and stable not in kept:
+            older = (number for number in reversed(published) if number < stable)
+            kept.update(islice((number for number in older if self._is_loaded(number, published, loaded)), 1))
         return kept
 
     def _is_loaded(self, number: int, published: list[int], loaded: dict[int, Model]) -> bool:
@@ -250,12 +263,17 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _sign(path: Path) -> Signature:
-    """Return the times and sizes of a file, or of a folder and each file in it."""
-    signature = []
+    """Return what changes with a file, or with a folder and each file in it, also when its mode changes."""
     try:
-        for each in (path, *(sorted(path.iterdir()) if path.is_dir() else ())):
-            status = each.stat()
-            signature.append((str(each), hash((status.st_mtime_ns, status.st_size, status.st_ino))))
+        files = sorted(path.iterdir()) if path.is_dir() else []
     except OSError:
-        signature.append((str(path), 0))
-    return tuple(signature)
+        files = []
+    return tuple((str(each), _identify(each)) for each in (path, *files))
+
+
+def _identify(path: Path) -> int:
+    try:
+        found = path.stat()
+    except OSError:
+        return 0
+    return hash((found.st_ctime_ns, found.st_mtime_ns, found.st_size, found.st_ino))

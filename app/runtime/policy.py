@@ -14,13 +14,14 @@ from app.files import lock_folder, replace_file
 from app.settings import PREFIX
 from bundle.errors import SizeError
 from bundle.files import read_file
+from bundle.store import MOST_VERSION
 
 POLICY_FILE = "policy.json"
 STABLE = "stable"  # the label of the version that answers requests that name none
 CANDIDATE = "candidate"  # the label of the version that answers shadow requests
 
 Label = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
-VersionNumber = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
+VersionNumber = Annotated[int, Field(strict=True, ge=1, le=MOST_VERSION)]
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 
 
@@ -49,34 +50,42 @@ def read_policy(folder: Path) -> Policy:
     path = folder / POLICY_FILE
     try:
         return Policy.model_validate_json(read_file(path))
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if path.is_symlink():
+            raise PolicyError(f"{path} is a link to a file that is not there; correct it or delete it") from error
         return Policy()
     except OSError as error:
         raise PolicyError(f"{path} cannot be read ({error.strerror or error}); make it readable") from error
     except SizeError as error:
         raise PolicyError(str(error)) from error
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'file'}: {one['msg']}" for one in error.errors())
-        raise PolicyError(f"{path} is not a policy: {problems}; correct it or delete it") from error
+        raise PolicyError(f"{path} is not a policy: {_explain(error)}; correct it or delete it") from error
 
 
 def change_policy(folder: Path, change: Callable[[Policy], Policy]) -> Policy:
     """Change the policy in a folder, and return the new one; two changes at once both take effect.
 
     Raises:
-        PolicyError: see `read_policy`; also if the file cannot be written, which then stays as it was.
+        PolicyError: see `read_policy`; also if there is no such policy, or if the file cannot be written. It then stays
+            as it was.
     """
     path = folder / POLICY_FILE
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with lock_folder(folder):
             before = read_policy(folder)
-            policy = change(before)
+            policy = Policy.model_validate(change(before).model_dump())
             if policy != before:
                 replace_file(path, policy.model_dump_json(indent=1) + "\n", 0o644)
+    except ValidationError as error:
+        raise PolicyError(f"the change is not possible: {_explain(error)}") from error
     except OSError as error:
         raise PolicyError(
             f"{path} cannot be written ({error.strerror or error}); make the folder writable, change the file where "
             f"the folder comes from, or name another folder ({PREFIX}POLICIES)"
         ) from error
     return policy
+
+
+def _explain(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, one['loc'])) or 'file'}: {one['msg']}" for one in error.errors())

@@ -80,6 +80,8 @@ def test_the_folder_is_that_of_the_environment_by_default(store: Store, monkeypa
         (["pin", "lettres", 1], "there is no model 'lettres'"),
         (["unpin", "next-letter"], "no version of next-letter has the label 'stable'; labels: none"),
         (["label", "next-letter", "Old", 1], "'Old' is no label; use a-z, 0-9 and '-', and begin with a letter"),
+        (["shadow", "next-letter", "nan"], "the change is not possible: shadow_share: Input should be"),
+        (["pin", "next-letter", 10**15], "there is no bundle next-letter version 1000000000000000"),
         (["shadow", "next-letter", 2], "2.0 is not in the range 0<=x<=1"),
     ],
 )
@@ -88,3 +90,9 @@ def test_what_cannot_be_done_is_told_and_changes_nothing(store: Store, arguments
     assert result.exit_code != 0
     assert message in result.output
     assert not [*store.root.rglob("policy.json")]
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    result = run(Store(tmp_path / "none"), "list")
+    assert result.exit_code == 1
+    assert "error: there is no folder" in result.output

@@ -16,6 +16,7 @@ from app.errors import (
     InvalidInputError,
     ModelNotFoundError,
     PolicyError,
+    escape_surrogates,
 )
 from app.http.routes import RepositoryDependency, Responses, describe_errors
 from app.http.routes.models import ModelPath, to_version_list
@@ -162,7 +163,7 @@ async def _change(repository: Repository, change: Callable[[Changes], Policy]) -
         await asyncio.to_thread(change, repository.changes)
     except (BundleError, EngineError, PolicyError) as error:
         # Clients may see the names of models and files, but not where they are on the server.
-        message = str(error).replace(f"{root}/", "").replace(f" in {root}", "")
+        message = escape_surrogates(str(error)).replace(f"{root}/", "").replace(f" in {root}", "")
         kind = ModelNotFoundError if isinstance(error, BundleNotFoundError) else ConflictError
         raise kind(message) from error
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import EngineError
+from app.errors import EngineError, PolicyError
 from app.runtime.changes import Changes
 from app.settings import Settings
 from bundle.errors import BundleNotFoundError, ChecksumError
@@ -76,3 +76,18 @@ def test_a_label_is_for_a_version_that_the_engine_can_run(store: Store, monkeypa
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     with pytest.raises(EngineError, match="TensorFlow|tensorflow"):
         Changes(store, Settings(engine="tensorflow")).set_label("next-letter", "stable", 1)
+
+
+def test_what_cannot_be_read_is_told() -> None:
+    class Unreadable(Store):
+        def names(self) -> list[str]:
+            raise PermissionError(13, "Permission denied")
+
+        def versions(self, name: str) -> list[int]:
+            raise PermissionError(13, "Permission denied", name)
+
+    changes = Changes(Unreadable(Path("models")), Settings())
+    with pytest.raises(PolicyError, match=r"^models cannot be read \(Permission denied\); make it readable$"):
+        changes.set_loaded("next-letter", is_loaded=True)
+    with pytest.raises(PolicyError, match=r"^models/next-letter cannot be read \(Permission denied\)"):
+        changes.list_versions("next-letter")

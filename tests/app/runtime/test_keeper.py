@@ -16,6 +16,7 @@ from tests.app.conftest import Log
 from tests.bundle.samples import publish_changed
 from tests.conftest import SECONDS
 
+REFUSED = "which is refused: its network cannot be loaded; the service's log has the reason"
 BAD = {"model.onnx": b"not a network"}
 
 
@@ -157,7 +158,7 @@ def test_a_label_moves_only_onto_a_version_that_loads(store: Store, log: Log) ->
     assert service.default == 1
     versions = service.repository.models["next-letter"]
     assert versions.labels == {"stable": 1}
-    assert versions.problem == "the label stable is to be on version 2, which is not loaded; it stays on version 1"
+    assert versions.problem == f"the label stable is to be on version 2, {REFUSED}; it stays on version 1"
     assert log.wait_for(message=versions.problem)["level"] == "ERROR"
     assert service.repository.find("next-letter", "stable").manifest.version == 1
     label(store, stable=1)
@@ -170,8 +171,42 @@ def test_a_process_that_starts_without_the_version_of_a_label_says_so(store: Sto
     label(store, stable=2)
     service = Service(store)
     problem = service.repository.models["next-letter"].problem
-    assert problem == "the label stable is to be on version 2, which is not loaded; no version has it"
+    assert problem == f"the label stable is to be on version 2, {REFUSED}; no version has it"
     assert service.default == 1
+
+
+def test_a_version_newer_than_the_pinned_one_never_answers_by_default(store: Store) -> None:
+    for _ in range(2):
+        publish(store)
+    label(store, stable=2)
+    (store.root / "next-letter" / "2" / "model.onnx").write_bytes(b"changed")
+    service = Service(store)
+    assert (service.default, service.loaded) == (1, [1, 3])
+    shutil.rmtree(store.root / "next-letter" / "1")
+    service.follow()
+    assert service.loaded == [3]
+    assert not service.repository.is_ready()
+    with pytest.raises(ModelRefusedError, match="the label stable is to be on version 2, which is refused: .*SHA-256"):
+        service.repository.find("next-letter")
+    shutil.rmtree(store.root / "next-letter" / "2")
+    service.follow()
+    assert "which is not there; no version has it" in (service.repository.models["next-letter"].problem or "")
+    label(store)
+    service.follow()
+    assert service.default == 3
+
+
+def test_a_mended_mode_is_seen(store: Store) -> None:
+    service = Service(store)
+    publish(store)
+    file = store.root / "next-letter" / "2" / "model.onnx"
+    file.rename(file.with_name("hidden"))
+    (store.root / "next-letter" / "2" / ".link").symlink_to("nowhere")
+    service.follow()
+    assert service.refused == [2]
+    file.with_name("hidden").rename(file)
+    service.follow()
+    assert (service.default, service.refused) == (2, [])
 
 
 def test_a_version_that_is_replaced_under_its_number_is_loaded_again(store: Store, tmp_path: Path) -> None:
