@@ -99,8 +99,8 @@ def serve(settings: Settings) -> None:
         SystemExit: it has ended.
     """
     logs.configure(settings.log_level)
-    if settings.key_source:
-        read_clients(settings.key_source)  # here an error is one line; each process would write a traceback
+    if settings.keys:
+        read_clients(settings.keys)  # here an error is one line; each process would write a traceback
     if settings.traces:
         check_exporter()
     usage = share_usage() if settings.keys else nullcontext()

@@ -95,8 +95,8 @@ def _find_file(settings: Settings) -> Path:
     Raises:
         SettingsError: the settings name none.
     """
-    if isinstance(settings.key_source, Path):
-        return settings.key_source
+    if isinstance(settings.keys, Path):
+        return settings.keys
     found = "the setting has keys and no key file" if settings.keys else "there is no key file"
     raise SettingsError(f"{found}; name one: python -m app --keys FILE keys, or {PREFIX}KEYS=FILE")
 

@@ -1,6 +1,7 @@
 """Bundles in folders `<root>/<name>/<version>/`: written to a staging folder, then renamed; verified before use."""
 
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -17,7 +18,10 @@ from bundle.sizes import check_size
 
 MODEL_FILE = "model.keras"
 ONNX_FILES: dict[Precision, str] = {"float32": "model.onnx", "int8": "model.int8.onnx"}
+MOST_VERSION = 10**15 - 1  # a JSON number that every client reads exactly; time stamps are smaller
 VECTORS_FILE = "word-vectors.bin"  # shared by all ONNX files of a bundle
+
+_VERSION = re.compile(f"[1-9][0-9]{{0,{len(str(MOST_VERSION)) - 1}}}")
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ class Store:
         if not folder.is_dir():
             return []
         numbers = (entry.name for entry in folder.iterdir() if entry.is_dir())
-        return sorted(int(number) for number in numbers if number.isascii() and number.isdecimal() and number[0] != "0")
+        return sorted(int(number) for number in numbers if _VERSION.fullmatch(number))
 
     def open(self, name: str, version: int | None = None) -> Bundle:
         """Open one version of a name, by default its latest.

@@ -4,13 +4,9 @@ A key is made of 32 random bytes. Nobody can guess one, even with a fast hash. S
 for passwords would only make every request slower.
 """
 
-import fcntl
 import hashlib
-import os
 import re
 import secrets
-import stat
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +26,7 @@ from pydantic import (
 )
 
 from app.errors import KeyFileError
+from app.files import lock_folder, replace_file
 from bundle.files import read_file
 
 # Programs that look for secrets in repositories and logs can find a key by this beginning.
@@ -190,36 +187,16 @@ def _find(clients: dict[str, Client], name: str) -> Client:
 def _change(path: Path) -> Iterator[dict[str, Client]]:
     """Give the clients of a file by name, and write what the block has made of them."""
     path = path.resolve()  # a link stays a link
+    if not path.parent.is_dir():
+        raise KeyFileError(f"there is no folder {path.parent}; make it first")
     try:
-        folder = os.open(path.parent, os.O_RDONLY)
-    except OSError as error:
-        raise KeyFileError(f"the folder {path.parent} cannot be opened: {error.strerror}; make it first") from error
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)  # of the folder, as the file itself is replaced
-        clients = {client.name: client for client in read_clients(path)} if path.exists() else {}
-        yield clients
-        _write(path, _KeyFile(clients=tuple(clients.values())))
-        os.fsync(folder)
+        with lock_folder(path.parent):
+            clients = {client.name: client for client in read_clients(path)} if path.exists() else {}
+            yield clients
+            contents = _KeyFile(clients=tuple(clients.values()))
+            replace_file(path, contents.model_dump_json(indent=2, exclude_none=True) + "\n", 0o600)
     except OSError as error:
         raise KeyFileError(f"the key file {path} cannot be written: {error.strerror}") from error
-    finally:
-        os.close(folder)
-
-
-def _write(path: Path, contents: _KeyFile) -> None:
-    """Replace a file in one step, so that the service never reads a part of it."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".keys-") as staging:
-        staged = Path(staging) / path.name
-        descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(contents.model_dump_json(indent=2, exclude_none=True) + "\n")
-            file.flush()
-            if path.exists():  # the service may run as another user than the operator
-                found = path.stat()
-                os.fchown(descriptor, found.st_uid, found.st_gid)
-                os.fchmod(descriptor, stat.S_IMODE(found.st_mode))
-            os.fsync(descriptor)
-        os.replace(staged, path)
 
 
 def _explain(error: ValidationError) -> str:

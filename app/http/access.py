@@ -47,7 +47,7 @@ class Access:
             KeyFileError: the key file cannot be read, or it is invalid.
         """
         self._usage = Usage(usage_folder)
-        self._guard = Guard(settings.key_source, self._usage) if settings.key_source else None
+        self._guard = Guard(settings.keys, self._usage) if settings.keys else None
         self._open = PROBES
         self._open_folders: tuple[str, ...] = ()
         if settings.open_docs:

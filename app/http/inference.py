@@ -20,6 +20,17 @@ _MEMORY = "the service shares no memory with clients; send tensors in the body"
 _CLASSIFICATION = "the service does not rank classes here; read the outputs probabilities and label"
 
 
+def _check_characters(text: str) -> str:
+    """Return a text that is to be repeated in the answer, which must be one in UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise PydanticCustomError(
+            "characters", "the text has half of a surrogate pair, which is no character; send characters"
+        ) from error
+    return text
+
+
 def _refuse(kind: Literal["sequence", "shared_memory", "classification"], why: str) -> AfterValidator:
     """Return a validator that refuses every value but those that mean nothing."""
 
@@ -93,7 +104,7 @@ class InferenceRequest(BaseModel):
         }
     )
 
-    id: StrictStr | None = None
+    id: Annotated[StrictStr, AfterValidator(_check_characters)] | None = None
     parameters: RequestParameters = RequestParameters()
     inputs: list[RequestInput] = Field(min_length=1, max_length=1, description="One tensor: texts or ids.")
     outputs: list[RequestedOutput] = Field(default=[], description="By default all outputs.")

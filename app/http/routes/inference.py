@@ -50,7 +50,7 @@ VERSION_PARAMETER = {
     "in": "path",
     "required": True,
     "description": "A loaded version of the model, or a label that a version has.",
-    "schema": {"type": "string", "pattern": "^([1-9][0-9]{0,8}|[a-z][a-z0-9-]{0,62})$"},
+    "schema": {"type": "string", "pattern": "^([1-9][0-9]{0,14}|[a-z][a-z0-9-]{0,62})$"},
     "example": "1",
 }
 
@@ -63,7 +63,7 @@ _JSON_SIZE_PARAMETER = {
 }
 Element = TypeVar("Element")
 
-_NUMBER = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
+_NUMBER = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
 
 _JSON_SIZE = {
     "description": "Bytes of the JSON, if binary tensors follow it.",

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from app.http.app import create_app
-from app.runtime.operation import set_loaded
+from app.runtime.changes import Changes
 from app.settings import Settings
 from bundle.store import Store
 from tests.bundle.samples import publish_changed
@@ -79,7 +79,7 @@ def test_a_model_that_cannot_be_served_says_why(small_store: Store, tmp_path: Pa
     publish_changed(store, store.open("next-letter"), {"model.onnx": b"not a network"})
     publish_changed(store, store.open("next-letter"))
     (tmp_path / "next-letter" / "3" / "model.onnx").write_bytes(b"changed")
-    set_loaded(store, "sentiment", is_loaded=False)
+    Changes(store, Settings()).set_loaded("sentiment", is_loaded=False)
     with serve_app(create_app(Settings(models=tmp_path))) as client:
         statuses = [
             (each["status"], each["default"]) for each in client.get("/models/next-letter/versions").json()["versions"]
