@@ -51,7 +51,7 @@ def make_keys(path: Path) -> dict[str, str]:
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     folder = tmp_path_factory.mktemp("guarded")
     keys = make_keys(folder / "keys.json")
-    app = create_app(Settings(models=folder, keys=str(folder / "keys.json")))
+    app = create_app(Settings(models=folder, keys=folder / "keys.json"))
 
     @app.get("/forgotten")
     async def forgotten() -> str:
@@ -183,7 +183,7 @@ def test_settings_open_the_documentation_and_the_metrics(tmp_path: Path, opened:
     make_keys(tmp_path / "keys.json")
     settings = Settings(
         models=tmp_path,
-        keys=str(tmp_path / "keys.json"),
+        keys=tmp_path / "keys.json",
         open_docs="docs" in opened,
         open_metrics="metrics" in opened,
     )
@@ -196,7 +196,7 @@ def test_settings_open_the_documentation_and_the_metrics(tmp_path: Path, opened:
 
 def test_behind_a_proxy_the_same_paths_are_open(tmp_path: Path) -> None:
     make_keys(tmp_path / "keys.json")
-    access = Access(Settings(keys=str(tmp_path / "keys.json")))
+    access = Access(Settings(keys=tmp_path / "keys.json"))
 
     def ask(path: str) -> bool:
         scope = {"method": "GET", "path": path, "root_path": "/v1", "state": {}}
@@ -247,14 +247,14 @@ def test_a_client_past_its_rate_gets_429_with_the_fields_of_the_standard(guarded
 
 def test_a_service_with_an_invalid_key_file_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(KeyFileError, match="make one with"):
-        create_app(Settings(models=tmp_path, keys=str(tmp_path / "keys.json")))
+        create_app(Settings(models=tmp_path, keys=tmp_path / "keys.json"))
 
 
 @pytest.fixture
 def ask_sentiment(small_store: Store, tmp_path: Path) -> Iterator[Callable[..., httpx.Response]]:
     """A function that asks a service with a quota of five texts a day."""
     key = add_client(tmp_path / "keys.json", "web", ["predict"], texts_per_day=5)
-    with serve(Settings(models=small_store.root, keys=str(tmp_path / "keys.json"))) as client:
+    with serve(Settings(models=small_store.root, keys=tmp_path / "keys.json")) as client:
         yield lambda texts: client.post("/sentiment/batch", json={"texts": texts}, headers={"x-api-key": key})
 
 
