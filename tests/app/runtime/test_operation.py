@@ -23,9 +23,7 @@ def test_a_label_is_given_moved_and_removed(store: Store) -> None:
 
 
 def test_a_label_needs_a_version_that_can_be_used(store: Store) -> None:
-    with pytest.raises(
-        BundleNotFoundError, match=r"there is no bundle letters version 3 in .*; its versions are \[1, 2\]"
-    ):
+    with pytest.raises(BundleNotFoundError, match="there is no bundle letters version 3 in .*; its versions are 1, 2"):
         operation.set_label(store, "letters", "stable", 3)
     (store.root / "letters" / "1" / "model.keras").write_bytes(b"changed")
     with pytest.raises(ChecksumError):
