@@ -30,11 +30,16 @@ from pydantic import (
 )
 
 from app.errors import KeyFileError
+from bundle.errors import SizeError, explain
 from bundle.files import read_file
 
 # Programs that look for secrets in repositories and logs can find a key by this beginning.
 KEY_PREFIX = "lstm-serve-"
 KEY_BYTES = 32
+# Of the key file: more than 10,000 clients. Their keys are read in the thread of the event loop.
+MOST_FILE_BYTES = 4 << 20
+
+_TOO_LARGE = f"more than {MOST_FILE_BYTES:,} bytes, which is the limit; remove clients and keys that nobody uses"
 
 Scope = Literal["predict", "manage"]
 
@@ -101,15 +106,18 @@ def read_clients(source: Path | str) -> tuple[Client, ...]:
         KeyFileError: it cannot be read, or its contents are invalid.
     """
     try:
-        return _KeyFile.model_validate_json(read_file(source) if isinstance(source, Path) else source).clients
+        contents = read_file(source, MOST_FILE_BYTES) if isinstance(source, Path) else source
+        return _KeyFile.model_validate_json(contents).clients
     except OSError as error:
         raise KeyFileError(
-            f"the key file {source} cannot be read: {error.strerror or error}; make one with: "
+            f"the key file {source} cannot be read: {explain(error)}; make one with: "
             f"python -m app --keys {source} keys add NAME"
         ) from error
+    except SizeError as error:
+        raise KeyFileError(f"the key file {source} has {_TOO_LARGE}") from error
     except ValidationError as error:
         whole = f"the key file {source} is" if isinstance(source, Path) else "the keys of the setting are"
-        raise KeyFileError(f"{whole} invalid: {_explain(error)}; correct it") from error
+        raise KeyFileError(f"{whole} invalid: {explain(error)}; correct it") from error
 
 
 def add_client(
@@ -139,7 +147,7 @@ def add_client(
                 keys=(made,),
             )
         except ValidationError as error:
-            raise KeyFileError(_explain(error)) from error
+            raise KeyFileError(explain(error)) from error
     return key
 
 
@@ -203,12 +211,19 @@ def _change(path: Path) -> Iterator[dict[str, Client]]:
 
 
 def _write(path: Path, contents: _KeyFile) -> None:
-    """Replace a file in one step, so that the service never reads a part of it."""
+    """Replace a file in one step, so that the service never reads a part of it.
+
+    Raises:
+        KeyFileError: the file would be too large to be read.
+    """
+    text = (contents.model_dump_json(indent=2, exclude_none=True) + "\n").encode()
+    if len(text) > MOST_FILE_BYTES:
+        raise KeyFileError(f"the key file {path} would have {_TOO_LARGE}")
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".keys-") as staging:
         staged = Path(staging) / path.name
         descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(contents.model_dump_json(indent=2, exclude_none=True) + "\n")
+        with open(descriptor, "wb") as file:
+            file.write(text)
             file.flush()
             if path.exists():  # the service may run as another user than the operator
                 found = path.stat()
@@ -216,12 +231,3 @@ def _write(path: Path, contents: _KeyFile) -> None:
                 os.fchmod(descriptor, stat.S_IMODE(found.st_mode))
             os.fsync(descriptor)
         os.replace(staged, path)
-
-
-def _explain(error: ValidationError) -> str:
-    """Return what is wrong and where, without the values."""
-    problems = error.errors(include_url=False, include_input=False)
-    return "; ".join(
-        f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}".removeprefix(": ").replace("Value error, ", "")
-        for problem in problems
-    )
