@@ -14,6 +14,9 @@ from app.tasks.base import with_example
 
 MOST_ELEMENTS = 2**31  # along an axis
 MOST_INTEGER = 2**63 - 1
+MOST_OUTPUTS = 16  # more than any model has
+# Values in JSON. To parse more takes too long for the thread of the event loop; larger tensors can come as bytes.
+MOST_VALUES = 100_000
 
 _SEQUENCE = "the service keeps no state between requests; send each sequence as a whole, without sequence parameters"
 _MEMORY = "the service shares no memory with clients; send tensors in the body"
@@ -70,7 +73,7 @@ class RequestInput(BaseModel):
     )
     datatype: StrictStr = Field(description="`BYTES` for texts in UTF-8, `INT32` or another integer type for ids.")
     parameters: InputParameters = InputParameters()
-    data: list[Any] | None = Field(
+    data: Annotated[list[Any], Field(max_length=MOST_VALUES)] | None = Field(
         default=None, description="The elements, flat or in lists of the shape; not with `binary_data_size`."
     )
 
@@ -96,7 +99,7 @@ class InferenceRequest(BaseModel):
     id: StrictStr | None = None
     parameters: RequestParameters = RequestParameters()
     inputs: list[RequestInput] = Field(min_length=1, max_length=1, description="One tensor: texts or ids.")
-    outputs: list[RequestedOutput] = Field(default=[], description="By default all outputs.")
+    outputs: list[RequestedOutput] = Field(default=[], max_length=MOST_OUTPUTS, description="By default all outputs.")
 
 
 class ResponseParameters(BaseModel):
