@@ -3,8 +3,18 @@
 import json
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 _LISTED_PROBLEMS = 10  # of one value: a large file can have many
+# Pydantic names classes of Python in the messages of these types, unless it parses the JSON itself.
+_PHRASES = {
+    "dict_type": "Input should be an object",
+    "list_type": "Input should be a valid array",
+    "model_attributes_type": "Input should be an object",
+    "model_type": "Input should be an object",
+    "string_unicode": "Input should be a string that UTF-8 can encode",
+    "tuple_type": "Input should be a valid array",
+}
 
 
 class BundleError(Exception):
@@ -59,6 +69,11 @@ class ChecksumError(BundleError):
     """A file of the bundle is missing or differs from the published file."""
 
 
+def phrase(problem: ErrorDetails) -> str:
+    """Return the message of one validation error in words of JSON."""
+    return _PHRASES.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+
+
 def explain(error: OSError | ValueError | RecursionError) -> str:
     """Return what is wrong and where, for an error of reading a file, of parsing JSON, or of validating a value.
 
@@ -67,9 +82,7 @@ def explain(error: OSError | ValueError | RecursionError) -> str:
     match error:
         case ValidationError():
             problems = [
-                f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}".removeprefix(": ").replace(
-                    "Value error, ", ""
-                )
+                f"{'.'.join(map(str, problem['loc']))}: {phrase(problem)}".removeprefix(": ")
                 for problem in error.errors(include_url=False, include_input=False)
             ]
             more = len(problems) - _LISTED_PROBLEMS

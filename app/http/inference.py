@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Strict
 from pydantic.functional_validators import AfterValidator
 from pydantic_core import PydanticCustomError
 
-from app.tasks.base import with_example
+from app.tasks.base import expect, with_example
 
 MOST_ELEMENTS = 2**31  # along an axis
 MOST_INTEGER = 2**63 - 1
@@ -42,7 +42,7 @@ class RequestParameters(BaseModel):
     )
     priority: StrictInt = Field(default=0, ge=0, description="Ignored: the service has one level.")
     binary_data_output: StrictBool = Field(default=False, description="Whether outputs are binary by default.")
-    sequence_id: Annotated[StrictInt | StrictStr, _refuse("sequence", _SEQUENCE)] = Field(
+    sequence_id: Annotated[StrictInt | StrictStr, expect("0 or empty"), _refuse("sequence", _SEQUENCE)] = Field(
         default=0, description="Only 0 or empty: the service keeps no state between requests."
     )
     sequence_start: Annotated[StrictBool, _refuse("sequence", _SEQUENCE)] = Field(default=False)
