@@ -22,7 +22,9 @@ async def live() -> Status:
     responses=describe_errors(
         "/readyz",
         NotReadyError("there are no models; train or mount some"),
-        ModelRefusedError("sentiment is refused: sentiment/6/model.onnx cannot be read; restore it"),
+        ModelRefusedError(
+            "sentiment is refused: sentiment/6/model.onnx cannot be read (No such file or directory); restore it"
+        ),
     ),
 )
 async def ready(repository: RepositoryDependency, request: Request) -> Status:

@@ -45,7 +45,9 @@ _KERAS = "tensorflow_keras"
 _CONFIG_TYPES = {"BOOL": "TYPE_BOOL", "BYTES": "TYPE_STRING", "FP32": "TYPE_FP32", "INT32": "TYPE_INT32"}
 
 _NOT_FOUND = ModelNotFoundError("there is no model 'sentimental'; there are: next-letter, sentiment")
-_REFUSED = ModelRefusedError("sentiment is refused: sentiment/6/model.onnx cannot be read; restore it")
+_REFUSED = ModelRefusedError(
+    "sentiment is refused: sentiment/6/model.onnx cannot be read (No such file or directory); restore it"
+)
 _NOT_READY = NotReadyError("there are no models; train or mount some")
 
 _NOT_BOOLEAN = FieldProblem(type="bool_type", loc=["body", "ready"], msg="Input should be a valid boolean", input=5)

@@ -25,7 +25,9 @@ def _describe_errors(path: str) -> Responses:
         path,
         ModelNotFoundError("there is no model 'sentimental'; there are: next-letter, sentiment"),
         InvalidInputError([_TOO_LONG]),
-        ModelRefusedError("sentimental is refused: sentimental/1/model.onnx cannot be read; restore it"),
+        ModelRefusedError(
+            "sentimental is refused: sentimental/1/model.onnx cannot be read (No such file or directory); restore it"
+        ),
     )
 
 

@@ -195,7 +195,9 @@ def describe_prediction_errors(path: str, problem: FieldProblem) -> Responses:
             "the content-type is 'text/plain'; send JSON with the header content-type: application/json"
         ),
         InvalidInputError([problem]),
-        ModelRefusedError("sentiment is refused: sentiment/6/model.onnx cannot be read; restore it"),
+        ModelRefusedError(
+            "sentiment is refused: sentiment/6/model.onnx cannot be read (No such file or directory); restore it"
+        ),
         OverloadedError("512 texts are waiting, and at most 512 may; 1 more have no place", 0.4),
         DeadlineError(TOO_LATE),
     )
