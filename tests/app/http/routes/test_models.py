@@ -109,5 +109,5 @@ def test_a_model_whose_policy_cannot_be_read_says_so_while_it_answers(small_stor
             assert time.monotonic() < end
     assert (model["status"], model["version"]) == ("ready", 1)
     assert model["problems"] == [
-        "sentiment/policy.json is not a policy: file: Input should be an object; correct it or delete it"
+        "sentiment/policy.json is not a policy: Input should be an object; correct it or delete it"
     ]
