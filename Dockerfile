@@ -31,7 +31,9 @@ RUN chmod -R a+rX . && python3 -m compileall -q app bundle
 FROM ${BASE} AS runtime
 RUN groupadd --gid 10001 lstm-serve && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin lstm-serve
 WORKDIR /srv/lstm-serve
-# The service writes nothing; libraries write their home files to /tmp.
+# A new volume gets the owner of the folder where it is mounted.
+RUN install -d -o 10001 -g 10001 policies
+# The service writes only there, if a volume is mounted; libraries write their home files to /tmp.
 ENV PATH=/opt/venv/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     LSTM_SERVE_HOST=0.0.0.0 LSTM_SERVE_PORT=8000 LSTM_SERVE_MODELS=/srv/lstm-serve/models
 USER 10001:10001

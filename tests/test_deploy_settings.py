@@ -9,13 +9,18 @@ from app.settings import PREFIX, Settings, read_settings
 
 ROOT = Path(__file__).parent.parent
 OF_THE_IMAGE = {"host", "port", "socket", "models"}  # where a container listens and finds its bundles
-NAMES = {PREFIX + name.upper() for name in Settings.model_fields if name not in OF_THE_IMAGE}
+MOUNTED = {"policies"}  # where Compose mounts a volume
+NAMES = {PREFIX + name.upper() for name in Settings.model_fields if name not in OF_THE_IMAGE | MOUNTED}
 EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
 
 
 def test_compose_hands_every_setting_on() -> None:
     compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     assert set(re.findall(rf"^      - ({PREFIX}\w+)$", compose, re.MULTILINE)) == NAMES
+    folders = dict(re.findall(rf"^      - {PREFIX}(\w+)=(.+)$", compose, re.MULTILINE))
+    assert {name.lower() for name in folders} == MOUNTED
+    for name, folder in folders.items():
+        assert f"      - ${{{name}:-{name.lower()}}}:{folder}\n" in compose
 
 
 def test_the_example_has_every_setting_with_its_description_and_default() -> None:

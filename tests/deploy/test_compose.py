@@ -95,6 +95,8 @@ def test_a_command_of_the_page_works(project: Project, line: str) -> None:
     elif "/next-letter" in line:
         assert '"next_letter":"A"' in output
         assert ("my-letters" in line) == ('"model":"my-letters"' in output)
+    elif "models pin" in line:
+        assert '"stable":6' in output
     elif "/readyz" in line:
         assert '"status":"ready"' in output
     elif "LSTM_SERVE_DEADLINE_MS=2000" in line:

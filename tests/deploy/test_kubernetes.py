@@ -18,7 +18,9 @@ import pytest
 from app import __version__
 from app.command import MORE_SECONDS
 from app.processes.supervisor import START_SECONDS
+from app.runtime.policy import POLICY_FILE, read_policy
 from app.settings import MEMORY_OF_A_PROCESS, PREFIX, Settings, read_settings
+from bundle.store import Store
 from tests.app.service import ROOT
 
 FOLDER = ROOT / "deploy" / "kubernetes"
@@ -26,7 +28,7 @@ KUBECTL = shutil.which("kubectl") or shutil.which("kubectl", path=Path(sys.execu
 # The oldest release with `preStop.sleep`, and the newest one that the package has.
 RELEASES = ("1.30", "1.37")
 BASES = ("base", "volume", "init-container")
-COMPONENTS = ("queue-depth", "keys")
+COMPONENTS = ("queue-depth", "keys", "policies")
 MODELS = "/srv/lstm-serve/models"
 
 pytestmark = pytest.mark.skipif(
@@ -91,11 +93,17 @@ def find_container(manifests: Sequence[Manifest]) -> Manifest:
 
 def find_settings(manifests: Sequence[Manifest]) -> dict[str, str]:
     """Return the variables that the container gets."""
-    configured = find(manifests, "ConfigMap")
-    data: dict[str, str] = configured["data"]
     container = find_container(manifests)
-    assert container["envFrom"] == [{"configMapRef": {"name": configured["metadata"]["name"]}}]
+    (source,) = container["envFrom"]
+    data = find_data(manifests, source["configMapRef"]["name"])
     return data | {variable["name"]: variable["value"] for variable in container.get("env", [])}
+
+
+def find_data(manifests: Sequence[Manifest], name: str) -> dict[str, str]:
+    """Return the data of a ConfigMap."""
+    (data,) = (each["data"] for each in manifests if (each["kind"], each["metadata"]["name"]) == ("ConfigMap", name))
+    found: dict[str, str] = data
+    return found
 
 
 def validate(manifests: Sequence[Manifest]) -> None:
@@ -112,11 +120,11 @@ def test_the_manifests_are_valid(name: str) -> None:
     validate(build_base(name))
 
 
-@pytest.mark.parametrize("components", [["queue-depth"], ["keys"], list(COMPONENTS)], ids="+".join)
+@pytest.mark.parametrize("components", [*([component] for component in COMPONENTS), list(COMPONENTS)], ids="+".join)
 def test_the_manifests_with_components_are_valid(tmp_path: Path, components: list[str]) -> None:
     manifests = build_with(tmp_path, components)
     validate(manifests)
-    assert len(manifests) == len(build_base("base"))
+    assert len(manifests) == len(build_base("base")) + ("policies" in components)
 
 
 def test_a_wrong_field_is_not_valid() -> None:
@@ -149,6 +157,22 @@ def test_the_keys_are_a_file_of_a_secret(tmp_path: Path) -> None:
     manifests = build_with(tmp_path, ["keys"])
     path = Path(find_settings(manifests)[f"{PREFIX}KEYS"])
     assert mounts(manifests)[str(path.parent)] == {"secret": {"secretName": "lstm-serve-keys"}}
+
+
+def test_the_policies_are_files_of_a_config_map(tmp_path: Path) -> None:
+    manifests = build_with(tmp_path, ["policies"])
+    folder = find_settings(manifests)[f"{PREFIX}POLICIES"]
+    volume = mounts(manifests)[folder]["configMap"]
+    data = find_data(manifests, volume["name"])  # by a name without a hash, so that pods follow a change
+    assert {item["key"] for item in volume["items"]} == data.keys()
+    store = Store(ROOT / "models")
+    for item in volume["items"]:
+        path = tmp_path / item["path"]
+        path.parent.mkdir()
+        path.write_text(data[item["key"]])
+        policy = read_policy(path.parent)
+        assert path.name == POLICY_FILE and policy.labels
+        assert set(policy.labels.values()) <= set(store.versions(path.parent.name))
 
 
 def test_the_autoscaler_takes_the_length_of_the_queue(tmp_path: Path) -> None:

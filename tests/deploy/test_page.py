@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.runtime.policy import POLICY_FILE
 from tests.app.service import ROOT
 from tests.deploy.nginx import MISSING
 from tests.deploy.test_kubernetes import BASES, COMPONENTS, KUBECTL, build, find_pod
@@ -33,7 +34,7 @@ def run(tmp_path: Path) -> Callable[[str], None]:
     """A function that runs a command of the page in the repository, with another folder in place of the root."""
 
     def run(command: str) -> None:
-        command = re.sub(r"(?<= )/(?=(opt|etc)/)", f"{tmp_path}/", command)
+        command = re.sub(r"(?<= )/(?=(opt|etc|var)/)", f"{tmp_path}/", command)
         ended = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
         assert ended.returncode == 0, ended.stderr
 
@@ -51,12 +52,14 @@ def test_the_commands_of_systemd_work(run: Callable[[str], None], tmp_path: Path
     for command in find_commands("systemd"):
         if command.startswith("make"):
             command = command.replace("make ", "make --dry-run ")  # the README's tests run it
+            (tmp_path / "opt" / "lstm-serve" / ".venv").symlink_to(ROOT / ".venv")
         if command.startswith(("systemctl", "journalctl")):
             assert command == "systemctl daemon-reload" or command.endswith(" lstm-serve")
         else:
             run(command)
     assert (tmp_path / "etc" / "systemd" / "system" / "lstm-serve.service").is_file()
     assert (tmp_path / "opt" / "lstm-serve" / "app" / "__main__.py").is_file()
+    assert (tmp_path / "var" / "lib" / "lstm-serve" / "policies" / "sentiment" / POLICY_FILE).is_file()
 
 
 @pytest.mark.skipif(bool(MISSING), reason=f"{MISSING} are not installed; apt-get install nginx-light openssl")

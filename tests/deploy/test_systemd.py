@@ -60,3 +60,4 @@ def test_every_variable_is_a_setting_and_every_process_has_memory() -> None:
     assert find_value("MemoryMax") == "1G"
     assert settings.workers * MEMORY_OF_A_PROCESS <= 1 << 30
     assert settings.socket and settings.socket.parent == Path("/run") / find_value("RuntimeDirectory")
+    assert settings.policies and settings.policies.parent == Path("/var/lib") / find_value("StateDirectory")
