@@ -227,6 +227,13 @@ def count_refused(model: str, versions: int) -> None:
         MODELS.labels(model, "", "refused").put(versions)
 
 
+def show_defaults(defaults: Mapping[str, int]) -> None:
+    """Show which version of each model answers requests that name none."""
+    with _LOCK:
+        for model, version in _open:
+            MODELS.labels(model, version, "default").put(str(defaults.get(model)) == version)
+
+
 def write() -> None:
     """Write what this process has counted since the last time, and forget the versions that it has closed."""
     with _LOCK:

@@ -59,16 +59,19 @@ class Place:
             self._closed.append(files)
             _remove_gauges(self._folder, files.owner)
 
-    def collect(self) -> list[Metric]:
+    def collect(self, files: str = "*.db") -> list[Metric]:
         """Return the metrics of all processes together; takes milliseconds, in any thread.
 
         The files of ended processes and closed versions are removed before.
+
+        Args:
+            files: the names of the files to read, which begin with the kinds of their metrics.
         """
         with (self._folder / "collecting").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # one process at a time, as no other may remove what this one reads
             self._remove_dead()
-            files = [str(path) for path in self._folder.glob("*.db") if _is_filled(path)]
-            return list(MultiProcessCollector.merge(files))
+            filled = [str(path) for path in self._folder.glob(files) if _is_filled(path)]
+            return list(MultiProcessCollector.merge(filled))
 
     def _make_value(
         self, kind: str, metric: str, name: str, labels: Sequence[str], found: Sequence[str], *rest: Any, **mode: Any
