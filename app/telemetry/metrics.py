@@ -132,7 +132,7 @@ REFERENCE_SHARES = _gauge(
 )
 
 _open: Multiset[Version] = Multiset()  # the versions that this process has
-_METRICS = [metric for metric in [*vars().values()] if isinstance(metric, Buffered)]
+METRICS = [metric for metric in [*vars().values()] if isinstance(metric, Buffered)]
 
 BUILD.labels(__version__, platform.python_version(), metadata.version("onnxruntime")).put(1)
 
@@ -238,7 +238,7 @@ def write() -> None:
     """Write what this process has counted since the last time, and forget the versions that it has closed."""
     with _LOCK:
         kept = {None, *_open}
-        for metric in _METRICS:
+        for metric in METRICS:
             metric.write()
             metric.keep(lambda labels: find_version(labels) in kept)
         if PLACE:
