@@ -7,8 +7,8 @@ from pathlib import Path
 from app.errors import RequestError
 from app.http.app import create_app
 from app.settings import Settings
-from app.telemetry.metrics import REGISTRY
-from app.telemetry.stability import measure
+from app.telemetry.metrics import METRICS, REGISTRY
+from app.telemetry.stability import INDEX_LABELS, measure
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "api.md"
@@ -27,11 +27,14 @@ def test_the_page_is_that_of_the_openapi_document(tmp_path: Path) -> None:
 
 def test_every_metric_is_on_the_page() -> None:
     page = PAGE.read_text("utf-8")
-    families = [*REGISTRY.collect(), measure([])]
-    assert len(families) > 25
-    for family in families:
+    assert {family.name for metric in METRICS for family in metric.describe()} == {
+        family.name for family in REGISTRY.collect()
+    }
+    rows = [(family, metric.label_names) for metric in METRICS for family in metric.describe()]
+    for family, labels in [*rows, (measure([]), INDEX_LABELS)]:
         name = family.name + "_total" * (family.type == "counter")
-        assert f"| `{name}` | {family.type} |" in page
+        shown = " ".join(f"`{label}`" for label in labels)
+        assert f"| `{name}` | {family.type} | {shown} | {family.documentation} |" in page
 
 
 def test_every_header_of_answers_is_on_the_page() -> None:
