@@ -23,7 +23,7 @@ from app.runtime.repository import Repository
 from app.settings import Settings, read_settings
 from app.tasks.shadow import Shadow
 from app.telemetry import logs
-from app.telemetry.metrics import EXPECTED, READY, write
+from app.telemetry.metrics import EXPECTED, READY, show_defaults, write
 from app.telemetry.traces import make_tracer
 from bundle.store import Store
 
@@ -72,6 +72,8 @@ def create_app(settings: Settings | None = None, usage_folder: Path | None = Non
             nonlocal timer
             timer = loop.call_later(WRITE_SECONDS, write_metrics)  # first, so that an error does not end it
             READY.put(repository.is_ready())
+            defaults = ((name, versions.default) for name, versions in repository.models.items())
+            show_defaults({name: model.manifest.version for name, model in defaults if model})
             write()
 
         timer = loop.call_soon(write_metrics)

@@ -24,7 +24,7 @@ _LIMITS = {
         "example": '"day";q=100000;qu="texts";w=86400, "rate";q=20;w=1',
     },
     "RateLimit": {
-        "description": "What is left of them, and the seconds until all is there again.",
+        "description": "What is left of the limits of the client, and the seconds until all is there again.",
         "schema": {"type": "string"},
         "example": '"day";r=99990;t=43200, "rate";r=19;t=1',
     },

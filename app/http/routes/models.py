@@ -1,14 +1,16 @@
 """The models and their versions: `GET /models` and the paths below it."""
 
+import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request
 
 from app.errors import FieldProblem, InvalidInputError, ModelNotFoundError, ModelRefusedError
 from app.http.routes import RepositoryDependency, Responses, describe_errors
 from app.http.schemas import ModelDetails, ModelList, ModelSummary, VersionList, VersionSummary
 from app.runtime.versions import Versions
 from app.tasks.base import NAME_CHARACTERS
+from app.telemetry import exposition, metrics
 
 router = APIRouter(tags=["models"])
 
@@ -58,9 +60,16 @@ async def describe_model(name: ModelPath, repository: RepositoryDependency) -> M
         InvalidInputError([_TOO_LONG]),
     ),
 )
-async def list_versions(name: ModelPath, repository: RepositoryDependency) -> VersionList:
-    """Answer which versions a model has, which are loaded, and which one answers."""
-    return to_version_list(repository.find_versions(name))
+async def list_versions(name: ModelPath, repository: RepositoryDependency, request: Request) -> VersionList:
+    """Answer which versions a model has, which are loaded in how many processes, and which one answers."""
+    answer = to_version_list(repository.find_versions(name))
+    metrics.write()
+    counts = await asyncio.to_thread(exposition.count_processes, name)
+    for version in answer.versions:
+        version.loaded_processes = counts.get((str(version.version), "ready"), 0)
+        version.default_processes = counts.get((str(version.version), "default"), 0)
+    answer.processes = request.app.state.settings.workers
+    return answer
 
 
 @router.get(

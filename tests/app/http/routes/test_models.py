@@ -52,11 +52,10 @@ def test_a_name_that_no_model_can_have_is_refused(client: httpx.Client) -> None:
 
 
 def test_the_versions_of_a_model_are_listed_and_described(client: httpx.Client) -> None:
-    assert client.get("/models/sentiment/versions").json() == {
-        "name": "sentiment",
-        "versions": [{"version": 1, "status": "ready", "detail": None, "labels": [], "default": True}],
-        "shadow_share": 0,
-    }
+    found = client.get("/models/sentiment/versions").json()
+    state = {"version": 1, "status": "ready", "detail": None, "labels": [], "default": True}
+    state |= {"loaded_processes": 1, "default_processes": 1}
+    assert found == {"name": "sentiment", "versions": [state], "shadow_share": 0, "processes": found["processes"]}
     assert client.get("/models/sentiment/versions/1").json() == client.get("/models/sentiment").json()
 
 
