@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from app.runtime.operation import set_label
+from app.runtime.changes import Changes
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
@@ -92,7 +92,7 @@ def test_versions_have_the_number_of_processes_that_have_them(service: Service, 
     store = Store(tmp_path / "models")
     publish_changed(store, store.open("next-letter"))
     service.wait_until(lambda: list_versions() == [(4, 2, 2), (3, 0, 0)])
-    set_label(store, "next-letter", "stable", 3)
+    Changes(store, Settings()).set_label("next-letter", "stable", 3)
     service.wait_until(lambda: list_versions() == [(4, 2, 0), (3, 2, 2)])
 
 
