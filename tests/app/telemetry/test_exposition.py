@@ -8,10 +8,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from app.runtime.changes import Changes
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
+from app.runtime.changes import Changes
+from app.settings import Settings
 from app.telemetry.exposition import render
 from app.telemetry.metrics import READY
 from bundle.store import Store
