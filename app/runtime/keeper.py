@@ -20,7 +20,7 @@ from app.runtime.policy import POLICY_FILE, STABLE, Policy, read_policy
 from app.runtime.versions import Model, Versions
 from app.settings import Settings
 from app.telemetry.metrics import count_refused, note_load
-from bundle.errors import BundleError
+from bundle.errors import BundleError, explain
 from bundle.manifest import MANIFEST_FILE
 from bundle.store import Bundle, Store
 
@@ -96,11 +96,12 @@ class Keeper:
             self._policy = read_policy(self._policy_folder)
             problem = None
         except (OSError, PolicyError) as error:
-            problem = self._hide_folder(str(error))
+            why = _explain(error, self._folder)
+            problem = self._hide_folder(why)
             if _may_pass(error):
                 self._try_again()
             if problem != before.problem:
-                logger.error("%s", error, extra={"model": before.name})
+                logger.error("%s", why, extra={"model": before.name})
             published = list(before.published)
         policy = self._policy
         self._refused = {number: why for number, why in self._refused.items() if number in published}
@@ -245,7 +246,7 @@ class Keeper:
         try:
             published = self._store.versions(self._name)
         except OSError as error:
-            return ((str(error), 0),)
+            return ((_explain(error, self._folder), 0),)
         newest = max(self.versions.loaded, default=0)
         new = [number for number in published if number > newest or number in self._refused]
         paths = [
@@ -255,6 +256,10 @@ class Keeper:
         ]
         files = (entry for path in paths for entry in _sign(path))
         return (*((str(number), 0) for number in published), *files)
+
+
+def _explain(error: OSError | PolicyError, folder: Path) -> str:
+    return str(error) if isinstance(error, PolicyError) else f"{folder} cannot be read: {explain(error)}"
 
 
 def _may_pass(error: Exception) -> bool:

@@ -57,7 +57,7 @@ def read_policy(folder: Path) -> Policy:
     except OSError as error:
         raise PolicyError(f"{path} cannot be read ({explain(error)}); make it readable") from error
     except SizeError as error:
-        raise PolicyError(str(error)) from error
+        raise PolicyError(f"{path} is too large for a policy; correct it or delete it") from error
     except ValidationError as error:
         raise PolicyError(f"{path} is not a policy: {explain(error)}; correct it or delete it") from error
 

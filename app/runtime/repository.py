@@ -20,6 +20,7 @@ from app.runtime.pace import LoopTime
 from app.runtime.versions import Model, Selector, Versions
 from app.settings import Settings
 from app.telemetry.metrics import ModelMetrics
+from bundle.errors import explain
 from bundle.store import Bundle, Store
 from bundle.tasks import TASKS, Task
 
@@ -73,9 +74,9 @@ class Repository:
         try:
             names = self._list_names()
         except OSError as error:
-            if str(error) != self._problem:
-                self._problem = str(error)
-                logger.error("the folder of the models cannot be read: %s", error)
+            if (problem := explain(error)) != self._problem:
+                self._problem = problem
+                logger.error("the folder of the models cannot be read: %s", problem)
             return False
         self._problem = None
         # A folder may have any name, also one that is no text.

@@ -18,6 +18,7 @@ from app.errors import (
     PolicyError,
     escape_surrogates,
 )
+from app.http.body import parse_json
 from app.http.routes import RepositoryDependency, Responses, describe_errors
 from app.http.routes.models import ModelPath, to_version_list
 from app.http.schemas import VersionList
@@ -36,6 +37,14 @@ LabelPath = Annotated[Label, Path(description="`stable`, `candidate`, or a label
 _LOOK_SECONDS = 0.02
 
 _LABEL = FieldProblem(type="string_pattern_mismatch", loc=["path", "label"], msg="String should match pattern '^[a-z]")
+# Of a request to load a model, with its parameters.
+MOST_PARAMETERS = 100
+_PARAMETERS = FieldProblem(
+    type="parameters",
+    loc=["body", "parameters"],
+    msg="a model is loaded as it is in the folder of the service, without a configuration or files of the request; "
+    "leave parameters out",
+)
 
 
 class LabelledVersion(BaseModel):
@@ -127,6 +136,10 @@ async def set_shadow_share(
 )
 async def load(name: ModelPath, repository: RepositoryDependency, request: Request) -> ModelName:
     """Load the newest version of a model and its labelled ones; a model is loaded unless an operator unloaded it."""
+    body = await request.body()
+    value = parse_json(body, MOST_PARAMETERS) if body else {}
+    if isinstance(value, dict) and value.get("parameters"):
+        raise InvalidInputError([_PARAMETERS])
 
     def is_loaded(versions: Versions) -> bool:
         if why := versions.why_none:

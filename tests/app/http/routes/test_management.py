@@ -170,3 +170,11 @@ def test_a_version_that_was_just_mended_gets_its_label(manager: httpx.Client, st
     file.write_bytes(good)
     assert manager.put("/models/next-letter/labels/stable", json={"version": 3}).status_code == 200
     assert ask(manager) == 3
+
+
+def test_a_model_is_loaded_from_the_folder_and_not_from_a_request(manager: httpx.Client) -> None:
+    path = "/v2/repository/models/next-letter/load"
+    answer = manager.post(path, json={"parameters": {"config": "{}"}})
+    assert answer.status_code == 422
+    assert "body.parameters: a model is loaded as it is in the folder of the service" in answer.json()["detail"]
+    assert manager.post(path, json={"parameters": {}}).status_code == 200
