@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.container import count_processors, read_memory_limit
 from app.errors import SettingsError
+from bundle.errors import phrase
 
 PREFIX = "LSTM_SERVE_"
 # The address of a client that is connected to the Unix socket, where clients have none.
@@ -225,6 +226,6 @@ def read_settings(options: Mapping[str, str] | None = None) -> Settings:
         for problem in error.errors():
             name = str(problem["loc"][0]) if problem["loc"] else ""
             place = f"--{name.replace('_', '-')} " if name in options else f"{PREFIX}{name.upper()}="
-            message = problem["msg"].removeprefix("Value error, ")
+            message = phrase(problem)
             problems.append(f"{place}{problem['input']}: {message}" if name else message)
         raise SettingsError("; ".join(problems)) from error

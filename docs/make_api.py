@@ -2,9 +2,9 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "api.md"
@@ -30,13 +30,48 @@ what to do; `errors` lists the fields that are wrong.
 """
 
 
-def make_page(document: Mapping[str, Any], errors: Mapping[str, tuple[int, str]]) -> str:
-    """Return the page.
+_HEADERS = """\
+## Headers
 
-    Args:
+| header | of | meaning |
+|---|---|---|
+| `authorization`, `x-api-key` | requests | The API key: `Bearer KEY`, or `KEY`; see [access](access.md). |
+| `x-request-id` | requests | The id of the request, if it has 1 to 128 of the characters `A-Za-z0-9._:+/=@-`. |
+| `traceparent`, `tracestate` | requests | The trace that the request belongs to (W3C Trace Context). |
+| `content-type` | requests | `application/json` for predictions; `/v2` accepts any. |
+| `content-encoding` | requests | `gzip` or `deflate`, if the body is compressed. |
+| `accept-encoding` | requests | Longer answers are compressed with `gzip` or `deflate` if the client accepts it. |
+"""
+
+_METRICS = """\
+## Metrics
+
+`GET /metrics` answers these; [metrics.md](metrics.md) describes them.
+
+| metric | type | labels | meaning |
+|---|---|---|---|
+"""
+
+
+class Interface(NamedTuple):
+    """What the page describes.
+
+    Attributes:
         document: the OpenAPI document.
+        guarded: the same of a service with API keys.
         errors: status and meaning of each kind of error.
+        metrics: name, type, labels and meaning of each metric.
     """
+
+    document: Mapping[str, Any]
+    guarded: Mapping[str, Any]
+    errors: Mapping[str, tuple[int, str]]
+    metrics: Sequence[tuple[str, str, Sequence[str], str]]
+
+
+def make_page(interface: Interface) -> str:
+    """Return the page."""
+    document, guarded, errors, metrics = interface
     operations = [
         (path, method, operation)
         for path, methods in document["paths"].items()
@@ -58,7 +93,27 @@ def make_page(document: Mapping[str, Any], errors: Mapping[str, tuple[int, str]]
                 parts.append("\n".join(_describe(path, method, operation, document)))
     rows = "\n".join(f"| `{kind}` | {status} | {meaning} |" for kind, (status, meaning) in sorted(errors.items()))
     parts.append(f"{_ERRORS}{rows}\n")
+    rows = "\n".join(f"| `{name}` | {of} | {meaning} |" for (name, of), meaning in _list_headers(guarded).items())
+    parts.append(f"{_HEADERS}{rows}\n")
+    rows = "\n".join(
+        f"| `{name}` | {kind} | {' '.join(f'`{label}`' for label in labels)} | {_clean(meaning)} |"
+        for name, kind, labels, meaning in metrics
+    )
+    parts.append(f"{_METRICS}{rows}\n")
     return "\n".join(parts)
+
+
+def _list_headers(document: Mapping[str, Any]) -> dict[tuple[str, str], str]:
+    """Return the meaning of each header that some operations have, by its name and by what has it."""
+    found: dict[tuple[str, str], str] = {}
+    for operation in (operation for path in document["paths"].values() for operation in path.values()):
+        for one in operation.get("parameters", ()):
+            if one["in"] == "header":
+                found.setdefault((one["name"], "requests"), _clean(one["description"]))
+        for response in operation["responses"].values():
+            for name, header in response["headers"].items():
+                found.setdefault((name.lower(), "answers"), _clean(header["description"]))
+    return dict(sorted(found.items(), key=lambda entry: (entry[0][1] == "answers", entry[0])))
 
 
 def _describe(path: str, method: str, operation: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[str]:
@@ -119,7 +174,9 @@ def _name_type(schema: Mapping[str, Any]) -> str:
     if "const" in schema:
         return f"`{schema['const']}`"
     if schema.get("type") == "array":
-        return f"list of {_name_type(schema.get('items', {}))}"
+        return f"list{_name_size(schema, 'Items', 'items')} of {_name_type(schema.get('items', {}))}"
+    if schema.get("type") == "string":
+        return f"string{_name_size(schema, 'Length', 'characters')}"
     bounds = [
         f"{word} {schema[key]:g}" if schema[key] < 1e6 else f"{word} {schema[key]}"
         for key, word in (
@@ -133,15 +190,27 @@ def _name_type(schema: Mapping[str, Any]) -> str:
     return " ".join([str(schema.get("type", "any value")), *bounds])
 
 
+def _name_size(schema: Mapping[str, Any], suffix: str, unit: str) -> str:
+    """Return the bounds of a list or a text in words, in brackets; empty if there are none."""
+    least, most = schema.get(f"min{suffix}", 0), schema.get(f"max{suffix}")
+    if most is None:
+        return f" (at least {least} {unit})" if least else ""
+    if least == most:
+        return f" (exactly {most})"
+    return f" ({least} to {most:,} {unit})" if least else f" (at most {most:,} {unit})"
+
+
 def _clean(text: str | None) -> str:
     return " ".join((text or "").split()).replace("|", "\\|")
 
 
-def read_interface() -> tuple[Mapping[str, Any], dict[str, tuple[int, str]]]:
-    """Return the OpenAPI document of the service with its default settings, and its errors."""
+def read_interface() -> Interface:
+    """Return the interface of the service with its default settings."""
     from app.errors import RequestError
     from app.http.app import create_app
     from app.settings import Settings
+    from app.telemetry.metrics import METRICS
+    from app.telemetry.stability import INDEX, INDEX_HELP, INDEX_LABELS
 
     kinds: dict[str, tuple[int, str]] = {}
     classes: list[type[RequestError]] = RequestError.__subclasses__()
@@ -149,9 +218,16 @@ def read_interface() -> tuple[Mapping[str, Any], dict[str, tuple[int, str]]]:
         one = classes.pop()
         classes += one.__subclasses__()
         kinds[one.kind] = int(one.status), _clean(one.__doc__)
-    return create_app(Settings()).openapi(), kinds
+    metrics: list[tuple[str, str, Sequence[str], str]] = [
+        (family.name + "_total" * (family.type == "counter"), family.type, metric.label_names, family.documentation)
+        for metric in METRICS
+        for family in metric.describe()
+    ]
+    metrics.append((INDEX, "gauge", INDEX_LABELS, INDEX_HELP))
+    guarded = create_app(Settings(keys='{"clients": []}')).openapi()
+    return Interface(create_app(Settings()).openapi(), guarded, kinds, metrics)
 
 
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
-    PAGE.write_text(make_page(*read_interface()), "utf-8")
+    PAGE.write_text(make_page(read_interface()), "utf-8")

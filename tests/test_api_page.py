@@ -7,6 +7,8 @@ from pathlib import Path
 from app.errors import RequestError
 from app.http.app import create_app
 from app.settings import Settings
+from app.telemetry.metrics import METRICS, REGISTRY
+from app.telemetry.stability import INDEX_LABELS, measure
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "api.md"
@@ -21,6 +23,27 @@ def test_the_page_is_that_of_the_openapi_document(tmp_path: Path) -> None:
     subprocess.run([sys.executable, script], check=True, cwd=tmp_path)
     made = (tmp_path / "docs" / "api.md").read_text("utf-8")
     assert made == PAGE.read_text("utf-8"), "call `python docs/make_api.py`"
+
+
+def test_every_metric_is_on_the_page() -> None:
+    page = PAGE.read_text("utf-8")
+    assert {family.name for metric in METRICS for family in metric.describe()} == {
+        family.name for family in REGISTRY.collect()
+    }
+    rows = [(family, metric.label_names) for metric in METRICS for family in metric.describe()]
+    for family, labels in [*rows, (measure([]), INDEX_LABELS)]:
+        name = family.name + "_total" * (family.type == "counter")
+        shown = " ".join(f"`{label}`" for label in labels)
+        assert f"| `{name}` | {family.type} | {shown} | {family.documentation} |" in page
+
+
+def test_every_header_of_answers_is_on_the_page() -> None:
+    page = PAGE.read_text("utf-8")
+    document = create_app(Settings(keys='{"clients": []}')).openapi()
+    for operation in (operation for methods in document["paths"].values() for operation in methods.values()):
+        for response in operation["responses"].values():
+            for name in response["headers"]:
+                assert f"| `{name.lower()}` | answers |" in page
 
 
 def test_every_path_and_every_kind_of_error_is_on_the_page() -> None:

@@ -27,11 +27,16 @@ from pydantic import (
 
 from app.errors import KeyFileError
 from app.files import lock_folder, replace_file
+from bundle.errors import SizeError, explain
 from bundle.files import read_file
 
 # Programs that look for secrets in repositories and logs can find a key by this beginning.
 KEY_PREFIX = "lstm-serve-"
 KEY_BYTES = 32
+# Of the key file: more than 10,000 clients. Their keys are read in the thread of the event loop.
+MOST_FILE_BYTES = 4 << 20
+
+_TOO_LARGE = f"more than {MOST_FILE_BYTES:,} bytes, which is the limit; remove clients and keys that nobody uses"
 
 Scope = Literal["predict", "metrics", "manage"]
 
@@ -102,15 +107,18 @@ def read_clients(source: Path | str) -> tuple[Client, ...]:
         KeyFileError: it cannot be read, or its contents are invalid.
     """
     try:
-        return _KeyFile.model_validate_json(read_file(source) if isinstance(source, Path) else source).clients
+        contents = read_file(source, MOST_FILE_BYTES) if isinstance(source, Path) else source
+        return _KeyFile.model_validate_json(contents).clients
     except OSError as error:
         raise KeyFileError(
-            f"the key file {source} cannot be read: {error.strerror or error}; make one with: "
+            f"the key file {source} cannot be read: {explain(error)}; make one with: "
             f"python -m app --keys {source} keys add NAME"
         ) from error
+    except SizeError as error:
+        raise KeyFileError(f"the key file {source} has {_TOO_LARGE}") from error
     except ValidationError as error:
         whole = f"the key file {source} is" if isinstance(source, Path) else "the keys of the setting are"
-        raise KeyFileError(f"{whole} invalid: {_explain(error)}; correct it") from error
+        raise KeyFileError(f"{whole} invalid: {explain(error)}; correct it") from error
 
 
 def add_client(
@@ -140,7 +148,7 @@ def add_client(
                 keys=(made,),
             )
         except ValidationError as error:
-            raise KeyFileError(_explain(error)) from error
+            raise KeyFileError(explain(error)) from error
     return key
 
 
@@ -193,16 +201,9 @@ def _change(path: Path) -> Iterator[dict[str, Client]]:
         with lock_folder(path.parent):
             clients = {client.name: client for client in read_clients(path)} if path.exists() else {}
             yield clients
-            contents = _KeyFile(clients=tuple(clients.values()))
-            replace_file(path, contents.model_dump_json(indent=2, exclude_none=True) + "\n", 0o600)
+            text = _KeyFile(clients=tuple(clients.values())).model_dump_json(indent=2, exclude_none=True) + "\n"
+            if len(text.encode()) > MOST_FILE_BYTES:
+                raise KeyFileError(f"the key file {path} would have {_TOO_LARGE}")
+            replace_file(path, text, 0o600)
     except OSError as error:
         raise KeyFileError(f"the key file {path} cannot be written: {error.strerror}") from error
-
-
-def _explain(error: ValidationError) -> str:
-    """Return what is wrong and where, without the values."""
-    problems = error.errors(include_url=False, include_input=False)
-    return "; ".join(
-        f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}".removeprefix(": ").replace("Value error, ", "")
-        for problem in problems
-    )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import SettingsError
+from bundle.errors import explain
 
 _FORMAT = struct.Struct("<ddqq")
 
@@ -84,6 +85,8 @@ def share_usage() -> Iterator[Path]:
     try:
         folder = tempfile.TemporaryDirectory(prefix="lstm-serve-")
     except OSError as error:
-        raise SettingsError(f"requests of clients cannot be counted: {error}; set TMPDIR to a folder") from error
+        raise SettingsError(
+            f"requests of clients cannot be counted: {explain(error)}; set TMPDIR to a folder"
+        ) from error
     with folder as path:
         yield Path(path)

@@ -18,6 +18,14 @@ class VersionSummary(BaseModel):
     detail: str | None = Field(default=None, description="Why the version was refused.")
     labels: list[str] = Field(description="Names by which requests can choose the version.")
     default: bool = Field(description="Whether it answers requests that name no version.")
+    loaded_processes: int | None = Field(
+        default=None,
+        description="Processes of the service in which it was loaded, half a second ago or less; `null` in the answer "
+        "to a change.",
+    )
+    default_processes: int | None = Field(
+        default=None, description="Of these, the processes in which it answered requests that name no version."
+    )
 
 
 class ModelSummary(BaseModel):
@@ -29,6 +37,9 @@ class ModelSummary(BaseModel):
     task: TaskName | None = Field(default=None, description="Known once the model is ready.")
     version: int | None = Field(default=None, description="The version that answers requests that name none.")
     default: bool = Field(default=False, description="Whether it answers requests that name no model.")
+    problems: list[str] = Field(
+        default=[], description="Why a version is refused or the policy is not followed, also if another one answers."
+    )
 
 
 class ModelList(BaseModel):
@@ -37,8 +48,20 @@ class ModelList(BaseModel):
     model_config = with_example(
         {
             "models": [
-                {"name": "sentiment", "status": "ready", "task": "sentiment", "version": 1, "default": True},
-                {"name": "my-sentiment", "status": "refused", "detail": "its manifest was edited"},
+                {
+                    "name": "sentiment",
+                    "status": "ready",
+                    "task": "sentiment",
+                    "version": 1,
+                    "default": True,
+                    "problems": ["version 2 is refused: its manifest was edited"],
+                },
+                {
+                    "name": "my-sentiment",
+                    "status": "refused",
+                    "detail": "its manifest was edited",
+                    "problems": ["version 1 is refused: its manifest was edited"],
+                },
             ]
         }
     )
@@ -47,7 +70,7 @@ class ModelList(BaseModel):
 
 
 class VersionList(BaseModel):
-    """The versions of a model, the newest first, as the process that answers has them."""
+    """The versions of a model, the newest first, as the process that answers has them, and in how many others."""
 
     model_config = with_example(
         {
@@ -59,17 +82,37 @@ class VersionList(BaseModel):
                     "detail": "its manifest was edited",
                     "labels": [],
                     "default": False,
+                    "loaded_processes": 0,
+                    "default_processes": 0,
                 },
-                {"version": 2, "status": "ready", "labels": ["candidate"], "default": False},
-                {"version": 1, "status": "ready", "labels": ["stable"], "default": True},
+                {
+                    "version": 2,
+                    "status": "ready",
+                    "labels": ["candidate"],
+                    "default": False,
+                    "loaded_processes": 2,
+                    "default_processes": 0,
+                },
+                {
+                    "version": 1,
+                    "status": "ready",
+                    "labels": ["stable"],
+                    "default": True,
+                    "loaded_processes": 2,
+                    "default_processes": 2,
+                },
             ],
             "shadow_share": 0.1,
+            "processes": 2,
         }
     )
 
     name: str
     versions: list[VersionSummary]
     shadow_share: float = Field(description="Share of the requests that the candidate answers too, unseen by clients.")
+    processes: int | None = Field(
+        default=None, description="Processes that the service should have; `null` in the answer to a change."
+    )
 
 
 class ModelDetails(BaseModel):

@@ -10,7 +10,7 @@ from app.engines import load_engine
 from app.errors import EngineError, PolicyError
 from app.runtime.policy import Label, Policy, change_policy, read_policy
 from app.settings import Settings
-from bundle.errors import BundleError, BundleNotFoundError
+from bundle.errors import BundleError, BundleNotFoundError, explain
 from bundle.store import Bundle, Store
 
 
@@ -117,7 +117,7 @@ class Changes:
             yield
         except OSError as error:
             where = self._store.root / name
-            raise PolicyError(f"{where} cannot be read ({error.strerror or error}); make it readable") from error
+            raise PolicyError(f"{where} cannot be read ({explain(error)}); make it readable") from error
 
     def _check_name(self, name: str) -> None:
         names = self.list_names()

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from app.errors import PolicyError
 from app.files import lock_folder, replace_file
 from app.settings import PREFIX
-from bundle.errors import SizeError
+from bundle.errors import SizeError, explain
 from bundle.files import read_file
 from bundle.store import MOST_VERSION
 
@@ -55,11 +55,11 @@ def read_policy(folder: Path) -> Policy:
             raise PolicyError(f"{path} is a link to a file that is not there; correct it or delete it") from error
         return Policy()
     except OSError as error:
-        raise PolicyError(f"{path} cannot be read ({error.strerror or error}); make it readable") from error
+        raise PolicyError(f"{path} cannot be read ({explain(error)}); make it readable") from error
     except SizeError as error:
         raise PolicyError(str(error)) from error
     except ValidationError as error:
-        raise PolicyError(f"{path} is not a policy: {_explain(error)}; correct it or delete it") from error
+        raise PolicyError(f"{path} is not a policy: {explain(error)}; correct it or delete it") from error
 
 
 def change_policy(folder: Path, change: Callable[[Policy], Policy]) -> Policy:
@@ -78,14 +78,10 @@ def change_policy(folder: Path, change: Callable[[Policy], Policy]) -> Policy:
             if policy != before:
                 replace_file(path, policy.model_dump_json(indent=1) + "\n", 0o644)
     except ValidationError as error:
-        raise PolicyError(f"the change is not possible: {_explain(error)}") from error
+        raise PolicyError(f"the change is not possible: {explain(error)}") from error
     except OSError as error:
         raise PolicyError(
-            f"{path} cannot be written ({error.strerror or error}); make the folder writable, change the file where "
+            f"{path} cannot be written ({explain(error)}); make the folder writable, change the file where "
             f"the folder comes from, or name another folder ({PREFIX}POLICIES)"
         ) from error
     return policy
-
-
-def _explain(error: ValidationError) -> str:
-    return "; ".join(f"{'.'.join(map(str, one['loc'])) or 'file'}: {one['msg']}" for one in error.errors())

@@ -169,7 +169,7 @@ class Repository:
             defaults = {other: versions.default for other, versions in self.models.items()}
             others = [other for other, known in defaults.items() if known and known.manifest.task == task.name]
             raise ModelNotFoundError(
-                f"the model {name!r} answers {model.manifest.task}, not {task.name}; "
+                f"the model {model.manifest.name!r} answers {model.manifest.task}, not {task.name}; "
                 f"models that do: {', '.join(others) or 'none'}"
             )
         return model

@@ -18,6 +18,11 @@ from prometheus_client.metrics import MetricWrapperBase
 class Buffered(MetricWrapperBase):
     """What all kinds share. Only the thread of the event loop may count and write."""
 
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The names of its labels."""
+        return tuple(self._labelnames)
+
     def write(self) -> None:
         """Write what was counted since the last time, for all labels."""
         children: list[Any] = [*self._metrics.values()] if self._labelnames else [self]

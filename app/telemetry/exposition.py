@@ -1,12 +1,12 @@
-"""The metrics of all processes as text, for Prometheus."""
+"""The metrics of all processes as text, for Prometheus; and the states of models in all processes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, Metric, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
-from app.telemetry.metrics import PLACE, REGISTRY
+from app.telemetry.metrics import MODELS, PLACE, REGISTRY
 from app.telemetry.stability import measure
 
 
@@ -31,3 +31,14 @@ def render(accept: str) -> tuple[bytes, str]:
     if "application/openmetrics-text" in accept:
         return openmetrics.generate_latest(collected), openmetrics.CONTENT_TYPE_LATEST
     return generate_latest(collected), CONTENT_TYPE_PLAIN_0_0_4
+
+
+def count_processes(model: str) -> Mapping[tuple[str, str], int]:
+    """Return in how many processes the versions of a model have a state, by version and state; in any thread."""
+    metrics = PLACE.collect("gauge_livesum_*.db") if PLACE else MODELS.collect()
+    samples = (sample for metric in metrics for sample in metric.samples if sample.name == "lstm_serve_models")
+    return {
+        (sample.labels["version"], sample.labels["state"]): int(sample.value)
+        for sample in samples
+        if sample.labels["model"] == model
+    }

@@ -132,7 +132,7 @@ REFERENCE_SHARES = _gauge(
 )
 
 _open: Multiset[Version] = Multiset()  # the versions that this process has
-_METRICS = [metric for metric in [*vars().values()] if isinstance(metric, Buffered)]
+METRICS = [metric for metric in [*vars().values()] if isinstance(metric, Buffered)]
 
 BUILD.labels(__version__, platform.python_version(), metadata.version("onnxruntime")).put(1)
 
@@ -227,11 +227,18 @@ def count_refused(model: str, versions: int) -> None:
         MODELS.labels(model, "", "refused").put(versions)
 
 
+def show_defaults(defaults: Mapping[str, int]) -> None:
+    """Show which version of each model answers requests that name none."""
+    with _LOCK:
+        for model, version in _open:
+            MODELS.labels(model, version, "default").put(str(defaults.get(model)) == version)
+
+
 def write() -> None:
     """Write what this process has counted since the last time, and forget the versions that it has closed."""
     with _LOCK:
         kept = {None, *_open}
-        for metric in _METRICS:
+        for metric in METRICS:
             metric.write()
             metric.keep(lambda labels: find_version(labels) in kept)
         if PLACE:

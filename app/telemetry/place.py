@@ -77,16 +77,19 @@ class Place:
             self._remove_dead()
             os.close(held)
 
-    def collect(self) -> list[Metric]:
+    def collect(self, files: str = "*.db") -> list[Metric]:
         """Return the metrics of all processes together; takes milliseconds, in any thread.
 
         The files of ended processes and of versions that were closed long ago are removed before.
+
+        Args:
+            files: the names of the files to read, which begin with the kinds of their metrics.
         """
         with self._collecting.open() as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # one process at a time, as no other may remove what this one reads
             self._remove_dead()
-            files = [str(path) for path in self._folder.glob("*.db") if _is_filled(path)]
-            return list(MultiProcessCollector.merge(files))
+            filled = [str(path) for path in self._folder.glob(files) if _is_filled(path)]
+            return list(MultiProcessCollector.merge(filled))
 
     def _make_value(
         self, kind: str, metric: str, name: str, labels: Sequence[str], found: Sequence[str], *rest: Any, **mode: Any

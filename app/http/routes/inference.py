@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope
 
 from app.errors import FieldProblem, InvalidInputError, Location
 from app.http.access import find_caller
-from app.http.inference import InferenceRequest, InferenceResponse, RequestInput
+from app.http.inference import MOST_VALUES, InferenceRequest, InferenceResponse, RequestInput
 from app.http.problems import Answer
 from app.http.routes.prediction import (
     DEADLINE_PARAMETER,
@@ -31,9 +31,6 @@ from app.tasks import SERVED
 from app.tasks.base import NAME_CHARACTERS, Column, ServedTask
 from app.tasks.outputs import Arrays, list_outputs
 from app.telemetry.logs import annotate_request
-
-# Values in JSON. To parse more takes too long for the thread of the event loop; larger tensors can come as bytes.
-MOST_VALUES = 100_000
 
 MODEL_PATH = "/v2/models/{name}"
 VERSION_PATH = "/v2/models/{name}/versions/{version}"

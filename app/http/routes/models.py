@@ -1,14 +1,16 @@
 """The models and their versions: `GET /models` and the paths below it."""
 
+import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request
 
 from app.errors import FieldProblem, InvalidInputError, ModelNotFoundError, ModelRefusedError
 from app.http.routes import RepositoryDependency, Responses, describe_errors
 from app.http.schemas import ModelDetails, ModelList, ModelSummary, VersionList, VersionSummary
 from app.runtime.versions import Versions
 from app.tasks.base import NAME_CHARACTERS
+from app.telemetry import exposition, metrics
 
 router = APIRouter(tags=["models"])
 
@@ -25,7 +27,9 @@ def _describe_errors(path: str) -> Responses:
         path,
         ModelNotFoundError("there is no model 'sentimental'; there are: next-letter, sentiment"),
         InvalidInputError([_TOO_LONG]),
-        ModelRefusedError("sentimental is refused: sentimental/1/model.onnx cannot be read; restore it"),
+        ModelRefusedError(
+            "sentimental is refused: sentimental/1/model.onnx cannot be read (No such file or directory); restore it"
+        ),
     )
 
 
@@ -56,9 +60,16 @@ async def describe_model(name: ModelPath, repository: RepositoryDependency) -> M
         InvalidInputError([_TOO_LONG]),
     ),
 )
-async def list_versions(name: ModelPath, repository: RepositoryDependency) -> VersionList:
-    """Answer which versions a model has, which are loaded, and which one answers."""
-    return to_version_list(repository.find_versions(name))
+async def list_versions(name: ModelPath, repository: RepositoryDependency, request: Request) -> VersionList:
+    """Answer which versions a model has, which are loaded in how many processes, and which one answers."""
+    answer = to_version_list(repository.find_versions(name))
+    metrics.write()
+    counts = await asyncio.to_thread(exposition.count_processes, name)
+    for version in answer.versions:
+        version.loaded_processes = counts.get((str(version.version), "ready"), 0)
+        version.default_processes = counts.get((str(version.version), "default"), 0)
+    answer.processes = request.app.state.settings.workers
+    return answer
 
 
 @router.get(
@@ -77,10 +88,22 @@ def _summarise(versions: Versions) -> ModelSummary:
         manifest = model.manifest
         is_default = manifest.name == manifest.task
         return ModelSummary(
-            name=versions.name, status="ready", task=manifest.task, version=manifest.version, default=is_default
+            name=versions.name,
+            status="ready",
+            task=manifest.task,
+            version=manifest.version,
+            default=is_default,
+            problems=_list_problems(versions),
         )
     status = "unloaded" if versions.is_unloaded else "refused"
-    return ModelSummary(name=versions.name, status=status, detail=versions.why_none)
+    return ModelSummary(name=versions.name, status=status, detail=versions.why_none, problems=_list_problems(versions))
+
+
+def _list_problems(versions: Versions) -> list[str]:
+    """Return what is wrong with a model, the newest version first."""
+    refused = sorted(versions.refused.items(), reverse=True)
+    problems = [f"version {number} is refused: {why}" for number, why in refused]
+    return [versions.problem, *problems] if versions.problem else problems
 
 
 def to_version_list(versions: Versions) -> VersionList:

@@ -11,10 +11,14 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
+from app.runtime.changes import Changes
+from app.settings import Settings
 from app.telemetry.exposition import render
 from app.telemetry.metrics import READY
+from bundle.store import Store
 from tests.app.processes.commands import copy_model
 from tests.app.service import Service, run_service
+from tests.bundle.samples import publish_changed
 
 PAGE = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text(encoding="utf-8")
 ASKED = 40
@@ -77,6 +81,20 @@ def test_the_counts_of_all_processes_are_added_whichever_answers(service: Servic
         assert found["lstm_serve_load_seconds_count", "refused", "refused"] >= 2  # a missing file is tried again
         assert found["lstm_serve_answer_probability_bucket", "0.5", "next-letter", "3"] == 0
         assert found["lstm_serve_queue_capacity_rows", "next-letter", "3"] == 1024
+
+
+def test_versions_have_the_number_of_processes_that_have_them(service: Service, tmp_path: Path) -> None:
+    def list_versions() -> list[tuple[int, int, int]]:
+        listed = httpx.get(f"{service.url}/models/next-letter/versions").json()
+        assert listed["processes"] == 2
+        return [(one["version"], one["loaded_processes"], one["default_processes"]) for one in listed["versions"]]
+
+    service.wait_until(lambda: list_versions() == [(3, 2, 2)])
+    store = Store(tmp_path / "models")
+    publish_changed(store, store.open("next-letter"))
+    service.wait_until(lambda: list_versions() == [(4, 2, 2), (3, 0, 0)])
+    Changes(store, Settings()).set_label("next-letter", "stable", 3)
+    service.wait_until(lambda: list_versions() == [(4, 2, 0), (3, 2, 2)])
 
 
 def test_paths_that_do_not_exist_are_one_route(service: Service) -> None:

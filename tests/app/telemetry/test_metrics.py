@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.telemetry import metrics as metrics_module
-from app.telemetry.metrics import REGISTRY, ModelMetrics, write
+from app.telemetry.metrics import REGISTRY, ModelMetrics, show_defaults, write
 from app.telemetry.place import Place
 from app.telemetry.stability import INDEX
 from bundle.reference import Reference
@@ -32,6 +32,15 @@ def read(name: str, **labels: str) -> float | None:
 def test_a_model_is_ready_from_the_start(metrics: ModelMetrics) -> None:  # noqa: ARG001
     assert read("models", state="ready") == 1
     assert read("queue_rows") == read("engine_seconds_count") == read("inputs_cut_total") == 0
+
+
+def test_the_version_that_answers_by_default_is_shown(metrics: ModelMetrics) -> None:  # noqa: ARG001
+    show_defaults({"measured": 3})
+    assert read("models", state="default") == 1
+    show_defaults({"measured": 4})
+    assert read("models", state="default") == 0
+    show_defaults({})
+    assert read("models", state="default") == 0
 
 
 def test_a_batch_has_its_time_its_rows_and_its_padding(metrics: ModelMetrics) -> None:
@@ -79,7 +88,8 @@ def test_a_model_without_a_reference_is_compared_with_none() -> None:
     write()
 
 
-def test_a_version_that_is_closed_has_no_metrics(metrics: ModelMetrics) -> None:
+def test_a_version_that_is_closed_has_no_metrics() -> None:
+    metrics = ModelMetrics("measured", 3)
     again = ModelMetrics("measured", 3)
     again.close()
     assert read("queue_rows") == 0
