@@ -78,7 +78,7 @@ def test_the_counts_of_all_processes_are_added_whichever_answers(service: Servic
         assert found["lstm_serve_problems_total", "invalid-input"] == 1
         assert found[PROCESSES] == found["lstm_serve_models", "refused", "refused", ""] == 2
         assert found["lstm_serve_ready_processes",] == found["lstm_serve_processes",] == 2
-        assert found["lstm_serve_load_seconds_count", "refused", "refused"] == 2
+        assert found["lstm_serve_load_seconds_count", "refused", "refused"] >= 2  # a missing file is tried again
         assert found["lstm_serve_answer_probability_bucket", "0.5", "next-letter", "3"] == 0
         assert found["lstm_serve_queue_capacity_rows", "next-letter", "3"] == 1024
 
