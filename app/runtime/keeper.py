@@ -263,8 +263,9 @@ def _explain(error: OSError | PolicyError, folder: Path) -> str:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Return whether the next attempt may succeed, although no file has changed."""
-    return any(isinstance(each, OSError | MemoryError) for each in (error, error.__cause__))
+    """Return whether the next attempt may succeed, although no file has changed; a missing file has to come first."""
+    causes = [each for each in (error, error.__cause__) if isinstance(each, OSError | MemoryError)]
+    return bool(causes) and not any(isinstance(each, FileNotFoundError) for each in causes)
 
 
 def _sign(path: Path) -> Signature:
