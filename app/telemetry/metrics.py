@@ -230,6 +230,9 @@ def count_refused(model: str, versions: int) -> None:
 def write() -> None:
     """Write what this process has counted since the last time, and forget the versions that it has closed."""
     with _LOCK:
+        if PLACE and PLACE.renew():
+            for metric in _METRICS:
+                metric.renew()
         kept = {None, *_open}
         for metric in _METRICS:
             metric.write()

@@ -3,21 +3,65 @@
 A place is a number, which a process holds as a lock. Its files have this number in their names. A later process that
 takes the place continues these files: so totals do not fall when a process ends, and the number of files is bounded.
 Each version of a model has files of its own in every place, so that they can be removed together.
+
+Without a place, or without space for a value, the value is one of this process alone, and nobody sees it: a service
+answers without metrics, too.
 """
 
 import fcntl
 import hashlib
+import logging
+import mmap
 import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import Metric, values
+from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from app.telemetry.sharing import lock
+from app.folders import lock, make_again
 
 Version = tuple[str, str]  # the labels `model` and `version`
+
+logger = logging.getLogger(__name__)
+
+
+class _Reserved(MmapedDict):
+    """A file with space for all that is written to it.
+
+    prometheus_client makes files with holes. When no space is left, a write to a hole ends the process by SIGBUS, and a
+    reservation raises an error.
+    """
+
+    _MOST_MORE = 28  # bytes of a value besides its key
+
+    def __init__(self, filename: str) -> None:
+        _reserve(filename, mmap.PAGESIZE)
+        super().__init__(filename)  # type: ignore[no-untyped-call]
+
+    def _init_value(self, key: str) -> None:
+        size = self._capacity
+        while self._used + len(key.encode()) + self._MOST_MORE > size:
+            size *= 2
+        if size > self._capacity:
+            _reserve(self._fname, size)
+            self._m = mmap.mmap(self._f.fileno(), size)
+            self._capacity = size
+        super()._init_value(key)  # type: ignore[no-untyped-call]
+
+
+def _reserve(path: str, size: int) -> None:
+    """Reserve space for a file, which is made if there is none."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    finally:
+        os.close(descriptor)
+
+
+values.MmapedDict = _Reserved  # type: ignore[attr-defined, assignment]
 
 
 class _Files:
@@ -41,15 +85,29 @@ class Place:
     def __init__(self, folder: Path) -> None:
         """Take the first free place in a folder. Metrics that are made from now on are shared."""
         self._folder = folder
-        self._held = None
+        self._held: int | None = None
         self._number = -1
-        while self._held is None:
-            self._number += 1
-            self._held = _lock_place(folder, self._number)
-        _remove_gauges(folder, f"{self._number}")
+        self._has_failed = False
         self._files: dict[Version | None, _Files] = {}
         self._closed: list[_Files] = []
+        self._take()
         values.ValueClass = self._make_value
+
+    def renew(self) -> bool:
+        """Take a place again if somebody has removed the folder; return whether all values have to be made again."""
+        if self._held is not None:
+            if os.fstat(self._held).st_nlink:
+                return False
+            os.close(self._held)
+            self._held = None
+        if not self._take():
+            return False
+        for files in self._files.values():
+            files.value_class.close_all_files()
+            self._closed.append(files)
+        self._files.clear()
+        logger.warning("the metrics begin anew in the folder %s", self._folder)
+        return True
 
     def keep(self, versions: Collection[Version | None]) -> None:
         """Close the files of all other versions of models; None stands for the files of no version."""
@@ -74,11 +132,37 @@ class Place:
         self, kind: str, metric: str, name: str, labels: Sequence[str], found: Sequence[str], *rest: Any, **mode: Any
     ) -> Any:
         """Return a value in the files of its version: see `values.MultiProcessValue`."""
+        if self._held is None:
+            return values.MutexValue(kind, metric, name, labels, found, *rest, **mode)
         version = find_version(dict(zip(labels, found, strict=True)))
         if version not in self._files:
             self._files[version] = self._closed.pop() if self._closed else _Files()
             self._files[version].owner = self._name_owner(version)
-        return self._files[version].value_class(kind, metric, name, labels, found, *rest, **mode)
+        try:
+            return self._files[version].value_class(kind, metric, name, labels, found, *rest, **mode)
+        except OSError as error:
+            self._note(error)
+            return values.MutexValue(kind, metric, name, labels, found, *rest, **mode)
+
+    def _take(self) -> bool:
+        """Take the first free place, and return whether there is one."""
+        try:
+            make_again(self._folder)
+            number = 0
+            while (held := _lock_place(self._folder, number)) is None:
+                number += 1
+        except OSError as error:
+            self._note(error)
+            return False
+        self._held, self._number, self._has_failed = held, number, False
+        _remove_gauges(self._folder, f"{number}")
+        return True
+
+    def _note(self, error: OSError) -> None:
+        """Log why metrics are not shared, once until there is a new place."""
+        if not self._has_failed:
+            self._has_failed = True
+            logger.error("metrics are missing, as %s cannot hold them: %s", self._folder, error)
 
     def _name_owner(self, version: Version | None) -> str:
         """Return the end of the names of files. Names of models may have any characters, so they are hashed."""
@@ -133,4 +217,4 @@ def _remove_gauges(folder: Path, owner: str) -> None:
     for path in folder.glob("gauge_*.db"):
         found = path.stem.rpartition("_")[2]
         if found == owner or found.startswith(f"{owner}-"):
-            path.unlink()
+            path.unlink(missing_ok=True)
