@@ -12,7 +12,7 @@ import secrets
 import stat
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +37,7 @@ KEY_PREFIX = "lstm-serve-"
 KEY_BYTES = 32
 
 Scope = Literal["predict", "manage"]
+Show = Callable[[str], object]  # gets a new key before the file changes; if it fails, the file stays as it is
 
 
 def _check_name(name: str) -> str:
@@ -119,6 +120,7 @@ def add_client(
     requests_per_second: float | None = None,
     burst: int | None = None,
     texts_per_day: int | None = None,
+    show: Show | None = None,
 ) -> str:
     """Add a client to a file, which is made if there is none, and return its first key.
 
@@ -140,10 +142,12 @@ def add_client(
             )
         except ValidationError as error:
             raise KeyFileError(_explain(error)) from error
+        if show:
+            show(key)
     return key
 
 
-def rotate_key(path: Path, name: str) -> str:
+def rotate_key(path: Path, name: str, show: Show | None = None) -> str:
     """Add a key to a client and return it; the other keys of the client stay valid.
 
     Raises:
@@ -153,6 +157,8 @@ def rotate_key(path: Path, name: str) -> str:
     with _change(path) as clients:
         client = _find(clients, name)
         clients[name] = client.model_copy(update={"keys": (*client.keys, made)})
+        if show:
+            show(key)
     return key
 
 
