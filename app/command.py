@@ -100,8 +100,8 @@ def serve(settings: Settings) -> None:
     logs.configure(settings.log_level)
     guard = None
     with ExitStack() as held:
-        if settings.key_source:
-            guard = Guard(settings.key_source, Usage(held.enter_context(share_usage())))
+        if settings.keys:
+            guard = Guard(settings.keys, Usage(held.enter_context(share_usage())))
         if settings.traces:
             check_exporter()
         address = held.enter_context(hold(settings))

@@ -34,7 +34,7 @@ def make_command() -> click.Command:
                         multiple=True,
                         default=["predict"],
                         show_default=True,
-                        help="What the client may do; give it twice for both.",
+                        help="What the client may do; repeatable.",
                     ),
                     click.Option(["--requests-per-second"], type=float, help="By default without limit."),
                     click.Option(["--burst"], type=int, help="Requests at once; by default those of one second."),
@@ -110,8 +110,8 @@ def _find_file(settings: Settings) -> Path:
     Raises:
         SettingsError: the settings name none.
     """
-    if isinstance(settings.key_source, Path):
-        return settings.key_source
+    if isinstance(settings.keys, Path):
+        return settings.keys
     found = "the setting has keys and no key file" if settings.keys else "there is no key file"
     raise SettingsError(f"{found}; name one: python -m app --keys FILE keys, or {PREFIX}KEYS=FILE")
 

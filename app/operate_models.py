@@ -11,9 +11,10 @@ from contextlib import contextmanager
 import click
 from pydantic import TypeAdapter, ValidationError
 
-from app.errors import PolicyError
-from app.runtime import operation
+from app.errors import EngineError, PolicyError
+from app.runtime.changes import Changes
 from app.runtime.policy import STABLE, Label, Policy
+from app.settings import Settings
 from bundle.errors import BundleError
 from bundle.store import Store
 
@@ -39,8 +40,11 @@ LABEL = click.argument("label", type=_LabelType())
 @click.group(help="Show and change which versions of the models answer, in the folder of --models.")
 @click.pass_context
 def models(context: click.Context) -> None:
-    """Find the store of the commands below."""
-    context.obj = Store(context.obj.models)
+    """Find the policies that the commands below change."""
+    settings: Settings = context.obj
+    if not settings.models.is_dir():
+        sys.exit(f"error: there is no folder {settings.models}; name the folder of the bundles with --models")
+    context.obj = Changes(Store(settings.models), settings)
 
 
 def make_command() -> click.Command:
@@ -50,29 +54,38 @@ def make_command() -> click.Command:
 
 @models.command("list")
 @click.pass_obj
-def list_models(store: Store) -> None:
+def list_models(changes: Changes) -> None:
     """List the models with their versions, labels and shadow shares, one JSON object a line."""
     with _clear_errors():
-        for name in store.names():
-            policy = operation.read(store, name)
-            click.echo(json.dumps({"name": name, "versions": store.versions(name), **policy.model_dump()}))
+        names = changes.list_names()
+    has_failed = False
+    for name in names:
+        line: dict[str, object] = {"name": name}
+        try:
+            line |= {"versions": changes.list_versions(name), **changes.read(name).model_dump()}
+        except PolicyError as error:
+            line["problem"] = str(error)
+            has_failed = True
+        click.echo(json.dumps(line))
+    if has_failed:
+        sys.exit(1)
 
 
 @models.command()
 @NAME
 @VERSION
 @click.pass_obj
-def pin(store: Store, name: str, version: int) -> None:
+def pin(changes: Changes, name: str, version: int) -> None:
     """Make a version the one that answers, whatever newer ones there are; so this also rolls back."""
-    _change(lambda: operation.set_label(store, name, STABLE, version))
+    _change(lambda: changes.set_label(name, STABLE, version))
 
 
 @models.command()
 @NAME
 @click.pass_obj
-def unpin(store: Store, name: str) -> None:
+def unpin(changes: Changes, name: str) -> None:
     """Let the newest version answer again."""
-    _change(lambda: operation.remove_label(store, name, STABLE))
+    _change(lambda: changes.remove_label(name, STABLE))
 
 
 @models.command()
@@ -80,43 +93,43 @@ def unpin(store: Store, name: str) -> None:
 @LABEL
 @VERSION
 @click.pass_obj
-def label(store: Store, name: str, label: str, version: int) -> None:
+def label(changes: Changes, name: str, label: str, version: int) -> None:
     """Give a version a label, by which requests can name it; "candidate" is the version for shadow requests."""
-    _change(lambda: operation.set_label(store, name, label, version))
+    _change(lambda: changes.set_label(name, label, version))
 
 
 @models.command()
 @NAME
 @LABEL
 @click.pass_obj
-def unlabel(store: Store, name: str, label: str) -> None:
+def unlabel(changes: Changes, name: str, label: str) -> None:
     """Remove a label."""
-    _change(lambda: operation.remove_label(store, name, label))
+    _change(lambda: changes.remove_label(name, label))
 
 
 @models.command()
 @NAME
 @click.argument("share", type=click.FloatRange(0, 1))
 @click.pass_obj
-def shadow(store: Store, name: str, share: float) -> None:
+def shadow(changes: Changes, name: str, share: float) -> None:
     """Let the candidate answer a share of the requests too, 0 to 1; clients never see its answers."""
-    _change(lambda: operation.set_shadow_share(store, name, share))
+    _change(lambda: changes.set_shadow_share(name, share))
 
 
 @models.command()
 @NAME
 @click.pass_obj
-def load(store: Store, name: str) -> None:
+def load(changes: Changes, name: str) -> None:
     """Serve a model that was unloaded."""
-    _change(lambda: operation.set_loaded(store, name, is_loaded=True))
+    _change(lambda: changes.set_loaded(name, is_loaded=True))
 
 
 @models.command()
 @NAME
 @click.pass_obj
-def unload(store: Store, name: str) -> None:
+def unload(changes: Changes, name: str) -> None:
     """Stop serving a model, until it is loaded again."""
-    _change(lambda: operation.set_loaded(store, name, is_loaded=False))
+    _change(lambda: changes.set_loaded(name, is_loaded=False))
 
 
 def _change(change: Callable[[], Policy]) -> None:
@@ -134,5 +147,5 @@ def _clear_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (BundleError, PolicyError) as error:
+    except (BundleError, EngineError, PolicyError) as error:
         sys.exit(f"error: {error}")

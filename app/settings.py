@@ -41,6 +41,11 @@ def _split(value: object) -> object:
     return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
 
+def _find_keys(value: object) -> object:
+    """Return the contents of a key file as they are, and anything else as its path."""
+    return Path(value) if isinstance(value, str) and not value.startswith("{") else value
+
+
 def _check_proxy(value: str) -> str:
     if value != UNIX_CLIENT:
         try:
@@ -75,6 +80,11 @@ class Settings(BaseSettings):
         "are 256 MiB of memory for each.",
     )
     models: Path = Field(default=Path("models"), description="Folder of the bundles.")
+    policies: Path | None = Field(
+        default=None,
+        description="Folder of what operators want of the versions, POLICIES/NAME/policy.json; by default that of the "
+        "bundles.",
+    )
     ready_models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
         default=(),
         description="Models, separated by commas, that must be loaded before the service is ready; by default the "
@@ -105,8 +115,8 @@ class Settings(BaseSettings):
         le=3600,
         description="Seconds that an idle connection stays open; behind a proxy, more than the proxy's own timeout.",
     )
-    keys: str = Field(
-        default="",
+    keys: Annotated[Path | str | None, BeforeValidator(_find_keys)] = Field(
+        default=None,
         description="File of the API keys, or its contents, which begin with {; without keys, everybody may use the "
         "models and nobody change them.",
     )
@@ -140,11 +150,6 @@ class Settings(BaseSettings):
     def fills_cores(self) -> bool:
         """Whether each of several processes has only one core, so that the others answer while one computes."""
         return 1 < self.workers >= count_processors()
-
-    @property
-    def key_source(self) -> Path | str | None:
-        """The file of the API keys, or its contents; None without keys."""
-        return self.keys if self.keys.startswith("{") else Path(self.keys) if self.keys else None
 
     @field_validator("port", mode="before")
     @classmethod

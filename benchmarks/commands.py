@@ -10,6 +10,7 @@ import typer
 
 from benchmarks.results import ResultsError
 from benchmarks.servers import ServerError
+from benchmarks.targets import MissedError
 from benchmarks.wrk import WrkError
 from bundle.errors import BundleError
 from training.errors import TrainingError
@@ -39,6 +40,14 @@ def telling_errors() -> Iterator[None]:
     """End the command with status 1 and one line that names the error."""
     try:
         yield
-    except (WrkError, ServerError, ResultsError, TrainingError, BundleError, subprocess.SubprocessError) as error:
+    except (
+        WrkError,
+        ServerError,
+        ResultsError,
+        MissedError,
+        TrainingError,
+        BundleError,
+        subprocess.SubprocessError,
+    ) as error:
         print(f"error: {error}")
         raise typer.Exit(1) from error

@@ -23,6 +23,7 @@ BATCHING_TENSORFLOW = ("mlserver", "bentoml", "ray_serve")
 # The other servers are measured only on request, because their results are similar to these.
 DEFAULT = (OURS, RELEASE, HANDLER, "litserve", PREDICT, "mlserver")
 
+_LOCK = Path("requirements") / "serve.txt"
 _ALL_CONNECTIONS = 256
 _NO_MORE_THAN_THE_MODEL = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -46,6 +47,7 @@ class Contender:
         read: returns the probability in the JSON of an answer.
         root: the checkout whose code it runs, and for the service also its models.
         installed_as: the name of its environment, if it differs from `name`.
+        lock: the packages of its environment, for a server that is no peer.
         variables: further environment variables.
         most_connections: the largest number of connections to measure.
     """
@@ -58,6 +60,7 @@ class Contender:
     read: Callable[[Any], float]
     root: Path = ROOT
     installed_as: str = ""
+    lock: Path = ROOT / _LOCK
     variables: Mapping[str, str] = field(default_factory=dict)
     most_connections: int = _ALL_CONNECTIONS
 
@@ -65,7 +68,7 @@ class Contender:
         """Return the Python of its environment, which is installed if necessary; see `environments.provide`."""
         name = self.installed_as or self.name
         lock = PEERS / name / "requirements.txt"
-        return environments.provide(name, lock if lock.exists() else self.root / "requirements" / "serve.txt")
+        return environments.provide(name, lock if lock.exists() else self.lock)
 
     def command(self, port: int) -> list[str | Path]:
         """Return the command that starts it."""
@@ -145,7 +148,7 @@ def find(bundle_name: str, release: Path | None = None) -> dict[str, Contender]:
     contenders = [
         ours(OURS),
         ours(OURS_FLOAT32, installed_as=OURS, variables={"LSTM_SERVE_PRECISION": "float32"}),
-        *([ours(RELEASE, root=release.resolve())] if release else []),
+        *([ours(RELEASE, root=release.resolve(), lock=release.resolve() / _LOCK)] if release else []),
         handler(HANDLER, "--workers", "2"),
         Contender("litserve", ("-m", "benchmarks.peers.litserve.server"), "/predict", "/health", _ask, _read),
         # It is too slow for 64 connections: for seconds it gives no answer, and it becomes idle only after a minute.

@@ -4,8 +4,9 @@
 local requests, sent, limit = {}, 0, 0
 
 function init(args)
+  wrk.headers["Content-Type"] = "application/json"  -- beside those of -H
   for body in io.lines(args[1]) do
-    requests[#requests + 1] = wrk.format("POST", nil, {["Content-Type"] = "application/json"}, body)
+    requests[#requests + 1] = wrk.format("POST", nil, nil, body)
   end
   limit = tonumber(args[2])
 end

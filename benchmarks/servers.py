@@ -52,19 +52,21 @@ class Server:
         except (OSError, HTTPException):
             return None
 
+    def read(self, path: str) -> str:
+        """Return the text of the answer to a GET.
+
+        Raises:
+            ServerError: the status is not 200.
+        """
+        return self._demand("GET", path, None).decode()
+
     def post(self, path: str, body: str) -> Any:
         """Post JSON and return the JSON of the answer.
 
         Raises:
             ServerError: the status is not 200.
         """
-        try:
-            status, answer = self._ask("POST", path, body)
-        except (OSError, HTTPException) as error:
-            raise ServerError(f"POST {path}: {error!r}\n{self.read_log()}") from error
-        if status != 200:
-            raise ServerError(f"POST {path}: {status} {answer[:500]!r}\n{self.read_log()}")
-        return json.loads(answer)
+        return json.loads(self._demand("POST", path, body))
 
     def memory(self) -> float:
         """Return its resident memory in MiB; pages that its processes share count once.
@@ -161,6 +163,15 @@ class Server:
                         os.kill(process, signal.SIGKILL)
                 time.sleep(0.1)
                 self.process.poll()
+
+    def _demand(self, method: str, path: str, body: str | None) -> bytes:
+        try:
+            status, answer = self._ask(method, path, body)
+        except (OSError, HTTPException) as error:
+            raise ServerError(f"{method} {path}: {error!r}\n{self.read_log()}") from error
+        if status != 200:
+            raise ServerError(f"{method} {path}: {status} {answer[:500]!r}\n{self.read_log()}")
+        return answer
 
     def _ask(self, method: str, path: str, body: str | None) -> tuple[int, bytes]:
         connection = HTTPConnection(HOST, self.port, timeout=_ASK_SECONDS)

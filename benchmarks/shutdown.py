@@ -5,12 +5,9 @@ each run is a SIGHUP under load, which replaces its workers.
 """
 
 import asyncio
-import os
 import signal
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Annotated
 
@@ -20,11 +17,13 @@ from benchmarks import machine, results
 from benchmarks.clients import Outcome, ask, ask_until
 from benchmarks.commands import OUT, Out, telling_errors
 from benchmarks.environments import ROOT
+from benchmarks.operations import run_service
 from benchmarks.results import format_range, render_table
-from benchmarks.servers import HOST, Server, ServerError, find_free_port, find_workers, serve
+from benchmarks.servers import HOST, Server, ServerError, find_workers
 
-_LOAD_SECONDS = 1  # before the signal
-_SURE_SECONDS = 0.5  # a request within this time of SIGTERM has an answer
+LOAD_SECONDS = 1  # before the signal
+SURE_SECONDS = 0.5  # a request within this time of SIGTERM has an answer
+
 _MOST_IDLE_SECONDS = 2  # from SIGTERM to the end of an idle service
 _WAIT_SECONDS = 60
 _POLL_SECONDS = 0.02
@@ -73,39 +72,23 @@ def count(case: str, outcomes: Sequence[Outcome], signalled_at: float, seconds: 
 
 def _end(runs: int, clients: int, workers: int) -> Iterator[Run]:
     for _ in range(runs):
-        with _serve(workers) as server:
+        with run_service(ROOT / "models", workers) as server:
             yield asyncio.run(_end_under_load(server, clients))
-        with _serve(workers) as server:
+        with run_service(ROOT / "models", workers) as server:
             yield asyncio.run(_end_idle(server, clients))
 
 
 def _reload(runs: int, clients: int, workers: int) -> Iterator[Run]:
-    with _serve(workers) as server:
+    with run_service(ROOT / "models", workers) as server:
         for _ in range(runs):
             yield asyncio.run(_reload_under_load(server, clients))
 
 
-@contextmanager
-def _serve(workers: int) -> Iterator[Server]:
-    """Run the service of this checkout, in the environment of this process, once all its workers are ready."""
-    port = find_free_port()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("LSTM_SERVE_")} | {
-        "PYTHONPATH": str(ROOT),
-        "LSTM_SERVE_PORT": str(port),
-        "LSTM_SERVE_MODELS": str(ROOT / "models"),
-        "LSTM_SERVE_WORKERS": str(workers),
-        "LSTM_SERVE_LOG_LEVEL": "WARNING",
-    }
-    with serve([sys.executable, "-m", "app"], environment, port, "/readyz") as server:
-        server.settle()
-        yield server
-
-
 async def _end_under_load(server: Server, clients: int) -> Run:
     asking = asyncio.create_task(ask_until(server.port, clients, asyncio.Event()))
-    await asyncio.sleep(_LOAD_SECONDS)
-    signalled_at, seconds = await _terminate(server)
-    return count("SIGTERM under load", await asking, signalled_at, seconds, _SURE_SECONDS)
+    await asyncio.sleep(LOAD_SECONDS)
+    signalled_at, seconds = await terminate(server)
+    return count("SIGTERM under load", await asking, signalled_at, seconds, SURE_SECONDS)
 
 
 async def _end_idle(server: Server, clients: int) -> Run:
@@ -113,24 +96,30 @@ async def _end_idle(server: Server, clients: int) -> Run:
     connections = [await asyncio.open_connection(HOST, server.port) for _ in range(clients)]
     for reader, writer in connections:
         await ask(reader, writer)
-    _, seconds = await _terminate(server)
+    _, seconds = await terminate(server)
     for _, writer in connections:
         writer.close()
     return Run("SIGTERM, idle", 0, 0, 0, seconds)
 
 
-async def _terminate(server: Server) -> tuple[float, float]:
-    """Send SIGTERM; return when, and the seconds until the service has ended."""
+async def terminate(server: Server) -> tuple[float, float]:
+    """Send SIGTERM; return when, and the seconds until the service has ended.
+
+    Raises:
+        ServerError: it ended with an error.
+        subprocess.TimeoutExpired: it does not end.
+    """
     signalled_at = time.monotonic()
     server.process.send_signal(signal.SIGTERM)
-    await asyncio.to_thread(server.process.wait, _WAIT_SECONDS)
+    if status := await asyncio.to_thread(server.process.wait, _WAIT_SECONDS):
+        raise ServerError(f"ended with status {status}\n{server.read_log()}")
     return signalled_at, time.monotonic() - signalled_at
 
 
 async def _reload_under_load(server: Server, clients: int) -> Run:
     end = asyncio.Event()
     asking = asyncio.create_task(ask_until(server.port, clients, end))
-    await asyncio.sleep(_LOAD_SECONDS)
+    await asyncio.sleep(LOAD_SECONDS)
     before = set(find_workers(server.process.pid))
     signalled_at = time.monotonic()
     server.process.send_signal(signal.SIGHUP)

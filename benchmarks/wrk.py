@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,14 +50,17 @@ def find() -> str:
     return path
 
 
-def run(url: str, bodies: Path, concurrency: int, seconds: int) -> Load:
+def run(url: str, bodies: Path, concurrency: int, seconds: int, headers: Sequence[str] = ()) -> Load:
     """Post the bodies, one JSON document per line, over `concurrency` connections for `seconds`.
+
+    `headers` are further header lines of each request.
 
     Raises:
         WrkError: wrk failed, did not end, or reached its limit of requests.
     """
     limit = _REQUESTS_PER_SECOND * seconds
     command = [find(), "-t1", f"-c{concurrency}", f"-d{seconds}s", f"--timeout={_TIMEOUT_SECONDS}s", "-s", str(_SCRIPT)]
+    command += [option for header in headers for option in ("-H", header)]
     try:
         ended = subprocess.run(
             [*command, url, "--", str(bodies), str(limit)],

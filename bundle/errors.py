@@ -1,5 +1,21 @@
 """Every error of the package. A message names the value found, the value expected, and the remedy."""
 
+import json
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+_LISTED_PROBLEMS = 10  # of one value: a large file can have many
+# Pydantic names classes of Python in the messages of these types, unless it parses the JSON itself.
+_PHRASES = {
+    "dict_type": "Input should be an object",
+    "list_type": "Input should be a valid array",
+    "model_attributes_type": "Input should be an object",
+    "model_type": "Input should be an object",
+    "string_unicode": "Input should be a string that UTF-8 can encode",
+    "tuple_type": "Input should be a valid array",
+}
+
 
 class BundleError(Exception):
     """Root of the errors of this package."""
@@ -51,3 +67,32 @@ class SizeError(BundleError):
 
 class ChecksumError(BundleError):
     """A file of the bundle is missing or differs from the published file."""
+
+
+def phrase(problem: ErrorDetails) -> str:
+    """Return the message of one validation error in words of JSON."""
+    return _PHRASES.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+
+
+def explain(error: OSError | ValueError | RecursionError) -> str:
+    """Return what is wrong and where, for an error of reading a file, of parsing JSON, or of validating a value.
+
+    Operators and clients read it, so it has no words of Python. It has no values either, as some are secret.
+    """
+    match error:
+        case ValidationError():
+            problems = [
+                f"{'.'.join(map(str, problem['loc']))}: {phrase(problem)}".removeprefix(": ")
+                for problem in error.errors(include_url=False, include_input=False)
+            ]
+            more = len(problems) - _LISTED_PROBLEMS
+            return "; ".join(problems[:_LISTED_PROBLEMS] + [f"{more} more problems"] * (more > 0))
+        case json.JSONDecodeError():
+            return f"it is not JSON at line {error.lineno}, column {error.colno}"
+        case UnicodeDecodeError():
+            return f"byte {error.start} (the first is 0) is not UTF-8"
+        case RecursionError():
+            return "its lists or objects are nested too deeply"
+        case OSError():
+            return error.strerror or str(error)
+    return "a number in it has too many digits"  # the only other error of Python's parser

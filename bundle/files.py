@@ -18,7 +18,7 @@ def open_file(path: Path) -> io.BufferedReader:
         OSError: it cannot be read, or is a pipe or a device, which might never end.
     """
     if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(f"{path} is not a regular file")
+        raise OSError("it is not a regular file")
     return path.open("rb")
 
 

@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from bundle.codec import Preprocessing
-from bundle.errors import ManifestError
+from bundle.errors import ManifestError, explain
 from bundle.files import read_file
 from bundle.tasks import TASKS
 
@@ -49,9 +49,10 @@ def _read_preprocessing(section: object) -> object:
     if not isinstance(section, dict):
         return section
     kinds = {task.preprocessing.model_fields["kind"].default: task.preprocessing for task in TASKS.values()}
-    if section.get("kind") not in kinds:
-        raise ValueError(f"the kind is {section.get('kind')!r}, this release knows {', '.join(kinds)}")
-    return kinds[section["kind"]].model_validate(section)
+    kind = section.get("kind")
+    if not isinstance(kind, str) or kind not in kinds:
+        raise ValueError(f"the kind is {json.dumps(kind)[:80]}, this release knows {', '.join(kinds)}")
+    return kinds[kind].model_validate(section)
 
 
 TaskName = Annotated[str, AfterValidator(_check_task)]
@@ -96,7 +97,7 @@ class Onnx(BaseModel):
     @model_validator(mode="after")
     def _forms_are_there(self) -> Self:
         if missing := {"float32", self.default} - self.forms.keys():
-            raise ValueError(f"forms lack {sorted(missing)}")
+            raise ValueError(f"forms lack {', '.join(sorted(missing))}")
         return self
 
 
@@ -121,7 +122,8 @@ class Description(BaseModel):
         if not isinstance(self.preprocessing, task.preprocessing):
             raise ValueError(f"preprocessing {self.preprocessing.kind!r} is not that of the task {task.name!r}")
         if self.labels != task.labels:
-            raise ValueError(f"labels {self.labels} are not those of the task {task.name!r}, {task.labels}")
+            expected = ", ".join(task.labels)
+            raise ValueError(f"labels {', '.join(self.labels)} are not those of the task {task.name!r}: {expected}")
         return self
 
 
@@ -153,19 +155,19 @@ class Manifest(Description):
         try:
             fields = json.loads(read_file(path))
         except (OSError, ValueError, RecursionError) as error:
-            raise ManifestError(f"{path} cannot be read ({error}); publish the bundle again") from error
+            raise ManifestError(f"{path} cannot be read ({explain(error)}); publish the bundle again") from error
         found = fields.get("manifest_version") if isinstance(fields, dict) else None
         if found not in READ_VERSIONS:
+            reads = " and ".join(map(str, READ_VERSIONS))
             raise ManifestError(
-                f"{path} has manifest version {found!r}, this release reads {' and '.join(map(str, READ_VERSIONS))}; "
+                f"{path} has manifest version {json.dumps(found)[:80]}, this release reads {reads}; "
                 "train the bundle again or use the release that wrote it"
             )
         try:
             manifest = cls.model_validate(fields)
         except ValidationError as error:
-            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             raise ManifestError(
-                f"{path} does not describe a bundle this release can serve ({problems}); "
+                f"{path} does not describe a bundle this release can serve ({explain(error)}); "
                 "train the bundle again or use the release that wrote it"
             ) from error
         if manifest.checksum != _digest(fields):

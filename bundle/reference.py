@@ -10,9 +10,9 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
 
-from bundle.errors import ManifestError
+from bundle.errors import ManifestError, explain
 from bundle.files import read_file
 
 REFERENCE_FILE = "reference.json"
@@ -79,8 +79,9 @@ class Reference(BaseModel):
         try:
             return cls.model_validate(json.loads(read_file(path)))
         except (OSError, ValueError, RecursionError) as error:
-            why = "; ".join(each["msg"] for each in error.errors()) if isinstance(error, ValidationError) else error
-            raise ManifestError(f"{path} is not a reference of this release ({why}); train the bundle again") from error
+            raise ManifestError(
+                f"{path} is not a reference of this release ({explain(error)}); train the bundle again"
+            ) from error
 
     def write(self, folder: Path) -> None:
         """Write it into a folder."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bundle.codec import Preprocessing
-from bundle.errors import IdsError, ManifestError
+from bundle.errors import IdsError, ManifestError, explain
 from bundle.files import read_file
 from bundle.rows import Row
 from bundle.sizes import MOST_VOCABULARY_BYTES
@@ -192,7 +192,7 @@ def read_vocabulary(path: Path) -> list[str]:
     try:
         return read_file(path, MOST_VOCABULARY_BYTES).decode("utf-8").removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
-        raise ManifestError(f"{path} is not UTF-8 ({error}); train the bundle again") from error
+        raise ManifestError(f"{path} cannot be read ({explain(error)}); train the bundle again") from error
 
 
 def write_vocabulary(path: Path, words: Sequence[str]) -> None:

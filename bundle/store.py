@@ -1,6 +1,7 @@
 """Bundles in folders `<root>/<name>/<version>/`: written to a staging folder, then renamed; verified before use."""
 
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bundle.codec import Codec
-from bundle.errors import BundleNotFoundError, ChecksumError, ManifestError, VersionExistsError
+from bundle.errors import BundleNotFoundError, ChecksumError, ManifestError, VersionExistsError, explain
 from bundle.files import hash_file
 from bundle.manifest import MANIFEST_FILE, Description, Manifest, Precision
 from bundle.reference import REFERENCE_FILE, Reference
@@ -17,7 +18,10 @@ from bundle.sizes import check_size
 
 MODEL_FILE = "model.keras"
 ONNX_FILES: dict[Precision, str] = {"float32": "model.onnx", "int8": "model.int8.onnx"}
+MOST_VERSION = 10**15 - 1  # a JSON number that every client reads exactly; time stamps are smaller
 VECTORS_FILE = "word-vectors.bin"  # shared by all ONNX files of a bundle
+
+_VERSION = re.compile(f"[1-9][0-9]{{0,{len(str(MOST_VERSION)) - 1}}}")
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def open_bundle(folder: Path) -> Bundle:
             size = check_size(folder / name, size)
             found = hash_file(folder / name)
         except OSError as error:
-            raise ChecksumError(f"{folder / name} cannot be read ({error}); restore it") from error
+            raise ChecksumError(f"{folder / name} cannot be read ({explain(error)}); restore it") from error
         if found != expected:
             raise ChecksumError(
                 f"{folder / name} has SHA-256 {found}, its manifest says {expected}; "
@@ -67,7 +71,9 @@ def open_bundle(folder: Path) -> Bundle:
         if (folder / VECTORS_FILE).exists():  # the ONNX files refer to it
             required.add(VECTORS_FILE)
     if missing := required - manifest.files.keys():
-        raise ManifestError(f"{folder / MANIFEST_FILE} does not list {sorted(missing)}; train the bundle again")
+        raise ManifestError(
+            f"{folder / MANIFEST_FILE} does not list {', '.join(sorted(missing))}; train the bundle again"
+        )
     reference = Reference.read(folder) if REFERENCE_FILE in manifest.files else None
     return Bundle(folder, manifest, manifest.preprocessing.open_codec(folder), reference)
 
@@ -97,7 +103,7 @@ class Store:
         if not folder.is_dir():
             return []
         numbers = (entry.name for entry in folder.iterdir() if entry.is_dir())
-        return sorted(int(number) for number in numbers if number.isascii() and number.isdecimal() and number[0] != "0")
+        return sorted(int(number) for number in numbers if _VERSION.fullmatch(number))
 
     def open(self, name: str, version: int | None = None) -> Bundle:
         """Open one version of a name, by default its latest.
@@ -110,7 +116,8 @@ class Store:
         versions = self.versions(name)
         if not versions or (version is not None and version not in versions):
             wanted = name if version is None else f"{name} version {version}"
-            have = f"its versions are {versions}" if versions else f"the names are {self.names()}"
+            known = ", ".join(map(str, versions or self.names())) or "none"
+            have = f"its versions are {known}" if versions else f"the names are {known}"
             raise BundleNotFoundError(f"there is no bundle {wanted} in {self.root}; {have}")
         bundle = open_bundle(self.root / name / str(versions[-1] if version is None else version))
         manifest = bundle.manifest

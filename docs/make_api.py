@@ -119,7 +119,9 @@ def _name_type(schema: Mapping[str, Any]) -> str:
     if "const" in schema:
         return f"`{schema['const']}`"
     if schema.get("type") == "array":
-        return f"list of {_name_type(schema.get('items', {}))}"
+        return f"list{_name_size(schema, 'Items', 'items')} of {_name_type(schema.get('items', {}))}"
+    if schema.get("type") == "string":
+        return f"string{_name_size(schema, 'Length', 'characters')}"
     bounds = [
         f"{word} {schema[key]:g}" if schema[key] < 1e6 else f"{word} {schema[key]}"
         for key, word in (
@@ -131,6 +133,16 @@ def _name_type(schema: Mapping[str, Any]) -> str:
         if key in schema
     ]
     return " ".join([str(schema.get("type", "any value")), *bounds])
+
+
+def _name_size(schema: Mapping[str, Any], suffix: str, unit: str) -> str:
+    """Return the bounds of a list or a text in words, in brackets; empty if there are none."""
+    least, most = schema.get(f"min{suffix}", 0), schema.get(f"max{suffix}")
+    if most is None:
+        return f" (at least {least} {unit})" if least else ""
+    if least == most:
+        return f" (exactly {most})"
+    return f" ({least} to {most:,} {unit})" if least else f" (at most {most:,} {unit})"
 
 
 def _clean(text: str | None) -> str:

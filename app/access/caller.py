@@ -40,7 +40,7 @@ class Caller:
         Raises:
             ScopeMissingError: it has not.
         """
-        if scope not in self.client.scopes:
+        if not self.client.may(scope):
             raise ScopeMissingError(
                 f"the client {self.name} has no scope {scope}, only {', '.join(self.client.scopes)}; "
                 "use a key that has it"

@@ -4,13 +4,9 @@ A key is made of 32 random bytes. Nobody can guess one, even with a fast hash. S
 for passwords would only make every request slower.
 """
 
-import fcntl
 import hashlib
-import os
 import re
 import secrets
-import stat
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,13 +26,19 @@ from pydantic import (
 )
 
 from app.errors import KeyFileError
+from app.files import lock_folder, replace_file
+from bundle.errors import SizeError, explain
 from bundle.files import read_file
 
 # Programs that look for secrets in repositories and logs can find a key by this beginning.
 KEY_PREFIX = "lstm-serve-"
 KEY_BYTES = 32
+# Of the key file: more than 10,000 clients. Their keys are read in the thread of the event loop.
+MOST_FILE_BYTES = 4 << 20
 
-Scope = Literal["predict", "manage"]
+_TOO_LARGE = f"more than {MOST_FILE_BYTES:,} bytes, which is the limit; remove clients and keys that nobody uses"
+
+Scope = Literal["predict", "metrics", "manage"]
 Show = Callable[[str], object]  # gets a new key before the file changes; if it fails, the file stays as it is
 
 
@@ -73,6 +75,10 @@ class Client(BaseModel):
             raise ValueError("burst needs requests_per_second")
         return self
 
+    def may(self, scope: Scope) -> bool:
+        """Return whether it has a scope; `predict` includes `metrics`."""
+        return scope in self.scopes or (scope == "metrics" and "predict" in self.scopes)
+
 
 class _KeyFile(BaseModel):
     """The contents of the file."""
@@ -102,15 +108,18 @@ def read_clients(source: Path | str) -> tuple[Client, ...]:
         KeyFileError: it cannot be read, or its contents are invalid.
     """
     try:
-        return _KeyFile.model_validate_json(read_file(source) if isinstance(source, Path) else source).clients
+        contents = read_file(source, MOST_FILE_BYTES) if isinstance(source, Path) else source
+        return _KeyFile.model_validate_json(contents).clients
     except OSError as error:
         raise KeyFileError(
-            f"the key file {source} cannot be read: {error.strerror or error}; make one with: "
+            f"the key file {source} cannot be read: {explain(error)}; make one with: "
             f"python -m app --keys {source} keys add NAME"
         ) from error
+    except SizeError as error:
+        raise KeyFileError(f"the key file {source} has {_TOO_LARGE}") from error
     except ValidationError as error:
         whole = f"the key file {source} is" if isinstance(source, Path) else "the keys of the setting are"
-        raise KeyFileError(f"{whole} invalid: {_explain(error)}; correct it") from error
+        raise KeyFileError(f"{whole} invalid: {explain(error)}; correct it") from error
 
 
 def add_client(
@@ -141,7 +150,7 @@ def add_client(
                 keys=(made,),
             )
         except ValidationError as error:
-            raise KeyFileError(_explain(error)) from error
+            raise KeyFileError(explain(error)) from error
         if show:
             show(key)
     return key
@@ -192,42 +201,15 @@ def _find(clients: dict[str, Client], name: str) -> Client:
 def _change(path: Path) -> Iterator[dict[str, Client]]:
     """Give the clients of a file by name, and write what the block has made of them."""
     path = path.resolve()  # a link stays a link
+    if not path.parent.is_dir():
+        raise KeyFileError(f"there is no folder {path.parent}; make it first")
     try:
-        folder = os.open(path.parent, os.O_RDONLY)
-    except OSError as error:
-        raise KeyFileError(f"the folder {path.parent} cannot be opened: {error.strerror}; make it first") from error
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)  # of the folder, as the file itself is replaced
-        clients = {client.name: client for client in read_clients(path)} if path.exists() else {}
-        yield clients
-        _write(path, _KeyFile(clients=tuple(clients.values())))
-        os.fsync(folder)
+        with lock_folder(path.parent):
+            clients = {client.name: client for client in read_clients(path)} if path.exists() else {}
+            yield clients
+            text = _KeyFile(clients=tuple(clients.values())).model_dump_json(indent=2, exclude_none=True) + "\n"
+            if len(text.encode()) > MOST_FILE_BYTES:
+                raise KeyFileError(f"the key file {path} would have {_TOO_LARGE}")
+            replace_file(path, text, 0o600)
     except OSError as error:
         raise KeyFileError(f"the key file {path} cannot be written: {error.strerror}") from error
-    finally:
-        os.close(folder)
-
-
-def _write(path: Path, contents: _KeyFile) -> None:
-    """Replace a file in one step, so that the service never reads a part of it."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".keys-") as staging:
-        staged = Path(staging) / path.name
-        descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(contents.model_dump_json(indent=2, exclude_none=True) + "\n")
-            file.flush()
-            if path.exists():  # the service may run as another user than the operator
-                found = path.stat()
-                os.fchown(descriptor, found.st_uid, found.st_gid)
-                os.fchmod(descriptor, stat.S_IMODE(found.st_mode))
-            os.fsync(descriptor)
-        os.replace(staged, path)
-
-
-def _explain(error: ValidationError) -> str:
-    """Return what is wrong and where, without the values."""
-    problems = error.errors(include_url=False, include_input=False)
-    return "; ".join(
-        f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}".removeprefix(": ").replace("Value error, ", "")
-        for problem in problems
-    )

@@ -44,8 +44,8 @@ class Access:
         Raises:
             KeyFileError: the key file cannot be read, or it is invalid.
         """
-        if guard is None and settings.key_source:
-            guard = Guard(settings.key_source, Usage(None))
+        if guard is None and settings.keys:
+            guard = Guard(settings.keys, Usage(None))
         self._guard = guard
         self._open = PROBES
         self._open_folders: tuple[str, ...] = ()
@@ -64,6 +64,8 @@ class Access:
         """Return the scope that a request needs; None if it needs no key."""
         if path in self._open or path.startswith(self._open_folders):
             return None
+        if path == METRICS:
+            return "metrics"
         is_managed = path.startswith(_MANAGED) and path != _REPOSITORY_INDEX
         return "manage" if is_managed and method not in _SAFE_METHODS else "predict"
 

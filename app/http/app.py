@@ -9,7 +9,6 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
-from fastapi.openapi.utils import get_openapi
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -17,9 +16,8 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from app import __version__
 from app.access.guard import Guard
 from app.http.access import Access
-from app.http.problems import Problem
+from app.http.openapi import describe_service
 from app.http.routes import health, inference, management, metadata, metrics, models, prediction
-from app.http.security import describe_access
 from app.http.stack import Stack
 from app.runtime.repository import Repository
 from app.settings import Settings, read_settings
@@ -43,8 +41,6 @@ Limits: {settings.max_text_characters:,} characters a text, {settings.max_batch:
 {settings.max_body_bytes:,} bytes a body. Every error is a problem document (RFC 9457), and every answer carries an
 `x-request-id`, which the service's log has too.
 """
-
-_REQUEST_ID = {"description": "The id of the request, also in the log.", "schema": {"type": "string"}}
 
 
 def create_app(settings: Settings | None = None, guard: Guard | None = None) -> FastAPI:
@@ -121,27 +117,9 @@ def create_app(settings: Settings | None = None, guard: Guard | None = None) -> 
     if settings.trusted_proxies:
         stack = ProxyHeadersMiddleware(stack, list(settings.trusted_proxies))  # its types differ from Starlette's
     app.middleware_stack = stack
-    app.openapi = cache(lambda: _describe(app, access))  # type: ignore[method-assign]  # the way FastAPI documents
+    app.openapi = cache(lambda: describe_service(app, settings, access))  # type: ignore[method-assign]  # the way FastAPI documents
     return app
 
 
 async def _show_docs(request: Request) -> RedirectResponse:
     return RedirectResponse(f"{request.scope['root_path']}/docs")
-
-
-def _describe(app: FastAPI, access: Access) -> dict[str, Any]:
-    """Return the OpenAPI document, with the schema that the errors of the routes refer to."""
-    document = get_openapi(
-        title=app.title,
-        version=app.version,
-        description=app.description,
-        license_info=app.license_info,
-        routes=app.routes,
-    )
-    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    document["components"]["schemas"] |= schema.pop("$defs") | {"Problem": schema}
-    describe_access(document, access)
-    for operation in (operation for path in document["paths"].values() for operation in path.values()):
-        for response in operation["responses"].values():
-            response.setdefault("headers", {})["x-request-id"] = _REQUEST_ID
-    return document

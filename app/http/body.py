@@ -1,6 +1,5 @@
 """The body of a request, and the JSON in it."""
 
-import codecs
 import json
 import re
 from collections.abc import Mapping
@@ -11,10 +10,12 @@ from starlette.types import Receive
 
 from app.errors import ClientLeftError, FieldProblem, InvalidInputError, UnsupportedMediaTypeError
 from app.http.problems import describe
+from bundle.errors import explain
 
 RawHeaders = Mapping[bytes, bytes]  # the names in lower case
 Schema = TypeVar("Schema", bound=BaseModel)
 
+_BYTE_ORDER_MARK = "\ufeff"
 _JSON = re.compile(r"application/([a-z0-9.+-]+\+)?json")
 
 
@@ -57,11 +58,16 @@ def parse_json(body: bytes, most_values: int) -> Any:
         raise InvalidInputError([FieldProblem(type="too_many_values", loc=["body"], msg=message)])
     try:
         # Pydantic's parser rejects lone surrogates, which clients send when they cut a text in the middle of an emoji.
-        return json.loads(body.removeprefix(codecs.BOM_UTF8).decode())
+        return json.loads(body.decode().removeprefix(_BYTE_ORDER_MARK))
     except (ValueError, RecursionError) as error:
-        where = ["body", error.pos] if isinstance(error, json.JSONDecodeError) else ["body"]
-        problem = FieldProblem(type="json_invalid", loc=where, msg=f"the body is not JSON in UTF-8: {error}")
-        raise InvalidInputError([problem]) from error
+        raise make_json_error(error) from error
+
+
+def make_json_error(error: ValueError | RecursionError) -> InvalidInputError:
+    """Return the answer to a body that Python's parser of JSON has refused."""
+    where = ["body", error.pos] if isinstance(error, json.JSONDecodeError) else ["body"]
+    message = f"the body cannot be read: {explain(error)}; send JSON in UTF-8"
+    return InvalidInputError([FieldProblem(type="json_invalid", loc=where, msg=message)])
 
 
 def validate(schema: type[Schema], value: Any) -> Schema:

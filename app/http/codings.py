@@ -41,7 +41,7 @@ class Decoder:
         try:
             decoded = self._stream.decompress(part, most)
         except zlib.error as error:
-            raise BadRequestError(f"the body is not in the coding {self._name}: {error}; compress it again") from error
+            raise BadRequestError(f"the body is not valid {self._name} data; compress it again") from error
         if self._stream.unused_data:
             raise BadRequestError(f"bytes follow the end of the {self._name} data; send one compressed body")
         return decoded

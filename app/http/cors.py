@@ -10,10 +10,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.errors import BadRequestError
 from app.http.body import RawHeaders
 from app.http.limits import DEADLINE_HEADER
+from app.http.tensors import JSON_SIZE_HEADER
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
-_SENT_HEADERS = ("authorization", "x-api-key", "x-request-id", "traceparent", DEADLINE_HEADER)
-_READ_HEADERS = ("x-request-id", "retry-after", "ratelimit", "ratelimit-policy")
+_SENT_HEADERS = (
+    *("authorization", "x-api-key", "x-request-id", "traceparent", "tracestate"),
+    *(DEADLINE_HEADER, JSON_SIZE_HEADER, "content-encoding"),
+)
+_READ_HEADERS = (
+    *("x-request-id", "retry-after", "ratelimit", "ratelimit-policy", "www-authenticate", "allow"),
+    *(JSON_SIZE_HEADER, "content-encoding", "accept-encoding"),
+)
 
 
 class Cors(CORSMiddleware):

@@ -10,14 +10,28 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Strict
 from pydantic.functional_validators import AfterValidator
 from pydantic_core import PydanticCustomError
 
-from app.tasks.base import with_example
+from app.tasks.base import expect, with_example
 
 MOST_ELEMENTS = 2**31  # along an axis
 MOST_INTEGER = 2**63 - 1
+MOST_OUTPUTS = 16  # more than any model has
+# Values in JSON. To parse more takes too long for the thread of the event loop; larger tensors can come as bytes.
+MOST_VALUES = 100_000
 
 _SEQUENCE = "the service keeps no state between requests; send each sequence as a whole, without sequence parameters"
 _MEMORY = "the service shares no memory with clients; send tensors in the body"
 _CLASSIFICATION = "the service does not rank classes here; read the outputs probabilities and label"
+
+
+def _check_characters(text: str) -> str:
+    """Return a text that is to be repeated in the answer, which must be one in UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise PydanticCustomError(
+            "characters", "the text has half of a surrogate pair, which is no character; send characters"
+        ) from error
+    return text
 
 
 def _refuse(kind: Literal["sequence", "shared_memory", "classification"], why: str) -> AfterValidator:
@@ -39,7 +53,7 @@ class RequestParameters(BaseModel):
     )
     priority: StrictInt = Field(default=0, ge=0, description="Ignored: the service has one level.")
     binary_data_output: StrictBool = Field(default=False, description="Whether outputs are binary by default.")
-    sequence_id: Annotated[StrictInt | StrictStr, _refuse("sequence", _SEQUENCE)] = Field(
+    sequence_id: Annotated[StrictInt | StrictStr, expect("0 or empty"), _refuse("sequence", _SEQUENCE)] = Field(
         default=0, description="Only 0 or empty: the service keeps no state between requests."
     )
     sequence_start: Annotated[StrictBool, _refuse("sequence", _SEQUENCE)] = Field(default=False)
@@ -70,7 +84,7 @@ class RequestInput(BaseModel):
     )
     datatype: StrictStr = Field(description="`BYTES` for texts in UTF-8, `INT32` or another integer type for ids.")
     parameters: InputParameters = InputParameters()
-    data: list[Any] | None = Field(
+    data: Annotated[list[Any], Field(max_length=MOST_VALUES)] | None = Field(
         default=None, description="The elements, flat or in lists of the shape; not with `binary_data_size`."
     )
 
@@ -93,10 +107,10 @@ class InferenceRequest(BaseModel):
         }
     )
 
-    id: StrictStr | None = None
+    id: Annotated[StrictStr, AfterValidator(_check_characters)] | None = None
     parameters: RequestParameters = RequestParameters()
     inputs: list[RequestInput] = Field(min_length=1, max_length=1, description="One tensor: texts or ids.")
-    outputs: list[RequestedOutput] = Field(default=[], description="By default all outputs.")
+    outputs: list[RequestedOutput] = Field(default=[], max_length=MOST_OUTPUTS, description="By default all outputs.")
 
 
 class ResponseParameters(BaseModel):

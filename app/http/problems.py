@@ -9,6 +9,7 @@ from starlette.types import Scope, Send
 
 from app.errors import LISTED_ERRORS, FieldProblem, RequestError, escape_surrogates
 from app.telemetry.metrics import PROBLEMS
+from bundle.errors import phrase
 
 PROBLEM_TYPE = "application/problem+json"
 PATH_CHARACTERS = 200  # of a path, in answers and in the log
@@ -92,5 +93,5 @@ def describe(errors: Sequence[Any], *within: str) -> list[FieldProblem]:
     problems = []
     for error in errors[:LISTED_ERRORS]:
         echo = error["input"] if isinstance(error["input"], (str, int, float)) else None
-        problems.append(FieldProblem(type=error["type"], loc=[*within, *error["loc"]], msg=error["msg"], input=echo))
+        problems.append(FieldProblem(type=error["type"], loc=[*within, *error["loc"]], msg=phrase(error), input=echo))
     return problems

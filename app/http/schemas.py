@@ -29,6 +29,9 @@ class ModelSummary(BaseModel):
     task: TaskName | None = Field(default=None, description="Known once the model is ready.")
     version: int | None = Field(default=None, description="The version that answers requests that name none.")
     default: bool = Field(default=False, description="Whether it answers requests that name no model.")
+    problems: list[str] = Field(
+        default=[], description="Why a version is refused or the policy is not followed, also if another one answers."
+    )
 
 
 class ModelList(BaseModel):
@@ -37,8 +40,20 @@ class ModelList(BaseModel):
     model_config = with_example(
         {
             "models": [
-                {"name": "sentiment", "status": "ready", "task": "sentiment", "version": 1, "default": True},
-                {"name": "my-sentiment", "status": "refused", "detail": "its manifest was edited"},
+                {
+                    "name": "sentiment",
+                    "status": "ready",
+                    "task": "sentiment",
+                    "version": 1,
+                    "default": True,
+                    "problems": ["version 2 is refused: its manifest was edited"],
+                },
+                {
+                    "name": "my-sentiment",
+                    "status": "refused",
+                    "detail": "its manifest was edited",
+                    "problems": ["version 1 is refused: its manifest was edited"],
+                },
             ]
         }
     )

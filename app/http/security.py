@@ -11,7 +11,7 @@ from app.errors import (
     ScopeMissingError,
 )
 from app.http.access import NO_KEYS, Access
-from app.http.routes import describe_errors
+from app.http.routes import add_errors
 
 _SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key of this service."},
@@ -40,11 +40,11 @@ def describe_access(document: dict[str, Any], access: Access) -> None:
             permission = access.find_permission(method.upper(), path)
             if permission and access.has_keys:
                 operation["security"] = [{scheme: [permission]} for scheme in _SCHEMES]
-                _add(operation, path, *_list_errors(permission))
+                add_errors(operation["responses"], path, *_list_errors(permission))
                 for response in operation["responses"].values():
                     response.setdefault("headers", {}).update(_LIMITS)
             elif permission == "manage":
-                _add(operation, path, ManagementClosedError(NO_KEYS))
+                add_errors(operation["responses"], path, ManagementClosedError(NO_KEYS))
 
 
 def _list_errors(permission: str) -> list[RequestError]:
@@ -54,8 +54,3 @@ def _list_errors(permission: str) -> list[RequestError]:
         ScopeMissingError(f"the client web has no scope {permission}; use a key that has it"),
         QuotaExceededError("the client web may send 20 requests in 1 s, and they are used", "rate", 0.2),
     ]
-
-
-def _add(operation: dict[str, Any], path: str, *errors: RequestError) -> None:
-    for status, response in describe_errors(path, *errors).items():
-        operation["responses"].setdefault(str(status), response)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
+from json import JSONDecodeError
 from typing import TYPE_CHECKING
 
 from fastapi.exceptions import RequestValidationError
@@ -20,7 +21,6 @@ from app.errors import (
     INTERNAL_ERROR,
     BadRequestError,
     ClientLeftError,
-    FieldProblem,
     InternalError,
     InvalidInputError,
     MethodNotAllowedError,
@@ -29,6 +29,7 @@ from app.errors import (
     RequestError,
 )
 from app.http.access import METRICS, PROBES, Access
+from app.http.body import make_json_error
 from app.http.codings import compress_answer
 from app.http.cors import Cors, is_preflight
 from app.http.limits import MOST_LARGE_BODIES, Budget, Limits
@@ -50,6 +51,7 @@ NO_ROUTE = "none"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,128}")
 _TRACE_PARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context, level 1
 
+_NOT_PARSED = "There was an error parsing the body"  # FastAPI's detail, with the error of the parser as its cause
 _STATUSES = {int(status) for status in HTTPStatus}
 
 logger = logging.getLogger(__name__)
@@ -164,13 +166,14 @@ def _find_answer(raised: Exception, scope: Scope) -> Answer | None:
     match raised:
         case RequestError():
             return make_answer(raised, path)
+        case RequestValidationError(__cause__=JSONDecodeError() as cause):
+            return make_answer(make_json_error(cause), path)
         case RequestValidationError():
             return make_answer(InvalidInputError(describe(raised.errors()), len(raised.errors())), path)
         case HTTPException(__cause__=RequestError() as cause):  # FastAPI hides what reading a body raised
             return make_answer(cause, path)
-        case HTTPException(status_code=HTTPStatus.BAD_REQUEST, __cause__=UnicodeDecodeError() as cause):
-            problem = FieldProblem(type="json_invalid", loc=["body"], msg=f"the body is not JSON in UTF-8: {cause}")
-            return make_answer(InvalidInputError([problem]), path)
+        case HTTPException(detail=_NOT_PARSED, __cause__=ValueError() | RecursionError() as cause):
+            return make_answer(make_json_error(cause), path)
         case HTTPException(status_code=HTTPStatus.NOT_FOUND, detail=HTTPStatus.NOT_FOUND.phrase):  # of the router
             return make_answer(NotFoundError(f"there is no {path}; /docs shows what there is"), path)
         case HTTPException(status_code=HTTPStatus.METHOD_NOT_ALLOWED):

@@ -27,6 +27,7 @@ from app.http.inference import (
 )
 from app.tasks.base import round_probability
 from app.tasks.outputs import Arrays, TensorType
+from bundle.errors import explain
 
 # Bytes of the JSON, if binary tensors follow. With 0 there is no JSON: the body is the only input, the outputs binary.
 JSON_SIZE_HEADER = "inference-header-content-length"
@@ -205,7 +206,8 @@ def _read_binary_texts(binary: memoryview, count: int) -> list[str]:
         try:
             texts.append(str(binary[start:at], "utf-8"))
         except UnicodeDecodeError as error:
-            raise _make_error("string_unicode", (*_DATA, index), f"the text is not UTF-8: {error.reason}") from error
+            message = f"the text is not valid: {explain(error)}; send UTF-8"
+            raise _make_error("string_unicode", (*_DATA, index), message) from error
     if at < len(binary):
         message = f"{len(binary) - at} bytes follow the last text; send as many texts as the shape has"
         raise _make_error("binary_size", _BINARY_SIZE, message)

@@ -2,26 +2,33 @@
 
 A version is loaded beside the others and answers only once its network has run. So a bad version never replaces a good
 one, and a process that starts later chooses the same version as the processes that run already: the newest good one.
+What failed because a file could not be read, or for lack of memory, is tried again after a pause, which doubles each
+time.
 """
 
 import logging
 import time
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 
 from app.engines import load_engine
 from app.engines.base import Engine
 from app.errors import EngineError, PolicyError, escape_surrogates
-from app.runtime.policy import POLICY_FILE, Policy, read_policy
+from app.runtime.policy import POLICY_FILE, STABLE, Policy, read_policy
 from app.runtime.versions import Model, Versions
 from app.settings import Settings
 from app.telemetry.metrics import count_refused, note_load
 from bundle.errors import BundleError
+from bundle.manifest import MANIFEST_FILE
 from bundle.store import Bundle, Store
 
 # What shows that the folder of a model has changed: paths in it, each with a number that changes with the file.
 Signature = tuple[tuple[str, int], ...]
+
+SHORTEST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 60.0
 
 logger = logging.getLogger(__name__)
 
@@ -40,14 +47,23 @@ class Keeper:
         """
         self._name = name
         self._folder = store.root / name
+        self._policy_folder = (settings.policies or store.root) / name
         self._store = store
         self._settings = settings
         self._serve = serve
         self._policy = Policy()
         self._seen: Signature | None = None
         self._followed: Signature | None = None
-        self._refused: dict[int, tuple[Signature, str]] = {}
+        self._manifests: dict[int, Signature] = {}  # of the versions that are loaded
+        self._refused: dict[int, tuple[Signature | None, str]] = {}  # without a signature it is tried again
+        self._retries_at: float | None = None
+        self._pause_seconds = SHORTEST_PAUSE_SECONDS
         self.versions = Versions(escape_surrogates(name))
+
+    @property
+    def has_followed(self) -> bool:
+        """Whether `versions` are those of the folder; before, it may still be copied for the first time."""
+        return self._followed is not None
 
     def follow(self, at_once: bool = False) -> bool:
         """Load and unload versions if the folder has changed; return whether it had.
@@ -57,21 +73,34 @@ class Keeper:
         seen = self._look()
         is_quiet = at_once or seen == self._seen
         self._seen = seen
-        if not is_quiet or seen == self._followed:
+        is_due = self._retries_at is not None and time.monotonic() >= self._retries_at
+        if not is_quiet or (seen == self._followed and not is_due):
             return False
-        self._followed = seen
+        self._retries_at = None
         self._follow()
+        if self._retries_at is None:
+            self._pause_seconds = SHORTEST_PAUSE_SECONDS
+        self._followed = seen
         return True
+
+    def close(self) -> None:
+        """Forget the versions: the model is gone, or the process ends."""
+        for model in self.versions.loaded.values():
+            model.batcher.metrics.close()
+        count_refused(self.versions.name, 0)
 
     def _follow(self) -> None:
         before = self.versions
         try:
             published = self._store.versions(self._name)
-            self._policy = read_policy(self._folder)
+            self._policy = read_policy(self._policy_folder)
             problem = None
         except (OSError, PolicyError) as error:
             problem = self._hide_folder(str(error))
-            logger.error("%s", error, extra={"model": before.name})
+            if _may_pass(error):
+                self._try_again()
+            if problem != before.problem:
+                logger.error("%s", error, extra={"model": before.name})
             published = list(before.published)
         policy = self._policy
         self._refused = {number: why for number, why in self._refused.items() if number in published}
@@ -82,6 +111,8 @@ class Keeper:
             label: number if number in kept else before.labels.get(label, 0) for label, number in policy.labels.items()
         }
         labels = {label: number for label, number in labels.items() if number in loaded and policy.is_loaded}
+        if policy.is_loaded and problem is None:
+            problem = self._describe_missing(labels, before)
         kept |= set(labels.values())
         self.versions = Versions(
             before.name,
@@ -89,14 +120,36 @@ class Keeper:
             MappingProxyType({number: loaded[number] for number in sorted(kept)}),
             MappingProxyType({number: why for number, (_, why) in sorted(self._refused.items())}),
             MappingProxyType(labels),
+            policy.labels.get(STABLE),
             policy.shadow_share,
             not policy.is_loaded,
             problem,
         )
         self._log_changes(before)
 
+    def _describe_missing(self, labels: dict[str, int], before: Versions) -> str | None:
+        """Return which labels of the policy are not where it wants them, None if all are; and log it once."""
+        missing = {label: number for label, number in self._policy.labels.items() if labels.get(label) != number}
+        if not missing:
+            return None
+        problem = "; ".join(
+            f"the label {label} is to be on version {number}, which is {self._describe(number)}; "
+            + (f"it stays on version {labels[label]}" if label in labels else "no version has it")
+            for label, number in missing.items()
+        )
+        if problem != before.problem:
+            logger.error("%s", problem, extra={"model": before.name})
+        return problem
+
+    def _describe(self, number: int) -> str:
+        return f"refused: {self._refused[number][1]}" if number in self._refused else "not there"
+
     def _load_wanted(self, published: list[int], loaded: dict[int, Model]) -> set[int]:
-        """Load the labelled versions and the newest good ones, into `loaded`; return the numbers of all of these."""
+        """Load the versions that the policy wants, into `loaded`, and return their numbers.
+
+        These are the labelled ones and the newest good ones. If the stable one cannot be loaded, it is also the newest
+        good one before it: an operator may have rolled back from those that are newer.
+        """
         kept = {number for number in self._policy.labels.values() if self._is_loaded(number, published, loaded)}
         newest = 0
         for number in reversed(published):
@@ -105,23 +158,32 @@ class Keeper:
             if self._is_loaded(number, published, loaded):
                 kept.add(number)
                 newest += 1
+        stable = self._policy.labels.get(STABLE)
+        if stable is not None and stable not in kept:
+            older = (number for number in reversed(published) if number < stable)
+            kept.update(islice((number for number in older if self._is_loaded(number, published, loaded)), 1))
         return kept
 
     def _is_loaded(self, number: int, published: list[int], loaded: dict[int, Model]) -> bool:
-        """Return whether a version is loaded, after an attempt to load it; a refused one must have changed for that."""
-        if number in loaded:
-            return True
+        """Return whether a version is loaded, after an attempt to load it if it is not, or if it was replaced.
+
+        A version that was refused must have changed for that, or it may have failed for a reason that passes. One that
+        was replaced by a bad one stays loaded as it was.
+        """
         if number not in published:
             return False
+        manifest = _sign(self._folder / str(number) / MANIFEST_FILE)
+        if number in loaded and self._manifests[number] == manifest:
+            return True
         signature = _sign(self._folder / str(number))
         if self._refused.get(number, (None,))[0] == signature:
-            return False
+            return number in loaded
         model = self._load(number, signature)
-        if model is None:
-            return False
-        loaded[number] = model
-        self._refused.pop(number, None)
-        return True
+        if model is not None:
+            loaded[number] = model
+            self._manifests[number] = manifest
+            self._refused.pop(number, None)
+        return number in loaded
 
     def _load(self, number: int, signature: Signature) -> Model | None:
         started = time.monotonic()
@@ -129,11 +191,10 @@ class Keeper:
             bundle = self._store.open(self._name, number)
             model = self._serve(bundle, load_engine(bundle, self._settings))
         except (BundleError, EngineError) as error:
-            self._refuse(number, signature, str(error))
-        except Exception:
+            self._refuse(number, signature, str(error), error)
+        except Exception as error:
             # One bundle that fails for any reason does not keep the others from being served.
-            reason = "its network cannot be loaded; the service's log has the reason"
-            self._refuse(number, signature, reason, exc_info=True)
+            self._refuse(number, signature, "its network cannot be loaded; the service's log has the reason", error)
         else:
             seconds = time.monotonic() - started
             note_load(self.versions.name, "loaded", seconds)
@@ -143,12 +204,23 @@ class Keeper:
         note_load(self.versions.name, "refused", time.monotonic() - started)
         return None
 
-    def _refuse(self, number: int, signature: Signature, why: str, exc_info: bool = False) -> None:
+    def _refuse(self, number: int, signature: Signature, why: str, error: Exception) -> None:
         # A file in the folder may have any name, also one that is no text.
         why = escape_surrogates(why)
-        place = {"model": self.versions.name, "version": number, "folder": str(self._folder / str(number))}
-        logger.error("refused: %s", why, extra=place, exc_info=exc_info)
-        self._refused[number] = signature, self._hide_folder(why)
+        shown = self._hide_folder(why)
+        if self._refused.get(number, (None, None))[1] != shown:
+            place = {"model": self.versions.name, "version": number, "folder": str(self._folder / str(number))}
+            is_expected = isinstance(error, BundleError | EngineError)
+            logger.error("refused: %s", why, extra=place, exc_info=None if is_expected else error)
+        may_pass = _may_pass(error)
+        if may_pass:
+            self._try_again()
+        self._refused[number] = None if may_pass else signature, shown
+
+    def _try_again(self) -> None:
+        if self._retries_at is None:
+            self._retries_at = time.monotonic() + self._pause_seconds
+            self._pause_seconds = min(2 * self._pause_seconds, LONGEST_PAUSE_SECONDS)
 
     def _hide_folder(self, message: str) -> str:
         """Clients may see the names of models and files, but not where they are on the server."""
@@ -156,34 +228,52 @@ class Keeper:
 
     def _log_changes(self, before: Versions) -> None:
         now = self.versions
-        for number in sorted(before.loaded.keys() - now.loaded.keys()):
-            before.loaded[number].batcher.metrics.close()
-            logger.info("unloaded", extra={"model": now.name, "version": number})
+        for number, model in before.loaded.items():
+            if now.loaded.get(number) is not model:
+                model.batcher.metrics.close()
+                logger.info("unloaded", extra={"model": now.name, "version": number})
         count_refused(now.name, len(now.refused) or bool(now.problem))
         default, former = (each.default.manifest.version if each.default else None for each in (now, before))
         if default != former:
             logger.info("the version that answers by default", extra={"model": now.name, "version": default})
 
     def _look(self) -> Signature:
-        """Return what the folder looks like now: its versions, its policy, and the files of versions to be loaded."""
+        """Return what the folder looks like now.
+
+        These are its versions, its policy, the manifests of loaded versions, and the files of those to be loaded.
+        """
         try:
             published = self._store.versions(self._name)
         except OSError as error:
             return ((str(error), 0),)
         newest = max(self.versions.loaded, default=0)
         new = [number for number in published if number > newest or number in self._refused]
-        names = [POLICY_FILE, *map(str, new)]
-        files = (entry for name in names for entry in _sign(self._folder / name))
+        paths = [
+            self._policy_folder / POLICY_FILE,
+            *(self._folder / str(number) / MANIFEST_FILE for number in self.versions.loaded),
+            *(self._folder / str(number) for number in new),
+        ]
+        files = (entry for path in paths for entry in _sign(path))
         return (*((str(number), 0) for number in published), *files)
 
 
+def _may_pass(error: Exception) -> bool:
+    """Return whether the next attempt may succeed, although no file has changed."""
+    return any(isinstance(each, OSError | MemoryError) for each in (error, error.__cause__))
+
+
 def _sign(path: Path) -> Signature:
-    """Return the times and sizes of a file, or of a folder and each file in it."""
-    signature = []
+    """Return what changes with a file, or with a folder and each file in it, also when its mode changes."""
     try:
-        for each in (path, *(sorted(path.iterdir()) if path.is_dir() else ())):
-            status = each.stat()
-            signature.append((str(each), hash((status.st_mtime_ns, status.st_size, status.st_ino))))
+        files = sorted(path.iterdir()) if path.is_dir() else []
     except OSError:
-        signature.append((str(path), 0))
-    return tuple(signature)
+        files = []
+    return tuple((str(each), _identify(each)) for each in (path, *files))
+
+
+def _identify(path: Path) -> int:
+    try:
+        found = path.stat()
+    except OSError:
+        return 0
+    return hash((found.st_ctime_ns, found.st_mtime_ns, found.st_size, found.st_ino))

@@ -1,27 +1,27 @@
-"""Which versions of a model are loaded and which one answers: the file `policy.json` beside its versions.
+"""Which versions of a model are loaded and which one answers: the file `policy.json`, by default beside its versions.
 
 Every process of a service follows the file, so one change reaches all of them, and it outlives restarts.
 """
 
-import fcntl
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import PolicyError
-from bundle.errors import SizeError
+from app.files import lock_folder, replace_file
+from app.settings import PREFIX
+from bundle.errors import SizeError, explain
 from bundle.files import read_file
+from bundle.store import MOST_VERSION
 
 POLICY_FILE = "policy.json"
 STABLE = "stable"  # the label of the version that answers requests that name none
 CANDIDATE = "candidate"  # the label of the version that answers shadow requests
 
 Label = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
-VersionNumber = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
+VersionNumber = Annotated[int, Field(strict=True, ge=1, le=MOST_VERSION)]
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 
 
@@ -42,7 +42,7 @@ class Policy(BaseModel):
 
 
 def read_policy(folder: Path) -> Policy:
-    """Return the policy in the folder of a model; the default one if there is no file.
+    """Return the policy in a folder; the default one if there is no file.
 
     Raises:
         PolicyError: the file cannot be read, or is not a policy.
@@ -50,46 +50,38 @@ def read_policy(folder: Path) -> Policy:
     path = folder / POLICY_FILE
     try:
         return Policy.model_validate_json(read_file(path))
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if path.is_symlink():
+            raise PolicyError(f"{path} is a link to a file that is not there; correct it or delete it") from error
         return Policy()
     except OSError as error:
-        raise PolicyError(f"{path} cannot be read ({error.strerror or error}); make it readable") from error
+        raise PolicyError(f"{path} cannot be read ({explain(error)}); make it readable") from error
     except SizeError as error:
         raise PolicyError(str(error)) from error
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'file'}: {one['msg']}" for one in error.errors())
-        raise PolicyError(f"{path} is not a policy: {problems}; correct it or delete it") from error
+        raise PolicyError(f"{path} is not a policy: {explain(error)}; correct it or delete it") from error
 
 
 def change_policy(folder: Path, change: Callable[[Policy], Policy]) -> Policy:
-    """Change the policy in the folder of a model, and return the new one; two changes at once both take effect.
+    """Change the policy in a folder, and return the new one; two changes at once both take effect.
 
     Raises:
-        PolicyError: see `read_policy`; also if the file cannot be written, which then stays as it was.
+        PolicyError: see `read_policy`; also if there is no such policy, or if the file cannot be written. It then stays
+            as it was.
     """
+    path = folder / POLICY_FILE
     try:
-        with _lock(folder):
-            policy = change(read_policy(folder))
-            staged = folder / f".{POLICY_FILE}-{os.getpid()}"
-            try:
-                staged.write_text(policy.model_dump_json(indent=1) + "\n", "utf-8")
-                staged.replace(folder / POLICY_FILE)
-            finally:
-                staged.unlink(missing_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        with lock_folder(folder):
+            before = read_policy(folder)
+            policy = Policy.model_validate(change(before).model_dump())
+            if policy != before:
+                replace_file(path, policy.model_dump_json(indent=1) + "\n", 0o644)
+    except ValidationError as error:
+        raise PolicyError(f"the change is not possible: {explain(error)}") from error
     except OSError as error:
         raise PolicyError(
-            f"{folder / POLICY_FILE} cannot be written ({error.strerror or error}); make the folder writable, or "
-            "change the file where the folder comes from"
+            f"{path} cannot be written ({explain(error)}); make the folder writable, change the file where "
+            f"the folder comes from, or name another folder ({PREFIX}POLICIES)"
         ) from error
     return policy
-
-
-@contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder, which needs no file of its own."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -1,17 +1,20 @@
 """The models of a store: all that are loaded, kept as the store and its policies say, and the choice of one."""
 
 import asyncio
+import errno
 import gc
 import logging
+import os
 import random
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 
 from app.container import release_memory
 from app.engines.base import Engine
 from app.errors import ModelNotFoundError, NotReadyError, RequestError, escape_surrogates
 from app.runtime.batcher import Batcher
+from app.runtime.changes import Changes
 from app.runtime.keeper import Keeper
 from app.runtime.pace import LoopTime
 from app.runtime.versions import Model, Selector, Versions
@@ -24,6 +27,8 @@ from bundle.tasks import TASKS, Task
 # so only a batch that takes less time than a change of threads runs without one.
 INLINE_SECONDS = 0.001
 INLINE_SECONDS_OF_A_CORE = 0.05
+# A version that is being loaded when the service ends is not waited for longer.
+CLOSE_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +44,10 @@ class Repository:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self._encoding = asyncio.Lock()
         self._keepers: dict[str, Keeper] = {}  # by the name that clients use
+        self._new: dict[str, Keeper] = {}  # those of folders that may still be copied for the first time
+        self._missing: Set[str] = frozenset()  # names that the last look did not find
+        self._needed: set[str] = set()  # models that answer, or that were there when the service started
+        self.changes = Changes(store, settings)
         self._problem: str | None = None  # why the store cannot be read
         self._watcher: threading.Thread | None = None
         self._is_closing = threading.Event()
@@ -51,6 +60,7 @@ class Repository:
     def load(self) -> None:
         """Load every model; one that cannot be served does not keep the others from it."""
         self.follow(at_once=True)
+        self._needed.update(self._keepers)
         # Models stay. Each garbage collection would look through them and stop requests for a moment.
         gc.collect()
         gc.freeze()
@@ -61,7 +71,7 @@ class Repository:
     def follow(self, at_once: bool = False) -> bool:
         """Load and unload what has changed in the store since the last call: see `Keeper.follow`."""
         try:
-            names = self.store.names()
+            names = self._list_names()
         except OSError as error:
             if str(error) != self._problem:
                 self._problem = str(error)
@@ -70,10 +80,23 @@ class Repository:
         self._problem = None
         # A folder may have any name, also one that is no text.
         by_name = {escape_surrogates(name): name for name in names}
-        keepers = {shown: self._keepers.get(shown) or self._make_keeper(name) for shown, name in by_name.items()}
-        has_changed = [keeper.follow(at_once) for keeper in keepers.values()]
-        self._keepers = keepers
-        return any(has_changed)
+        known = self._keepers | self._new
+        has_changed = False
+        for shown in by_name.keys() - known.keys():
+            known[shown] = self._make_keeper(by_name[shown])
+        missing = known.keys() - by_name.keys()
+        for shown in missing & self._missing:  # twice, as a folder may be about to be replaced
+            known.pop(shown).close()
+            logger.info("the model is gone", extra={"model": shown})
+            has_changed = True
+        self._missing = missing
+        for shown, keeper in known.items():
+            if shown not in missing:
+                has_changed |= keeper.follow(at_once)
+        self._new = {shown: keeper for shown, keeper in known.items() if not keeper.has_followed}
+        self._keepers = {shown: keeper for shown, keeper in known.items() if keeper.has_followed}
+        self._needed.update(shown for shown, versions in self.models.items() if versions.loaded)
+        return has_changed
 
     def watch(self) -> None:
         """Follow the store in a thread until `close`."""
@@ -84,23 +107,22 @@ class Repository:
         """End the threads, and the metrics of the models."""
         self._is_closing.set()
         if self._watcher:
-            self._watcher.join()
+            self._watcher.join(CLOSE_SECONDS)
         self._executor.shutdown()
-        for versions in self.models.values():
-            for model in versions.loaded.values():
-                model.batcher.metrics.close()
+        for keeper in self._keepers.values():
+            keeper.close()
 
     def check_ready(self) -> None:
         """Return if the models that readiness needs are loaded: the ones that the settings name, or the default ones.
 
-        Without default models, any model is enough.
+        Without default models, any model is enough. A default model that came later is needed once it has answered.
 
         Raises:
             ModelRefusedError: one of them cannot be served.
             NotReadyError: one of them is missing, or there are no models.
         """
         models = self.models
-        for name in self._settings.ready_models or [name for name in TASKS if name in models]:
+        for name in self._settings.ready_models or [name for name in TASKS if name in self._needed & models.keys()]:
             if name not in models:
                 raise NotReadyError(f"there is no model {name!r}, which has to answer before the service is ready")
             if not models[name].is_unloaded:
@@ -147,17 +169,21 @@ class Repository:
             defaults = {other: versions.default for other, versions in self.models.items()}
             others = [other for other, known in defaults.items() if known and known.manifest.task == task.name]
             raise ModelNotFoundError(
-                f"the model {name!r} answers {model.manifest.task}, not {task.name}; "
+                f"the model {model.manifest.name!r} answers {model.manifest.task}, not {task.name}; "
                 f"models that do: {', '.join(others) or 'none'}"
             )
         return model
 
     def draw_candidate(self, model: Model) -> Model | None:
-        """Return the version that is to answer a request to a model too, for the share of them that the policy says."""
-        versions = self.find_versions(model.manifest.name)
-        candidate = versions.candidate
-        is_drawn = candidate and model is versions.default and random.random() < versions.shadow_share
-        return candidate if is_drawn else None
+        """Return the version that is to answer a request to a model too, for the share of them that the policy says.
+
+        There is none if the model's folder is gone since the request began.
+        """
+        keeper = self._keepers.get(model.manifest.name)
+        versions = keeper.versions if keeper else None
+        if versions is None or versions.candidate is None or model is not versions.default:
+            return None
+        return versions.candidate if random.random() < versions.shadow_share else None
 
     def _watch(self) -> None:
         has_changed = False
@@ -168,6 +194,16 @@ class Repository:
                 has_changed = self.follow()
             except Exception:
                 logger.exception("the models cannot be followed")
+
+    def _list_names(self) -> list[str]:
+        """Return the names of the models in the store.
+
+        Raises:
+            OSError: it cannot be read, or it is gone: it may be about to be replaced.
+        """
+        if self._keepers and not self.store.root.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.store.root))
+        return self.store.names()
 
     def _make_keeper(self, name: str) -> Keeper:
         return Keeper(name, self.store, self._settings, self._serve)

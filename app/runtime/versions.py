@@ -40,9 +40,10 @@ class Versions:
         loaded: the models that answer, by version.
         refused: why a version cannot be served, by version.
         labels: versions by label; each is loaded.
+        pinned: the version that is to have the label `stable`; newer ones do not answer by default.
         shadow_share: share of the requests that the candidate answers too.
         is_unloaded: whether the policy says that the model is not served.
-        problem: why the folder or its policy cannot be read, if so.
+        problem: why the versions are not as the policy says, or why folder or policy cannot be read; None if they are.
     """
 
     name: str
@@ -50,14 +51,19 @@ class Versions:
     loaded: Mapping[int, Model] = field(default_factory=lambda: MappingProxyType({}))
     refused: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
     labels: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    pinned: int | None = None
     shadow_share: float = 0.0
     is_unloaded: bool = False
     problem: str | None = None
 
     @cached_property
     def default(self) -> Model | None:
-        """The model that answers a request without a version: the stable one, else the newest; None if none does."""
-        number = self.labels.get(STABLE) or max(self.loaded, default=None)
+        """The model that answers a request without a version: the stable one, else the newest; None if none does.
+
+        If the stable one is not loaded, it is the newest one before it.
+        """
+        allowed = (number for number in self.loaded if self.pinned is None or number <= self.pinned)
+        number = self.labels.get(STABLE) or max(allowed, default=None)
         return None if number is None else self.loaded[number]
 
     @cached_property
@@ -69,10 +75,10 @@ class Versions:
 
     @property
     def why_none(self) -> str | None:
-        """Why no version answers; None if one does, or if the model is not to be served."""
-        if self.loaded or self.is_unloaded:
+        """Why no version answers by default; None if one does, or if the model is not to be served."""
+        if self.default or self.is_unloaded:
             return None
-        return self.refused[max(self.refused)] if self.refused else self.problem
+        return self.problem or (self.refused[max(self.refused)] if self.refused else None)
 
     def find(self, version: Selector = None) -> Model:
         """Return the model that answers a request for a version.
@@ -89,8 +95,10 @@ class Versions:
         if why is not None:
             of_version = "" if version is None else f" version {number}"
             raise ModelRefusedError(f"{self.name}{of_version} is refused: {why}")
-        if version is None or self.is_unloaded:
+        if self.is_unloaded:
             raise ModelNotFoundError(f"the model {self.name!r} is not loaded; an operator has unloaded it")
+        if version is None:
+            raise ModelNotFoundError(f"the model {self.name!r} has no version; publish one")
         loaded = ", ".join(map(str, sorted(self.loaded))) or "none"
         if isinstance(version, str):
             labels = ", ".join(sorted(self.labels)) or "none"

@@ -9,8 +9,16 @@ from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 from pydantic.config import JsonDict
+from pydantic_core import PydanticCustomError
 
 from app.errors import TOO_LATE, DeadlineError, FieldProblem, InvalidInputError, Location
 from app.runtime.queue import Output, Permit
@@ -30,6 +38,19 @@ SLICE_SECONDS = 0.001
 # ten passes, from its first byte to its answer. A pass without work takes microseconds.
 PASSES = 16
 
+
+def expect(what: str) -> WrapValidator:
+    """Return a validator with one message about a value of several types; pydantic has one for each type."""
+
+    def check(value: object, validate: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return validate(value)
+        except ValidationError as error:
+            raise PydanticCustomError("value", "Input should be {what}", {"what": what}) from error
+
+    return WrapValidator(check)
+
+
 ModelName = Annotated[
     str | None,
     Field(
@@ -39,6 +60,7 @@ ModelName = Annotated[
 ]
 Version = Annotated[
     Annotated[int, Field(strict=True, ge=1)] | Annotated[str, Field(max_length=NAME_CHARACTERS)] | None,
+    expect(f"a version's number from 1, or a label of at most {NAME_CHARACTERS} characters"),
     Field(
         description="A loaded version of the model, or a label that a version has; by default the stable version, or "
         "without such a label the newest one."

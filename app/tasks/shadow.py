@@ -13,8 +13,8 @@ from app.errors import RequestError
 from app.runtime.queue import Permit
 from app.runtime.versions import Model
 
-# Further requests are skipped, so that a slow candidate does not fill the memory.
-MOST_AT_ONCE = 32
+# Further requests are skipped, so that a slow candidate neither fills the memory nor takes most of the engine's time.
+MOST_AT_ONCE = 8
 SECONDS = 5.0  # for one request
 
 Labels = Sequence[str | None]

@@ -2,7 +2,8 @@
 
 A place is a number, which a process holds as a lock. Its files have this number in their names. A later process that
 takes the place continues these files: so totals do not fall when a process ends, and the number of files is bounded.
-Each version of a model has files of its own in every place, so that they can be removed together.
+Each version of a model has files of its own in every place, so that they can be removed together: its gauges when a
+process closes it, its totals some time after every process has, as a scrape comes only now and then.
 
 Without a place, or without space for a value, the value is one of this process alone, and nobody sees it: a service
 answers without metrics, too.
@@ -13,7 +14,9 @@ import hashlib
 import logging
 import mmap
 import os
+import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,11 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from app.folders import lock, make_again
+
+# Totals of a closed version stay so long: a few intervals between two scrapes.
+CLOSED_SECONDS = 120
+# Of more closed versions, only the latest keep their totals: /dev/shm is small in containers.
+CLOSED_VERSIONS = 4
 
 Version = tuple[str, str]  # the labels `model` and `version`
 
@@ -88,6 +96,7 @@ class Place:
         self._held: int | None = None
         self._number = -1
         self._has_failed = False
+        self._collecting = folder / "collecting"
         self._files: dict[Version | None, _Files] = {}
         self._closed: list[_Files] = []
         self._take()
@@ -111,18 +120,26 @@ class Place:
 
     def keep(self, versions: Collection[Version | None]) -> None:
         """Close the files of all other versions of models; None stands for the files of no version."""
-        for version in self._files.keys() - versions:
+        closed = self._files.keys() - versions
+        for version in closed:
             files = self._files.pop(version)
             files.value_class.close_all_files()
             self._closed.append(files)
+            for path in self._folder.glob(f"*_{files.owner}.db"):
+                with suppress(FileNotFoundError):  # of a late answer, after another process has removed them
+                    os.utime(path)  # before its gauges go: see `_remove_dead`
             _remove_gauges(self._folder, files.owner)
+        if closed:  # also without any scrapes
+            with suppress(OSError), self._collecting.open() as file:  # somebody may have removed it
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a process that collects removes them itself
+                self._remove_dead()
 
     def collect(self) -> list[Metric]:
         """Return the metrics of all processes together; takes milliseconds, in any thread.
 
-        The files of ended processes and closed versions are removed before.
+        The files of ended processes and of versions that were closed long ago are removed before.
         """
-        with (self._folder / "collecting").open("w") as file:
+        with self._collecting.open() as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # one process at a time, as no other may remove what this one reads
             self._remove_dead()
             files = [str(path) for path in self._folder.glob("*.db") if _is_filled(path)]
@@ -148,6 +165,7 @@ class Place:
         """Take the first free place, and return whether there is one."""
         try:
             make_again(self._folder)
+            self._collecting.touch()
             number = 0
             while (held := _lock_place(self._folder, number)) is None:
                 number += 1
@@ -171,9 +189,10 @@ class Place:
         return f"{self._number}-{hashlib.sha256('/'.join(version).encode()).hexdigest()[:16]}"
 
     def _remove_dead(self) -> None:
-        """Remove the gauges of processes that have ended, and all files of versions that no process has.
+        """Remove the gauges of processes that have ended, and files of versions that no process has.
 
-        Each process writes a gauge of a version first, and removes it when it closes the version.
+        Each process writes a gauge of a version first, and removes it when it closes the version. All files of a
+        version go at once, some time after the last process has closed it: a total that falls looks like a restart.
         """
         files = [*self._folder.glob("*-*.db")]
         for number in {_read_owner(path)[0] for path in self._folder.glob("gauge_*.db")}:
@@ -181,8 +200,15 @@ class Place:
                 _remove_gauges(self._folder, f"{number}")
                 os.close(held)
         living = {_read_owner(path)[1] for path in self._folder.glob("gauge_*.db")}
+        closed: dict[str, list[Path]] = {}
         for path in files:
             if _read_owner(path)[1] not in living:
+                closed.setdefault(_read_owner(path)[1], []).append(path)
+        times = {version: max(map(_read_time, paths)) for version, paths in closed.items()}
+        latest = sorted(times, key=lambda version: times[version])[-CLOSED_VERSIONS:]
+        kept = {version for version in latest if times[version] > time.time() - CLOSED_SECONDS}
+        for version in closed.keys() - kept:
+            for path in closed[version]:
                 path.unlink(missing_ok=True)
 
 
@@ -202,6 +228,14 @@ def _read_owner(path: Path) -> tuple[int, str]:
     """Return the number of the place, and the hash of the version, empty for files of no version."""
     number, _, version = path.stem.rpartition("_")[2].partition("-")
     return int(number), version
+
+
+def _read_time(path: Path) -> float:
+    """Return when a file was made, or its version was closed; 0 if it has been removed since it was listed."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0
 
 
 def _is_filled(path: Path) -> bool:

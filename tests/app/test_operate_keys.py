@@ -140,7 +140,7 @@ def test_an_invalid_command_is_refused(path: Path, arguments: list[str]) -> None
 def test_the_help_of_a_command_has_its_options(path: Path) -> None:
     text = " ".join(run(path, "add", "--help").output.split())
     for option in (
-        "--scope [predict|manage]",
+        "--scope [predict|metrics|manage]",
         "--requests-per-second FLOAT",
         "--burst INTEGER",
         "--texts-per-day INTEGER",

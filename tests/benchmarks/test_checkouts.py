@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks.checkouts import find_interval
+from benchmarks.checkouts import Measurement, find_interval, list_targets
 
 
 def test_few_values_have_no_interval() -> None:
@@ -23,3 +23,17 @@ def test_the_interval_holds_the_median_nearly_always(count: int) -> None:
         low, high = find_interval(random.exponential(size=count).tolist())
         held += low <= math.log(2) <= high
     assert 0.93 <= held / 2000 <= 0.99
+
+
+def measure(number: int, checkout: str, rate: float, bundle: str = "sentiment") -> Measurement:
+    return Measurement(number, bundle, checkout, 64, rate, 1.0, 2.0)
+
+
+def test_the_median_of_the_rounds_ratios_has_a_floor() -> None:
+    rates = {"before": (100, 200, 50), "keys": (96, 180, 49)}
+    found = [measure(number, name, rate) for name in rates for number, rate in enumerate(rates[name])]
+    found += [measure(0, "before", 1000, "imdb-500"), measure(0, "keys", 940, "imdb-500")]
+    first, second = list_targets(found, ["before", "keys"], 0.95)
+    assert (first.name, first.figure, first.floor) == ("sentiment: keys / before at 64", 0.96, 0.95)
+    assert first.reaches(0.95)
+    assert (second.figure, second.reaches(second.floor)) == (0.94, False)

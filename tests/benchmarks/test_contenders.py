@@ -1,6 +1,7 @@
 """How contenders are started and asked."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,9 @@ def test_every_contender_is_asked_in_json(name: str, tmp_path: Path) -> None:
             map(contender.ask, ["A film.", "Two\nlines."])
         )
         assert ("model" in contender.ask("")) == (contender.path == "/sentiment" and name != "sentiment")
+
+
+def test_another_checkout_runs_in_the_environment_of_this_one(installed: dict[str, Path], tmp_path: Path) -> None:
+    other = replace(contenders.find("sentiment")[OURS], root=tmp_path)
+    other.command(1)
+    assert installed == {OURS: ROOT / "requirements" / "serve.txt"}

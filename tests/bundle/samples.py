@@ -63,10 +63,13 @@ def publish(store: Store, description: Description, version: int | None = None, 
         return store.publish(folder, description, version)
 
 
-def publish_changed(store: Store, bundle: Bundle, files: Mapping[str, bytes] | None = None) -> Bundle:
-    """Publish the next version of a bundle, with the contents of some files changed."""
+def publish_changed(
+    store: Store, bundle: Bundle, files: Mapping[str, bytes] | None = None, name: str | None = None
+) -> Bundle:
+    """Publish the next version of a bundle, with the contents of some files changed, or under another name."""
     fields = {field: getattr(bundle.manifest, field) for field in Description.model_fields}
-    with store.stage(bundle.manifest.name) as folder:
+    fields["name"] = name or bundle.manifest.name
+    with store.stage(fields["name"]) as folder:
         for name in bundle.manifest.files:
             shutil.copy(bundle.folder / name, folder)
         for name, contents in (files or {}).items():

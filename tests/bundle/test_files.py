@@ -32,5 +32,5 @@ def test_what_might_never_end_is_not_read(
     tmp_path: Path, make: Callable[[Path], object], read: Callable[[Path], object]
 ) -> None:
     make(tmp_path / "file")
-    with pytest.raises(OSError, match="file is not a regular file"):
+    with pytest.raises(OSError, match="it is not a regular file"):
         read(tmp_path / "file")

@@ -77,14 +77,14 @@ def test_odd_characters_survive(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "cannot be read"),
+        (b"", "cannot be read .it is not JSON at line 1, column 1.; publish"),
         (b"weights", "cannot be read"),
         (b'{"manifest_version": 1', "cannot be read"),
-        (b"\xff\xfe\x00", "cannot be read"),
-        (b"[" * 100_000, "cannot be read"),
-        (b"[1]", "manifest version None, this release reads 1 and 2"),
-        (b"1", "manifest version None, this release reads 1 and 2"),
-        (b"{}", "manifest version None, this release reads 1 and 2"),
+        (b"\xff\xfe\x00", "cannot be read .byte 2 .* is not UTF-8.;"),
+        (b"[" * 100_000, "cannot be read .its lists or objects are nested too deeply.;"),
+        (b"[1]", "manifest version null, this release reads 1 and 2"),
+        (b"1", "manifest version null, this release reads 1 and 2"),
+        (b"{}", "manifest version null, this release reads 1 and 2"),
     ],
     ids=["empty", "text", "cut", "bytes", "deep", "list", "number", "object"],
 )
@@ -95,7 +95,7 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path, content: bytes, message:
 
 
 def test_a_missing_manifest_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match="cannot be read .*No such file"):
+    with pytest.raises(ManifestError, match=r"cannot be read \(No such file or directory\)"):
         Manifest.read(tmp_path)
 
 
@@ -109,7 +109,7 @@ def test_a_pipe_in_place_of_a_manifest_is_refused(tmp_path: Path) -> None:
 def test_a_manifest_of_another_version_is_refused(tmp_path: Path, version: object) -> None:
     write(tmp_path, LETTERS)
     edit(tmp_path, "manifest_version", version)
-    with pytest.raises(ManifestError, match=f"manifest version {version!r}, this release reads 1 and 2"):
+    with pytest.raises(ManifestError, match=f"manifest version {json.dumps(version)}, this release reads 1 and 2"):
         Manifest.read(tmp_path)
 
 
@@ -125,14 +125,10 @@ def test_a_manifest_of_another_version_is_refused(tmp_path: Path, version: objec
             LETTERS,
             "preprocessing.kind",
             REMOVED,
-            "preprocessing: Value error, the kind is None, this release knows letters, reviews",
+            "preprocessing: the kind is null, this release knows letters, reviews",
         ),
-        (
-            LETTERS,
-            "preprocessing.kind",
-            "numbers",
-            "preprocessing: Value error, the kind is 'numbers'",
-        ),
+        (LETTERS, "preprocessing.kind", "numbers", 'preprocessing: the kind is "numbers",'),
+        (LETTERS, "preprocessing.kind", ["letters"], 'preprocessing: the kind is ["letters"],'),
         (LETTERS, "preprocessing.divisor", 25, "divisor: Input should be 26"),
         (LETTERS, "preprocessing.padding_value", 1, "padding_value: Input should be 0"),
         (LETTERS, "preprocessing.padding_side", "right", "padding_side: Input should be 'left'"),
@@ -156,8 +152,8 @@ def test_a_manifest_of_another_version_is_refused(tmp_path: Path, version: objec
         (REVIEWS, "preprocessing.unknown_id", 3, "unknown_id: Input should be 2"),
         (REVIEWS, "preprocessing.truncation_side", "right", "truncation_side: Input should be 'left'"),
         (REVIEWS, "preprocessing.vocabulary_file", "../words", "vocabulary_file: Input should be 'vocabulary.txt'"),
-        (EXPORTED, "onnx.forms.float32", REMOVED, "onnx: Value error, forms lack ['float32']"),
-        (EXPORTED, "onnx.forms.int8", REMOVED, "onnx: Value error, forms lack ['int8']"),
+        (EXPORTED, "onnx.forms.float32", REMOVED, "onnx: forms lack float32)"),
+        (EXPORTED, "onnx.forms.int8", REMOVED, "onnx: forms lack int8)"),
         (EXPORTED, "onnx.forms.int4", {}, "onnx.forms.int4.[key]: Input should be 'float32' or 'int8'"),
         (EXPORTED, "onnx.forms.int8.file", "../model.onnx", "onnx.forms.int8.file: String should match"),
         (EXPORTED, "onnx.forms.int8.batch_rows", 0, "onnx.forms.int8.batch_rows: Input should be greater"),
@@ -172,14 +168,14 @@ def test_a_manifest_of_another_version_is_refused(tmp_path: Path, version: objec
         (LETTERS, "files", {"name\n": "c" * 64}, "files.name\n"),
         (LETTERS, "files", {"model.keras": "C" * 64}, "files.model.keras: String should match"),
         (LETTERS, "name", "../letters", "name: String should match"),
-        (LETTERS, "task", "next-word", "task: Value error, the tasks of this release are next-letter, sentiment"),
+        (LETTERS, "task", "next-word", "task: the tasks of this release are next-letter, sentiment"),
         (LETTERS, "version", 0, "version: Input should be greater"),
         (LETTERS, "created", "yesterday", "created: Input should be a valid datetime"),
         (LETTERS, "metrics.accuracy", "high", "metrics.accuracy: Input should be a valid number"),
         (LETTERS, "metrics.loss", float("nan"), "metrics.loss: Input should be a finite number"),
         (LETTERS, "metrics.loss", float("inf"), "metrics.loss: Input should be a finite number"),
-        (LETTERS, "labels", ["A"], "labels ('A',) are not those of the task 'next-letter'"),
-        (REVIEWS, "labels", ["positive", "negative"], "labels ('positive', 'negative') are not those of the task"),
+        (LETTERS, "labels", ["A"], "labels A are not those of the task 'next-letter'"),
+        (REVIEWS, "labels", ["positive", "negative"], "labels positive, negative are not those of the task"),
     ],
 )
 def test_a_manifest_that_cannot_be_served_is_refused_and_the_field_named(

@@ -142,10 +142,10 @@ def test_an_older_version_can_be_opened(store: Store) -> None:
 
 
 def test_a_missing_bundle_is_refused_and_the_others_named(store: Store) -> None:
-    with pytest.raises(BundleNotFoundError, match=r"no bundle letters in .*models; the names are \[\]"):
+    with pytest.raises(BundleNotFoundError, match="no bundle letters in .*models; the names are none"):
         store.open("letters")
     publish(store, REVIEWS)
-    with pytest.raises(BundleNotFoundError, match=r"no bundle letters in .*models; the names are \['reviews'\]"):
+    with pytest.raises(BundleNotFoundError, match="no bundle letters in .*models; the names are reviews"):
         store.open("letters")
 
 
@@ -153,7 +153,7 @@ def test_a_missing_bundle_is_refused_and_the_others_named(store: Store) -> None:
 def test_a_missing_version_is_refused_and_the_others_named(store: Store, version: int) -> None:
     for published in (1, 3):
         publish(store, LETTERS, published)
-    with pytest.raises(BundleNotFoundError, match=rf"letters version {version} in .*; its versions are \[1, 3\]"):
+    with pytest.raises(BundleNotFoundError, match=f"letters version {version} in .*; its versions are 1, 3"):
         store.open("letters", version)
 
 
@@ -197,7 +197,7 @@ def test_others_can_read_what_is_published(store: Store) -> None:
 
 
 def test_a_bundle_without_its_network_is_not_published(store: Store) -> None:
-    with pytest.raises(ManifestError, match=r"does not list \['model.keras'\]"), store.stage("letters") as folder:
+    with pytest.raises(ManifestError, match="does not list model.keras;"), store.stage("letters") as folder:
         store.publish(folder, LETTERS)
     assert list((store.root / "letters").iterdir()) == []
 
@@ -211,7 +211,10 @@ def test_a_bundle_with_another_vocabulary_is_not_published(store: Store) -> None
 
 
 def test_a_bundle_whose_vocabulary_is_no_text_is_not_published(store: Store) -> None:
-    with pytest.raises(ManifestError, match="vocabulary.txt is not UTF-8 "), store.stage("reviews") as folder:
+    with (
+        pytest.raises(ManifestError, match="vocabulary.txt cannot be read .byte 3 .* is not UTF-8"),
+        store.stage("reviews") as folder,
+    ):
         (folder / MODEL_FILE).write_bytes(b"weights")
         (folder / "vocabulary.txt").write_bytes("café\n".encode("latin-1"))
         store.publish(folder, REVIEWS)
@@ -323,7 +326,7 @@ def test_a_manifest_that_does_not_list_what_its_task_and_its_forms_need_is_refus
 ) -> None:
     folder = publish(store, description).folder
     reseal(folder, without=name)
-    with pytest.raises(ManifestError, match=rf"{MANIFEST_FILE} does not list \['{name}'\]"):
+    with pytest.raises(ManifestError, match=f"{MANIFEST_FILE} does not list {name};"):
         open_bundle(folder)
 
 
@@ -402,5 +405,5 @@ def test_a_vocabulary_file_keeps_every_word(tmp_path: Path, words: list[str]) ->
 def test_a_vocabulary_file_that_is_no_text_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "vocabulary.txt"
     path.write_bytes(content)
-    with pytest.raises(ManifestError, match=f"{path} is not UTF-8 .*; train the bundle again"):
+    with pytest.raises(ManifestError, match=f"{path} cannot be read .*is not UTF-8.; train the bundle again"):
         read_vocabulary(path)

@@ -26,6 +26,7 @@ from tests.reliability.clients import Connection, make_request
 OBSERVABILITY = ROOT / "deploy" / "observability"
 RULES = OBSERVABILITY / "rules.yml"
 DASHBOARD = json.loads((OBSERVABILITY / "grafana" / "dashboards" / "lstm-serve.json").read_text(encoding="utf-8"))
+CONFIGURATION = (OBSERVABILITY / "prometheus.yml").read_text(encoding="utf-8")
 PAGE = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 
@@ -61,7 +62,7 @@ def test_the_configuration_is_valid() -> None:
 def test_every_alert_fires_when_it_should() -> None:
     cases = ROOT / "tests" / "deploy" / "alerts.yml"
     promtool("test", "rules", cases)
-    quiet, loud = yaml.safe_load(cases.read_text(encoding="utf-8"))["tests"]
+    _, quiet, loud = yaml.safe_load(cases.read_text(encoding="utf-8"))["tests"]
     assert {case["alertname"] for case in quiet["alert_rule_test"]} == ALERTS.keys()
     assert {case["alertname"] for case in loud["alert_rule_test"] if case.get("exp_alerts")} == ALERTS.keys()
 
@@ -100,7 +101,7 @@ def test_compose_mounts_what_is_there_and_grafana_finds_prometheus() -> None:
     (provider,) = yaml.safe_load((provisioning / "dashboards" / "lstm-serve.yml").read_text())["providers"]
     targets = [volume.split(":")[1] for volume in COMPOSE["services"]["grafana"]["volumes"]]
     assert provider["options"]["path"] in targets
-    (job,) = yaml.safe_load((OBSERVABILITY / "prometheus.yml").read_text())["scrape_configs"]
+    (job,) = yaml.safe_load(CONFIGURATION)["scrape_configs"]
     assert job["dns_sd_configs"][0]["names"] == ["app"] and "app" in COMPOSE["services"]
 
 
@@ -176,9 +177,9 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 
 
 @contextmanager
-def run_prometheus(service: Service, folder: Path) -> Iterator[Watched]:
+def run_prometheus(service: Service, folder: Path, configured: str = CONFIGURATION) -> Iterator[Watched]:
     """Run Prometheus with the project's configuration, but for a target that needs no Docker and shorter intervals."""
-    configuration = yaml.safe_load((OBSERVABILITY / "prometheus.yml").read_text(encoding="utf-8"))
+    configuration = yaml.safe_load(configured)
     configuration["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     configuration["rule_files"] = [str(RULES)]
     (job,) = configuration["scrape_configs"]
@@ -211,7 +212,7 @@ def test_every_query_of_the_dashboard_has_data(watched: Watched, title: str, que
 @needs_prometheus
 @pytest.mark.parametrize("alert", ALERTS)
 def test_what_an_alert_compares_has_data(watched: Watched, alert: str) -> None:
-    compared, comparisons = re.subn(r"\s(==|<|>)\s[\w.]+$", "", ALERTS[alert])
+    compared, comparisons = re.subn(r"\s(==|<|>)\s[\w.]+( or absent\(.+\))?$", "", ALERTS[alert])
     assert comparisons == 1
     assert watched.wait_for_data(compared)
     assert watched.ask("query", query=ALERTS[alert]) is not None
@@ -233,3 +234,24 @@ def test_texts_unlike_the_reference_have_a_large_index(watched: Watched) -> None
     found = watched.wait_for_data('lstm_serve_stability_index{measure="unknown_share"}')
     assert [index["metric"]["model"] for index in found] == ["sentiment"]
     assert float(found[0]["value"][1]) > 0
+
+
+@needs_prometheus
+def test_prometheus_reads_a_service_with_keys_by_the_key_of_the_page(tmp_path: Path) -> None:
+    (tmp_path / ".venv").symlink_to(ROOT / ".venv")
+    for folder in ("app", "bundle"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    (commands,) = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+    subprocess.run(["bash", "-ec", commands], cwd=tmp_path, check=True)
+    authorization, compose = map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
+    commented = CONFIGURATION.replace("    # authorization", "    authorization").replace("    #   ", "      ")
+    (job,) = yaml.safe_load(commented)["scrape_configs"]
+    assert job["authorization"] == authorization["authorization"]
+    source, target, _ = compose["services"]["prometheus"]["volumes"][0].split(":")
+    assert target == authorization["authorization"]["credentials_file"]
+    settings = {"LSTM_SERVE_KEYS": str(tmp_path / "keys.json"), "LSTM_SERVE_WORKERS": "1"}
+    with run_service(ROOT / "models", tmp_path / "service.log", **settings) as service:
+        service.wait_for("the service is ready")
+        assert httpx.get(f"{service.url}/metrics").status_code == 401
+        with run_prometheus(service, tmp_path, commented.replace(target, str(tmp_path / source))) as watched:
+            service.wait_until(lambda: bool((watched.ask("query", query="up == 1") or {}).get("result")))

@@ -8,7 +8,13 @@ from app.errors import RequestError
 from app.http.problems import PROBLEM_TYPE, make_problem
 from app.runtime.repository import Repository
 
-_RETRY_AFTER = {"description": "Seconds after which to try again.", "schema": {"type": "integer", "minimum": 1}}
+_HEADERS = {
+    "Retry-After": {"description": "Seconds after which to try again.", "schema": {"type": "integer", "minimum": 1}},
+    "WWW-Authenticate": {"description": "How to send a key.", "schema": {"type": "string"}},
+    "Accept-Encoding": {"description": "The codings that the service knows.", "schema": {"type": "string"}},
+}
+
+_SCHEMA = {"$ref": "#/components/schemas/Problem"}
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -25,17 +31,19 @@ RepositoryDependency = Annotated[Repository, Depends(_get_repository)]
 def describe_errors(path: str, *errors: RequestError) -> Responses:
     """Return the OpenAPI responses of a path that ends with one of these errors."""
     responses: Responses = {}
-    for error in errors:
-        response = responses.setdefault(
-            int(error.status),
-            {
-                "description": type(error).__doc__,
-                "headers": {},
-                "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}},
-            },
-        )
-        if "retry-after" in error.headers:
-            response["headers"]["Retry-After"] = _RETRY_AFTER
-        example = make_problem(error, path).model_dump(exclude_none=True)
-        response["content"][PROBLEM_TYPE]["examples"][error.kind] = {"value": example}
+    add_errors(responses, path, *errors)
     return responses
+
+
+def add_errors(responses: Responses, path: str, *errors: RequestError) -> None:
+    """Add errors to the OpenAPI responses of a path; an example that is there already stays."""
+    for error in errors:
+        described = {"description": "", "headers": {}, "content": {PROBLEM_TYPE: {"schema": _SCHEMA, "examples": {}}}}
+        response = responses.setdefault(str(int(error.status)), described)
+        meaning = type(error).__doc__ or ""
+        if meaning not in response["description"]:
+            response["description"] = f"{response['description']} {meaning}".strip()
+        sent = {name: header for name, header in _HEADERS.items() if name.lower() in error.headers}
+        response.setdefault("headers", {}).update(sent)
+        example = {"value": make_problem(error, path).model_dump(exclude_none=True)}
+        response["content"][PROBLEM_TYPE]["examples"].setdefault(error.kind, example)

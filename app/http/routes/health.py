@@ -9,7 +9,7 @@ from app.http.schemas import Status
 router = APIRouter(tags=["health"])
 
 
-@router.get("/livez", summary="Is the process alive?")
+@router.get("/livez", summary="Is the process alive?", operation_id="live")
 async def live() -> Status:
     """Answer if the process is alive; restart it if there is no answer."""
     return Status(status="alive")
@@ -18,10 +18,13 @@ async def live() -> Status:
 @router.get(
     "/readyz",
     summary="Can it answer?",
+    operation_id="ready",
     responses=describe_errors(
         "/readyz",
-        NotReadyError("there are no models; train or mount some and restart"),
-        ModelRefusedError("sentiment is refused: sentiment/6/model.onnx cannot be read; restore it"),
+        NotReadyError("there are no models; train or mount some"),
+        ModelRefusedError(
+            "sentiment is refused: sentiment/6/model.onnx cannot be read (No such file or directory); restore it"
+        ),
     ),
 )
 async def ready(repository: RepositoryDependency, request: Request) -> Status:

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope
 
 from app.errors import FieldProblem, InvalidInputError, Location
 from app.http.access import find_caller
-from app.http.inference import InferenceRequest, InferenceResponse, RequestInput
+from app.http.inference import MOST_VALUES, InferenceRequest, InferenceResponse, RequestInput
 from app.http.problems import Answer
 from app.http.routes.prediction import (
     DEADLINE_PARAMETER,
@@ -32,9 +32,6 @@ from app.tasks.base import NAME_CHARACTERS, Column, ServedTask
 from app.tasks.outputs import Arrays, list_outputs
 from app.telemetry.logs import annotate_request
 
-# Values in JSON. To parse more takes too long for the thread of the event loop; larger tensors can come as bytes.
-MOST_VALUES = 100_000
-
 MODEL_PATH = "/v2/models/{name}"
 VERSION_PATH = "/v2/models/{name}/versions/{version}"
 NAME_PARAMETER = {
@@ -50,7 +47,7 @@ VERSION_PARAMETER = {
     "in": "path",
     "required": True,
     "description": "A loaded version of the model, or a label that a version has.",
-    "schema": {"type": "string", "pattern": "^([1-9][0-9]{0,8}|[a-z][a-z0-9-]{0,62})$"},
+    "schema": {"type": "string", "pattern": "^([1-9][0-9]{0,14}|[a-z][a-z0-9-]{0,62})$"},
     "example": "1",
 }
 
@@ -63,7 +60,7 @@ _JSON_SIZE_PARAMETER = {
 }
 Element = TypeVar("Element")
 
-_NUMBER = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
+_NUMBER = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
 
 _JSON_SIZE = {
     "description": "Bytes of the JSON, if binary tensors follow it.",

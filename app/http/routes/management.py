@@ -8,11 +8,20 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, ConfigDict
 
-from app.errors import ConflictError, DeadlineError, FieldProblem, InvalidInputError, ModelNotFoundError, PolicyError
+from app.errors import (
+    ConflictError,
+    DeadlineError,
+    EngineError,
+    FieldProblem,
+    InvalidInputError,
+    ModelNotFoundError,
+    PolicyError,
+    escape_surrogates,
+)
 from app.http.routes import RepositoryDependency, Responses, describe_errors
 from app.http.routes.models import ModelPath, to_version_list
 from app.http.schemas import VersionList
-from app.runtime import operation
+from app.runtime.changes import Changes
 from app.runtime.policy import Label, Policy, Share, VersionNumber
 from app.runtime.repository import Repository
 from app.runtime.versions import Versions
@@ -72,30 +81,14 @@ def _describe_errors(path: str) -> Responses:
 async def set_label(
     name: ModelPath, label: LabelPath, body: LabelledVersion, repository: RepositoryDependency, request: Request
 ) -> VersionList:
-    """Verify a version, load it, and then move a label onto it; the version with the label `stable` answers.
+    """Verify a version, run it, and then move a label onto it; the version with the label `stable` answers.
 
     A roll back is one call: give `stable` to an earlier version.
     """
-
-    def has_moved(versions: Versions) -> bool:
-        if why := versions.refused.get(body.version):
-            raise ConflictError(f"{name} version {body.version} is refused: {why}")
-        return versions.labels.get(label) == body.version
-
-    versions = repository.find_versions(name)
-    if versions.is_unloaded:
+    if repository.find_versions(name).is_unloaded:
         raise ConflictError(f"the model {name!r} is not loaded, and labels are for loaded versions; load it first")
-    before = versions.labels.get(label)
-    await _change(repository, lambda: operation.set_label(repository.store, name, label, body.version))
-    try:
-        return await _follow(repository, name, has_moved, request)
-    except ConflictError:
-        store = repository.store
-        if before is None:
-            await _change(repository, lambda: operation.remove_label(store, name, label))
-        else:
-            await _change(repository, lambda: operation.set_label(store, name, label, before))
-        raise
+    await _change(repository, lambda changes: changes.set_label(name, label, body.version))
+    return await _follow(repository, name, lambda versions: versions.labels.get(label) == body.version, request)
 
 
 @router.delete(
@@ -108,7 +101,7 @@ async def remove_label(
     name: ModelPath, label: LabelPath, repository: RepositoryDependency, request: Request
 ) -> VersionList:
     """Remove a label from the version that has it; without the label `stable` the newest version answers."""
-    await _change(repository, lambda: operation.remove_label(repository.store, name, label))
+    await _change(repository, lambda changes: changes.remove_label(name, label))
     return await _follow(repository, name, lambda versions: label not in versions.labels, request)
 
 
@@ -122,7 +115,7 @@ async def set_shadow_share(
     name: ModelPath, body: Shadow, repository: RepositoryDependency, request: Request
 ) -> VersionList:
     """Let the version with the label `candidate` answer a share of the requests too; clients never see its answers."""
-    await _change(repository, lambda: operation.set_shadow_share(repository.store, name, body.share))
+    await _change(repository, lambda changes: changes.set_shadow_share(name, body.share))
     return await _follow(repository, name, lambda versions: versions.shadow_share == body.share, request)
 
 
@@ -133,14 +126,14 @@ async def set_shadow_share(
     responses=_describe_errors("/v2/repository/models/sentimental/load"),
 )
 async def load(name: ModelPath, repository: RepositoryDependency, request: Request) -> ModelName:
-    """Load the newest version of a model and its labelled ones. Every model is loaded when the service starts."""
+    """Load the newest version of a model and its labelled ones; a model is loaded unless an operator unloaded it."""
 
     def is_loaded(versions: Versions) -> bool:
         if why := versions.why_none:
             raise ConflictError(f"{name} is refused: {why}")
         return bool(versions.loaded)
 
-    await _change(repository, lambda: operation.set_loaded(repository.store, name, is_loaded=True))
+    await _change(repository, lambda changes: changes.set_loaded(name, is_loaded=True))
     await _follow(repository, name, is_loaded, request)
     return ModelName(name=name)
 
@@ -153,12 +146,12 @@ async def load(name: ModelPath, repository: RepositoryDependency, request: Reque
 )
 async def unload(name: ModelPath, repository: RepositoryDependency, request: Request) -> ModelName:
     """Unload all versions of a model, until it is loaded again; a restart does not load it."""
-    await _change(repository, lambda: operation.set_loaded(repository.store, name, is_loaded=False))
+    await _change(repository, lambda changes: changes.set_loaded(name, is_loaded=False))
     await _follow(repository, name, lambda versions: versions.is_unloaded, request)
     return ModelName(name=name)
 
 
-async def _change(repository: Repository, change: Callable[[], Policy]) -> None:
+async def _change(repository: Repository, change: Callable[[Changes], Policy]) -> None:
     """Make a change in a thread, because it reads and writes files.
 
     Raises:
@@ -167,10 +160,10 @@ async def _change(repository: Repository, change: Callable[[], Policy]) -> None:
     """
     root = repository.store.root
     try:
-        await asyncio.to_thread(change)
-    except (BundleError, PolicyError) as error:
+        await asyncio.to_thread(change, repository.changes)
+    except (BundleError, EngineError, PolicyError) as error:
         # Clients may see the names of models and files, but not where they are on the server.
-        message = str(error).replace(f"{root}/", "").replace(f" in {root}", "")
+        message = escape_surrogates(str(error)).replace(f"{root}/", "").replace(f" in {root}", "")
         kind = ModelNotFoundError if isinstance(error, BundleNotFoundError) else ConflictError
         raise kind(message) from error
 

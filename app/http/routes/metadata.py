@@ -8,16 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.types import Receive, Scope
 
 from app import __version__
-from app.errors import (
-    BodyTimeoutError,
-    BodyTooLargeError,
-    FieldProblem,
-    InvalidInputError,
-    ModelNotFoundError,
-    ModelRefusedError,
-    NotReadyError,
-    UnsupportedCodingError,
-)
+from app.errors import FieldProblem, InvalidInputError, ModelNotFoundError, ModelRefusedError, NotReadyError
 from app.http.body import parse_json, validate
 from app.http.metadata import (
     EXTENSIONS,
@@ -54,8 +45,10 @@ _KERAS = "tensorflow_keras"
 _CONFIG_TYPES = {"BOOL": "TYPE_BOOL", "BYTES": "TYPE_STRING", "FP32": "TYPE_FP32", "INT32": "TYPE_INT32"}
 
 _NOT_FOUND = ModelNotFoundError("there is no model 'sentimental'; there are: next-letter, sentiment")
-_REFUSED = ModelRefusedError("sentiment is refused: sentiment/6/model.onnx cannot be read; restore it")
-_NOT_READY = NotReadyError("there are no models; train or mount some and restart")
+_REFUSED = ModelRefusedError(
+    "sentiment is refused: sentiment/6/model.onnx cannot be read (No such file or directory); restore it"
+)
+_NOT_READY = NotReadyError("there are no models; train or mount some")
 
 _NOT_BOOLEAN = FieldProblem(type="bool_type", loc=["body", "ready"], msg="Input should be a valid boolean", input=5)
 
@@ -213,13 +206,7 @@ def _add_routes() -> None:
         summary="List the models and their states",
         description="Answer the models and whether they can answer. The body may be empty.",
         operation_id="repository_index",
-        responses=describe_errors(
-            "/v2/repository/index",
-            BodyTimeoutError("the whole body did not arrive within 5 s; send it faster"),
-            BodyTooLargeError("the body has 5242880 bytes, the limit is 4194304; send it in parts"),
-            UnsupportedCodingError("the content-encoding is 'br'; send the body with gzip, deflate or none"),
-            InvalidInputError([_NOT_BOOLEAN]),
-        ),
+        responses=describe_errors("/v2/repository/index", InvalidInputError([_NOT_BOOLEAN])),
         openapi_extra={"requestBody": {"required": False}},
     )
     router.add_api_route(

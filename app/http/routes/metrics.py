@@ -21,6 +21,7 @@ lstm_serve_ready_processes 2.0
 @router.get(
     "/metrics",
     summary="Show the metrics",
+    operation_id="metrics",
     response_class=PlainTextResponse,
     responses={
         200: {"content": {"text/plain": {"example": _EXAMPLE}}},

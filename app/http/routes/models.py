@@ -25,7 +25,9 @@ def _describe_errors(path: str) -> Responses:
         path,
         ModelNotFoundError("there is no model 'sentimental'; there are: next-letter, sentiment"),
         InvalidInputError([_TOO_LONG]),
-        ModelRefusedError("sentimental is refused: sentimental/1/model.onnx cannot be read; restore it"),
+        ModelRefusedError(
+            "sentimental is refused: sentimental/1/model.onnx cannot be read (No such file or directory); restore it"
+        ),
     )
 
 
@@ -77,10 +79,22 @@ def _summarise(versions: Versions) -> ModelSummary:
         manifest = model.manifest
         is_default = manifest.name == manifest.task
         return ModelSummary(
-            name=versions.name, status="ready", task=manifest.task, version=manifest.version, default=is_default
+            name=versions.name,
+            status="ready",
+            task=manifest.task,
+            version=manifest.version,
+            default=is_default,
+            problems=_list_problems(versions),
         )
     status = "unloaded" if versions.is_unloaded else "refused"
-    return ModelSummary(name=versions.name, status=status, detail=versions.why_none)
+    return ModelSummary(name=versions.name, status=status, detail=versions.why_none, problems=_list_problems(versions))
+
+
+def _list_problems(versions: Versions) -> list[str]:
+    """Return what is wrong with a model, the newest version first."""
+    refused = sorted(versions.refused.items(), reverse=True)
+    problems = [f"version {number} is refused: {why}" for number, why in refused]
+    return [versions.problem, *problems] if versions.problem else problems
 
 
 def to_version_list(versions: Versions) -> VersionList:

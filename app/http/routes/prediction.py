@@ -17,20 +17,15 @@ from pydantic import BaseModel
 from starlette.types import Message, Receive, Scope, Send
 
 from app.errors import (
-    INTERNAL_ERROR,
     TOO_LATE,
-    BodyTimeoutError,
-    BodyTooLargeError,
     ClientLeftError,
     DeadlineError,
     FieldProblem,
-    InternalError,
     InvalidInputError,
     Location,
     ModelNotFoundError,
     ModelRefusedError,
     OverloadedError,
-    UnsupportedCodingError,
     UnsupportedMediaTypeError,
 )
 from app.http.access import find_caller
@@ -196,15 +191,13 @@ def describe_prediction_errors(path: str, problem: FieldProblem) -> Responses:
     return describe_errors(
         path,
         ModelNotFoundError("there is no model 'sentimental'; there are: next-letter, sentiment"),
-        BodyTimeoutError("the whole body did not arrive within 5 s; send it faster"),
-        BodyTooLargeError("the body has 5242880 bytes, the limit is 4194304; send it in parts"),
         UnsupportedMediaTypeError(
             "the content-type is 'text/plain'; send JSON with the header content-type: application/json"
         ),
-        UnsupportedCodingError("the content-encoding is 'br'; send the body with gzip, deflate or none"),
         InvalidInputError([problem]),
-        InternalError(INTERNAL_ERROR),
-        ModelRefusedError("sentiment is refused: sentiment/6/model.onnx cannot be read; restore it"),
+        ModelRefusedError(
+            "sentiment is refused: sentiment/6/model.onnx cannot be read (No such file or directory); restore it"
+        ),
         OverloadedError("512 texts are waiting, and at most 512 may; 1 more have no place", 0.4),
         DeadlineError(TOO_LATE),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.access.guard import LOOK_SECONDS, Guard
-from app.access.keys import add_client, revoke_keys, rotate_key
+from app.access.keys import MOST_FILE_BYTES, add_client, revoke_keys, rotate_key
 from app.access.usage import Usage
 from app.errors import KeyFileError, KeyMissingError, KeyUnknownError
 from tests.app.conftest import Log
@@ -105,10 +105,13 @@ def test_the_old_keys_stay_while_the_file_is_invalid_or_gone(watched: Watched, l
     watched.path.write_text("{")
     for _ in range(3):
         assert watched.find_name(watched.key) == "web"
+    watched.path.write_text(good + " " * MOST_FILE_BYTES)
+    assert watched.find_name(watched.key) == "web"
     watched.path.unlink()
     assert watched.find_name(watched.key) == "web"
     why = log.wait_for(level="ERROR")["message"]
     assert why.startswith(f"the old keys stay valid: the key file {watched.path} is invalid: Invalid JSON: EOF while")
+    assert f"{watched.path} has more than 4,194,304 bytes" in log.wait_for(level="ERROR")["message"]
     assert "cannot be read: No such file" in log.wait_for(level="ERROR")["message"]  # each is logged once
     watched.path.write_text(good)
     assert watched.find_name(watched.key) == "web"

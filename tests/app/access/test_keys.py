@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from app.access.keys import KEY_BYTES, KEY_PREFIX, add_client, hash_key, read_clients, revoke_keys, rotate_key
+from app.access.keys import (
+    KEY_BYTES,
+    KEY_PREFIX,
+    MOST_FILE_BYTES,
+    add_client,
+    hash_key,
+    read_clients,
+    revoke_keys,
+    rotate_key,
+)
 from app.errors import KeyFileError
 
 HASH = "0" * 64
@@ -101,7 +110,10 @@ def test_changes_at_the_same_time_are_all_kept(path: Path) -> None:
         ({"clients": [CLIENT, CLIENT | {"name": "Web"}]}, "clients.1.name: 'Web' cannot name a client; use up to 63"),
         ({"clients": [CLIENT | {"name": "a/b"}]}, "clients.0.name: 'a/b' cannot name a client"),
         ({"clients": [CLIENT | {"name": "../web"}]}, "clients.0.name"),
-        ({"clients": [CLIENT | {"scopes": ["write"]}]}, "clients.0.scopes.0: Input should be 'predict' or 'manage'"),
+        (
+            {"clients": [CLIENT | {"scopes": ["write"]}]},
+            "clients.0.scopes.0: Input should be 'predict', 'metrics' or 'manage'",
+        ),
         ({"clients": [CLIENT | {"scopes": []}]}, "clients.0.scopes: .*at least 1 item"),
         ({"clients": [CLIENT | {"keys": []}]}, "clients.0.keys: .*at least 1 item"),
         ({"clients": [CLIENT | {"keys": [KEY | {"sha256": "ab"}]}]}, "clients.0.keys.0.sha256: String should match"),
@@ -141,6 +153,35 @@ def test_a_missing_file_is_refused_with_the_command_that_makes_one(path: Path) -
         read_clients(path)
 
 
+@pytest.fixture
+def full(path: Path) -> Path:
+    """A key file just below the limit, in fewer bytes than the service would write it in."""
+    keys = [KEY | {"sha256": f"{number:064x}"} for number in range(30_000)]
+    path.write_text(json.dumps({"clients": [CLIENT | {"keys": keys}]}, separators=(",", ":")))
+    assert path.stat().st_size < MOST_FILE_BYTES
+    return path
+
+
+def test_a_file_that_would_be_too_large_is_not_written(full: Path) -> None:
+    before = full.read_bytes()
+    with pytest.raises(KeyFileError, match=f"^the key file {full} would have more than 4,194,304 bytes, .*; remove "):
+        rotate_key(full, "web")
+    assert full.read_bytes() == before
+    revoke_keys(full, "web", only_old=True)
+    assert len(read_clients(full)[0].keys) == 1
+
+
+def test_a_file_past_the_limit_is_refused_and_stays_as_it_is(path: Path) -> None:
+    add_client(path, "web", ["predict"])
+    path.write_bytes(path.read_bytes() + b" " * MOST_FILE_BYTES)
+    message = f"^the key file {path} has more than 4,194,304 bytes, which is the limit; remove clients and keys that "
+    with pytest.raises(KeyFileError, match=message):
+        read_clients(path)
+    with pytest.raises(KeyFileError, match=message):
+        add_client(path, "app", ["predict"])
+    assert path.stat().st_size > MOST_FILE_BYTES
+
+
 def test_a_folder_is_no_key_file(tmp_path: Path) -> None:
     with pytest.raises(KeyFileError, match="is not a regular file"):
         read_clients(tmp_path)
@@ -167,7 +208,7 @@ def test_an_unknown_client_is_refused_with_the_known_ones(path: Path) -> None:
 
 
 def test_a_file_in_a_missing_folder_cannot_be_made(tmp_path: Path) -> None:
-    with pytest.raises(KeyFileError, match="No such file or directory; make it first"):
+    with pytest.raises(KeyFileError, match="there is no folder .*none; make it first"):
         add_client(tmp_path / "none" / "keys.json", "web", ["predict"])
 
 

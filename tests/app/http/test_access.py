@@ -42,6 +42,7 @@ def make_keys(path: Path) -> dict[str, str]:
     return {
         "web": add_client(path, "web", ["predict"]),
         "ops": add_client(path, "ops", ["manage"]),
+        "prometheus": add_client(path, "prometheus", ["metrics"]),
         "slow": add_client(path, "slow", ["predict"], requests_per_second=0.01, burst=3),
     }
 
@@ -157,6 +158,15 @@ def test_who_changes_models_needs_the_scope_for_it(guarded: Guarded, method: str
 def test_who_may_change_models_may_not_read_with_that_alone(guarded: Guarded, method: str, path: str) -> None:
     assert_kind(guarded.ask(path, "ops", method), 403, "scope-missing")
     assert guarded.ask(path, "web", method).status_code in (200, 404)
+
+
+def test_the_metrics_need_a_scope_that_allows_nothing_else(guarded: Guarded) -> None:
+    assert_kind(guarded.ask("/metrics"), 401, "key-missing")
+    assert guarded.ask("/metrics", "prometheus").status_code == 200
+    for method, path in (("GET", "/models"), ("POST", "/sentiment"), ("DELETE", "/models/a"), ("GET", "/metrics/")):
+        assert_kind(guarded.ask(path, "prometheus", method), 403, "scope-missing")
+    assert guarded.ask("/metrics", "web").status_code == 200  # who may predict may read them, too
+    assert_kind(guarded.ask("/metrics", "ops"), 403, "scope-missing")
 
 
 def test_without_keys_everybody_may_ask_and_nobody_change_models(unguarded: httpx.Client) -> None:

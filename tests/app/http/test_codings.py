@@ -41,7 +41,7 @@ def test_a_bomb_is_decompressed_no_further_than_to_the_limit(coding: bytes) -> N
 
 @pytest.mark.parametrize("coding", COMPRESS)
 def test_what_is_not_of_the_coding_is_refused(coding: bytes) -> None:
-    with pytest.raises(BadRequestError, match=f"the body is not in the coding {coding.decode()}"):
+    with pytest.raises(BadRequestError, match=f"the body is not valid {coding.decode()} data; compress"):
         Decoder(coding).decode(b'{"text": "good"}', 100)
 
 

@@ -14,6 +14,12 @@ def parse(**fields: Any) -> InferenceRequest:
     return InferenceRequest.model_validate({"inputs": [TENSOR]} | fields)
 
 
+def test_an_id_that_cannot_be_repeated_is_refused() -> None:
+    with pytest.raises(ValidationError, match="half of a surrogate pair, which is no character"):
+        parse(id="\ud800")
+    assert parse(id="\n\U0001f600").id == "\n\U0001f600"
+
+
 def test_what_the_protocol_does_not_know_is_ignored() -> None:
     request = parse(
         model_name="sentiment", parameters={"tenant": 5}, outputs=[{"name": "label", "parameters": {"x": 1}}]

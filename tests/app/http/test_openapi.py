@@ -1,10 +1,11 @@
 """The service keeps the promises of its OpenAPI document, whatever a client sends."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,77 @@ def test_the_document_is_valid_openapi(url: str) -> None:
         jsonschema_rs.meta.validate(schema)  # as JSON Schema 2020-12, which is that of OpenAPI 3.1
 
 
+def list_operations(document: Any) -> Iterator[tuple[str, str, Any]]:
+    """Yield the method, the path and the description of each operation."""
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            yield method, path, operation
+
+
+@pytest.fixture(scope="module")
+def documents(services: Callable[..., httpx.Client], url: str, key_file: Path, key: str) -> list[Any]:
+    """The documents of a service without keys and of one with keys."""
+    assert key
+    return [
+        httpx.get(url).json(),
+        services(engine="onnx", keys=str(key_file), open_docs=True).get("/openapi.json").json(),
+    ]
+
+
+def test_every_operation_has_an_id_for_the_names_of_functions(documents: list[Any]) -> None:
+    for document in documents:
+        ids = [operation["operationId"] for _, _, operation in list_operations(document)]
+        assert len(ids) == len(set(ids)) > 20
+        for one in ids:
+            assert re.fullmatch(r"[a-z]+(_[a-z]+)*", one) and not one.endswith(("_get", "_post", "_put", "_delete"))
+
+
+def test_every_answer_has_its_headers_and_every_operation_its_errors(documents: list[Any]) -> None:
+    expected = {"401": "WWW-Authenticate", "415": "Accept-Encoding", "429": "Retry-After", "503": "Retry-After"}
+    for document, has_keys in zip(documents, (False, True), strict=True):
+        for method, path, operation in list_operations(document):
+            responses = operation["responses"]
+            for status, response in responses.items():
+                named = {"x-request-id", *filter(None, [expected.get(status)])}
+                assert named <= response["headers"].keys(), (method, path, status)
+                assert response["description"].endswith((".", "Response"))
+            statuses = {"200", "500", "503"} | ({"408", "413", "415", "422"} if "requestBody" in operation else set())
+            if has_keys and path not in ("/livez", "/readyz", "/v2/health/live", "/v2/health/ready"):
+                statuses |= {"401", "403", "429"}
+            assert statuses <= responses.keys(), (method, path)
+
+
+def test_every_list_in_a_request_has_a_limit(documents: list[Any]) -> None:
+    for document in documents:
+        left = [operation["requestBody"] for _, _, operation in list_operations(document) if "requestBody" in operation]
+        seen: list[Any] = []
+        lists = 0
+        while left:
+            found = left.pop()
+            if isinstance(found, list):
+                left += found
+            elif isinstance(found, dict) and found not in seen:
+                seen.append(found)
+                if name := found.get("$ref"):
+                    left.append(document["components"]["schemas"][name.rpartition("/")[2]])
+                left += [part for key, part in found.items() if key != "examples"]
+                if found.get("type") == "array":
+                    assert "maxItems" in found, found
+                    lists += 1
+        assert lists >= 6
+
+
+def test_the_limits_are_those_of_the_settings(documents: list[Any], settings: Any) -> None:
+    for document in documents:
+        schemas = document["components"]["schemas"]
+        for name, field in (("SentimentBatchRequest", "texts"), ("NextLetterBatchRequest", "sequences")):
+            described = schemas[name]["properties"][field]
+            assert described["maxItems"] == settings.max_batch
+            assert described["items"]["maxLength"] == settings.max_text_characters
+        assert schemas["SentimentRequest"]["properties"]["text"]["maxLength"] == settings.max_text_characters
+        assert schemas["SentimentBatchAnswer"]["properties"]["answers"]["maxItems"] == settings.max_batch
+
+
 @pytest.fixture(scope="module")
 def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("keys") / "keys.json"
@@ -131,7 +203,7 @@ def test_every_answer_is_as_documented(
     if has_keys:
         # It unloads models and moves their labels.
         models = shutil.copytree(small_store.root, tmp_path / "models")
-        client = services(engine="onnx", keys=key_file, open_docs=True, models=models, watch_ms=10)
+        client = services(engine="onnx", keys=str(key_file), open_docs=True, models=models, watch_ms=10)
         url = str(client.base_url.join("openapi.json"))
         configuration += f'[auth.openapi.bearer]\nbearer = "{key}"\n'
         # It takes the headers of keys for the only ones.

@@ -120,7 +120,11 @@ def test_binary_texts(shape: list[int]) -> None:
         (make_tensor([1], size=4), b"\xff\xff\xff\xff", "data.0: the tensor ends within text 0"),
         (make_tensor([2], size=5), pack(b"a"), "data.1: the tensor ends within text 1"),
         (make_tensor([1], size=10), pack(b"a", b"b"), "5 bytes follow the last text"),
-        (make_tensor([2], size=10), pack(b"a", b"\xff"), "data.1: the text is not UTF-8"),
+        (
+            make_tensor([2], size=10),
+            pack(b"a", b"\xff"),
+            "data.1: the text is not valid: byte 0 .* is not UTF-8; send UTF-8",
+        ),
     ],
 )
 def test_texts_that_do_not_fit_are_refused(tensor: RequestInput, binary: bytes, message: str) -> None:

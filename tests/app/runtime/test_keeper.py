@@ -1,19 +1,22 @@
 import gc
 import shutil
+import time
 import weakref
 from pathlib import Path
 
 import pytest
 
 from app.errors import ModelNotFoundError, ModelRefusedError
-from app.runtime import operation
-from app.runtime.policy import POLICY_FILE
+from app.runtime.changes import Changes
+from app.runtime.policy import POLICY_FILE, change_policy
 from app.runtime.repository import Repository
 from app.settings import Settings
-from bundle.store import Store
+from bundle.store import Bundle, Store
 from tests.app.conftest import Log
 from tests.bundle.samples import publish_changed
+from tests.conftest import SECONDS
 
+REFUSED = "which is refused: its network cannot be loaded; the service's log has the reason"
 BAD = {"model.onnx": b"not a network"}
 
 
@@ -47,6 +50,20 @@ class Service:
     @property
     def refused(self) -> list[int]:
         return [*self.repository.models["next-letter"].refused]
+
+
+def label(store: Store, **labels: int) -> None:
+    """Write a policy by hand, also with a version that cannot be used."""
+    change_policy(store.root / "next-letter", lambda policy: policy.model_copy(update={"labels": labels}))
+
+
+def replace_version(store: Store, tmp_path: Path, files: dict[str, bytes]) -> None:
+    """Replace version 1 by another bundle with its number."""
+    folder = store.root / "next-letter" / "1"
+    other = Store(tmp_path / "others")
+    publish_changed(other, store.open("next-letter", 1), files)
+    shutil.rmtree(folder)
+    shutil.copytree(other.root / "next-letter" / "1", folder)
 
 
 def publish(store: Store, files: dict[str, bytes] | None = None) -> int:
@@ -112,7 +129,7 @@ def test_a_version_that_was_refused_is_not_loaded_again_with_each_change(store: 
     service.follow()
     publish(store)
     service.follow()
-    operation.set_label(store, "next-letter", "old", 1)
+    Changes(store, Settings()).set_label("next-letter", "old", 1)
     service.follow()
     log.wait_for(message="loaded", version=1)
     log.wait_for(message="loaded", version=1)
@@ -122,31 +139,143 @@ def test_a_version_that_was_refused_is_not_loaded_again_with_each_change(store: 
 
 def test_a_pinned_version_answers_whatever_is_newer(store: Store) -> None:
     service = Service(store)
-    operation.set_label(store, "next-letter", "stable", 1)
+    Changes(store, Settings()).set_label("next-letter", "stable", 1)
     publish(store)
     service.follow()
     assert (service.default, service.loaded) == (1, [1, 2])
-    operation.remove_label(store, "next-letter", "stable")
+    Changes(store, Settings()).remove_label("next-letter", "stable")
     service.follow()
     assert (service.default, service.loaded) == (2, [2])
 
 
-def test_a_label_moves_only_onto_a_version_that_loads(store: Store) -> None:
+def test_a_label_moves_only_onto_a_version_that_loads(store: Store, log: Log) -> None:
     service = Service(store)
-    operation.set_label(store, "next-letter", "stable", 1)
+    Changes(store, Settings()).set_label("next-letter", "stable", 1)
     publish(store, BAD)
     service.follow()
-    operation.set_label(store, "next-letter", "stable", 2)
+    label(store, stable=2)
     service.follow()
     assert service.default == 1
-    assert service.repository.models["next-letter"].labels == {"stable": 1}
+    versions = service.repository.models["next-letter"]
+    assert versions.labels == {"stable": 1}
+    assert versions.problem == f"the label stable is to be on version 2, {REFUSED}; it stays on version 1"
+    assert log.wait_for(message=versions.problem)["level"] == "ERROR"
     assert service.repository.find("next-letter", "stable").manifest.version == 1
+    label(store, stable=1)
+    service.follow()
+    assert service.repository.models["next-letter"].problem is None
+
+
+def test_a_process_that_starts_without_the_version_of_a_label_says_so(store: Store) -> None:
+    publish(store, BAD)
+    label(store, stable=2)
+    service = Service(store)
+    problem = service.repository.models["next-letter"].problem
+    assert problem == f"the label stable is to be on version 2, {REFUSED}; no version has it"
+    assert service.default == 1
+
+
+def test_a_version_newer_than_the_pinned_one_never_answers_by_default(store: Store) -> None:
+    for _ in range(2):
+        publish(store)
+    label(store, stable=2)
+    (store.root / "next-letter" / "2" / "model.onnx").write_bytes(b"changed")
+    service = Service(store)
+    assert (service.default, service.loaded) == (1, [1, 3])
+    shutil.rmtree(store.root / "next-letter" / "1")
+    service.follow()
+    assert service.loaded == [3]
+    assert not service.repository.is_ready()
+    with pytest.raises(ModelRefusedError, match="the label stable is to be on version 2, which is refused: .*SHA-256"):
+        service.repository.find("next-letter")
+    shutil.rmtree(store.root / "next-letter" / "2")
+    service.follow()
+    assert "which is not there; no version has it" in (service.repository.models["next-letter"].problem or "")
+    label(store)
+    service.follow()
+    assert service.default == 3
+
+
+def test_a_mended_mode_is_seen(store: Store) -> None:
+    service = Service(store)
+    publish(store)
+    file = store.root / "next-letter" / "2" / "model.onnx"
+    file.rename(file.with_name("hidden"))
+    (store.root / "next-letter" / "2" / ".link").symlink_to("nowhere")
+    service.follow()
+    assert service.refused == [2]
+    file.with_name("hidden").rename(file)
+    service.follow()
+    assert (service.default, service.refused) == (2, [])
+
+
+def test_a_version_that_is_replaced_under_its_number_is_loaded_again(store: Store, tmp_path: Path) -> None:
+    service = Service(store)
+    old = service.repository.find("next-letter")
+    replace_version(store, tmp_path, {"vocabulary.txt": b"another file"})
+    service.follow()
+    new = service.repository.find("next-letter")
+    assert new is not old and (service.default, service.loaded) == (1, [1])
+
+
+def test_a_version_that_is_replaced_by_a_bad_one_answers_as_before(store: Store, tmp_path: Path) -> None:
+    service = Service(store)
+    old = service.repository.find("next-letter")
+    replace_version(store, tmp_path, BAD)
+    service.follow()
+    assert service.repository.find("next-letter") is old
+    assert (service.loaded, service.refused) == ([1], [1])
+    service.follow()
+    assert service.repository.find("next-letter") is old
+
+
+def test_what_could_not_be_read_is_tried_again_although_nothing_has_changed(store: Store, log: Log) -> None:
+    class SometimesUnreadable(Store):
+        failures = 2
+
+        def open(self, name: str, version: int | None = None) -> Bundle:
+            if self.failures:
+                self.failures -= 1
+                raise OSError(5, "Input/output error")
+            return super().open(name, version)
+
+    service = Service(SometimesUnreadable(store.root))
+    assert service.refused == [1]
+    end = time.monotonic() + SECONDS
+    while not service.loaded:
+        assert time.monotonic() < end
+        service.follow()
+    assert (service.default, service.refused) == (1, [])
+    log.wait_for(message="loaded", version=1)
+    assert log.text.count("refused") == 1
+
+
+def test_a_policy_that_cannot_be_read_is_tried_again(store: Store) -> None:
+    service = Service(store)
+    (store.root / "next-letter" / POLICY_FILE).mkdir()
+    service.follow()
+    assert "cannot be read" in (service.repository.models["next-letter"].problem or "")
+    (store.root / "next-letter" / POLICY_FILE).rmdir()
+    service.follow()
+    assert service.repository.models["next-letter"].problem is None
+
+
+def test_policies_may_be_in_a_folder_of_their_own(store: Store, tmp_path: Path) -> None:
+    publish(store)
+    settings = Settings(policies=tmp_path / "policies")
+    repository = Repository(store, settings)
+    repository.load()
+    repository.changes.set_label("next-letter", "stable", 1)
+    assert [path.name for path in (tmp_path / "policies" / "next-letter").iterdir()] == [POLICY_FILE]
+    repository.follow()
+    repository.follow()
+    assert repository.find("next-letter").manifest.version == 1
 
 
 def test_a_version_that_is_deleted_is_unloaded_and_the_newest_other_one_answers(store: Store) -> None:
     publish(store)
     service = Service(store)
-    operation.set_label(store, "next-letter", "stable", 2)
+    Changes(store, Settings()).set_label("next-letter", "stable", 2)
     service.follow()
     shutil.rmtree(store.root / "next-letter" / "2")
     service.follow()
@@ -172,10 +301,10 @@ def test_the_candidate_is_a_version_besides_the_one_that_answers(store: Store) -
     service = Service(store)
     versions = service.repository.models["next-letter"]
     assert versions.candidate is None
-    operation.set_label(store, "next-letter", "candidate", 2)
+    Changes(store, Settings()).set_label("next-letter", "candidate", 2)
     service.follow()
     assert service.repository.models["next-letter"].candidate is None
-    operation.set_label(store, "next-letter", "stable", 1)
+    Changes(store, Settings()).set_label("next-letter", "stable", 1)
     service.follow()
     versions = service.repository.models["next-letter"]
     assert versions.candidate and versions.candidate.manifest.version == 2
@@ -183,17 +312,17 @@ def test_the_candidate_is_a_version_besides_the_one_that_answers(store: Store) -
 
 def test_an_unloaded_model_is_loaded_again(store: Store) -> None:
     service = Service(store)
-    operation.set_loaded(store, "next-letter", is_loaded=False)
+    Changes(store, Settings()).set_loaded("next-letter", is_loaded=False)
     service.follow()
     assert not service.loaded
-    operation.set_loaded(store, "next-letter", is_loaded=True)
+    Changes(store, Settings()).set_loaded("next-letter", is_loaded=True)
     service.follow()
     assert service.default == 1
 
 
 def test_a_policy_that_cannot_be_used_changes_nothing_and_is_logged_once(store: Store, log: Log) -> None:
     publish(store)
-    operation.set_label(store, "next-letter", "stable", 1)
+    Changes(store, Settings()).set_label("next-letter", "stable", 1)
     service = Service(store)
     policy = store.root / "next-letter" / POLICY_FILE
     policy.write_text("{")
@@ -202,7 +331,7 @@ def test_a_policy_that_cannot_be_used_changes_nothing_and_is_logged_once(store: 
     assert service.default == 1
     assert "is not a policy" in log.wait_for(level="ERROR")["message"]
     assert service.repository.models["next-letter"].problem == (
-        "next-letter/policy.json is not a policy: file: Invalid JSON: EOF while parsing an object at line 1 column 1; "
+        "next-letter/policy.json is not a policy: Invalid JSON: EOF while parsing an object at line 1 column 1; "
         "correct it or delete it"
     )
     policy.unlink()

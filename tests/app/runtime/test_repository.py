@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from app.errors import ModelNotFoundError, ModelRefusedError, NotReadyError
-from app.runtime.operation import set_label, set_loaded
+from app.runtime.changes import Changes
 from app.runtime.repository import Repository
 from app.settings import Settings
 from bundle.store import Bundle, Store
@@ -180,7 +180,7 @@ def test_a_folder_whose_name_is_no_text_is_refused_under_a_name_that_is(store: S
 
 def test_a_version_of_a_request_is_its_number_or_a_label(store: Store) -> None:
     publish_changed(store, store.open("next-letter"))
-    set_label(store, "next-letter", "old", 1)
+    Changes(store, Settings()).set_label("next-letter", "old", 1)
     repository = load(store)
     found = [repository.find_for(NEXT_LETTER, None, version).manifest.version for version in (None, 1, "old", 2)]
     assert found == [2, 1, 1, 2]
@@ -190,12 +190,62 @@ def test_names_that_come_and_go_are_followed(store: Store, small_store: Store) -
     repository = load(store)
     shutil.copytree(small_store.root / "imdb-500", store.root / "imdb-500")
     repository.follow()
-    assert not repository.models["imdb-500"].loaded  # it may still be copied
+    assert "imdb-500" not in repository.models  # it may still be copied
     repository.follow()
     assert repository.find("imdb-500")
     shutil.rmtree(store.root / "imdb-500")
     repository.follow()
+    assert repository.find("imdb-500")  # it may be about to be replaced
+    repository.follow()
     assert [*repository.models] == ["next-letter"]
+
+
+def test_a_store_that_is_gone_for_a_moment_loses_nothing(store: Store) -> None:
+    repository = load(store)
+    elsewhere = store.root.rename(store.root.with_name("elsewhere"))
+    for _ in range(3):
+        assert not repository.follow()
+    assert repository.is_ready() and repository.find("next-letter")
+    elsewhere.rename(store.root)
+    repository.follow()
+    assert repository.find("next-letter")
+
+
+def test_a_default_model_that_comes_later_is_needed_once_it_has_answered(store: Store, small_store: Store) -> None:
+    repository = load(store)
+    (store.root / "sentiment" / "1").mkdir(parents=True)
+    for _ in range(3):
+        repository.follow()
+        assert repository.is_ready()
+    assert repository.models["sentiment"].refused
+    shutil.copytree(small_store.root / "sentiment", store.root / "sentiment", dirs_exist_ok=True)
+    repository.follow()
+    repository.follow()
+    assert repository.find("sentiment")
+    (store.root / "sentiment" / "1" / "model.onnx").write_bytes(b"changed")
+    (store.root / "sentiment" / "1" / "manifest.json").unlink()
+    assert repository.is_ready()
+
+
+def test_a_model_that_is_gone_has_no_candidate(store: Store) -> None:
+    repository = load(store)
+    model = repository.find("next-letter")
+    assert repository.draw_candidate(model) is None
+    shutil.rmtree(store.root / "next-letter")
+    repository.follow()
+    repository.follow()
+    assert repository.draw_candidate(model) is None
+
+
+def test_a_model_whose_versions_are_all_deleted_has_none(store: Store) -> None:
+    (store.root / "hidden").mkdir()
+
+    class Listing(Store):
+        def names(self) -> list[str]:
+            return ["hidden", "next-letter"]
+
+    with pytest.raises(ModelNotFoundError, match="the model 'hidden' has no version; publish one"):
+        load(Listing(store.root)).find("hidden")
 
 
 def test_a_store_that_cannot_be_read_for_a_moment_loses_nothing_and_is_logged_once(store: Store, log: Log) -> None:
@@ -254,12 +304,12 @@ def test_a_model_that_an_operator_has_unloaded_does_not_keep_the_others_from_rea
     store: Store, small_store: Store
 ) -> None:
     shutil.copytree(small_store.root / "sentiment", store.root / "sentiment")
-    set_loaded(store, "sentiment", is_loaded=False)
+    Changes(store, Settings()).set_loaded("sentiment", is_loaded=False)
     repository = load(store)
     assert repository.is_ready()
     with pytest.raises(ModelNotFoundError, match="the model 'sentiment' is not loaded; an operator has unloaded it"):
         repository.find("sentiment")
-    set_loaded(store, "next-letter", is_loaded=False)
+    Changes(store, Settings()).set_loaded("next-letter", is_loaded=False)
     assert not load(store).is_ready()
 
 

@@ -1,5 +1,6 @@
 """The files of several processes, which here are places of this one; `test_exposition` has real processes."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ from prometheus_client import CollectorRegistry, Metric, values
 
 from app.folders import is_locked
 from app.telemetry.buffered import Counter, Gauge, Histogram
-from app.telemetry.place import Place, Version, find_version
+from app.telemetry.place import CLOSED_SECONDS, CLOSED_VERSIONS, Place, Version, find_version
 
 if TYPE_CHECKING:
     from tests.app.conftest import Log  # which takes a place in the processes of `run`
@@ -122,16 +123,49 @@ def test_the_gauges_of_a_place_begin_anew(folder: Path, run: Run) -> None:
     assert process.read("words_total", *NEW) == 2
 
 
-def test_a_version_goes_when_every_process_has_closed_it(folder: Path) -> None:
+def wait(folder: Path, pattern: str = "*-*.db", seconds: float = CLOSED_SECONDS) -> None:
+    """Let files be older by some seconds."""
+    for path in folder.glob(pattern):
+        then = path.stat().st_mtime - seconds
+        os.utime(path, (then, then))
+
+
+def test_a_version_goes_some_time_after_every_process_has_closed_it(folder: Path) -> None:
     first, second = Process(folder, OLD, NEW), Process(folder, OLD, NEW)
     first.place.keep({None, NEW})
+    wait(folder)
     assert first.read("words_total", *OLD) == 2  # a total that falls would look like a restart
     assert first.read("rows", *OLD) == 1
     second.place.keep({None, NEW})
+    assert first.read("words_total", *OLD) == 2  # also that of the first process, which closed it earlier
+    assert first.read("rows", *OLD) is None
+    wait(folder, seconds=CLOSED_SECONDS - 5)
+    assert first.read("seconds_count", *OLD) == 2
+    wait(folder, seconds=5)
     assert first.read("words_total", *OLD) is None
     assert first.read("words_total", *NEW) == 2
     assert first.read("all_total") == 4
     assert len(list(folder.glob("*-*.db"))) == 6
+
+
+def test_only_the_latest_closed_versions_keep_their_totals_even_if_nobody_reads(folder: Path) -> None:
+    process = Process(folder)
+    for number in range(2 * CLOSED_VERSIONS):
+        process.count("model", str(number))
+        process.place.keep({None})
+        assert len(list(folder.glob("counter_*-*.db"))) == min(number + 1, CLOSED_VERSIONS)
+        wait(folder, seconds=0.1)  # otherwise several are closed in one tick of the file system
+    kept = [number for number in range(2 * CLOSED_VERSIONS) if process.read("words_total", "model", str(number))]
+    assert kept == [*range(CLOSED_VERSIONS, 2 * CLOSED_VERSIONS)]
+
+
+def test_a_version_is_closed_while_another_process_collects(folder: Path) -> None:
+    process = Process(folder, OLD)
+    wait(folder)
+    with (folder / "collecting").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        process.place.keep({None})
+    assert process.read("words_total", *OLD) == 1
 
 
 def test_a_version_that_was_closed_can_be_opened_again(folder: Path) -> None:
@@ -148,6 +182,8 @@ def test_a_version_that_was_closed_can_be_opened_again(folder: Path) -> None:
 def test_a_version_of_a_process_that_was_killed_goes_too(folder: Path, run: Run) -> None:
     process = Process(folder, NEW)
     run(*OLD)
+    assert process.read("words_total", *OLD) == 1
+    wait(folder)
     assert process.read("words_total", *OLD) is None
     assert process.read("words_total", *NEW) == 1
 

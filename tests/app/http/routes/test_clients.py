@@ -2,15 +2,22 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from app.access.keys import add_client
+from app.settings import Settings
+from bundle.store import Store
+from tests.bundle.samples import publish_changed
+from tests.conftest import serve
 
 PROGRAMS = Path(__file__).parent / "clients"
 KSERVE_PYTHON = os.environ.get("KSERVE_PYTHON")  # an interpreter: KServe's client has many dependencies
@@ -23,10 +30,18 @@ def served(services: Callable[..., httpx.Client]) -> httpx.Client:
     return services(engine="onnx")
 
 
-def run(program: str, served: httpx.Client, scheme: str = "", python: str = sys.executable) -> dict[str, Any]:
-    """Return what a program prints that asks the service."""
+def run(
+    program: str,
+    served: httpx.Client,
+    scheme: str = "",
+    python: str = sys.executable,
+    *,
+    before: Sequence[str] = (),
+    after: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Return what a program prints that asks the service; its arguments may have some before and after the address."""
     address = f"{scheme}{served.base_url.host}:{served.base_url.port}"
-    command = [python, str(PROGRAMS / program), address]
+    command = [python, str(PROGRAMS / program), *before, address, *after]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr
     printed: dict[str, Any] = json.loads(result.stdout)
@@ -119,6 +134,60 @@ def test_the_asynchronous_client_of_triton_gets_the_same(served: httpx.Client, e
     assert printed["labels"] == [expected["label"]] * 3
     assert printed["probabilities"] == [expected["probabilities"]] * 3
     assert printed["error"][0] == "404" and "sentimental" in printed["error"][1]
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A key file, with the keys of a client that may manage models and of one that may only predict."""
+    path = tmp_path_factory.mktemp("keys") / "keys.json"
+    return path, [add_client(path, "operator", ["predict", "manage"]), add_client(path, "web", ["predict"])]
+
+
+@pytest.fixture(scope="module")
+def managed(
+    small_store: Store, tmp_path_factory: pytest.TempPathFactory, keys: tuple[Path, list[str]]
+) -> Iterator[httpx.Client]:
+    """A client of a service with keys, where two versions of a model are loaded."""
+    store = Store(tmp_path_factory.mktemp("managed"))
+    for name in ("sentiment", "next-letter"):
+        shutil.copytree(small_store.root / name, store.root / name)
+    publish_changed(store, store.open("sentiment"))
+    path, (key, _) = keys
+    with serve(Settings(models=store.root, keys=str(path), loaded_versions=2, watch_ms=10)) as client:
+        client.headers["x-api-key"] = key
+        yield client
+
+
+@needs_triton
+@pytest.mark.parametrize("kind", ["sync", "aio"])
+def test_triton_uses_and_controls_a_model_of_two_versions(
+    managed: httpx.Client, keys: tuple[Path, list[str]], kind: str
+) -> None:
+    printed = run("triton_control.py", managed, before=[kind], after=keys[1])
+    texts = ["A wonderful film.", "An awful,\0 boring film!"]
+    answers = managed.post("/sentiment/batch", json={"texts": texts}).json()["answers"]
+    assert printed["live"] and printed["answers"] == [[answer["sentiment"] for answer in answers]] * 6
+    assert printed["answering"] == ["2", "1", "2"]
+    assert printed["ready"] == [True, True, True, False] and printed["again"] == [True] * 3
+    paths = ["/v2/models/sentiment", "/v2/models/sentiment/versions/1", "/v2/models/sentiment/versions/2"]
+    assert printed["metadata"] == [managed.get(path).json() for path in paths]
+    assert [each["versions"] for each in printed["metadata"]] == [["1", "2"]] * 3
+    assert printed["config"] == [managed.get(f"{path}/config").json() for path in paths]
+    counted = [statistics["model_stats"][0] for statistics in printed["statistics"]]
+    assert [each["version"] for each in counted] == ["2", "1", "2"] and counted[0]["inference_count"] >= 14
+    states = {"1": "READY", "2": "READY"}
+    assert {each["version"]: each["state"] for each in printed["index"] if each["name"] == "sentiment"} == states
+    assert printed["without"] == [
+        False,
+        ["404", "the model 'sentiment' is not loaded; an operator has unloaded it"],
+    ]
+    states = {"1": "UNAVAILABLE", "2": "UNAVAILABLE"}
+    assert {
+        each["version"]: each["state"] for each in printed["index_without"] if each["name"] == "sentiment"
+    } == states
+    assert [status for status, _ in printed["unknown"]] == ["404"] * 3
+    assert all(message.startswith("there is no model 'sentimental'") for _, message in printed["unknown"])
+    assert [status for status, _ in printed["refused"]] == ["403", "403", "401", "401"]
 
 
 @pytest.mark.skipif(KSERVE_PYTHON is None, reason="KSERVE_PYTHON does not name a Python that has kserve")

@@ -191,7 +191,7 @@ def test_a_compressed_body_is_read(
     response = served.post(path, content=bomb, headers=headers)
     assert response.status_code == 413 and f"the limit is {settings.max_body_bytes}" in response.json()["detail"]
     damaged = served.post(path, content=b"not compressed", headers=headers)
-    assert damaged.status_code == 400 and f"the body is not in the coding {coding}" in damaged.json()["detail"]
+    assert damaged.status_code == 400 and f"the body is not valid {coding} data" in damaged.json()["detail"]
 
 
 @pytest.mark.parametrize("path", [INFER, "/sentiment/batch"])

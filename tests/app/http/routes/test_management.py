@@ -1,4 +1,5 @@
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from app.http.app import create_app
 from app.settings import Settings
 from bundle.store import Store
 from tests.bundle.samples import publish_changed
-from tests.conftest import serve_app
+from tests.conftest import SECONDS, serve_app
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def manager(store: Store) -> Iterator[httpx.Client]:
 def serve_managed(store: Store, **settings: Any) -> Iterator[httpx.Client]:
     keys = store.root.parent / "keys.json"
     key = add_client(keys, "operator", ("predict", "manage"))
-    with serve_app(create_app(Settings(models=store.root, keys=keys, **{"watch_ms": 10, **settings}))) as client:
+    with serve_app(create_app(Settings(models=store.root, keys=str(keys), **{"watch_ms": 10, **settings}))) as client:
         client.headers["x-api-key"] = key
         yield client
 
@@ -102,7 +103,7 @@ def test_a_version_that_does_not_load_leaves_the_label_where_it_was(
     publish_changed(store, store.open("next-letter"), {"model.onnx": b"not a network"})
     answer = manager.put("/models/next-letter/labels/stable", json={"version": 3})
     assert answer.status_code == 409
-    assert "next-letter version 3 is refused: its network cannot be loaded" in answer.json()["detail"]
+    assert "the network in next-letter/3 cannot be loaded: " in answer.json()["detail"]
     assert ask(manager) == (before or 2)
     labels = {
         each["version"]: each["labels"] for each in manager.get("/models/next-letter/versions").json()["versions"]
@@ -141,7 +142,7 @@ def test_a_body_that_is_not_utf_8_is_refused(manager: httpx.Client) -> None:
         "/models/next-letter/shadow", content=b'{"share": "\xff"}', headers={"content-type": "application/json"}
     )
     assert answer.status_code == 422
-    assert answer.json()["detail"].startswith("body: the body is not JSON in UTF-8: ")
+    assert answer.json()["detail"].startswith("body: the body cannot be read: byte ")
 
 
 def test_a_change_that_is_not_followed_in_time_says_so(store: Store) -> None:
@@ -149,3 +150,23 @@ def test_a_change_that_is_not_followed_in_time_says_so(store: Store) -> None:
         answer = client.put("/models/next-letter/labels/stable", json={"version": 1})
         assert answer.status_code == 504
         assert "the change is written, but this process has not followed it yet" in answer.json()["detail"]
+
+
+def test_a_name_that_is_no_text_beside_the_models_changes_no_answer(manager: httpx.Client, store: Store) -> None:
+    (store.root / "\udcff" / "1").mkdir(parents=True)
+    answer = manager.put("/models/none/shadow", json={"share": 0.1})
+    assert answer.status_code == 404
+    assert "next-letter, \\udcff" in answer.json()["detail"]
+
+
+def test_a_version_that_was_just_mended_gets_its_label(manager: httpx.Client, store: Store) -> None:
+    publish_changed(store, store.open("next-letter"))
+    file = store.root / "next-letter" / "3" / "model.onnx"
+    good = file.read_bytes()
+    file.write_bytes(b"changed")
+    end = time.monotonic() + SECONDS
+    while manager.get("/models/next-letter/versions").json()["versions"][0]["status"] != "refused":
+        assert time.monotonic() < end
+    file.write_bytes(good)
+    assert manager.put("/models/next-letter/labels/stable", json={"version": 3}).status_code == 200
+    assert ask(manager) == 3

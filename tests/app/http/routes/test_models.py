@@ -1,16 +1,19 @@
 import json
 import shutil
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 
 from app.http.app import create_app
-from app.runtime.operation import set_loaded
+from app.runtime.changes import Changes
+from app.runtime.policy import POLICY_FILE
 from app.settings import Settings
+from bundle.files import hash_file
 from bundle.store import Store
 from tests.bundle.samples import publish_changed
-from tests.conftest import serve_app
+from tests.conftest import SECONDS, serve_app
 
 
 def test_every_bundle_is_listed_with_its_task_and_version(client: httpx.Client) -> None:
@@ -78,8 +81,10 @@ def test_a_model_that_cannot_be_served_says_why(small_store: Store, tmp_path: Pa
     store = Store(tmp_path)
     publish_changed(store, store.open("next-letter"), {"model.onnx": b"not a network"})
     publish_changed(store, store.open("next-letter"))
-    (tmp_path / "next-letter" / "3" / "model.onnx").write_bytes(b"changed")
-    set_loaded(store, "sentiment", is_loaded=False)
+    damaged = tmp_path / "next-letter" / "3" / "model.onnx"
+    published = hash_file(damaged)
+    damaged.write_bytes(b"changed")
+    Changes(store, Settings()).set_loaded("sentiment", is_loaded=False)
     with serve_app(create_app(Settings(models=tmp_path))) as client:
         statuses = [
             (each["status"], each["default"]) for each in client.get("/models/next-letter/versions").json()["versions"]
@@ -87,4 +92,22 @@ def test_a_model_that_cannot_be_served_says_why(small_store: Store, tmp_path: Pa
         assert statuses == [("refused", False), ("refused", False), ("ready", True)]
         models = {model["name"]: model for model in client.get("/models").json()["models"]}
         assert (models["next-letter"]["status"], models["next-letter"]["version"]) == ("ready", 1)
-        assert models["sentiment"]["status"] == "unloaded"
+        assert models["sentiment"]["status"] == "unloaded" and models["sentiment"]["problems"] == []
+        assert models["next-letter"]["problems"] == [
+            f"version 3 is refused: next-letter/3/model.onnx has SHA-256 {hash_file(damaged)}, its manifest says "
+            f"{published}; restore the file or train the bundle again",
+            "version 2 is refused: its network cannot be loaded; the service's log has the reason",
+        ]
+
+
+def test_a_model_whose_policy_cannot_be_read_says_so_while_it_answers(small_store: Store, tmp_path: Path) -> None:
+    shutil.copytree(small_store.root / "sentiment", tmp_path / "sentiment")
+    with serve_app(create_app(Settings(models=tmp_path, watch_ms=10))) as client:
+        (tmp_path / "sentiment" / POLICY_FILE).write_text("[]")
+        end = time.monotonic() + SECONDS
+        while not (model := client.get("/models").json()["models"][0])["problems"]:
+            assert time.monotonic() < end
+    assert (model["status"], model["version"]) == ("ready", 1)
+    assert model["problems"] == [
+        "sentiment/policy.json is not a policy: Input should be an object; correct it or delete it"
+    ]
