@@ -9,10 +9,9 @@ import math
 import os
 import resource
 import sys
-from contextlib import nullcontext
+from contextlib import ExitStack
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import click
@@ -20,8 +19,8 @@ import uvicorn
 from pydantic_core import PydanticUndefined
 
 from app import __version__
-from app.access.keys import read_clients
-from app.access.usage import share_usage
+from app.access.guard import Guard
+from app.access.usage import Usage, share_usage
 from app.errors import SettingsError
 from app.processes.sockets import Address, hold
 from app.processes.supervisor import Supervisor
@@ -99,13 +98,15 @@ def serve(settings: Settings) -> None:
         SystemExit: it has ended.
     """
     logs.configure(settings.log_level)
-    if settings.keys:
-        read_clients(settings.keys)  # here an error is one line; each process would write a traceback
-    if settings.traces:
-        check_exporter()
-    usage = share_usage() if settings.keys else nullcontext()
-    with hold(settings) as address, hold_folder(), usage as usage_folder:
-        status = _serve_on(address, settings, usage_folder)
+    guard = None
+    with ExitStack() as held:
+        if settings.keys:
+            guard = Guard(settings.keys, Usage(held.enter_context(share_usage())))
+        if settings.traces:
+            check_exporter()
+        address = held.enter_context(hold(settings))
+        held.enter_context(hold_folder())
+        status = _serve_on(address, settings, guard)
     sys.exit(status)
 
 
@@ -117,14 +118,14 @@ def _open_standard_files() -> None:
     os.close(lowest)
 
 
-def _serve_on(address: Address, settings: Settings, usage_folder: Path | None) -> int:
+def _serve_on(address: Address, settings: Settings, guard: Guard | None) -> int:
     """Serve on an address, and return the exit status."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection needs a file descriptor
     logger.info("starting", extra={"address": str(address), "workers": settings.workers})
     longest = math.ceil(settings.deadline_ms / 1000) + 1
     config = uvicorn.Config(
-        partial(make_app, settings, usage_folder),
+        partial(make_app, settings, guard),
         factory=True,
         http="app.http.protocol:Protocol",
         ws="none",
@@ -138,7 +139,9 @@ def _serve_on(address: Address, settings: Settings, usage_folder: Path | None) -
         timeout_graceful_shutdown=longest,  # every request has its answer by then
     )
     grace_seconds = longest + MORE_SECONDS
-    return Supervisor(partial(run, config, grace_seconds), address.open, settings.workers, grace_seconds).run()
+    target = partial(run, config, grace_seconds)
+    look = guard.look if guard else None
+    return Supervisor(target, address.open, settings.workers, grace_seconds, look).run()
 
 
 def _make_option(name: str) -> click.Option:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator
 
 INTERNAL_ERROR = "the service failed on this request; its log has the reason under the answer's x-request-id"
 TOO_LATE = "the deadline passed before the answer was there; try again later or allow it more time"
+METRICS_MISSING = "the processes cannot read the files of their metrics: {}; give them a tmpfs with space at /dev/shm"
 ENDING = "this process of the service is shutting down; send the request again in a moment"
 CHALLENGE = 'Bearer realm="lstm-serve"'  # what to send instead of no key, or of a wrong one: RFC 6750
 ECHO_CHARACTERS = 80  # of a wrong value, in an answer
@@ -254,6 +255,14 @@ class NotReadyError(RequestError):
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     kind = "not-ready"
+    headers = {"retry-after": "1"}
+
+
+class MetricsMissingError(RequestError):
+    """The processes cannot share their metrics now."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    kind = "metrics-missing"
     headers = {"retry-after": "1"}
 
 

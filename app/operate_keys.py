@@ -1,5 +1,7 @@
 """`python -m app keys`: the commands for API keys. A running service reads the changed file by itself."""
 
+import os
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import get_args
@@ -61,7 +63,7 @@ def make_command() -> click.Command:
 def list_keys(settings: Settings) -> None:
     """Print the clients."""
     for client in read_clients(_find_file(settings)):
-        click.echo(_describe(client))
+        _print(_describe(client))
 
 
 @click.pass_obj
@@ -74,19 +76,32 @@ def add(
     texts_per_day: int | None,
 ) -> None:
     """Add a client and print its key."""
-    click.echo(add_client(_find_file(settings), name, scopes, requests_per_second, burst, texts_per_day))
+    add_client(_find_file(settings), name, scopes, requests_per_second, burst, texts_per_day, show=_print)
 
 
 @click.pass_obj
 def rotate(settings: Settings, name: str) -> None:
     """Print a new key of a client."""
-    click.echo(rotate_key(_find_file(settings), name))
+    rotate_key(_find_file(settings), name, show=_print)
 
 
 @click.pass_obj
 def revoke(settings: Settings, name: str, old: bool) -> None:
     """Remove a client, or its old keys."""
     revoke_keys(_find_file(settings), name, only_old=old)
+
+
+def _print(text: str) -> None:
+    """Print a line at once.
+
+    Raises:
+        SettingsError: nobody can read it.
+    """
+    try:
+        click.echo(text)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would try again when it ends
+        raise SettingsError(f"standard output cannot be written: {error.strerror}; the keys are as before") from error
 
 
 def _find_file(settings: Settings) -> Path:

@@ -3,7 +3,7 @@
 import time
 
 from app.access.keys import Client, Scope
-from app.access.rates import Allowance, take_request, take_texts
+from app.access.rates import Allowance, return_texts, take_request, take_texts
 from app.access.usage import Usage
 from app.errors import QuotaExceededError, ScopeMissingError
 
@@ -16,6 +16,7 @@ class Caller:
         self.client = client
         self._usage = usage
         self._allowances: dict[str, Allowance] = {}  # by the names of their policies
+        self._day = 0  # of the record, when the texts of this request were counted
 
     @property
     def name(self) -> str:
@@ -70,6 +71,14 @@ class Caller:
         if quota := self.client.texts_per_day:
             with self._usage.lock(self.client.name) as record:
                 self._note(take_texts(record, quota, texts, time.time()), texts)
+                self._day = record.day
+
+    def return_texts(self, texts: int) -> None:
+        """Count texts of this request no longer, as they were not judged."""
+        if quota := self.client.texts_per_day:
+            with self._usage.lock(self.client.name) as record:
+                allowance = return_texts(record, quota, texts, self._day, time.time())
+                self._allowances[allowance.name] = allowance
 
     def _note(self, allowance: Allowance, texts: int = 0) -> None:
         """Keep an allowance for the fields, or raise an error if it was not granted."""

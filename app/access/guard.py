@@ -1,4 +1,8 @@
-"""Finds the client of a key, and reads the key file again when it changes."""
+"""Finds the client of a key, and reads the key file again when it changes.
+
+The supervisor of a service has a guard, too, and each process starts with a copy of it. So a process that starts while
+the file is invalid has the keys that were valid last.
+"""
 
 import logging
 import time
@@ -10,7 +14,7 @@ from app.access.keys import Client, hash_key, read_clients
 from app.access.usage import Usage
 from app.errors import KeyFileError, KeyMissingError, KeyUnknownError
 
-# The file is looked at once in this time, when a request comes.
+# The file is looked at once in this time: by the supervisor always, by the other processes when a request comes.
 LOOK_SECONDS = 0.2
 
 logger = logging.getLogger(__name__)
@@ -44,8 +48,7 @@ class Guard:
             KeyMissingError: there is no key.
             KeyUnknownError: no client has it.
         """
-        if self._clock() >= self._looks_at:
-            self._look()
+        self.look()
         if key is None:
             raise KeyMissingError(
                 "the request has no API key; send it as Authorization: Bearer KEY, or as X-API-Key: KEY"
@@ -57,9 +60,12 @@ class Guard:
             raise KeyUnknownError("the API key is not valid; send a key that the operator gave you and did not revoke")
         return Caller(client, self._usage)
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """Read the file again if it has changed; keep the old keys if it is invalid."""
-        self._looks_at = self._clock() + LOOK_SECONDS
+        now = self._clock()
+        if now < self._looks_at:
+            return
+        self._looks_at = now + LOOK_SECONDS
         version = self._find_version()
         if version == self._version:
             return
@@ -70,6 +76,10 @@ class Guard:
             logger.error("the old keys stay valid: %s", error)
         else:
             logger.info("the keys are read again")
+
+    def close(self) -> None:
+        """Close the files in which requests are counted."""
+        self._usage.close()
 
     def _read(self) -> dict[str, Client]:
         """Return the clients by the hashes of their keys."""
@@ -83,4 +93,4 @@ class Guard:
             found = self._source.stat()
         except OSError:
             return ()
-        return found.st_ino, found.st_size, found.st_mtime_ns
+        return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns  # rights change the last one only

@@ -8,7 +8,7 @@ import hashlib
 import re
 import secrets
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +39,7 @@ MOST_FILE_BYTES = 4 << 20
 _TOO_LARGE = f"more than {MOST_FILE_BYTES:,} bytes, which is the limit; remove clients and keys that nobody uses"
 
 Scope = Literal["predict", "metrics", "manage"]
+Show = Callable[[str], object]  # gets a new key before the file changes; if it fails, the file stays as it is
 
 
 def _check_name(name: str) -> str:
@@ -128,6 +129,7 @@ def add_client(
     requests_per_second: float | None = None,
     burst: int | None = None,
     texts_per_day: int | None = None,
+    show: Show | None = None,
 ) -> str:
     """Add a client to a file, which is made if there is none, and return its first key.
 
@@ -149,10 +151,12 @@ def add_client(
             )
         except ValidationError as error:
             raise KeyFileError(explain(error)) from error
+        if show:
+            show(key)
     return key
 
 
-def rotate_key(path: Path, name: str) -> str:
+def rotate_key(path: Path, name: str, show: Show | None = None) -> str:
     """Add a key to a client and return it; the other keys of the client stay valid.
 
     Raises:
@@ -162,6 +166,8 @@ def rotate_key(path: Path, name: str) -> str:
     with _change(path) as clients:
         client = _find(clients, name)
         clients[name] = client.model_copy(update={"keys": (*client.keys, made)})
+        if show:
+            show(key)
     return key
 
 

@@ -82,9 +82,9 @@ def take_texts(record: Record, quota: int, texts: int, now: float) -> Allowance:
         record: of the client; it changes if the texts are granted.
         quota: texts a day.
         texts: how many.
-        now: seconds since 1970.
+        now: seconds since 1970. A clock that is set back does not begin an earlier day again.
     """
-    day = int(now // DAY_SECONDS)
+    day = max(record.day, int(now // DAY_SECONDS))
     used = record.texts if record.day == day else 0
     is_granted = used + max(1, texts) <= quota
     if is_granted:
@@ -99,3 +99,18 @@ def take_texts(record: Record, quota: int, texts: int, now: float) -> Allowance:
         seconds=(day + 1) * DAY_SECONDS - now,
         is_granted=is_granted,
     )
+
+
+def return_texts(record: Record, quota: int, texts: int, day: int, now: float) -> Allowance:
+    """Return texts that were taken on a day and not used; nothing is returned once another day has begun.
+
+    Args:
+        record: of the client.
+        quota: texts a day.
+        texts: how many.
+        day: of the record when they were taken.
+        now: see `take_texts`.
+    """
+    if record.day == day:
+        record.texts = max(0, record.texts - texts)
+    return take_texts(record, quota, 0, now)

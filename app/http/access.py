@@ -3,8 +3,6 @@
 A path needs a key unless it is listed here. So a new route needs one, too.
 """
 
-from pathlib import Path
-
 from starlette.types import Scope
 
 from app.access.caller import Caller
@@ -36,18 +34,19 @@ _BEARER = b"bearer "
 class Access:
     """Decides whether a request may pass."""
 
-    def __init__(self, settings: Settings, usage_folder: Path | None = None) -> None:
-        """Read the keys.
+    def __init__(self, settings: Settings, guard: Guard | None = None) -> None:
+        """Take the keys, or read them.
 
         Args:
             settings: of the service.
-            usage_folder: where all processes count the requests of clients; None if there is only this process.
+            guard: knows the keys, and where all processes count requests; None if there is only this process.
 
         Raises:
             KeyFileError: the key file cannot be read, or it is invalid.
         """
-        self._usage = Usage(usage_folder)
-        self._guard = Guard(settings.keys, self._usage) if settings.keys else None
+        if guard is None and settings.keys:
+            guard = Guard(settings.keys, Usage(None))
+        self._guard = guard
         self._open = PROBES
         self._open_folders: tuple[str, ...] = ()
         if settings.open_docs:
@@ -91,7 +90,8 @@ class Access:
 
     def close(self) -> None:
         """Close the files of the clients."""
-        self._usage.close()
+        if self._guard:
+            self._guard.close()
 
 
 def find_key(headers: RawHeaders) -> bytes | None:

@@ -5,7 +5,6 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -15,6 +14,7 @@ from fastapi_offline import FastAPIOffline
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app import __version__
+from app.access.guard import Guard
 from app.http.access import Access
 from app.http.openapi import describe_service
 from app.http.routes import health, inference, management, metadata, metrics, models, prediction
@@ -43,12 +43,12 @@ Limits: {settings.max_text_characters:,} characters a text, {settings.max_batch:
 """
 
 
-def create_app(settings: Settings | None = None, usage_folder: Path | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, guard: Guard | None = None) -> FastAPI:
     """Make the app; its models are loaded when it starts.
 
     Args:
         settings: by default those of the environment.
-        usage_folder: where all processes count the requests of clients; None if there is only this process.
+        guard: knows the API keys; by default they are read from where the settings say.
 
     Raises:
         SettingsError: the service cannot run with the settings.
@@ -56,7 +56,7 @@ def create_app(settings: Settings | None = None, usage_folder: Path | None = Non
     settings = settings or read_settings()
     logs.configure(settings.log_level)
     repository = Repository(Store(settings.models), settings)
-    access = Access(settings, usage_folder)
+    access = Access(settings, guard)
     tracer = make_tracer(settings.traces, settings.traces_share)
 
     @asynccontextmanager

@@ -130,13 +130,27 @@ class Supervisor:
     """
 
     def __init__(
-        self, target: Target, open_listener: Callable[[], socket.socket], count: int, grace_seconds: float
+        self,
+        target: Target,
+        open_listener: Callable[[], socket.socket],
+        count: int,
+        grace_seconds: float,
+        look: Callable[[], None] | None = None,
     ) -> None:
-        """Take the function of workers, the function that opens their sockets, their number, and the time to end."""
+        """Take what workers need.
+
+        Args:
+            target: the function that they run.
+            open_listener: opens their sockets.
+            count: how many there are.
+            grace_seconds: the time that one has to end.
+            look: is called several times a second; it renews what `target` hands to the next worker.
+        """
         self._target = target
         self._open_listener = open_listener
         self._count = count
         self._grace_seconds = grace_seconds
+        self._look = look
         self._workers: list[Worker] = []
         self._signals: list[int] = []
         self._is_ending = False
@@ -153,6 +167,8 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda number, _: self._signals.append(number))
         while self._workers or not self._is_ending:
+            if self._look:
+                self._look()
             self._start_missing()
             wait([worker.connection for worker in self._workers], _TICK_SECONDS)
             self._obey()  # before workers are looked at: the same signal may have ended them

@@ -10,14 +10,15 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing.connection import Connection
-from pathlib import Path
 from types import FrameType
 
 import uvicorn
 
+from app.access.guard import Guard
 from app.processes.sockets import accept_waiting
 from app.processes.supervisor import HELD_SIGNALS, REPORT_SECONDS, State
 from app.settings import Settings
+from app.telemetry import logs
 
 # After SIGTERM, a server still accepts connections for this long: load balancers need it to notice.
 LAME_DUCK_SECONDS = 1.0
@@ -95,11 +96,12 @@ class Server(uvicorn.Server):
                 return
 
 
-def make_app(settings: Settings, usage_folder: Path | None) -> Callable[..., Awaitable[None]]:
+def make_app(settings: Settings, guard: Guard | None) -> Callable[..., Awaitable[None]]:
     """Return the app, see `create_app`; only a process that answers imports it."""
+    logs.configure(settings.log_level)  # the import makes the metrics, which log an error
     from app.http.app import create_app
 
-    return create_app(settings, usage_folder)
+    return create_app(settings, guard)
 
 
 def run(config: uvicorn.Config, grace_seconds: float, listener: socket.socket, supervisor: Connection) -> None:

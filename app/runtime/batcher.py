@@ -137,6 +137,8 @@ class Batcher:
                 parts.note("queue", now, ended)
             timer.cancel()
             self._queue.remove(request)
+            if permit.caller and permit.rows:
+                permit.caller.return_texts(permit.rows)
             # They refer to the error, and the error to this frame: only the garbage collector would free the cycle.
             del request, timer
 
@@ -215,6 +217,8 @@ class Batcher:
         if isinstance(outputs, Exception):
             self._pace.pause()
             for entry in batch:
+                if entry.request.permit.caller:
+                    entry.request.permit.caller.return_texts(1)
                 if not entry.request.future.done():
                     failure = RuntimeError("the engine failed on the batch of this request")  # each request its own
                     failure.__cause__ = outputs

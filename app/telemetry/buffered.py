@@ -25,15 +25,22 @@ class Buffered(MetricWrapperBase):
 
     def write(self) -> None:
         """Write what was counted since the last time, for all labels."""
-        children: list[Any] = [*self._metrics.values()] if self._labelnames else [self]
-        for child in children:
+        for child in self._children():
             child.write_own()
+
+    def renew(self) -> None:
+        """Make the values anew, as their files are gone: totals begin at zero, and gauges keep what they show."""
+        for child in self._children():
+            child._metric_init()
 
     def keep(self, is_kept: Callable[[dict[str, str]], bool]) -> None:
         """Forget all labels that are not kept."""
         for values in [*self._metrics] if self._labelnames else []:
             if not is_kept(dict(zip(self._labelnames, values, strict=True))):
                 del self._metrics[values]  # `remove` warns that the files stay; `Place.keep` removes them
+
+    def _children(self) -> list[Any]:
+        return [*self._metrics.values()] if self._labelnames else [self]
 
     @abstractmethod
     def write_own(self) -> None:
@@ -61,9 +68,11 @@ class Counter(Buffered, prometheus_client.Counter):
 class Gauge(Buffered, prometheus_client.Gauge):
     """A value that rises and falls."""
 
+    _now = 0.0
+
     def _metric_init(self) -> None:
         super()._metric_init()
-        self._now = self._written = 0.0
+        self._written = 0.0
 
     def put(self, value: float) -> None:
         """Replace the value."""

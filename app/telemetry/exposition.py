@@ -6,6 +6,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, Metric, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
+from app.errors import METRICS_MISSING, MetricsMissingError
 from app.telemetry.metrics import MODELS, PLACE, REGISTRY
 from app.telemetry.stability import measure
 
@@ -24,8 +25,14 @@ def render(accept: str) -> tuple[bytes, str]:
     """Return the metrics that all processes have written, and their media type; takes milliseconds, in any thread.
 
     The format is OpenMetrics if the client accepts it, else the older text format of Prometheus.
+
+    Raises:
+        MetricsMissingError: the files of the processes cannot be read.
     """
-    metrics = PLACE.collect() if PLACE else [*REGISTRY.collect()]
+    try:
+        metrics = PLACE.collect() if PLACE else [*REGISTRY.collect()]
+    except OSError as error:
+        raise MetricsMissingError(METRICS_MISSING.format(error.strerror)) from error
     collected = _Collected([*metrics, measure(metrics)])
     # Not `choose_encoder`, which fails for a version that is not a number.
     if "application/openmetrics-text" in accept:

@@ -237,6 +237,9 @@ def show_defaults(defaults: Mapping[str, int]) -> None:
 def write() -> None:
     """Write what this process has counted since the last time, and forget the versions that it has closed."""
     with _LOCK:
+        if PLACE and PLACE.renew():
+            for metric in METRICS:
+                metric.renew()
         kept = {None, *_open}
         for metric in METRICS:
             metric.write()

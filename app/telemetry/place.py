@@ -4,10 +4,15 @@ A place is a number, which a process holds as a lock. Its files have this number
 takes the place continues these files: so totals do not fall when a process ends, and the number of files is bounded.
 Each version of a model has files of its own in every place, so that they can be removed together: its gauges when a
 process closes it, its totals some time after every process has, as a scrape comes only now and then.
+
+Without a place, or without space for a value, the value is one of this process alone, and nobody sees it: a service
+answers without metrics, too.
 """
 
 import fcntl
 import hashlib
+import logging
+import mmap
 import os
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -16,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from prometheus_client import Metric, values
+from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from app.telemetry.sharing import lock
+from app.folders import lock, make_again
 
 # Totals of a closed version stay so long: a few intervals between two scrapes.
 CLOSED_SECONDS = 120
@@ -26,6 +32,44 @@ CLOSED_SECONDS = 120
 CLOSED_VERSIONS = 4
 
 Version = tuple[str, str]  # the labels `model` and `version`
+
+logger = logging.getLogger(__name__)
+
+
+class _Reserved(MmapedDict):
+    """A file with space for all that is written to it.
+
+    prometheus_client makes files with holes. When no space is left, a write to a hole ends the process by SIGBUS, and a
+    reservation raises an error.
+    """
+
+    _MOST_MORE = 28  # bytes of a value besides its key
+
+    def __init__(self, filename: str) -> None:
+        _reserve(filename, mmap.PAGESIZE)
+        super().__init__(filename)  # type: ignore[no-untyped-call]
+
+    def _init_value(self, key: str) -> None:
+        size = self._capacity
+        while self._used + len(key.encode()) + self._MOST_MORE > size:
+            size *= 2
+        if size > self._capacity:
+            _reserve(self._fname, size)
+            self._m = mmap.mmap(self._f.fileno(), size)
+            self._capacity = size
+        super()._init_value(key)  # type: ignore[no-untyped-call]
+
+
+def _reserve(path: str, size: int) -> None:
+    """Reserve space for a file, which is made if there is none."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    finally:
+        os.close(descriptor)
+
+
+values.MmapedDict = _Reserved  # type: ignore[attr-defined, assignment]
 
 
 class _Files:
@@ -49,17 +93,30 @@ class Place:
     def __init__(self, folder: Path) -> None:
         """Take the first free place in a folder. Metrics that are made from now on are shared."""
         self._folder = folder
-        self._held = None
+        self._held: int | None = None
         self._number = -1
-        while self._held is None:
-            self._number += 1
-            self._held = _lock_place(folder, self._number)
-        _remove_gauges(folder, f"{self._number}")
+        self._has_failed = False
         self._collecting = folder / "collecting"
-        self._collecting.touch()
         self._files: dict[Version | None, _Files] = {}
         self._closed: list[_Files] = []
+        self._take()
         values.ValueClass = self._make_value
+
+    def renew(self) -> bool:
+        """Take a place again if somebody has removed the folder; return whether all values have to be made again."""
+        if self._held is not None:
+            if os.fstat(self._held).st_nlink:
+                return False
+            os.close(self._held)
+            self._held = None
+        if not self._take():
+            return False
+        for files in self._files.values():
+            files.value_class.close_all_files()
+            self._closed.append(files)
+        self._files.clear()
+        logger.warning("the metrics begin anew in the folder %s", self._folder)
+        return True
 
     def keep(self, versions: Collection[Version | None]) -> None:
         """Close the files of all other versions of models; None stands for the files of no version."""
@@ -72,10 +129,10 @@ class Place:
                 with suppress(FileNotFoundError):  # of a late answer, after another process has removed them
                     os.utime(path)  # before its gauges go: see `_remove_dead`
             _remove_gauges(self._folder, files.owner)
-        # Also without any scrapes. If another process collects, that removes them.
-        if closed and (held := lock(self._collecting)) is not None:
-            self._remove_dead()
-            os.close(held)
+        if closed:  # also without any scrapes
+            with suppress(OSError), self._collecting.open() as file:  # somebody may have removed it
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a process that collects removes them itself
+                self._remove_dead()
 
     def collect(self, files: str = "*.db") -> list[Metric]:
         """Return the metrics of all processes together; takes milliseconds, in any thread.
@@ -95,11 +152,38 @@ class Place:
         self, kind: str, metric: str, name: str, labels: Sequence[str], found: Sequence[str], *rest: Any, **mode: Any
     ) -> Any:
         """Return a value in the files of its version: see `values.MultiProcessValue`."""
+        if self._held is None:
+            return values.MutexValue(kind, metric, name, labels, found, *rest, **mode)
         version = find_version(dict(zip(labels, found, strict=True)))
         if version not in self._files:
             self._files[version] = self._closed.pop() if self._closed else _Files()
             self._files[version].owner = self._name_owner(version)
-        return self._files[version].value_class(kind, metric, name, labels, found, *rest, **mode)
+        try:
+            return self._files[version].value_class(kind, metric, name, labels, found, *rest, **mode)
+        except OSError as error:
+            self._note(error)
+            return values.MutexValue(kind, metric, name, labels, found, *rest, **mode)
+
+    def _take(self) -> bool:
+        """Take the first free place, and return whether there is one."""
+        try:
+            make_again(self._folder)
+            self._collecting.touch()
+            number = 0
+            while (held := _lock_place(self._folder, number)) is None:
+                number += 1
+        except OSError as error:
+            self._note(error)
+            return False
+        self._held, self._number, self._has_failed = held, number, False
+        _remove_gauges(self._folder, f"{number}")
+        return True
+
+    def _note(self, error: OSError) -> None:
+        """Log why metrics are not shared, once until there is a new place."""
+        if not self._has_failed:
+            self._has_failed = True
+            logger.error("metrics are missing, as %s cannot hold them: %s", self._folder, error)
 
     def _name_owner(self, version: Version | None) -> str:
         """Return the end of the names of files. Names of models may have any characters, so they are hashed."""
@@ -170,4 +254,4 @@ def _remove_gauges(folder: Path, owner: str) -> None:
     for path in folder.glob("gauge_*.db"):
         found = path.stem.rpartition("_")[2]
         if found == owner or found.startswith(f"{owner}-"):
-            path.unlink()
+            path.unlink(missing_ok=True)

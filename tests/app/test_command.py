@@ -3,6 +3,7 @@
 import logging
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,7 +22,7 @@ from app.access.keys import add_client
 from app.settings import Settings
 from benchmarks.servers import find_free_port
 from tests.app.processes.commands import ENVIRONMENT, copy_model, fail_command, make_command, run_command
-from tests.app.service import ROOT
+from tests.app.service import ROOT, Service
 from tests.conftest import SECONDS
 from tests.reliability.clients import Connection, make_request
 
@@ -223,6 +224,59 @@ def test_the_limits_of_a_client_hold_for_all_processes_together(tmp_path: Path) 
     for answered in statuses.values():
         assert answered == [200] * 7 + [429] * 33
     assert again == [429, 429]
+
+
+def ask_with(service: Service, key: str) -> httpx.Response:
+    """Return the answer to a client, over a connection of its own."""
+    return httpx.post(f"{service.url}/next-letter", json={"sequence": "ABC"}, headers={"x-api-key": key})
+
+
+def kill_workers(service: Service, number: int) -> None:
+    """Kill some of the workers, and wait until others are ready."""
+    ready = service.count("a worker is ready") + number
+    for pid in service.workers()[:number]:
+        os.kill(pid, signal.SIGKILL)
+    service.wait_until(lambda: service.count("a worker is ready") >= ready)
+
+
+def test_the_limits_of_a_client_hold_when_somebody_removes_the_files_of_the_counts(tmp_path: Path) -> None:
+    port = find_free_port()
+    keys, temporary = tmp_path / "keys.json", tmp_path / "tmp"
+    temporary.mkdir()
+    key = add_client(keys, "web", ["predict"], requests_per_second=0.001, burst=20)
+    options = ["--port", port, "--models", copy_model(tmp_path / "models"), "--workers", 2, "--keys", keys]
+    url = f"http://127.0.0.1:{port}"
+    with run_command(tmp_path / "log", *options, url=url, TMPDIR=str(temporary)) as service:
+        service.wait_for("the service is ready")
+        statuses = [ask_with(service, key).status_code for _ in range(10)]
+        (folder,) = temporary.glob("lstm-serve-*")
+        shutil.rmtree(folder)
+        kill_workers(service, 1)
+        statuses += [ask_with(service, key).status_code for _ in range(30)]
+        assert (folder / "web").exists()
+    assert statuses[:20] == [200] * 20 and statuses[-1] == 429
+    assert not list(temporary.iterdir())
+    assert not [line for line in service.lines() if "traceback" in line]
+
+
+def test_workers_that_start_while_the_key_file_is_invalid_have_the_last_valid_keys(tmp_path: Path) -> None:
+    port = find_free_port()
+    keys = tmp_path / "keys.json"
+    first = add_client(keys, "first", ["predict"])
+    options = ["--port", port, "--models", copy_model(tmp_path / "models"), "--workers", 2, "--keys", keys]
+    with run_command(tmp_path / "log", *options, url=f"http://127.0.0.1:{port}") as service:
+        service.wait_for("the service is ready")
+        second = add_client(keys, "second", ["predict"])  # which the first processes did not have when they started
+        service.wait_for("the keys are read again")
+        keys.write_text("{")
+        service.wait_until(lambda: any(line["message"].startswith("the old keys stay") for line in service.lines()))
+        kill_workers(service, 2)
+        assert [ask_with(service, key).status_code for key in (first, second, "wrong")] == [200, 200, 401]
+    assert {line["message"] for line in service.lines() if line["level"] == "ERROR"} == {
+        "a worker ended by SIGKILL",
+        f"the old keys stay valid: the key file {keys} is invalid: Invalid JSON: EOF while parsing an object at line 1 "
+        "column 1; correct it",
+    }
 
 
 def test_behind_a_proxy_its_page_has_the_root_path(tmp_path: Path, empty_models: Path) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -39,6 +40,33 @@ def test_a_new_key_is_all_that_is_printed(path: Path) -> None:
     )
     assert re.fullmatch(r"lstm-serve-[\w-]{43}\n", ended.stdout) and not ended.stderr
     assert find_hashes(path) == [hash_key(ended.stdout.strip().encode())]
+
+
+UNREADABLE = "error: standard output cannot be written: No space left on device; the keys are as before"
+
+
+@pytest.mark.parametrize("arguments", [("add", "app"), ("rotate", "web"), ("list",)])
+def test_a_key_that_nobody_can_read_is_not_made(
+    path: Path, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(path, "add", "web")
+    before = path.read_text()
+    with Path("/dev/full").open("w") as full, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit) as ended:
+            make_command()(["--keys", str(path), "keys", *arguments])
+    assert ended.value.code == UNREADABLE
+    assert path.read_text() == before
+
+
+def test_a_full_standard_output_is_told_in_one_line(path: Path) -> None:
+    command = commands.make_command("--keys", path, "keys", "add", "web")
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            command, cwd=ROOT, env=commands.ENVIRONMENT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=SECONDS
+        )
+    assert (ended.returncode, ended.stderr) == (1, f"{UNREADABLE}\n")
+    assert not path.exists()
 
 
 def test_a_client_has_the_scopes_and_limits_of_the_options(path: Path) -> None:

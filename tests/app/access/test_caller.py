@@ -68,6 +68,22 @@ def test_texts_past_the_quota_are_rejected_and_not_counted(usage: Usage) -> None
         Caller(client, usage).count_request()  # before its body is read
 
 
+def test_texts_that_were_not_judged_are_returned(usage: Usage) -> None:
+    client = make_client(texts_per_day=10)
+    caller = Caller(client, usage)
+    caller.count_texts(10)
+    caller.return_texts(4)
+    assert read_fields(caller)["ratelimit"].startswith('"day";r=4;t=')
+    Caller(client, usage).count_texts(4)
+    with pytest.raises(QuotaExceededError):
+        Caller(client, usage).count_request()
+    caller.return_texts(0)  # nothing is left, which is no error here
+    assert read_fields(caller)["ratelimit"].startswith('"day";r=0;t=')
+    unlimited = Caller(make_client(), usage)
+    unlimited.return_texts(4)
+    assert not unlimited.fields
+
+
 def test_a_request_without_texts_left_costs_no_request(usage: Usage) -> None:
     client = make_client(texts_per_day=1, requests_per_second=0.01, burst=2)
     caller = Caller(client, usage)

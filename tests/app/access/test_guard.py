@@ -1,5 +1,7 @@
 """The guard: whose key it is, and what happens when the key file changes."""
 
+import os
+import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -115,6 +117,48 @@ def test_the_old_keys_stay_while_the_file_is_invalid_or_gone(watched: Watched, l
     assert watched.find_name(watched.key) == "web"
     log.wait_for(message="the keys are read again")
     assert watched.key.decode() not in log.text
+
+
+def test_a_change_of_the_rights_of_the_file_is_seen(watched: Watched) -> None:
+    other = add_client(watched.path, "app", ["predict"]).encode()
+    good, found = watched.path.read_bytes(), watched.path.stat()
+    watched.path.write_bytes(good.replace(b'"app"', b'"App"'))  # unfit, as a file that may not be read
+    os.utime(watched.path, ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert watched.find_name(watched.key) == "web"
+    with pytest.raises(KeyUnknownError):
+        watched.find_name(other)
+    before = watched.path.stat()
+    after = before
+    while after.st_ctime_ns == before.st_ctime_ns:  # the clock of a file system is coarse
+        watched.path.write_bytes(good)
+        os.utime(watched.path, ns=(found.st_atime_ns, found.st_mtime_ns))
+        after = watched.path.stat()
+    assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)  # as after chmod
+    assert watched.find_name(other) == "app"
+
+
+def test_a_process_that_starts_while_the_file_is_invalid_has_the_keys_that_were_valid_last(
+    watched: Watched, log: Log
+) -> None:
+    revoked = add_client(watched.path, "app", ["predict"]).encode()
+    assert watched.find_name(revoked) == "app"
+    revoke_keys(watched.path, "app", only_old=False)
+    watched.clock.now += LOOK_SECONDS
+    watched.guard.look()
+    good = watched.path.read_text()
+    watched.path.write_text("{")
+    watched.clock.now += LOOK_SECONDS
+    watched.guard.look()
+    log.wait_for(level="ERROR")
+    started = pickle.loads(pickle.dumps(watched.guard))
+    assert started.identify(watched.key).name == "web"
+    with pytest.raises(KeyUnknownError):
+        started.identify(revoked)
+    watched.path.write_text(good)
+    watched.clock.now += LOOK_SECONDS
+    watched.guard.look()
+    log.wait_for(message="the keys are read again")
+    started.close()
 
 
 @pytest.mark.parametrize("contents", [None, "{"])

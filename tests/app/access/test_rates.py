@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.access.rates import DAY_SECONDS, Allowance, take_request, take_texts
+from app.access.rates import DAY_SECONDS, Allowance, return_texts, take_request, take_texts
 from app.access.usage import Record
 
 NOW = 1_000_000.0
@@ -119,6 +119,26 @@ def test_the_quota_is_whole_again_on_the_next_day(record: Record) -> None:
     assert take(record, 0, evening).service_limit == '"day";r=0;t=91'
     assert not take(record, 1, evening + 90).is_granted
     assert take(record, 10, evening + 90.5).is_granted
+
+
+def test_a_clock_that_is_set_back_over_midnight_begins_no_day_again(record: Record) -> None:
+    midnight = DAY * DAY_SECONDS
+    assert take(record, 6, midnight + 5).is_granted
+    evening = take(record, 4, midnight - 1)
+    assert evening.is_granted and evening.left == 0 and evening.seconds == DAY_SECONDS + 1
+    for now in (midnight - 1, midnight + 6, midnight - 1):
+        assert not take(record, 1, now).is_granted
+    assert take(record, 10, midnight + DAY_SECONDS).is_granted
+
+
+def test_texts_that_were_not_used_are_returned_on_their_day(record: Record) -> None:
+    take(record, 10)
+    assert return_texts(record, 10, 4, DAY, DAY * DAY_SECONDS).left == 4
+    assert take(record, 4).left == 0
+    tomorrow = (DAY + 1) * DAY_SECONDS
+    assert take(record, 3, tomorrow).left == 7
+    assert return_texts(record, 10, 4, DAY, tomorrow).left == 7
+    assert return_texts(record, 10, 4, DAY + 1, tomorrow).left == 10  # the count has begun anew since
 
 
 def test_no_texts_are_granted_as_long_as_one_is_left(record: Record) -> None:

@@ -75,6 +75,18 @@ def children() -> set[int]:
 # ---- Start, end and failures
 
 
+def test_it_looks_again_and_again(handlers: None, count: Count) -> None:  # noqa: ARG001
+    looks = []
+
+    def look() -> None:
+        looks.append(time.monotonic())
+        if len(looks) == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    assert Supervisor(workers.report, socket.socket, 1, SECONDS, look).run() == 0
+    assert len(looks) >= 5
+
+
 def test_it_ends_if_no_worker_can_start(count: Count) -> None:
     assert Supervisor(workers.fail, socket.socket, 2, SECONDS).run() == 1
     assert count(FAILED)

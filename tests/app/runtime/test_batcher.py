@@ -8,6 +8,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from queue import SimpleQueue
 
@@ -435,6 +436,32 @@ async def test_rows_past_the_quota_of_a_client_do_not_run(make: Make) -> None:
     with to.batcher.admit(1, deadline, caller) as permit:
         await to.batcher.run([row(5)], permit)
     assert sum(to.engine.batches, []) == [1, 2, 5]
+    usage.close()
+
+
+async def test_only_rows_that_were_judged_count_against_the_quota(make: Make) -> None:
+    to = make()
+    key = Key(sha256="0" * 64, created=datetime.now(UTC))
+    client = Client(name="web", scopes=("predict",), texts_per_day=100, keys=(key,))
+    usage = Usage(None)
+
+    async def ask(rows: int, seconds: float = SECONDS, number: int = 1) -> str:
+        """Return the quota that is left after a request, as its answer has it."""
+        caller = Caller(client, usage)
+        caller.count_request()
+        with suppress(DeadlineError, RuntimeError), to.batcher.admit(rows, to.clock.now + seconds, caller) as permit:
+            await to.batcher.run([row(number)] * rows, permit)
+        (left,) = (value.decode() for name, value in caller.fields if name == b"ratelimit")
+        return left.partition(";t=")[0]
+
+    running = asyncio.ensure_future(ask(LARGEST + 10, seconds=0.2))
+    await to.engine.started()
+    assert await ask(30, seconds=0.05) == '"day";r=74'  # none of them has run; 26 are not known yet
+    assert await running == '"day";r=84'  # a batch runs
+    await to.engine.let_through()
+    to.engine.failing = {9}
+    assert await ask(20, number=9) == '"day";r=84'
+    assert await ask(20) == '"day";r=64'
     usage.close()
 
 

@@ -72,3 +72,25 @@ def test_labels_that_are_not_kept_are_forgotten(registry: CollectorRegistry) -> 
     assert registry.get_sample_value("words_total", {"model": "b"}) == 1
     Gauge("rows", "Rows.", registry=registry).keep(lambda _: False)
     assert registry.get_sample_value("rows") == 0
+
+
+def test_values_that_are_made_anew_begin_at_zero_and_gauges_keep_what_they_show(registry: CollectorRegistry) -> None:
+    metrics = (
+        Counter("words", "Words.", ["model"], registry=registry),
+        Gauge("rows", "Rows.", registry=registry),
+        Histogram("seconds", "Seconds.", registry=registry, buckets=(1,)),
+    )
+    words, rows, seconds = metrics
+    words.labels("a").add(3)
+    rows.put(4)
+    seconds.note(0.5)
+    for metric in metrics:
+        metric.write()
+        metric.renew()
+        metric.write()
+    assert registry.get_sample_value("words_total", {"model": "a"}) == 0
+    assert registry.get_sample_value("rows") == 4
+    assert registry.get_sample_value("seconds_count") == registry.get_sample_value("seconds_sum") == 0
+    words.labels("a").add()
+    words.write()
+    assert registry.get_sample_value("words_total", {"model": "a"}) == 1

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from app.runtime.changes import Changes
 from app.settings import Settings
 from app.telemetry.exposition import render
 from app.telemetry.metrics import READY
+from app.telemetry.sharing import VARIABLE
 from bundle.store import Store
 from tests.app.processes.commands import copy_model
 from tests.app.service import Service, run_service
@@ -136,12 +138,31 @@ def test_every_sample_has_the_labels_of_the_page(service: Service) -> None:
     assert len(seen) > len(documented) / 2
 
 
-def test_the_folder_is_removed_at_the_end(tmp_path: Path) -> None:
-    def folders() -> set[Path]:
-        return set(Path("/dev/shm").glob("lstm-serve-metrics-*"))
+def find_folder(service: Service) -> Path:
+    """Return the folder in which the processes of a service share their metrics."""
+    variables = Path(f"/proc/{service.workers()[0]}/environ").read_bytes().split(b"\0")
+    (folder,) = (variable.partition(b"=")[2] for variable in variables if variable.startswith(f"{VARIABLE}=".encode()))
+    return Path(folder.decode())
 
-    before = folders()
+
+def test_the_service_answers_and_has_metrics_again_when_somebody_removes_their_folder(service: Service) -> None:
+    folder, ready = find_folder(service), service.count("a worker is ready")
+    shutil.rmtree(folder)
+    for number in range(10):
+        answer = service.ask("POST", f"/nothing-{number}", {})  # an answer with labels that no metric had
+        assert answer and answer.status_code == 404
+    service.wait_until(lambda: read(service).get(PROCESSES) == 2)
+    shutil.rmtree(folder)
+    os.kill(service.workers()[0], signal.SIGKILL)
+    service.wait_until(lambda: service.count("a worker is ready") > ready)
+    service.wait_until(lambda: read(service).get(PROCESSES) == 2)
+    ask_all(service)
+    service.wait_until(lambda: read(service).get(ANSWERED) == ASKED - 1)
+
+
+def test_the_folder_is_removed_at_the_end(tmp_path: Path) -> None:
     with run_service(copy_model(tmp_path / "models"), tmp_path / "log") as service:
         service.wait_for("the service is ready")
-        (folder,) = folders() - before
+        folder = find_folder(service)
+        assert folder.exists()
     assert not folder.exists()

@@ -1,10 +1,12 @@
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from app.telemetry import metrics as metrics_module
+from app.telemetry.buffered import Buffered
 from app.telemetry.metrics import REGISTRY, ModelMetrics, show_defaults, write
 from app.telemetry.place import Place
 from app.telemetry.stability import INDEX
@@ -110,6 +112,43 @@ def test_a_version_that_is_closed_in_a_process_has_no_gauges_in_the_folder(
     metrics.close()
     write()
     assert not list(folder.glob("gauge_*-*.db"))
+
+
+@pytest.fixture
+def restored() -> Iterator[None]:
+    """Make the metrics of this process anew after a test that has put them into a folder."""
+    yield
+    for metric in vars(metrics_module).values():
+        if isinstance(metric, Buffered):
+            metric.renew()
+
+
+def test_in_a_folder_that_was_removed_the_metrics_begin_anew(
+    restored: None,  # noqa: ARG001  # first, so that it ends last
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    place = Place(folder)
+    monkeypatch.setattr(metrics_module, "PLACE", place)
+    metrics = ModelMetrics("shared", 1)
+    write()
+    shutil.rmtree(folder)
+    metrics.note_rejection("too-late")
+    again = ModelMetrics("shared", 2)  # before the folder is there again
+    for _ in range(2):
+        write()
+    again.note_rejection("queue-full")
+    write()
+    found = {
+        (sample.name, sample.labels["version"])
+        for metric in place.collect()
+        for sample in metric.samples
+        if sample.labels.get("model") == "shared" and sample.value
+    }
+    assert found == {("lstm_serve_models", "1"), ("lstm_serve_models", "2"), ("lstm_serve_rejections_total", "2")}
+    metrics.close()
+    again.close()
+    write()
 
 
 ROW = re.compile(r"^\| `(lstm_serve_\w+)` \| (\w+) \|", re.MULTILINE)

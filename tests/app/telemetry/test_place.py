@@ -2,18 +2,23 @@
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from prometheus_client import CollectorRegistry, Metric
+from prometheus_client import CollectorRegistry, Metric, values
 
+from app.folders import is_locked
 from app.telemetry.buffered import Counter, Gauge, Histogram
 from app.telemetry.place import CLOSED_SECONDS, CLOSED_VERSIONS, Place, Version, find_version
-from app.telemetry.sharing import is_locked
+
+if TYPE_CHECKING:
+    from tests.app.conftest import Log  # which takes a place in the processes of `run`
 
 OLD, NEW = ("sentiment", "1"), ("sentiment", "2")
 
@@ -23,22 +28,33 @@ class Process:
 
     def __init__(self, folder: Path, *versions: Version, words: int = 1) -> None:
         self.place = Place(folder)
+        self._value_class = values.ValueClass
         registry = CollectorRegistry()
         labels = ["model", "version"]
         self.rows = Gauge("rows", "Rows.", labels, registry=registry, multiprocess_mode="livesum")
         self.words = Counter("words", "Words.", labels, registry=registry)
         self.seconds = Histogram("seconds", "Seconds.", labels, registry=registry, buckets=(1,))
         self.all = Counter("all", "All.", registry=registry)
+        self.metrics = (self.rows, self.words, self.seconds, self.all)
         for version in versions:
             self.count(*version, words=words)
 
     def count(self, *version: str, words: int = 1) -> None:
         """Count for a version of a model."""
+        values.ValueClass = self._value_class
         self.rows.labels(*version).put(1)
         self.words.labels(*version).add(words)
         self.seconds.labels(*version).note(0.5)
         self.all.add(words)
-        for metric in (self.rows, self.words, self.seconds, self.all):
+        self.write()
+
+    def write(self) -> None:
+        """Write as `app.telemetry.metrics.write` does."""
+        values.ValueClass = self._value_class
+        if self.place.renew():
+            for metric in self.metrics:
+                metric.renew()
+        for metric in self.metrics:
             metric.write()
 
     def read(self, name: str, *version: str) -> float | None:
@@ -204,6 +220,97 @@ def test_processes_collect_one_after_the_other(folder: Path) -> None:
     for thread in threads:
         thread.join()
     assert not failed
+
+
+def test_in_a_folder_that_was_removed_all_processes_begin_anew(folder: Path, log: "Log") -> None:
+    first, second = Process(folder, NEW, words=2), Process(folder, NEW, words=3)
+    for _ in range(2):
+        shutil.rmtree(folder)
+        for process in (second, first):  # in another order, so that they change places
+            process.write()
+        for process in (first, second):
+            assert process.read("rows", *NEW) == 2  # a gauge stays
+            assert process.read("words_total", *NEW) == process.read("seconds_count", *NEW) == 0
+        assert log.wait_for(level="WARNING")["message"] == f"the metrics begin anew in the folder {folder}"
+    second.count(*NEW, words=4)
+    first.count(*OLD, words=5)
+    assert first.read("words_total", *NEW) == 4
+    assert first.read("words_total", *OLD) == 5
+    assert first.read("all_total") == 9
+
+
+def test_a_process_starts_without_the_folder_and_makes_it_again(folder: Path) -> None:
+    shutil.rmtree(folder)
+    assert Process(folder, NEW).read("rows", *NEW) == 1
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_without_a_folder_a_process_counts_what_nobody_sees_until_there_is_one(folder: Path, log: "Log") -> None:
+    running = Process(folder, NEW)
+    shutil.rmtree(folder)
+    folder.touch()  # where no folder can be made
+    starting = Process(folder, NEW)
+    for process in (running, starting):
+        process.count(*NEW)
+        process.count(*OLD)
+        with pytest.raises(NotADirectoryError):
+            process.read("all_total")
+    folder.unlink()
+    for process in (running, starting):
+        process.write()
+        process.count(*NEW)
+    assert starting.read("words_total", *NEW) == 2
+    assert starting.read("rows", *NEW) == starting.read("rows", *OLD) == 2
+    missing, _ = (log.wait_for(level="ERROR")["message"] for _ in range(2))
+    assert missing.startswith(f"metrics are missing, as {folder} cannot hold them: ")
+    log.wait_for(level="WARNING")
+    assert log.text.count("are missing") == 2  # each process logs it once
+
+
+def test_a_metric_that_is_made_after_the_folder_was_removed_is_shared_later(folder: Path, log: "Log") -> None:
+    process = Process(folder)
+    shutil.rmtree(folder)
+    process.rows.labels(*NEW).put(1)
+    process.words.labels(*NEW).add(2)
+    assert "No such file" in log.wait_for(level="ERROR")["message"]
+    process.write()
+    assert process.read("rows", *NEW) == 1
+
+
+def test_files_have_space_for_all_that_may_be_written_to_them(folder: Path) -> None:
+    process = Process(folder, NEW)
+    for length in (10, 100, 3000, 20_000):
+        process.count("m" * length, "1")
+        process.count("\N{SNOWMAN}" * length, "1")
+        assert process.read("words_total", "\N{SNOWMAN}" * length, "1") == 1
+    found = [path.stat() for path in folder.glob("*.db")]
+    assert found and all(512 * file.st_blocks >= file.st_size for file in found)
+    assert max(file.st_size for file in found) > 60_000
+
+
+FULL = """
+import sys
+from pathlib import Path
+from tests.app.telemetry.test_place import Process
+
+process = Process(Path(sys.argv[1]))
+for number in range(200):
+    process.count("model", str(number))
+print(process.read("all_total"))
+"""
+
+
+def test_on_a_full_file_system_metrics_are_missing_and_the_process_lives(folder: Path) -> None:
+    own = ["unshare", "--user", "--map-root-user", "--mount"]  # a view of the file systems in which it may mount one
+    if not shutil.which("unshare") or subprocess.run([*own, "mount", "-t", "tmpfs", "none", folder]).returncode:
+        pytest.skip("needs a file system of its own")
+    mount = 'mount -t tmpfs -o size=256k none "$1" && exec "$2" -c "$3" "$1"'
+    ended = subprocess.run(
+        [*own, "sh", "-c", mount, "sh", folder, sys.executable, FULL], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == "200.0\n"
+    assert ended.stderr == f"metrics are missing, as {folder} cannot hold them: [Errno 28] {os.strerror(28)}\n"
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client import values
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from app.settings import Settings
+from app.telemetry import exposition
+from app.telemetry.place import Place
 from tests.app.conftest import Log
 from tests.conftest import serve
 
@@ -52,6 +55,21 @@ def test_a_client_of_head_is_counted_under_its_route(served: httpx.Client) -> No
     before = count(served, "request_duration_seconds_count", route="/models/{name}")
     assert served.head("/models/sentiment").status_code == 200
     assert count(served, "request_duration_seconds_count", route="/models/{name}") == before + 1
+
+
+def test_files_that_cannot_be_read_are_a_problem(
+    served: httpx.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(values, "ValueClass", values.ValueClass)
+    monkeypatch.setattr(exposition, "PLACE", Place(tmp_path / "file"))
+    answer = served.get("/metrics")
+    assert answer.status_code == 503 and answer.headers["retry-after"] == "1"
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["type"] == "tag:lstm-serve,2026:metrics-missing"
+    assert "cannot read the files of their metrics: Not a directory" in answer.json()["detail"]
+    monkeypatch.undo()
+    assert served.get("/metrics").status_code == 200
 
 
 def test_a_scrape_is_no_line_of_the_log(served: httpx.Client, log: Log) -> None:
