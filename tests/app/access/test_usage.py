@@ -171,6 +171,13 @@ def test_without_its_folder_each_process_counts_alone(tmp_path: Path, log: Log) 
     usage.close()
 
 
+def test_a_file_that_cannot_be_read_keeps_no_process_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "web")
+    usages = [Usage(tmp_path), Usage(tmp_path)]
+    for texts in (1, 2):
+        assert [add_texts(usage, 1) for usage in usages] == [texts] * 2
+
+
 def test_a_record_that_is_not_shared_is_not_kept_if_the_block_fails() -> None:
     usage = Usage(None)
     add_texts(usage, 5)

@@ -267,6 +267,13 @@ def test_without_a_folder_a_process_counts_what_nobody_sees_until_there_is_one(f
     assert log.text.count("are missing") == 2  # each process logs it once
 
 
+def test_nothing_is_written_to_a_folder_of_another_user(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: other)
+    Process(folder, NEW)
+    assert not list(folder.iterdir())
+
+
 def test_a_metric_that_is_made_after_the_folder_was_removed_is_shared_later(folder: Path, log: "Log") -> None:
     process = Process(folder)
     shutil.rmtree(folder)
