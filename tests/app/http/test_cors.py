@@ -37,9 +37,7 @@ def key(folder: Path) -> str:
 def page(folder: Path, key: str) -> Iterator[httpx.Client]:
     """A client of a service with keys, which pages of one origin may use; it sends this origin."""
     assert key
-    app = create_app(
-        Settings(models=folder, keys=str(folder / "keys.json"), cors_origins=(ORIGIN, "http://[::1]:8080"))
-    )
+    app = create_app(Settings(models=folder, keys=folder / "keys.json", cors_origins=(ORIGIN, "http://[::1]:8080")))
     app.add_api_route("/fail", lambda: 1 / 0)
     with serve_app(app) as client:
         client.headers["origin"] = ORIGIN

@@ -72,7 +72,7 @@ def served(small_store: Store, tmp_path: Path) -> Iterator[httpx.Client]:
     shutil.copytree(models / "sentiment" / "7", models / "imdb-500" / "1")
     (models / "next-letter" / POLICY_FILE).write_text('{"labels": {"stable": "x"}, "shadow_share": []}')
     key = add_client(tmp_path / "keys.json", "operator", ["predict", "manage"])
-    settings = Settings(models=models, keys=str(tmp_path / "keys.json"), max_body_bytes=40_000, loaded_versions=100)
+    settings = Settings(models=models, keys=tmp_path / "keys.json", max_body_bytes=40_000, loaded_versions=100)
     with serve(settings) as client:
         client.headers["x-api-key"] = key
         yield client

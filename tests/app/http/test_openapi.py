@@ -118,7 +118,7 @@ def documents(services: Callable[..., httpx.Client], url: str, key_file: Path, k
     assert key
     return [
         httpx.get(url).json(),
-        services(engine="onnx", keys=str(key_file), open_docs=True).get("/openapi.json").json(),
+        services(engine="onnx", keys=key_file, open_docs=True).get("/openapi.json").json(),
     ]
 
 
@@ -203,7 +203,7 @@ def test_every_answer_is_as_documented(
     if has_keys:
         # It unloads models and moves their labels.
         models = shutil.copytree(small_store.root, tmp_path / "models")
-        client = services(engine="onnx", keys=str(key_file), open_docs=True, models=models, watch_ms=10)
+        client = services(engine="onnx", keys=key_file, open_docs=True, models=models, watch_ms=10)
         url = str(client.base_url.join("openapi.json"))
         configuration += f'[auth.openapi.bearer]\nbearer = "{key}"\n'
         # It takes the headers of keys for the only ones.

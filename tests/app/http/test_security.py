@@ -19,7 +19,7 @@ OPEN = {"/livez", "/readyz", "/v2/health/live", "/v2/health/ready"}
 def document(tmp_path: Path) -> dict[str, Any]:
     """The document of a service with keys."""
     key = add_client(tmp_path / "keys.json", "web", ["predict"])
-    with serve(Settings(models=tmp_path, keys=str(tmp_path / "keys.json"))) as client:
+    with serve(Settings(models=tmp_path, keys=tmp_path / "keys.json")) as client:
         answer: httpx.Response = client.get("/openapi.json", headers={"x-api-key": key})
         document: dict[str, Any] = answer.json()
         return document
@@ -67,7 +67,7 @@ def test_a_service_without_keys_documents_none() -> None:
 def test_changes_of_models_need_the_scope_or_are_closed(tmp_path: Path) -> None:
     add_client(tmp_path / "keys.json", "web", ["predict"])
     document = make_document("put", "/models/{name}/pin")
-    describe_access(document, Access(Settings(keys=str(tmp_path / "keys.json"))))
+    describe_access(document, Access(Settings(keys=tmp_path / "keys.json")))
     assert document["paths"]["/models/{name}/pin"]["put"]["security"][0] == {"bearer": ["manage"]}
     document = make_document("put", "/models/{name}/pin")
     describe_access(document, Access(Settings()))

@@ -153,7 +153,7 @@ def managed(
         shutil.copytree(small_store.root / name, store.root / name)
     publish_changed(store, store.open("sentiment"))
     path, (key, _) = keys
-    with serve(Settings(models=store.root, keys=str(path), loaded_versions=2, watch_ms=10)) as client:
+    with serve(Settings(models=store.root, keys=path, loaded_versions=2, watch_ms=10)) as client:
         client.headers["x-api-key"] = key
         yield client
 

@@ -36,7 +36,7 @@ def manager(store: Store) -> Iterator[httpx.Client]:
 def serve_managed(store: Store, **settings: Any) -> Iterator[httpx.Client]:
     keys = store.root.parent / "keys.json"
     key = add_client(keys, "operator", ("predict", "manage"))
-    with serve_app(create_app(Settings(models=store.root, keys=str(keys), **{"watch_ms": 10, **settings}))) as client:
+    with serve_app(create_app(Settings(models=store.root, keys=keys, **{"watch_ms": 10, **settings}))) as client:
         client.headers["x-api-key"] = key
         yield client
 
