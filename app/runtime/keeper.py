@@ -7,6 +7,7 @@ time.
 """
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from itertools import islice
@@ -270,11 +271,8 @@ def _may_pass(error: Exception) -> bool:
 
 def _sign(path: Path) -> Signature:
     """Return what changes with a file, or with a folder and each file in it, also when its mode changes."""
-    try:
-        files = sorted(path.iterdir()) if path.is_dir() else []
-    except OSError:
-        files = []
-    return tuple((str(each), _identify(each)) for each in (path, *files))
+    _, folders, files = next(os.walk(path), ("", [], []))
+    return tuple((str(each), _identify(each)) for each in (path, *(path / name for name in sorted(folders + files))))
 
 
 def _identify(path: Path) -> int:

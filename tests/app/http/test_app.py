@@ -99,6 +99,7 @@ def test_every_documented_error_has_a_valid_example(openapi: dict[str, Any]) -> 
         "internal-error",
         "invalid-input",
         "management-closed",
+        "metrics-missing",
         "model-not-found",
         "model-refused",
         "not-ready",

@@ -250,11 +250,16 @@ def test_what_could_not_be_read_is_tried_again_although_nothing_has_changed(stor
     assert log.text.count("refused") == 1
 
 
-def test_a_policy_that_cannot_be_read_is_tried_again(store: Store) -> None:
+def test_a_policy_that_cannot_be_read_is_tried_again(store: Store, log: Log) -> None:
     service = Service(store)
     (store.root / "next-letter" / POLICY_FILE).mkdir()
     service.follow()
+    end = time.monotonic() + SECONDS
+    while not service.repository.follow():
+        assert time.monotonic() < end
     assert "cannot be read" in (service.repository.models["next-letter"].problem or "")
+    log.wait_for(level="ERROR")
+    assert log.text.count("cannot be read") == 1
     (store.root / "next-letter" / POLICY_FILE).rmdir()
     service.follow()
     assert service.repository.models["next-letter"].problem is None

@@ -105,10 +105,10 @@ def test_a_version_that_does_not_load_leaves_the_label_where_it_was(
     assert answer.status_code == 409
     assert "the network in next-letter/3 cannot be loaded: " in answer.json()["detail"]
     assert ask(manager) == (before or 2)
-    labels = {
-        each["version"]: each["labels"] for each in manager.get("/models/next-letter/versions").json()["versions"]
-    }
-    assert labels == {3: [], 2: [], 1: ["stable"] if before else []}
+    versions = manager.get("/models/next-letter/versions").json()["versions"]
+    assert {each["version"]: each["labels"] for each in versions if each["labels"]} == (
+        {1: ["stable"]} if before else {}
+    )
 
 
 @pytest.mark.parametrize(
