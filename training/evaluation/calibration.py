@@ -60,8 +60,14 @@ def find_sharpness(
 ) -> Sharpness:
     """Return the sharpness that maximises the likelihood of the labels, 0 or 1; all arrays are [examples]."""
     margins = to_margins(probabilities, labels)
-    found = minimize(lambda pair: np.logaddexp(0, -margins * (pair[0] + pair[1] / steps)).mean(), [1, 0])
-    return Sharpness(*map(float, found.x))
+
+    def measure(ends: NDArray[np.float64]) -> float:
+        endless, one_step = ends
+        return float(np.logaddexp(0, -margins * (endless + (one_step - endless) / steps)).mean())
+
+    # The factors of endless rows and of rows of one step: if neither is negative, none is, and no verdict changes.
+    endless, one_step = minimize(measure, [1, 1], bounds=[(0, None)] * 2).x
+    return Sharpness(float(endless), float(one_step - endless))
 
 
 def divide_logits(network: keras.Model, temperature: float) -> None:

@@ -12,6 +12,7 @@ Sources: Tang et al. 2019, "Distilling Task-Specific Knowledge from BERT into Si
 Counterfactually-Augmented Data".
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -57,10 +58,10 @@ from training.wild.figures import measure_suite
 from training.wild.suites import Suite, make_pairs, make_treebank
 
 # Increase a number when a stage changes its result for the same settings.
-_FORMATS = {"coded": 1, "transformer": 1, "general": 1}
+_FORMATS = {"coded": 1, "transformer": 2, "general": 1}
 
 _CHECKPOINT = "checkpoint"
-_SENTENCES = "sentences.txt"
+_SENTENCES = "sentences.json"
 _LOGITS = "logits.npy"
 _ANSWERS = "answers.npy"
 _NETWORK = "network.weights.h5"
@@ -78,6 +79,7 @@ class GeneralStages:
 
         Raises:
             RecipeError: the bundle does not fit, or a source is missing.
+            DataError: the pairs cannot be read, or a part of them is missing.
         """
         self._first_weights = _read_start(settings, start)
         if not (sources.phrases and sources.transformer):
@@ -89,6 +91,8 @@ class GeneralStages:
         self._start = start
         self._phrases, self._transformer_folder = sources.phrases, sources.transformer
         self._sources = sources
+        self._pairs = pairs.load("train", sources.pairs)  # now: a fault in them must not come after hours
+        self._development_pairs = make_pairs("development", sources.pairs)
         self._folders = StageFolders(folder, console)
         self._console = console
 
@@ -203,7 +207,7 @@ the treebank's development sentences and on the pairs for development.
 
     def _collect(self, settings: ShortTextSettings) -> ShortTexts:
         random = np.random.default_rng(self._settings.seed)
-        return collect(settings, self._treebank, pairs.load("train", self._sources.pairs), random)
+        return collect(settings, self._treebank, self._pairs, random)
 
     @cached_property
     def _sharpness(self) -> Sharpness:
@@ -250,7 +254,7 @@ the treebank's development sentences and on the pairs for development.
         )
         read = split_sentences(self.data.take_training_texts(self.reviews().kept))
         sentences = take_short(read, settings.sentences, np.random.default_rng(seed))
-        (folder / _SENTENCES).write_text("\n".join(sentences), "utf-8")
+        (folder / _SENTENCES).write_text(json.dumps(sentences), "utf-8")
         with self._console.status(f"Labelling {len(sentences):,} sentences"):
             np.save(folder / _LOGITS, teacher.answer(sentences))
         return {"loss": loss} | self._measure(lambda texts: to_probabilities(teacher.answer(texts)))
@@ -313,7 +317,7 @@ the treebank's development sentences and on the pairs for development.
             raise DataError("no sentence of the reviews tells a story; get the whole dataset")
         coded = [codec.encode(story).ids[1:] for story in stories]  # without the mark of a start
         pasted, of_pasted = zip(*self._paste(reviews, answers, coded), strict=True)
-        sentences = (labelled / _SENTENCES).read_text("utf-8").split("\n")
+        sentences: list[str] = json.loads((labelled / _SENTENCES).read_text("utf-8"))
         short = review_coding.code_each(codec, [*learnt.texts, *sentences], "Coding the short texts", self._console)
         corpus = Corpus.of([*(reviews.corpus[k] for k in range(len(reviews.corpus))), *pasted, *short])
         logits = np.concatenate([to_logits(learnt.targets), np.load(labelled / _LOGITS)])
@@ -340,7 +344,7 @@ the treebank's development sentences and on the pairs for development.
 
     @property
     def _development(self) -> tuple[Suite, ...]:
-        return (*self.suites, make_pairs("development", self._sources.pairs))
+        return (*self.suites, self._development_pairs)
 
     def _measure(self, answer: Answer) -> Figures:
         """Return a classifier's figures on the short texts for development."""

@@ -37,7 +37,9 @@ def load_vader() -> Answer:
     try:
         from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
     except ImportError as error:
-        raise DataError("VADER is not installed; call `pip install vaderSentiment`, or leave --vader out") from error
+        raise DataError(
+            "VADER is not installed; call `pip install vaderSentiment` (the extra vader), or leave --vader out"
+        ) from error
     analyser = SentimentIntensityAnalyzer()
 
     def answer(texts: Sequence[str]) -> NDArray[np.floating]:

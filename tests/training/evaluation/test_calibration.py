@@ -26,6 +26,14 @@ def test_the_sharpness_undoes_what_made_a_network_too_unsure_of_short_rows() -> 
     assert find_sharpness(answers, labels, steps) == pytest.approx((0.8, 3), rel=0.05)
 
 
+def test_a_sharpness_turns_no_verdict_around() -> None:
+    answers = np.array([0.9, 0.9, 0.1, 0.8, 0.8, 0.2], np.float32)
+    labels = np.array([0, 0, 1, 1, 1, 0], np.float32)  # short texts are all wrong
+    always, short = find_sharpness(answers, labels, np.array([1, 1, 1, 50, 50, 50]))
+    assert always > 0
+    assert always + short == pytest.approx(0, abs=1e-6)
+
+
 def test_dividing_the_logits_leaves_the_answer() -> None:
     inputs = keras.Input((3,))
     network = keras.Model(inputs, layers.Dense(1, activation="sigmoid", bias_initializer="ones")(inputs))

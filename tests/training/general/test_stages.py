@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from tests.training.general.conftest import SMALL_GENERAL
 from training import pipeline, recipes
 from training.data.sources import Sources
 from training.distillation.stage_folders import read_figures
-from training.errors import RecipeError
+from training.errors import DataError, RecipeError
 from training.general.stages import GeneralStages
 from training.recipes.general import GeneralSettings
 from training.recipes.recipe import Recipe
@@ -93,6 +94,17 @@ def test_what_it_cannot_start_from_is_told_before_any_work(
     with pytest.raises(RecipeError, match=message):
         make_stages(recipe.with_settings([change]), small_store, replace(sources, **missing), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_pairs_without_a_part_are_told_before_any_work(
+    recipe: Recipe, small_store: Store, sources: Sources, tmp_path: Path
+) -> None:
+    folder = tmp_path / "pairs"
+    folder.mkdir()
+    shutil.copy(sources.pairs / "author-01.jsonl", folder)
+    with pytest.raises(DataError, match="has no texts of the part 'development'"):
+        make_stages(recipe, small_store, replace(sources, pairs=folder), tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_it_needs_a_bundle_of_other_words(recipe: Recipe, small_store: Store, sources: Sources, tmp_path: Path) -> None:
