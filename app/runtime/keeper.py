@@ -116,6 +116,7 @@ class Keeper:
         if policy.is_loaded and problem is None:
             problem = self._describe_missing(labels, before)
         kept |= set(labels.values())
+        self._manifests = {number: self._manifests[number] for number in kept}
         self.versions = Versions(
             before.name,
             tuple(published),
