@@ -16,9 +16,9 @@ from tests.reliability.clients import Connection, make_request
 ALONE_SECONDS = 2
 BESIDE_SECONDS = 6
 # The 99th percentile of single requests beside batches. A release before took 0.3 s, and 3 s for the second kind.
+MOST_SECONDS = 0.25
 # Other tests may take the processor for a second. A fault of the service shows each time.
 ATTEMPTS = 3
-MOST_SECONDS = 0.25
 JSON = "content-type: application/json"
 BATCHES = {
     "128 texts of 31,000 characters": ["A wonderful film, and " * 1409] * 128,
