@@ -64,7 +64,7 @@ names = ("pip", "setuptools", "tensorflow", "keras", "onnx", "matplotlib", "skle
 modules = [name for name in names if find_spec(name)]
 print(tools, modules, sorted(os.listdir(".")))
 """
-    assert container.run("python", "-c", code) == "[] [] ['app', 'bundle', 'models']"
+    assert container.run("python", "-c", code) == "[] [] ['app', 'bundle', 'models', 'policies']"
     archives = container.run("find", "/opt", "/srv", "/tmp", "/var/cache/apt", "-name", "*.whl", "-o", "-name", "*.deb")
     assert archives == ""
 
