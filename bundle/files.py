@@ -1,7 +1,8 @@
-"""Reads files of a bundle; refuses anything that is not a regular file, and contents past a limit."""
+"""Reads and flushes files of a bundle; refuses anything that is not a regular file, and contents past a limit."""
 
 import hashlib
 import io
+import os
 import stat
 from pathlib import Path
 
@@ -42,3 +43,12 @@ def hash_file(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal; see `open_file`."""
     with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def flush(path: Path) -> None:
+    """Flush a file, or the names in a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bundle.codec import Codec
 from bundle.errors import BundleNotFoundError, ChecksumError, ManifestError, VersionExistsError, explain
-from bundle.files import hash_file
+from bundle.files import flush, hash_file
 from bundle.manifest import MANIFEST_FILE, Description, Manifest, Precision
 from bundle.reference import REFERENCE_FILE, Reference
 from bundle.sizes import check_size
@@ -164,19 +164,11 @@ class Store:
                         f"{target} is published already and is never written over; choose another version"
                     ) from error
             else:
-                _flush(target.parent)
+                flush(target.parent)
                 return replace(bundle, folder=target)
 
 
 def flush_folder(folder: Path) -> None:
     """Flush a folder and its files to disk, so that a power cut cannot leave a published folder with empty files."""
     for path in (*folder.iterdir(), folder):
-        _flush(path)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        flush(path)

@@ -1,5 +1,4 @@
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +7,13 @@ from click.testing import CliRunner, Result
 
 from app.command import make_command
 from bundle.store import Store
-from tests.bundle.samples import LETTERS, publish, publish_changed
+from tests.bundle.samples import LETTERS, copy_with_two_versions, publish
 
 
 @pytest.fixture
 def store(small_store: Store, tmp_path: Path) -> Store:
     """A store of its own with two versions of one model."""
-    shutil.copytree(small_store.root / "next-letter", tmp_path / "models" / "next-letter")
-    store = Store(tmp_path / "models")
-    publish_changed(store, store.open("next-letter"))
-    return store
+    return copy_with_two_versions(small_store, tmp_path / "models")
 
 
 def run(store: Store, *arguments: object) -> Result:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -95,3 +96,11 @@ def random_rows(bundle: Bundle, lengths: Sequence[int], seed: int = 0) -> list[R
         return [codec.encode(text)[:length] for text, length in zip(texts, lengths, strict=True)]
     assert isinstance(codec, ReviewCodec)
     return [random.integers(1, codec.preprocessing.vocabulary_size, length, np.int32) for length in lengths]
+
+
+def copy_with_two_versions(small_store: Store, root: Path) -> Store:
+    """Return a store of its own with the model next-letter in two versions."""
+    shutil.copytree(small_store.root / "next-letter", root / "next-letter")
+    store = Store(root)
+    publish_changed(store, store.open("next-letter"))
+    return store

@@ -1,4 +1,3 @@
-import shutil
 import sys
 from pathlib import Path
 
@@ -9,16 +8,13 @@ from app.runtime.changes import Changes
 from app.settings import Settings
 from bundle.errors import BundleNotFoundError, ChecksumError
 from bundle.store import Store
-from tests.bundle.samples import publish_changed
+from tests.bundle.samples import copy_with_two_versions, publish_changed
 
 
 @pytest.fixture
 def store(small_store: Store, tmp_path: Path) -> Store:
     """A store of its own with two versions of one model."""
-    shutil.copytree(small_store.root / "next-letter", tmp_path / "models" / "next-letter")
-    store = Store(tmp_path / "models")
-    publish_changed(store, store.open("next-letter"))
-    return store
+    return copy_with_two_versions(small_store, tmp_path / "models")
 
 
 @pytest.fixture

@@ -1,4 +1,3 @@
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,17 +11,14 @@ from app.access.keys import add_client
 from app.http.app import create_app
 from app.settings import Settings
 from bundle.store import Store
-from tests.bundle.samples import publish_changed
+from tests.bundle.samples import copy_with_two_versions, publish_changed
 from tests.conftest import SECONDS, serve_app
 
 
 @pytest.fixture
 def store(small_store: Store, tmp_path: Path) -> Store:
     """A store of its own with two versions of one model."""
-    shutil.copytree(small_store.root / "next-letter", tmp_path / "models" / "next-letter")
-    store = Store(tmp_path / "models")
-    publish_changed(store, store.open("next-letter"))
-    return store
+    return copy_with_two_versions(small_store, tmp_path / "models")
 
 
 @pytest.fixture
