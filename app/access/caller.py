@@ -12,14 +12,10 @@ class Caller:
     def __init__(self, client: Client, shares: Shares) -> None:
         """Take the client, and the place where its requests are counted."""
         self.client = client
+        self.name = client.name
         self._shares = shares
         self._allowances: dict[str, Allowance] = {}  # by the names of their policies
         self._day = 0  # of the record, when the texts of this request were counted
-
-    @property
-    def name(self) -> str:
-        """The name of the client."""
-        return self.client.name
 
     @property
     def fields(self) -> list[tuple[bytes, bytes]]:
