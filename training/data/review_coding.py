@@ -46,6 +46,14 @@ def learn_review_codec(settings: ReviewSettings, texts: list[str], console: Cons
     )
 
 
+def fold_classes(tokeniser: ReadableTokeniser, counts: Counter[str], least: int) -> Counter[str]:
+    """Return the counts with each emoji, emoticon, mention or address that occurs less often as its class."""
+    folded: Counter[str] = Counter()
+    for word, count in counts.items():
+        folded[(tokeniser.find_class(word) or word) if count < least else word] += count
+    return folded
+
+
 def count_words(tokeniser: Tokeniser, texts: Iterable[str]) -> Counter[str]:
     """Return the count of each word in the texts, in the form that a vocabulary has, in order of first appearance."""
     counts: Counter[str] = Counter()
