@@ -1,13 +1,15 @@
 """The tokenisers of reviews: text to words and marks. A published tokeniser never changes: bundles depend on it."""
 
+import hashlib
+import json
 import re
 from collections.abc import Iterator
 from itertools import product
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from bundle.text import show
+from bundle.text import RULES, STARS, show
 
 # The characters that keras.preprocessing.text replaced by spaces; the apostrophe is not among them.
 KERAS_FILTERS: Literal['!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'] = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
@@ -30,24 +32,105 @@ TOKENS: Literal[r"\d+(?:\.\d+)?/\d+|[^\W_]+(?:'(?!s\b)[^\W_]+)*|'s\b|[!?]|\.\.+|
     r"\d+(?:\.\d+)?/\d+|[^\W_]+(?:'(?!s\b)[^\W_]+)*|'s\b|[!?]|\.\.+|[:;]-?[()]|\*+|[.,:;()\"]"
 )
 
-# The tokens of `ReadableTokeniser`: as `TOKENS`, and stars, mentions, more emoticons, emoji. Asterisks at a word are
-# emphasis, not a rating.
+# The tokens of `ReadableTokeniser`, in this order: censored words ("f***ing", "f**", "cr@p"), ratings, decimal numbers,
+# words, marks, stars, mentions, emoticons, emoji. Asterisks around a word are emphasis; others may be a rating. Some
+# emoticons are such only between spaces.
 READABLE = (
-    r"\d+(?:\.\d+)?/\d+|[^\W_]+(?:'(?!s\b)[^\W_]+)*|'s\b|[!?]|\.\.+|[★⭐🌟]+[☆✩]*|@\w+|<3"
-    r"|[:;=]'?-?(?:[()\[\]|/\\*]|[DdPp](?![^\W_]))|[.,:;()\"]|(?<![^\W_])(?<!\*)\*++(?![^\W_])|[☀-➿🌀-🫿]"
+    r"(?<!\*)[^\W\d_]++(?:\*++[^\W_]++)++|(?<![^\W_])(?<!\*)[^\W\d_]{1,2}\*{2,}+"
+    r"|(?<![^\W_])[^\W\d_]{1,2}@[^\W\d_]{1,6}(?![\w@])"
+    r"|\d{1,2},\d{1,2}/\d++|\d++(?:\.\d++)?/\d++|\d++\.\d++(?![^\W_])|[^\W_]+(?:'(?!s(?![^\W_]))[^\W_]+)*|'s(?![^\W_])"
+    rf"|[!?]|\.\.+|[{STARS}]+(?:\.(?:25|5|75)(?![^\W_]))?[☆✩]*|@\w+|</?3|(?<!\S)(?:[()]-?:|\^[_-]?\^|-_+-)(?!\S)"
+    r"|[:;=]'?-?(?:[()\[\]|\\*]|/(?!/)|[DdPp](?![^\W_]))|[.,:;()\"]|(?<![^\W_])(?<!\*)\*++(?![^\W_])|[☀-➿🌀-🫿]"
 )
 POSITIVE_EMOJI = (
-    "😀😃😄😁😆😅😂🤣😊😇🙂😉😌😍🥰😘😗😙😚😋😛😜🤪🤗🤩🥳😎😺😸😹😻☺👍👌👏🙌💪🤝🫶🤌❤🧡💛💚💙💜🤍🤎🖤💕💖💗💘💝💞💓💟♥❣💯"
-    "🔥🎉🎊✨🏆🥇🏅👑💎✅✔💃🕺"
+    "😀😃😄😁😆😅😂🤣😊😇🙂😉😌😍🥰😘😗😙😚😋😛😜🤪🤗🤩🥳😎🤓🤠🤭😺😸😹😻😽☺☻👍👌👏🙌💪🤝🫶🤌🙏✌🤘🤙🤟🫰"
+    "❤🧡💛💚💙💜🤍🤎🖤🩷🩵🩶💕💖💗💘💝💞💓💟♥♡❥❣💌💋💏💑💯🔥🎉🎊🎈🥂🍾💐🌹✨🏆🥇🏅👑💎✅✔✓📈💃🕺"
 )
-NEGATIVE_EMOJI = "😞😔😟😕🙁☹😣😖😫😩😢😭😤😠😡🤬🤮🤢😒🙄😑😬👎💔🤦🤡💩🗑😴🥱💤🚮❌🚫⛔👿😾😿🤥🖕😵"
-STARS, NO_STARS = "★⭐🌟", "☆✩"
+NEGATIVE_EMOJI = (
+    "😞😔😟😕🙁☹😣😖😫😩😢😭😤😠😡🤬🤮🤢😒🙄😑😬😦😧😨😰😥😓😪🥴🫤🫩"
+    "👎💔🤦🙍🙎🙅🤡💩🗑😴🥱💤🚮❌✗✘🚫⛔💢👿😾😿🙀🤥🖕😵🥀📉"
+)
+POSITIVE_EMOTICONS = ("(:", "(-:", "^^", "^_^", "^-^", "<3")
+NEGATIVE_EMOTICONS = ("):", ")-:", "</3")
+NO_STARS = "☆✩"
 RATING_SCALES = ("4", "5", "6", "10", "20", "50", "100")  # 24/7 is no rating
+MOST_STARS = 5  # a row of stars without empty ones is a rating out of as many
 
 POSITIVE_FACE, NEGATIVE_FACE, MENTION, ADDRESS = CLASSES = (":)", ":(", "@mention", "@address")
 
-
 ENDING = "~"  # begins an ending in a vocabulary; no word begins with it
+
+_READABLE = re.compile(READABLE)
+# Finds the same in ASCII without `_RARE`: see `_TOKENS_OF_ASCII`.
+_READABLE_OF_ASCII = re.compile(
+    r"[a-zA-Z][a-zA-Z0-9]*+(?:'(?!s(?![a-zA-Z0-9]))[a-zA-Z0-9]++)*+|[,()\"!?]|\.\.++"
+    r"|[:;=]'?-?(?:[()\[\]|\\]|/(?!/)|[DdPp](?![a-zA-Z0-9]))|[.:;]|'s(?![a-zA-Z0-9])|[0-9]{1,2},[0-9]{1,2}/[0-9]++"
+    r"|[0-9]++(?:\.[0-9]++)?/[0-9]++|[0-9]++\.[0-9]++(?![a-zA-Z0-9])"
+    r"|[0-9][a-zA-Z0-9]*+(?:'(?!s(?![a-zA-Z0-9]))[a-zA-Z0-9]++)*+",
+    re.ASCII,
+)
+_RARE = ("*", "@", "<", "^", "-_", "(:", "):", "-:")
+_ADDRESS = re.compile(
+    r"""(?:(?:https?|ftp)://|(?<!\w)www\.(?=\w))[^\s<>"]*[^\s<>")\].,!?;:']""",
+    re.IGNORECASE,
+)
+# Each run of characters is tried once, from its start.
+_MAIL = re.compile(r"(?<![\w+-])(?<![\w+-]\.)[\w+-]++(?:\.[\w+-]++)*+@[\w-]++(?:\.[\w-]++)++")
+_HASHTAG = re.compile(r"#(\w++)")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_RUNS = ("!!!!", "????", "!?", "?!")
+_REPEATED = re.compile(r"([!?]{3})[!?]++")
+_OUT_OF = re.compile(r"out[\W_]++of[\W_]++\d")  # and perhaps marks between: see `_join_ratings`
+_NUMBER = re.compile(r"\d++(?:\.\d++)?")
+_DASHED_FACE = re.compile("-_+-")
+_LAUGH = re.compile("[xX][dD]+")
+_ELONGATION = re.compile(r"(.)\1{2,}")
+_MOST_ELONGATIONS = 4  # of one word that are tried in all combinations
+# SHA-256 of all constants that decide the splitting of `ReadableTokeniser`. The code is not part of it:
+# tests/bundle/readable.json is for that.
+READABLE_RULES = hashlib.sha256(
+    json.dumps(
+        [
+            RULES,
+            READABLE,
+            POSITIVE_EMOJI,
+            NEGATIVE_EMOJI,
+            POSITIVE_EMOTICONS,
+            NEGATIVE_EMOTICONS,
+            STARS,
+            NO_STARS,
+            RATING_SCALES,
+            MOST_STARS,
+            CLASSES,
+            ENDING,
+            _MOST_ELONGATIONS,
+            _RARE,
+            _RUNS,
+            *(
+                pattern.pattern
+                for pattern in (
+                    _READABLE_OF_ASCII,
+                    _ADDRESS,
+                    _MAIL,
+                    _HASHTAG,
+                    _CAMEL,
+                    _REPEATED,
+                    _OUT_OF,
+                    _NUMBER,
+                    _DASHED_FACE,
+                    _LAUGH,
+                    _ELONGATION,
+                )
+            ),
+        ]
+    ).encode()
+).hexdigest()
+
+
+def _check_rules(rules: str) -> str:
+    if rules != READABLE_RULES:
+        raise ValueError("the bundle was made with other rules of the tokeniser than those of this release")
+    return rules
 
 
 class _Tokeniser(BaseModel):
@@ -167,14 +250,16 @@ class TokenTokeniser(_CasedTokeniser):
 class ReadableTokeniser(_CasedTokeniser):
     """The splitting of text as a reader sees it, for texts of any origin: see `bundle.text.show`.
 
-    Words keep their case as in `TokenTokeniser`. Addresses and mentions (@name) are one word each; the words of a
-    hashtag are words; of a run of "!" or "?" three are read. A word that the vocabulary lacks falls back: an elongation
-    ("goooood") to its short form, a rating (7.5/10, 87/100) to tenths, stars (★★★☆☆) to a rating, emoji and emoticons
-    to a positive or a negative face, a negation without its apostrophe ("wasnt") to the one with it, then a word to its
-    longest known ending. The constants of this module and of `bundle.text` belong to this kind.
+    Words keep their case as in `TokenTokeniser`. Addresses, mentions (@name) and censored words ("sh*t") are one word
+    each, "4 out of 5" is the rating 4/5, and of a run of "!" and "?" three are read. A word that the vocabulary lacks
+    falls back: an elongation ("goooood") to its short form, a rating (7.5/10, 87/100, ★★★☆☆, ***) to tenths, emoji and
+    emoticons to a face, a censored word to its beginning ("sh*"), a negation without its apostrophe ("wasnt") to the
+    one with it, then a word to its longest known ending. The constants of this module and of `bundle.text` belong to
+    this kind: a bundle with other `rules` is refused.
     """
 
     kind: Literal["readable"] = "readable"
+    rules: Annotated[str, AfterValidator(_check_rules)] = READABLE_RULES
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -184,49 +269,59 @@ class ReadableTokeniser(_CasedTokeniser):
     def split(self, text: str) -> list[str]:
         """Return the words and marks of a text, in order."""
         plain = show(text)
-        if "://" in plain or "www." in plain:
+        if plain.isupper():
+            plain = plain.lower()
+        if "://" in plain or "www." in plain or "WWW." in plain:
             plain = _ADDRESS.sub(f" {ADDRESS} ", plain)
         if "@" in plain:
             plain = _MAIL.sub(f" {ADDRESS} ", plain)
         if "#" in plain:
             plain = _HASHTAG.sub(_split_hashtag, plain)
-        if "!!!!" in plain or "????" in plain:
+        if any(map(plain.__contains__, _RUNS)):
             plain = _REPEATED.sub(r"\1", plain)
-        words = _READABLE_OF_ASCII if plain.isascii() else _READABLE
-        return words.findall(plain.lower() if plain.isupper() else plain)
+        is_plain = plain.isascii() and not any(map(plain.__contains__, _RARE))
+        words: list[str] = (_READABLE_OF_ASCII if is_plain else _READABLE).findall(plain)
+        return _join_ratings(words) if _OUT_OF.search(plain) else words
+
+    def find_class(self, word: str) -> str | None:
+        """Return the class of an emoji, an emoticon, a mention or an address; None for other words."""
+        if word == ADDRESS:
+            return ADDRESS
+        if word[0] == "@":
+            return MENTION
+        is_emoticon = word[0] in ":;=" and len(word) > 1
+        if word in POSITIVE_EMOJI or word in POSITIVE_EMOTICONS or is_emoticon and word[-1] in ")]DdPp*":
+            return POSITIVE_FACE
+        if word in NEGATIVE_EMOJI or word in NEGATIVE_EMOTICONS or is_emoticon or _DASHED_FACE.fullmatch(word):
+            return NEGATIVE_FACE
+        return POSITIVE_FACE if _LAUGH.fullmatch(word) else None
 
     def find_forms(self, word: str) -> Iterator[str]:
         """Return the forms under which a vocabulary may have a word that it lacks, the best first."""
         first = word[0]
+        class_ = self.find_class(word)
         if first.isalpha():
-            lower = word.lower()
+            lower = word.lower().replace("@", "*")
             yield lower
+            if class_:
+                yield class_
             yield from _shorten(lower)
             if lower.endswith("nt"):
                 yield f"{lower[:-2]}n't"
-        elif first == "@":
-            yield MENTION
-        elif first in STARS:
-            given, empty = (sum(map(word.count, stars)) for stars in (STARS, NO_STARS))
-            yield f"{given}/{given + empty}" if empty else "*" * given
-            if empty:
-                yield from _round_rating(f"{given}/{given + empty}")
+            if "*" in lower:
+                yield f"{lower.partition('*')[0]}*"
         elif first.isdigit():
-            yield from _round_rating(word)
-        elif face := self._find_face(word):
-            yield face
+            yield from _find_ratings(word)
+        elif first in STARS:
+            yield from _find_ratings(_count_stars(word))
+        elif first == "*" and len(word) <= MOST_STARS:
+            yield from _find_ratings(f"{len(word)}/{MOST_STARS}")
+        elif class_:
+            yield class_
 
     def find_endings(self, word: str) -> Iterator[str]:
         """Return the endings of a word; marks have none."""
         return super().find_endings(word) if word[0].isalnum() else iter(())
-
-    def _find_face(self, word: str) -> str | None:
-        """Return the class of an emoticon or an emoji."""
-        if word in POSITIVE_EMOJI or word[-1] in ")]DdPp*3" and len(word) > 1:
-            return POSITIVE_FACE
-        if word in NEGATIVE_EMOJI or word[-1] in "([/|\\" and len(word) > 1:
-            return NEGATIVE_FACE
-        return None
 
 
 _FILTERS_TO_SPACES = bytes.maketrans(KERAS_FILTERS.encode(), b" " * len(KERAS_FILTERS))
@@ -248,23 +343,6 @@ _TOKENS_OF_ASCII = re.compile(
     re.ASCII,
 )
 
-_READABLE = re.compile(READABLE)
-# The same for ASCII: see `_TOKENS_OF_ASCII`.
-_READABLE_OF_ASCII = re.compile(
-    r"[a-zA-Z][a-zA-Z0-9]*+(?:'(?!s\b)[a-zA-Z0-9]++)*+|[,()\"!?]|\.\.++|[:;=]'?-?(?:[()\[\]|/\\*]"
-    r"|[DdPp](?![a-zA-Z0-9]))|[.:;]|'s\b|[0-9]++(?:\.[0-9]++)?/[0-9]++|[0-9][a-zA-Z0-9]*+(?:'(?!s\b)[a-zA-Z0-9]++)*+|@\w++|<3"
-    r"|(?<![a-zA-Z0-9*])\*++(?![a-zA-Z0-9])",
-    re.ASCII,
-)
-_ADDRESS = re.compile(r"(?:https?://|www\.)\S++")
-# Each run of characters is tried once, from its start.
-_MAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}+@[\w-]++(?:\.[\w-]++)++")
-_HASHTAG = re.compile(r"#(\w++)")
-_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_REPEATED = re.compile(r"(!!!|\?\?\?)[!?]++")
-_ELONGATION = re.compile(r"(.)\1{2,}")
-_MOST_ELONGATIONS = 4  # of one word that are tried in all combinations
-
 
 def _split_hashtag(found: re.Match[str]) -> str:
     return " " + _CAMEL.sub(" ", found[1])
@@ -280,10 +358,36 @@ def _shorten(word: str) -> Iterator[str]:
             yield "".join(part + end for part, end in zip(between, [*ends, ""], strict=True))
 
 
-def _round_rating(word: str) -> Iterator[str]:
-    """Return a rating in tenths."""
-    given, slash, most = word.partition("/")
-    if slash and most in RATING_SCALES:
+def _join_ratings(words: list[str]) -> list[str]:
+    """Return words with "4", "out", "of", "5" made "4/5", and "4", "stars", "out", "of", "5" too."""
+    joined: list[str] = []
+    for word in words:
+        joined.append(word)
+        if word in RATING_SCALES and joined[-3:-1] == ["out", "of"]:
+            length = 5 if joined[-4:-3] == ["stars"] else 4
+            given = joined[-length] if len(joined) >= length else ""
+            if _NUMBER.fullmatch(given):
+                joined[-length:] = [f"{given}/{word}"]
+    return joined
+
+
+def _count_stars(word: str) -> str:
+    """Return stars as a rating: ★★★☆☆ and ★★★ are 3/5, ★★★.5 is 3.5/5."""
+    given, empty = (sum(map(word.count, stars)) for stars in (STARS, NO_STARS))
+    fraction = "".join(character for character in word if character.isascii())
+    return f"{given}{fraction}/{given + bool(fraction) + empty if empty else MOST_STARS}"
+
+
+def _find_ratings(word: str) -> Iterator[str]:
+    """Return a rating in tenths, and of another decimal number the part before the point."""
+    given, slash, most = word.replace(",", ".").partition("/")
+    if not slash:
+        whole, point, _ = given.partition(".")
+        if point:
+            yield whole
+    elif most in RATING_SCALES:
+        if "," in word:
+            yield f"{given}/{most}"
         yield f"{round(min(10 * float(given) / int(most), 10))}/10"
 
 
