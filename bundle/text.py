@@ -12,9 +12,9 @@ HIDDEN: Final = (
     r"|<(script|style)\b[^<>]*+>.*?(?:</\1\b[^<>]*+>|\Z)"
 )
 # Tags that a browser shows as blocks, lines or boxes; each becomes a space. Other tags, such as <i>, may be inside a
-# word.
+# word. The most frequent is first.
 BREAKING_TAGS: Final = (
-    "address|article|aside|audio|blockquote|body|br|button|canvas|caption|center|col|colgroup|dd|details|div|dl|dt|embed"
+    "br|address|article|aside|audio|blockquote|body|button|canvas|caption|center|col|colgroup|dd|details|div|dl|dt|embed"
     "|fieldset|figcaption|figure|footer|form|h[1-6]|head|header|hgroup|hr|html|iframe|img|input|legend|li|main|menu|nav"
     "|object|ol|option|p|picture|pre|rp|rt|section|select|source|summary|svg|table|tbody|td|template|textarea|tfoot|th"
     "|thead|title|tr|ul|video"
@@ -56,7 +56,7 @@ _LOOK_ALIKE = {
     "\u00be": ".75",
 }
 # "8½" is 8.5, "★★★ ½" is 3.5 stars, and "½" alone is 0.5.
-_FRACTION = re.compile(f"([0-9{STARS}]\ufe0f?)? ?([\u00bc\u00bd\u00be])")
+_FRACTION = re.compile(f"(?:((?<![0-9/.])[0-9]{{1,3}}+|[{STARS}]\ufe0f?) ?)?([\u00bc\u00bd\u00be])")
 
 # All that decides how a text is shown; a manifest has its digest.
 RULES: Final = (
