@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from bundle.text import RULES, STARS, show
 
@@ -125,9 +125,12 @@ READABLE_RULES = hashlib.sha256(
 ).hexdigest()
 
 
+_OTHER_RULES = "the bundle was made with other rules of the tokeniser than those of this release"
+
+
 def _check_rules(rules: str) -> str:
     if rules != READABLE_RULES:
-        raise ValueError("the bundle was made with other rules of the tokeniser than those of this release")
+        raise ValueError(_OTHER_RULES)
     return rules
 
 
@@ -257,7 +260,15 @@ class ReadableTokeniser(_CasedTokeniser):
     """
 
     kind: Literal["readable"] = "readable"
+    # In a manifest always, so that a bundle of a release without this field is refused.
     rules: Annotated[str, AfterValidator(_check_rules)] = READABLE_RULES
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_rules(cls, fields: object) -> object:
+        if isinstance(fields, dict) and fields and "rules" not in fields:
+            raise ValueError(_OTHER_RULES)
+        return fields
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -282,7 +293,12 @@ class ReadableTokeniser(_CasedTokeniser):
         return _join_ratings(words) if _OUT_OF.search(plain) else words
 
     def find_class(self, word: str) -> str | None:
-        """Return the class of an emoji, an emoticon, a mention or an address; None for other words."""
+        """Return what stands for all words like a rare one: a face, `@mention`, `@address`, or "sh*" of "sh*t".
+
+        None for words that stand for themselves.
+        """
+        if word[0].isalpha() and "*" in word:
+            return f"{word.partition('*')[0].lower()}*"
         if word == ADDRESS:
             return ADDRESS
         if word[0] == "@":
@@ -297,24 +313,21 @@ class ReadableTokeniser(_CasedTokeniser):
     def find_forms(self, word: str) -> Iterator[str]:
         """Return the forms under which a vocabulary may have a word that it lacks, the best first."""
         first = word[0]
-        class_ = self.find_class(word)
         if first.isalpha():
             lower = word.lower().replace("@", "*")
             yield lower
-            if class_:
+            if class_ := self.find_class(lower):
                 yield class_
             yield from _shorten(lower)
             if lower.endswith("nt"):
                 yield f"{lower[:-2]}n't"
-            if "*" in lower:
-                yield f"{lower.partition('*')[0]}*"
         elif first.isdigit():
             yield from _find_ratings(word)
         elif first in STARS:
             yield from _find_ratings(_count_stars(word))
         elif first == "*" and len(word) <= MOST_STARS:
             yield from _find_ratings(f"{len(word)}/{MOST_STARS}")
-        elif class_:
+        elif class_ := self.find_class(word):
             yield class_
 
     def find_endings(self, word: str) -> Iterator[str]:

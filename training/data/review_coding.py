@@ -47,7 +47,7 @@ def learn_review_codec(settings: ReviewSettings, texts: list[str], console: Cons
 
 
 def fold_classes(tokeniser: ReadableTokeniser, counts: Counter[str], least: int) -> Counter[str]:
-    """Return the counts with each emoji, emoticon, mention or address that occurs less often as its class."""
+    """Return the counts with each emoji, mention or censored word that occurs less often as its class."""
     folded: Counter[str] = Counter()
     for word, count in counts.items():
         folded[(tokeniser.find_class(word) or word) if count < least else word] += count

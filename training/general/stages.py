@@ -65,7 +65,7 @@ _LOGITS = "logits.npy"
 _ANSWERS = "answers.npy"
 _NETWORK = "network.weights.h5"
 
-# In short texts. An emoji or a mention that occurs less often is read as its class.
+# In short texts. An emoji, a mention or a censored word that occurs less often is read as its class.
 _LEAST_USES = 30
 
 
