@@ -241,7 +241,7 @@ def test_a_bundle_of_other_rules_or_without_any_is_refused(tmp_path: Path, now: 
     path.write_text(changed)
     with pytest.raises(
         ManifestError,
-        match=r"tokeniser.readable.rules: the bundle was made with other rules of the tokeniser than those of this "
+        match=r"tokeniser.readable.*: the bundle was made with other rules of the tokeniser than those of this "
         r"release\); train the bundle again or use the release that wrote it",
     ):
         Manifest.read(tmp_path)
