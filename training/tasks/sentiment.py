@@ -167,7 +167,7 @@ class Sentiment(TrainedTask[ReviewCodec, ReviewSettings]):
         reference.count_reviews(codec, data.reviews.test, evaluation).write(folder)
         answer = analysis.make_answer(codec, predict)
         figures = measure(answer, data.reviews.test, data.suites)
-        report.write_figures(figures, folder / report.FIGURES)
+        figures.write(folder / report.FIGURES)
         report.plot({"this bundle": figures}, folder / report.PLOT)
         return f"""\
 {analysis.describe(data.reviews, evaluation, answer, seed)}
