@@ -201,15 +201,16 @@ def wild(
         found = comparison.compare(bundle, Sources(data, phrases), texts or [], tfidf, vader, console)
         if out:
             report.write(found.figures, out)
-    own, recorded = next(iter(found.figures.values())), found.recorded
     _say(report.describe(found.figures))
-    differing = [name for name in recorded.keys() & own.keys() if f"{recorded[name]:.4f}" != f"{own[name]:.4f}"]
-    if not recorded:
-        _say("The bundle has no recorded figures.")
-    elif differing:
-        console.print(f"These figures differ from those of the bundle: {'; '.join(sorted(differing))}", style="red")
+    others = next(iter(found.figures.values())).list_sections().keys() - found.compared
+    if not found.compared:
+        _say("The bundle has no recorded figures of these texts.")
+    elif found.differing:
+        console.print(f"These figures differ from those of the bundle: {'; '.join(found.differing)}", style="red")
         raise typer.Exit(1)
     else:
+        if others:
+            _say(f"The bundle has no recorded figures of these texts: {', '.join(sorted(others))}")
         _say("The figures are those of the bundle.")
 
 

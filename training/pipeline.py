@@ -111,6 +111,8 @@ def publish(
     compress(folder / MODEL_FILE)
     served = Served.export(folder, trained.codec, trained.test, trained.held_out, console)
     evaluation = served.evaluate(trained.test)
+    if trained.learnt_from:
+        origin = {**origin, "learnt_from": dict(trained.learnt_from)}
     description = _describe(recipe, name, trained, served, evaluation, origin)
     task = TRAINED[recipe.task]
     task.write_files(trained.codec, folder)

@@ -1,5 +1,6 @@
 """Short opinions in pairs, written for this project: see `pairs/README.md`."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,6 +53,15 @@ def load(part: Part, folder: Path = FOLDER) -> tuple[Group, ...]:
     if not groups:
         raise DataError(f"{folder} has no texts of the part {part!r} ({_FILES}); name the folder of the pairs")
     return groups
+
+
+def hash_files(folder: Path = FOLDER) -> str:
+    """Return the SHA-256 of the names and contents of a folder's files of pairs."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob(_FILES)):
+        contents = path.read_bytes()
+        digest.update(f"{path.name} {len(contents)}\n".encode() + contents)
+    return digest.hexdigest()
 
 
 def _find_part(author: str) -> Part:

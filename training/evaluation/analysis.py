@@ -67,6 +67,11 @@ def make_answer(codec: ReviewCodec, predict: Callable[[Sequence[Row]], NDArray[n
     return answer
 
 
+def find_verdicts(answers: NDArray[np.floating]) -> NDArray[np.int8]:
+    """Return 1 for positive, 0 for negative and -1 for no verdict (NaN), int8 of the same shape."""
+    return np.where(np.isnan(answers), -1, answers >= 0.5).astype(np.int8)
+
+
 def by_length(reviews: Sequence[Review], evaluation: Evaluation) -> list[Line]:
     """Return the name, the number and the accuracy of each group of reviews with similar lengths."""
     lengths = np.array([len(review.text.split()) for review in reviews])
@@ -108,8 +113,8 @@ def by_change(reviews: Sequence[Review], answer: Answer, seed: int) -> list[Line
     labels = np.array([review.label for review in reviews])
     rows = []
     for name, change in changes.items():
-        answers = answer([change(review.text) for review in reviews]) >= 0.5
-        rows.append((name, len(reviews), float(np.mean(answers == labels))))
+        verdicts = find_verdicts(answer([change(review.text) for review in reviews]))
+        rows.append((name, len(reviews), float(np.mean(verdicts == labels))))
     return rows
 
 

@@ -6,7 +6,10 @@ import shlex
 from pathlib import Path
 
 from bundle.manifest import Description
+from bundle.reviews import ReviewPreprocessing
+from bundle.tokenisers import ReadableTokeniser
 from training import recipes
+from training.data import pairs
 from training.evaluation.plots import CONFUSION_MATRIX, LEARNING_CURVE, ROC_CURVE
 from training.recipes.general import GeneralSettings
 from training.recipes.recipe import Recipe
@@ -15,6 +18,30 @@ from training.recipes.stack import StackSettings, TrainingSettings
 from training.tasks import TRAINED
 
 CARD = "README.md"
+
+_READING = "## What it reads"
+
+# What `ReadableTokeniser` makes of a text, for people: change it together with the tokeniser.
+READABLE = """\
+The network reads a text as a reader sees it, as words and marks:
+
+- Markup and what it hides (comments, scripts, styles) is dropped, HTML entities are resolved. "a < b" stays.
+- Accents are dropped. Full-width and other look-alike characters, typographic quotation marks and apostrophes become
+  the plain ones.
+- Words keep their case, but a text all in capitals is read in lower case. A word with an apostrophe is one word, "'s"
+  is a word of its own; "wasnt" is read as "wasn't".
+- An address, of a page or of mail, is one word, the same for all addresses; so is a mention (@name). The words of a
+  #hashtag are words.
+- A rating (8/10, 4 out of 5, 87/100) becomes tenths, and stars (★★★☆☆) become a rating.
+- Emoji and emoticons with a clear feeling become a smiling or a frowning face; others are unknown marks.
+- A censored word ("sh*t") is one word. Of an elongation ("goooood") the short form is read, of a run of "!" and "?"
+  three marks.
+- A word outside the vocabulary is read by its ending. A text without any known word gets no verdict."""
+
+_FURTHER_DATA = {
+    "phrases": "Stanford Sentiment Treebank (its training and development sentences, one after the other)",
+    "pairs": "Pairs of opinions (the names and contents of the files of `training/data/pairs`)",
+}
 
 
 def write_card(
@@ -47,14 +74,14 @@ def write_card(
 
 Task `{description.task}`, {parameters:,} parameters, {_made(description, seconds)}. Recipe from: {recipe.source}.
 
-{figures}{_describe_onnx(description)}## Use and limits
+{figures}{_describe_onnx(description)}{_describe_reading(description)}## Use and limits
 
 {TRAINED[description.task].describe_use(recipe, description)}
 
 ## Data
 
 {dataset.name}: {dataset.training_examples:,} examples for training; SHA-256 of the contents `{dataset.sha256}`.
-
+{_describe_further_data(description)}
 {stages}
 ## Recipe
 
@@ -71,11 +98,15 @@ Task `{description.task}`, {parameters:,} parameters, {_made(description, second
 
 
 def renew_card(folder: Path, recipe: Recipe, description: Description, analysis: str) -> None:
-    """Replace the sections on figures and ONNX of the card in a folder, and keep the others."""
+    """Replace the sections on figures, ONNX and reading of the card in a folder, and keep the others."""
     path = folder / CARD
     head, *sections = re.split(r"^(?=## )", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    kept = [section for section in sections if not section.startswith(("## Figures", "## As ONNX"))]
-    new = [_describe_figures(folder, recipe, description, analysis), _describe_onnx(description)]
+    kept = [section for section in sections if not section.startswith(("## Figures", "## As ONNX", _READING))]
+    new = [
+        _describe_figures(folder, recipe, description, analysis),
+        _describe_onnx(description),
+        _describe_reading(description),
+    ]
     text = "".join([head, *new, *kept])
     # In cards of earlier releases this line begins with another verb.
     frameworks = re.compile(r"^(?:Made|Published) with .*$", re.MULTILINE)
@@ -136,6 +167,27 @@ Opset {found.opset}; compared with Keras on {found.compared_rows:,} rows. It run
 """
 
 
+def _describe_reading(description: Description) -> str:
+    """Return the section on what a reader sees of a text, "" for tokenisers that read all of it."""
+    preprocessing = description.preprocessing
+    if isinstance(preprocessing, ReviewPreprocessing) and isinstance(preprocessing.tokeniser, ReadableTokeniser):
+        return f"{_READING}\n\n{READABLE}\n\n"
+    return ""
+
+
+def _find_further_data(description: Description) -> dict[str, str]:
+    """Return the SHA-256 of the data besides the reviews, by their field in `Sources`."""
+    found = description.recipe.get("learnt_from")
+    return {name: str(sha256) for name, sha256 in found.items()} if isinstance(found, dict) else {}
+
+
+def _describe_further_data(description: Description) -> str:
+    """Return the lines on the data besides the dataset; the last one has no end."""
+    return "".join(
+        f"\n{_FURTHER_DATA[name]}: SHA-256 `{sha256}`.\n" for name, sha256 in _find_further_data(description).items()
+    )
+
+
 def _describe_frameworks(description: Description) -> str:
     return f"Published with {', '.join(f'{name} {version}' for name, version in description.frameworks.items())}."
 
@@ -157,7 +209,10 @@ def _command(recipe: Recipe, description: Description) -> str:
     for key, value in recipes.find_changes(recipe).items():
         words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value, separators=(',', ':'))}"]
     if isinstance(recipe.settings, GeneralSettings):
-        words += ["--phrases", "trainDevTestTrees_PTB.zip", "--transformer", "all-MiniLM-L6-v2"]
+        words += ["--data", "aclImdb_v1.tar.gz", "--phrases", "trainDevTestTrees_PTB.zip"]
+        words += ["--transformer", "all-MiniLM-L6-v2"]
+        if _find_further_data(description).get("pairs") not in (None, pairs.hash_files()):
+            words += ["--pairs", "pairs"]
     if description.name != recipe.name:
         words += ["--name", description.name]
     if isinstance(start := description.recipe.get("start"), dict):

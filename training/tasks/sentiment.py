@@ -1,7 +1,7 @@
 """Training of networks that judge film reviews, with or without stages."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,7 +16,7 @@ from bundle.store import Bundle
 from bundle.tasks import SENTIMENT, Task
 from training.convert.conversion import to_keras
 from training.convert.state import State
-from training.data import imdb, review_coding
+from training.data import imdb, pairs, review_coding, treebank
 from training.data.examples import Examples
 from training.data.sources import Sources
 from training.distillation.stages import Stages
@@ -88,7 +88,10 @@ class Sentiment(TrainedTask[ReviewCodec, ReviewSettings]):
             if not start:
                 raise RecipeError(f"{recipe.name} starts from a bundle of the recipe sentiment; name it with --from")
             general = GeneralStages(settings, start, sources, runs, console)
-            return _run_stages(general, settings.network, general.suites, console)
+            assert sources.phrases  # see `GeneralStages`
+            hashes = {"phrases": treebank.load(sources.phrases).sha256, "pairs": pairs.hash_files(sources.pairs)}
+            trained = _run_stages(general, settings.network, general.suites, console)
+            return replace(trained, learnt_from=hashes)
         assert isinstance(settings, ReviewSettings)
         return _train_at_once(settings, sources.reviews, console, start)
 
@@ -167,7 +170,7 @@ class Sentiment(TrainedTask[ReviewCodec, ReviewSettings]):
         reference.count_reviews(codec, data.reviews.test, evaluation).write(folder)
         answer = analysis.make_answer(codec, predict)
         figures = measure(answer, data.reviews.test, data.suites)
-        report.write_figures(figures, folder / report.FIGURES)
+        figures.write(folder / report.FIGURES)
         report.plot({"this bundle": figures}, folder / report.PLOT)
         return f"""\
 {analysis.describe(data.reviews, evaluation, answer, seed)}

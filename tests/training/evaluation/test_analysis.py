@@ -64,6 +64,12 @@ def test_changed_reviews_are_answered_again() -> None:
     assert tagged[1] == "<p class='x'>bad film, bad plot</p>"
 
 
+def test_no_verdict_is_neither_positive_nor_negative() -> None:
+    np.testing.assert_array_equal(analysis.find_verdicts(np.array([0.5, 0.4, np.nan])), [1, 0, -1])
+    rows = analysis.by_change(REVIEWS, lambda texts: np.full(len(texts), np.nan), 7)
+    assert {accuracy for _, _, accuracy in rows} == {0}
+
+
 def test_the_surest_mistakes_come_first() -> None:
     found = analysis.find_mistakes(REVIEWS, make_evaluation(0.7, 0.1, 0.1, 0.6))
     assert [(name, answer) for name, answer, _ in found] == [

@@ -11,6 +11,7 @@ from bundle.store import Store
 from bundle.tokenisers import CLASSES
 from tests.training.general.conftest import SMALL_GENERAL
 from training import pipeline, recipes
+from training.data import pairs, treebank
 from training.data.sources import Sources
 from training.distillation.stage_folders import read_figures
 from training.errors import DataError, RecipeError
@@ -40,6 +41,9 @@ def test_it_trains_from_a_bundle_and_publishes_another_one(
     store = Store(tmp_path / "models")
     bundle = pipeline.train(recipe, "sentiment", store, sources, QUIET, start, tmp_path / "runs")
     assert bundle.manifest.recipe["start"] == start.manifest.model_dump(include={"name", "version", "checksum"})
+    assert sources.phrases
+    hashes = {"phrases": treebank.load(sources.phrases).sha256, "pairs": pairs.hash_files(sources.pairs)}
+    assert bundle.manifest.recipe["learnt_from"] == hashes
     stages = make_stages(recipe, small_store, sources, tmp_path / "runs")
     assert set(CLASSES) < set(stages.reviews().codec.vocabulary)
     assert {"treebank", "pairs", "pairs, both of a pair"} < read_figures(stages.transformer()).keys()
