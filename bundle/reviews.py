@@ -16,6 +16,9 @@ from bundle.rows import Row
 from bundle.sizes import MOST_VOCABULARY_BYTES
 from bundle.tokenisers import CLASSES, ENDING, Tokeniser
 
+# Kinds of ids: marks and reserved ids, known words, unknown words and endings.
+_MARK, _KNOWN, _UNKNOWN = range(3)
+
 RESERVED_IDS = 4  # padding, start, unknown word, and one that the Keras coding does not use
 
 
@@ -105,8 +108,9 @@ class ReviewCodec:
         is_ending = [word.startswith(ENDING) for word in self.vocabulary]
         is_word = [any(map(str.isalnum, word)) and word not in CLASSES for word in self.vocabulary]
         reserved = np.arange(RESERVED_IDS)
-        self._is_unknown = np.concatenate([reserved == preprocessing.unknown_id, is_ending])
-        self._is_word = np.concatenate([reserved < 0, is_word]) & ~self._is_unknown
+        is_unknown = np.concatenate([reserved == preprocessing.unknown_id, is_ending])
+        is_known_word = np.concatenate([reserved < 0, is_word]) & ~is_unknown
+        self._kinds = np.where(is_unknown, _UNKNOWN, np.where(is_known_word, _KNOWN, _MARK)).astype(np.uint8)
 
     @property
     def length(self) -> int:
@@ -158,12 +162,13 @@ class ReviewCodec:
         return self._describe(row.astype(np.int32), row.size - int(row[0] == constants.start_id), 0)
 
     def _describe(self, row: NDArray[np.int32], words_used: int, words_cut: int) -> EncodedReview:
+        kinds = self._kinds[row].tobytes()
         return EncodedReview(
             ids=row,
             words_used=words_used,
             words_cut=words_cut,
-            words_unknown=int(np.count_nonzero(self._is_unknown[row])),
-            is_readable=bool(self._is_word[row].any()),
+            words_unknown=kinds.count(_UNKNOWN),
+            is_readable=_KNOWN in kinds,
         )
 
     def find_id(self, word: str) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from app.access.caller import Caller
 from app.access.keys import Client, hash_key, read_clients
+from app.access.shares import Shares
 from app.access.usage import Usage
 from app.errors import KeyFileError, KeyMissingError, KeyUnknownError
 
@@ -35,7 +36,7 @@ class Guard:
             KeyFileError: the source cannot be read, or it is invalid.
         """
         self._source = source
-        self._usage = usage
+        self._shares = Shares(usage, clock)
         self._clock = clock
         self._looks_at = clock() + LOOK_SECONDS
         self._version = self._find_version()
@@ -58,7 +59,7 @@ class Guard:
         client = self._clients.get(hash_key(key))
         if client is None:
             raise KeyUnknownError("the API key is not valid; send a key that the operator gave you and did not revoke")
-        return Caller(client, self._usage)
+        return Caller(client, self._shares)
 
     def look(self) -> None:
         """Read the file again if it has changed; keep the old keys if it is invalid."""
@@ -78,8 +79,8 @@ class Guard:
             logger.info("the keys are read again")
 
     def close(self) -> None:
-        """Close the files in which requests are counted."""
-        self._usage.close()
+        """Return what clients have not used of their shares, and close the files in which requests are counted."""
+        self._shares.close()
 
     def _read(self) -> dict[str, Client]:
         """Return the clients by the hashes of their keys."""

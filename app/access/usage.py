@@ -19,7 +19,7 @@ from bundle.errors import explain
 
 PREFIX = "lstm-serve-usage-"
 
-_FORMAT = struct.Struct("<ddqq")
+_FORMAT = struct.Struct("<ddqqqqq")
 
 logger = logging.getLogger(__name__)
 
@@ -29,16 +29,28 @@ class Record:
     """How much one client has used; all zeros at first.
 
     Attributes:
-        requests: of the burst that are used.
+        requests: of the burst that are used, with those in shares.
         requests_at: when that was so, on the clock of `time.monotonic`, which all processes of a machine share.
-        texts: on the day.
+        texts: on the day, with those in shares.
         day: since 1970, in UTC.
+        period: of `app.access.rates.PERIOD_SECONDS`, on the clock of `requests_at`.
+        held: requests that were put into shares in this period, without the shares that have ended.
+        held_before: those of the period before.
     """
 
     requests: float
     requests_at: float
     texts: int
     day: int
+    period: int = 0
+    held: int = 0
+    held_before: int = 0
+
+    def pack(self) -> bytes:
+        """Return the contents of the file."""
+        return _FORMAT.pack(
+            self.requests, self.requests_at, self.texts, self.day, self.period, self.held, self.held_before
+        )
 
 
 class Usage:
@@ -65,7 +77,7 @@ class Usage:
         try:
             record = self._choose(name, found)
             yield record
-            self._known[name] = _FORMAT.pack(record.requests, record.requests_at, record.texts, record.day)
+            self._known[name] = record.pack()
             if file is not None:
                 self._write(name, file)
         finally:

@@ -210,8 +210,8 @@ def _count(scope: Scope, status: int | None, started: float, fields: Mapping[str
     if status is None:
         DEPARTURES.labels(route).add()
     else:
-        labels = (route, fields.get("model", ""), fields.get("version", ""), status)
-        REQUESTS.labels(*labels).note(time.monotonic() - started)
+        child = REQUESTS.find(route, fields.get("model", ""), fields.get("version", ""), status)
+        child.note(time.monotonic() - started)
 
 
 def _log(scope: Scope, status: int | None, started: float) -> None:

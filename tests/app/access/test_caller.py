@@ -7,15 +7,16 @@ import pytest
 
 from app.access.caller import Caller
 from app.access.keys import Client, Key
+from app.access.shares import Shares
 from app.access.usage import Usage
 from app.errors import QuotaExceededError, ScopeMissingError
 
 
 @pytest.fixture
-def usage() -> Iterator[Usage]:
-    usage = Usage(None)
-    yield usage
-    usage.close()
+def shares() -> Iterator[Shares]:
+    shares = Shares(Usage(None))
+    yield shares
+    shares.close()
 
 
 def make_client(**limits: float) -> Client:
@@ -27,21 +28,21 @@ def read_fields(caller: Caller) -> dict[str, str]:
     return {name.decode(): value.decode() for name, value in caller.fields}
 
 
-def test_a_client_without_limits_has_no_fields_and_is_not_counted(usage: Usage) -> None:
-    caller = Caller(make_client(), usage)
+def test_a_client_without_limits_has_no_fields_and_is_not_counted(shares: Shares) -> None:
+    caller = Caller(make_client(), shares)
     for _ in range(1000):
         caller.count_request()
         caller.count_texts(10**9)
     assert not caller.fields and caller.name == "web"
 
 
-def test_requests_past_the_rate_are_rejected_with_the_time_to_come_again(usage: Usage) -> None:
+def test_requests_past_the_rate_are_rejected_with_the_time_to_come_again(shares: Shares) -> None:
     client = make_client(requests_per_second=0.01, burst=2)
     for left in (1, 0):
-        caller = Caller(client, usage)
+        caller = Caller(client, shares)
         caller.count_request()
         assert read_fields(caller)["ratelimit"].startswith(f'"rate";r={left};t=')
-    caller = Caller(client, usage)
+    caller = Caller(client, shares)
     with pytest.raises(
         QuotaExceededError, match="the client web may send 2 requests in 200 s, and they are used; try again in 100 s"
     ) as refusal:
@@ -51,9 +52,9 @@ def test_requests_past_the_rate_are_rejected_with_the_time_to_come_again(usage: 
     assert read_fields(caller) == {"ratelimit-policy": '"rate";q=2;w=200', "ratelimit": '"rate";r=0;t=100'}
 
 
-def test_texts_past_the_quota_are_rejected_and_not_counted(usage: Usage) -> None:
+def test_texts_past_the_quota_are_rejected_and_not_counted(shares: Shares) -> None:
     client = make_client(texts_per_day=10)
-    caller = Caller(client, usage)
+    caller = Caller(client, shares)
     caller.count_request()
     caller.count_texts(8)
     assert read_fields(caller)["ratelimit"].startswith('"day";r=2;t=')
@@ -65,42 +66,42 @@ def test_texts_past_the_quota_are_rejected_and_not_counted(usage: Usage) -> None
     assert 0 < int(refusal.value.headers["retry-after"]) <= 86_400
     caller.count_texts(2)
     with pytest.raises(QuotaExceededError, match="the request needs 1, and 0 are left"):
-        Caller(client, usage).count_request()  # before its body is read
+        Caller(client, shares).count_request()  # before its body is read
 
 
-def test_texts_that_were_not_judged_are_returned(usage: Usage) -> None:
+def test_texts_that_were_not_judged_are_returned(shares: Shares) -> None:
     client = make_client(texts_per_day=10)
-    caller = Caller(client, usage)
+    caller = Caller(client, shares)
     caller.count_texts(10)
     caller.return_texts(4)
     assert read_fields(caller)["ratelimit"].startswith('"day";r=4;t=')
-    Caller(client, usage).count_texts(4)
+    Caller(client, shares).count_texts(4)
     with pytest.raises(QuotaExceededError):
-        Caller(client, usage).count_request()
+        Caller(client, shares).count_request()
     caller.return_texts(0)  # nothing is left, which is no error here
     assert read_fields(caller)["ratelimit"].startswith('"day";r=0;t=')
-    unlimited = Caller(make_client(), usage)
+    unlimited = Caller(make_client(), shares)
     unlimited.return_texts(4)
     assert not unlimited.fields
 
 
-def test_a_request_without_texts_left_costs_no_request(usage: Usage) -> None:
+def test_a_request_without_texts_left_costs_no_request(shares: Shares) -> None:
     client = make_client(texts_per_day=1, requests_per_second=0.01, burst=2)
-    caller = Caller(client, usage)
+    caller = Caller(client, shares)
     caller.count_request()
     caller.count_texts(1)
     assert read_fields(caller)["ratelimit-policy"] == '"day";q=1;qu="texts";w=86400, "rate";q=2;w=200'
-    refused = Caller(client, usage)
+    refused = Caller(client, shares)
     with pytest.raises(QuotaExceededError):
         refused.count_request()
     assert list(read_fields(refused)) == ["ratelimit-policy", "ratelimit"]
-    plenty = Caller(make_client(texts_per_day=2, requests_per_second=0.01, burst=2), usage)
+    plenty = Caller(make_client(texts_per_day=2, requests_per_second=0.01, burst=2), shares)
     plenty.count_request()
     assert ', "rate";r=0;t=' in read_fields(plenty)["ratelimit"]
 
 
-def test_a_missing_scope_is_named(usage: Usage) -> None:
-    caller = Caller(make_client(), usage)
+def test_a_missing_scope_is_named(shares: Shares) -> None:
+    caller = Caller(make_client(), shares)
     caller.require("predict")
     with pytest.raises(
         ScopeMissingError, match="the client web has no scope manage, only predict; use a key"
@@ -109,7 +110,7 @@ def test_a_missing_scope_is_named(usage: Usage) -> None:
     assert refusal.value.headers["www-authenticate"].endswith('error="insufficient_scope"')
 
 
-def test_clients_have_limits_of_their_own(usage: Usage) -> None:
+def test_clients_have_limits_of_their_own(shares: Shares) -> None:
     client = make_client(requests_per_second=0.01)
-    Caller(client, usage).count_request()
-    Caller(client.model_copy(update={"name": "app"}), usage).count_request()
+    Caller(client, shares).count_request()
+    Caller(client.model_copy(update={"name": "app"}), shares).count_request()

@@ -44,6 +44,7 @@ def make_keys(path: Path) -> dict[str, str]:
         "ops": add_client(path, "ops", ["manage"]),
         "prometheus": add_client(path, "prometheus", ["metrics"]),
         "slow": add_client(path, "slow", ["predict"], requests_per_second=0.01, burst=3),
+        "busy": add_client(path, "busy", ["predict"], requests_per_second=0.01, burst=200),
     }
 
 
@@ -243,6 +244,13 @@ def test_a_client_past_its_rate_gets_429_with_the_fields_of_the_standard(guarded
     assert refused.headers["ratelimit"].endswith(f"t={refused.headers['retry-after']}")
     assert guarded.ask("/livez").status_code == 200
     assert "ratelimit" not in guarded.ask("/models", "web").headers
+
+
+def test_a_busy_client_is_told_what_is_left_after_each_request(guarded: Guarded) -> None:
+    answers = [guarded.ask("/models", "busy") for _ in range(201)]
+    assert [answer.status_code for answer in answers] == [200] * 200 + [429]
+    left = [int(answer.headers["ratelimit"].split(";")[1].removeprefix("r=")) for answer in answers]
+    assert left == [*reversed(range(200)), 0]
 
 
 def test_a_service_with_an_invalid_key_file_is_not_made(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from app.access.caller import Caller
 from app.access.keys import Client, Key
+from app.access.shares import Shares
 from app.access.usage import Usage
 from app.errors import DeadlineError, OverloadedError, QuotaExceededError
 from app.runtime.batcher import MOST_INLINE_SECONDS, Batcher
@@ -422,7 +423,7 @@ async def test_rows_past_the_quota_of_a_client_do_not_run(make: Make) -> None:
     to = make()
     key = Key(sha256="0" * 64, created=datetime.now(UTC))
     client = Client(name="web", scopes=("predict",), texts_per_day=3, keys=(key,))
-    caller = Caller(client, usage := Usage(None))
+    caller = Caller(client, shares := Shares(Usage(None)))
     deadline = to.clock.now + SECONDS
     await to.engine.let_through()
     with to.batcher.admit(2, deadline, caller) as permit:
@@ -436,18 +437,18 @@ async def test_rows_past_the_quota_of_a_client_do_not_run(make: Make) -> None:
     with to.batcher.admit(1, deadline, caller) as permit:
         await to.batcher.run([row(5)], permit)
     assert sum(to.engine.batches, []) == [1, 2, 5]
-    usage.close()
+    shares.close()
 
 
 async def test_only_rows_that_were_judged_count_against_the_quota(make: Make) -> None:
     to = make()
     key = Key(sha256="0" * 64, created=datetime.now(UTC))
     client = Client(name="web", scopes=("predict",), texts_per_day=100, keys=(key,))
-    usage = Usage(None)
+    shares = Shares(Usage(None))
 
     async def ask(rows: int, seconds: float = SECONDS, number: int = 1) -> str:
         """Return the quota that is left after a request, as its answer has it."""
-        caller = Caller(client, usage)
+        caller = Caller(client, shares)
         caller.count_request()
         with suppress(DeadlineError, RuntimeError), to.batcher.admit(rows, to.clock.now + seconds, caller) as permit:
             await to.batcher.run([row(number)] * rows, permit)
@@ -462,7 +463,7 @@ async def test_only_rows_that_were_judged_count_against_the_quota(make: Make) ->
     to.engine.failing = {9}
     assert await ask(20, number=9) == '"day";r=84'
     assert await ask(20) == '"day";r=64'
-    usage.close()
+    shares.close()
 
 
 @pytest.mark.parametrize("inline_seconds", [0, SECONDS])

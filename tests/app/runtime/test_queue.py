@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from app.access.caller import Caller
 from app.access.keys import Client, Key
+from app.access.shares import Shares
 from app.access.usage import Usage
 from app.errors import OverloadedError
 from app.runtime.grouping import FIXED_STEPS, PADDING_SHARE, Grouping
@@ -44,7 +45,7 @@ def put(queue: Queue, loop: asyncio.AbstractEventLoop) -> Put:
 
 def make_caller(name: str) -> Caller:
     key = Key(sha256="0" * 64, created=datetime.now(UTC))
-    return Caller(Client(name=name, scopes=("predict",), keys=(key,)), Usage(None))
+    return Caller(Client(name=name, scopes=("predict",), keys=(key,)), Shares(Usage(None)))
 
 
 def put_into(
