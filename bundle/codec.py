@@ -46,6 +46,11 @@ class Preprocessing(BaseModel):
         """Names of the files that the codec needs, besides the manifest."""
         return frozenset()
 
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """The labels of a bundle with this section; None if the section does not decide them."""
+        return None
+
     @abstractmethod
     def open_codec(self, folder: Path) -> Codec:
         """Return the codec for this section, with the files in the folder of its bundle.

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from bundle.errors import ManifestError
 from bundle.rows import Row
 from bundle.store import Bundle
-from bundle.tasks import TASKS
 
 
 class Engine(Protocol):
@@ -33,7 +32,7 @@ def check(engine: Engine, bundle: Bundle) -> None:
         ManifestError: it does not answer with as many numbers as the manifest has labels.
     """
     answer = engine.run([bundle.codec.make_longest_row()])
-    outputs = TASKS[bundle.manifest.task].outputs
+    outputs = bundle.manifest.outputs
     if answer.shape != (1, outputs):
         raise ManifestError(
             f"the network in {bundle.folder} answers with the shape {answer.shape}, its manifest says {(1, outputs)}; "

@@ -174,7 +174,7 @@ class ServedTask(ABC):
             InvalidInputError, DeadlineError: see `predict`.
         """
         encoded, outputs = await self._run(model, inputs, column.encode, permit)
-        return arrange(self.task, outputs, [one.is_readable for one in encoded])
+        return arrange(model.manifest.labels, outputs, [one.is_readable for one in encoded])
 
     async def predict(
         self, model: Model, texts: Mapping[Location, str], request: PredictionRequest, permit: Permit

@@ -10,6 +10,7 @@ from training import recipes
 from training.evaluation.plots import CONFUSION_MATRIX, LEARNING_CURVE, ROC_CURVE
 from training.recipes.general import GeneralSettings
 from training.recipes.recipe import Recipe
+from training.recipes.sequences import SequenceSettings
 from training.recipes.settings import flatten
 from training.recipes.stack import StackSettings, TrainingSettings
 from training.tasks import TRAINED
@@ -98,7 +99,7 @@ On {description.dataset.test_examples:,} examples ({TRAINED[description.task].de
 
 {" ".join(f"![{name.removesuffix('.png').replace('-', ' ')}]({name})" for name in plots)}
 
-Check them with `python -m training evaluate models/{description.name}/<version>`.
+Check them with `python -m training evaluate models/{description.name}/<version>{_name_data(recipe)}`.
 
 """ + (f"{analysis}\n" if analysis else "")
 
@@ -158,11 +159,18 @@ def _command(recipe: Recipe, description: Description) -> str:
         words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value, separators=(',', ':'))}"]
     if isinstance(recipe.settings, GeneralSettings):
         words += ["--phrases", "trainDevTestTrees_PTB.zip", "--transformer", "all-MiniLM-L6-v2"]
+    if isinstance(recipe.settings, SequenceSettings):
+        words += ["--data", "FILE"] + ["--test", "FILE"] * (not recipe.settings.test_share)
     if description.name != recipe.name:
         words += ["--name", description.name]
     if isinstance(start := description.recipe.get("start"), dict):
         words += ["--from", f"models/{start['name']}/{start['version']}"]
     return shlex.join(["python", "-m", "training", *words])
+
+
+def _name_data(recipe: Recipe) -> str:
+    """Return the option for data that only the user has."""
+    return " --data FILE" if isinstance(recipe.settings, SequenceSettings) else ""
 
 
 def _published(recipe: Recipe, metric: str) -> str:

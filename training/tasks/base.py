@@ -90,6 +90,10 @@ class TrainedTask(ABC, Generic[CodecT, SettingsT]):
     def describe_examples(self, recipe: Recipe, description: Description) -> str:
         """Return a card's description of the examples that its figures were measured on."""
 
+    def measure(self, codec: CodecT, evaluation: Evaluation) -> dict[str, float]:  # noqa: ARG002
+        """Return the metrics that only this task has, besides those of an evaluation."""
+        return {}
+
     def list_conversion_options(self, description: Description) -> list[str]:  # noqa: ARG002
         """Return the options of `convert from-torch` that reproduce a bundle, besides the settings."""
         return []

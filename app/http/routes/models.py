@@ -11,6 +11,7 @@ from app.http.schemas import ModelDetails, ModelList, ModelSummary, VersionList,
 from app.runtime.versions import Versions
 from app.tasks.base import NAME_CHARACTERS
 from app.telemetry import exposition, metrics
+from bundle.tasks import NEXT_LETTER
 
 router = APIRouter(tags=["models"])
 
@@ -93,6 +94,7 @@ def _summarise(versions: Versions) -> ModelSummary:
             task=manifest.task,
             version=manifest.version,
             default=is_default,
+            alphabet="".join(manifest.labels) if manifest.task == NEXT_LETTER.name else None,
             problems=_list_problems(versions),
         )
     status = "unloaded" if versions.is_unloaded else "refused"

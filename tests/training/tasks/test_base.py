@@ -62,7 +62,7 @@ class BitCodec(Preprocessing):
         return np.array(padded, np.float32).reshape(len(rows), self.length, 1)
 
 
-PARITY = Task("parity", ("even", "odd"), BitCodec)
+PARITY = Task("parity", ("even", "odd"), (BitCodec,))
 
 
 class BitSettings(TrainingSettings):
