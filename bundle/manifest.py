@@ -24,7 +24,7 @@ from pydantic import (
 from bundle.codec import Preprocessing
 from bundle.errors import ManifestError, explain
 from bundle.files import read_file
-from bundle.tasks import TASKS, count_outputs
+from bundle.tasks import TASKS, check_labels, count_outputs
 
 MANIFEST_FILE = "manifest.json"
 MANIFEST_VERSION: Literal[2] = 2
@@ -48,8 +48,7 @@ def _read_preprocessing(section: object) -> object:
     """Return a section as an object of the class for its kind."""
     if not isinstance(section, dict):
         return section
-    known = (each for task in TASKS.values() for each in task.preprocessing)
-    kinds = {each.model_fields["kind"].default: each for each in known}
+    kinds = {each.model_fields["kind"].default: each for task in TASKS.values() for each in task.sections}
     kind = section.get("kind")
     if not isinstance(kind, str) or kind not in kinds:
         raise ValueError(f"the kind is {json.dumps(kind)[:80]}, this release knows {', '.join(kinds)}")
@@ -120,10 +119,12 @@ class Description(BaseModel):
     @model_validator(mode="after")
     def _preprocessing_and_labels_fit_task(self) -> Self:
         task = TASKS[self.task]
-        if not isinstance(self.preprocessing, task.preprocessing):
+        if not isinstance(self.preprocessing, task.sections):
             raise ValueError(f"preprocessing {self.preprocessing.kind!r} is not that of the task {task.name!r}")
         expected = self.preprocessing.labels or task.labels
-        if self.labels != expected:
+        if task.has_free_labels:
+            check_labels(self.labels)
+        elif self.labels != expected:
             whose = f"the task {task.name!r}" if expected is task.labels else "the alphabet"
             raise ValueError(f"labels {', '.join(self.labels)} are not those of {whose}: {', '.join(expected)}")
         return self

@@ -44,7 +44,7 @@ def arrange(labels: Sequence[str], outputs: Sequence[Output], is_readable: Seque
     A row without anything that the network knows has no label, and all its classes are equally probable.
 
     Args:
-        labels: of the model.
+        labels: of the model: see `count_outputs`.
         outputs: of the rows, float32 [outputs] each.
         is_readable: whether a row has anything that the network knows.
 
@@ -53,6 +53,6 @@ def arrange(labels: Sequence[str], outputs: Sequence[Output], is_readable: Seque
     """
     readable = np.array(is_readable)
     probabilities = np.where(readable[:, np.newaxis], np.stack(outputs), np.float32(1 / len(labels)))
-    likeliest = probabilities.argmax(axis=1) if len(labels) > 2 else (probabilities[:, 0] >= 0.5).astype(int)
-    found = [labels[place] if is_read else "" for place, is_read in zip(likeliest, is_readable, strict=True)]
+    likeliest = (probabilities[:, 0] >= 0.5).astype(int) if len(labels) == 2 else probabilities.argmax(axis=1)
+    found = [labels[label] if is_read else "" for label, is_read in zip(likeliest, is_readable, strict=True)]
     return {"probabilities": probabilities, "label": np.array(found, object), "is_readable": readable}

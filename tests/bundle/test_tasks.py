@@ -36,11 +36,14 @@ class DigitCodec(Preprocessing):
     def make_longest_row(self) -> Row:
         return np.ones(self.length, np.float32)
 
+    def make_row(self, steps: int, random: np.random.Generator, /) -> Row:
+        return random.integers(0, 10, steps).astype(np.float32)
+
     def pad(self, rows: list[Row]) -> NDArray[np.float32]:
         return np.zeros((len(rows), self.length), np.float32)
 
 
-PARITY = Task("parity", ("even", "odd"), (DigitCodec,))
+PARITY = Task("parity", ("even", "odd"), DigitCodec)
 
 
 @pytest.fixture

@@ -79,10 +79,6 @@ class TrainedTask(ABC, Generic[CodecT, SettingsT]):
         """
 
     @abstractmethod
-    def make_row(self, codec: CodecT, steps: int, random: np.random.Generator) -> Row:
-        """Return a random row with this number of steps, which may be 0."""
-
-    @abstractmethod
     def describe_use(self, recipe: Recipe, description: Description) -> str:
         """Return a card's description of what a network is for and where its answers mean little, Markdown."""
 

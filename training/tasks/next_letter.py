@@ -11,7 +11,6 @@ from rich.console import Console
 
 from bundle.letters import LetterCodec
 from bundle.manifest import Description
-from bundle.rows import Row
 from bundle.store import Bundle
 from bundle.symbols import SymbolCodec
 from bundle.tasks import NEXT_LETTER, Task
@@ -120,10 +119,6 @@ class NextLetter(TrainedTask[LetterCodec | SymbolCodec, LetterSettings | Sequenc
         test, dataset = letter_coding.describe_patterns(codec, settings, patterns, 0)
         _, indices = split_randomly(len(patterns), share, settings.seed)
         return BundleData(test, test.take(np.sort(indices)) if share else None, dataset.sha256)
-
-    def make_row(self, codec: LetterCodec | SymbolCodec, steps: int, random: np.random.Generator) -> Row:
-        """Return random letters as a row: see `TrainedTask.make_row`."""
-        return codec.make_row(steps, random)
 
     def measure(self, codec: LetterCodec | SymbolCodec, evaluation: Evaluation) -> dict[str, float]:
         """Return bits a character for networks of any alphabet: see `TrainedTask.measure`."""

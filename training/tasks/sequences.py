@@ -148,7 +148,9 @@ def analyse(codec: SymbolCodec, data: SequenceData, evaluation: Evaluation, fold
     """Return the network beside the baselines, Markdown, and write the reference into the folder of a bundle."""
     probabilities = evaluation.probabilities
     compared = probabilities[:, 1] if len(codec.alphabet) == 2 else probabilities.max(axis=1)
-    Reference.count("the held-out lines", {"length": data.lengths.astype(np.float64), "probability": compared}).write(folder)
+    Reference.count("the held-out lines", {"length": data.lengths.astype(np.float64), "probability": compared}).write(
+        folder
+    )
     intro = (
         f"The examples are characters of the held-out lines, {len(data.lengths):,} of {data.held_out:,}; the first of "
         "a line is not one of them. Each is answered from the characters before it."
@@ -182,10 +184,10 @@ def analyse(codec: SymbolCodec, data: SequenceData, evaluation: Evaluation, fold
 
 def describe_use(codec: SymbolCodec) -> str:
     """Return a card's description of what a network is for, Markdown."""
-    case = "in upper or lower case" if codec.fold_case else "in this case"
+    case = "Upper and lower case are the same." if codec.fold_case else "Upper and lower case differ."
     return f"""\
-The network answers which character comes next. It accepts 1 to {codec.length} characters of the alphabet below, {case},
-after normalisation to Unicode's form NFC; of a longer sequence send the last {codec.length}. It was trained on lines
+The network answers which character comes next. It accepts 1 to {codec.length} characters of the alphabet below, after
+normalisation to Unicode's form NFC; of a longer sequence send the last {codec.length}. {case} It was trained on lines
 like those of its file; for other sequences, its answer means nothing. It never answers that a line ends."""
 
 
@@ -227,7 +229,7 @@ def _split(settings: SequenceSettings, file: SequenceFile, test_file: SequenceFi
     for name, part in vars(parts).items():
         if not len(part):
             raise DataError(
-                f"{file.path} has {len(file.sequences):,} lines, and none of them is left for {name}; lines are split "
+                f"{file.path} has {len(file.sequences):,} lines, and none is left for {name}; lines are split "
                 "by their contents: take more lines, break long ones (fold -w 1000 FILE), or name test lines with --test"
             )
     counts = ", ".join(f"{len(part):,} for {name}" for name, part in vars(parts).items())
