@@ -157,9 +157,11 @@ def measure_baselines(
 
 
 def find_top(probabilities: NDArray[np.floating], targets: NDArray[np.int32], count: int) -> float:
-    """Return how often the target is among so many of the most probable classes."""
-    own = probabilities[np.arange(len(targets)), targets]
-    return float(np.mean((probabilities > own[:, np.newaxis]).sum(axis=1) < count))
+    """Return how often the target is among so many of the most probable classes; of equal ones the first counts."""
+    own = probabilities[np.arange(len(targets)), targets][:, np.newaxis]
+    is_before = np.arange(probabilities.shape[1]) < targets[:, np.newaxis]
+    ahead = (probabilities > own) | ((probabilities == own) & is_before)
+    return float(np.mean(ahead.sum(axis=1) < count))
 
 
 def _measure(name: str, ngrams: CharacterNgrams, test: Positions, order: int) -> Baseline:

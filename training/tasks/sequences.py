@@ -230,7 +230,8 @@ def _split(settings: SequenceSettings, file: SequenceFile, test_file: SequenceFi
         if not len(part):
             raise DataError(
                 f"{file.path} has {len(file.sequences):,} lines, and none is left for {name}; lines are split "
-                "by their contents: take more lines, break long ones (fold -w 1000 FILE), or name test lines with --test"
+                "by their contents: take more lines, break long ones (fold -w 1000 FILE), or name test lines with "
+                "--test"
             )
     counts = ", ".join(f"{len(part):,} for {name}" for name, part in vars(parts).items())
     _say(console, f"lines: {counts}")
