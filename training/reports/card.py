@@ -155,12 +155,16 @@ def _command(recipe: Recipe, description: Description) -> str:
         words += TRAINED[description.task].list_conversion_options(description)
     else:
         words = ["train", recipe.name]
-    for key, value in recipes.find_changes(recipe).items():
+    changes = recipes.find_changes(recipe)
+    if isinstance(recipe.settings, SequenceSettings):
+        words += ["--data", "FILE"] + ["--test", "FILE"] * ("test_share" in changes)
+        words += ["--alphabet", recipe.settings.alphabet] if recipe.settings.alphabet else []
+        words += ["--fold-case"] * recipe.settings.fold_case
+        changes = {key: value for key, value in changes.items() if key not in ("alphabet", "fold_case", "test_share")}
+    for key, value in changes.items():
         words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value, separators=(',', ':'))}"]
     if isinstance(recipe.settings, GeneralSettings):
         words += ["--phrases", "trainDevTestTrees_PTB.zip", "--transformer", "all-MiniLM-L6-v2"]
-    if isinstance(recipe.settings, SequenceSettings):
-        words += ["--data", "FILE"] + ["--test", "FILE"] * (not recipe.settings.test_share)
     if description.name != recipe.name:
         words += ["--name", description.name]
     if isinstance(start := description.recipe.get("start"), dict):

@@ -69,8 +69,8 @@ def test_its_card_has_file_split_and_baselines(trained: Bundle) -> None:
         "| this network | ",
         "| n-gram with back-off, ",
         "| most frequent character | ",
-        "train letters --set ",
-        "--data FILE --name bits",
+        "train letters --data FILE --alphabet 01 --set ",
+        " --name bits",
         "models/bits/<version> --data FILE`",
         "It accepts 1 to 8 characters",
     ):
