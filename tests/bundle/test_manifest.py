@@ -281,7 +281,7 @@ def test_the_labels_of_a_bundle_of_any_alphabet_are_its_characters(tmp_path: Pat
     assert description.outputs == (1 if len(alphabet) == 2 else len(alphabet))
     publish(Store(tmp_path), description)
     bundle = Store(tmp_path).open("letters")
-    assert bundle.codec == description.preprocessing
+    assert bundle.codec.preprocessing == description.preprocessing
     with pytest.raises(ValidationError, match=f"are not those of the alphabet: {', '.join(alphabet)}"):
         Description(**fields)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from training.data.sequences import Sequences
 
 LONGEST = 8  # characters of a context
-MOST_CHARACTERS = 8_000_000  # counted; more would not fit into the memory of a small machine
+MOST_CHARACTERS = 4_000_000  # counted, about; the counts then take at most 600 MB
 
 _KEY_BITS = 63  # context and character are one number
 _BATCH = 4096  # positions at once
@@ -142,17 +142,21 @@ def measure_baselines(
     """Return the figures of the most frequent character, and of the n-gram whose order is best on other sequences.
 
     Args:
-        training: what both learn from.
+        training: what both learn from; if there are too many, from some of them at random.
         validation: decides the order.
         test: what both are measured on.
         characters: of the alphabet.
         seed: of the choice of positions, if there are too many.
     """
-    ngrams = CharacterNgrams(find_positions(training, MOST_CHARACTERS, seed), characters, LONGEST)
+    share = MOST_CHARACTERS / len(training.ids)
+    limit = f", of {share:.0%} of the lines" if share < 1 else ""
+    if limit:
+        training = training.take(np.random.default_rng(seed).random(len(training)) < share)
+    ngrams = CharacterNgrams(find_positions(training, len(training.ids)), characters, LONGEST)
     order = int(np.argmin(ngrams.measure(find_positions(validation, len(test), seed))))
     return (
         _measure("most frequent character", ngrams, test, 0),
-        _measure(f"n-gram with back-off, {order} characters of context", ngrams, test, order),
+        _measure(f"n-gram with back-off, {order} characters of context{limit}", ngrams, test, order),
     )
 
 

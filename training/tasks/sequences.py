@@ -178,7 +178,7 @@ def analyse(codec: SymbolCodec, data: SequenceData, evaluation: Evaluation, fold
 |---|---|---|---|
 {rows}
 
-{verdict} The n-gram learnt from the same lines; the number of its characters was chosen on other lines.
+{verdict} The n-gram learnt from the training lines as well; the number of its characters was chosen on other lines.
 """
 
 

@@ -190,7 +190,7 @@ def test_the_inference_protocol_answers_with_any_alphabet(
     assert found["label"]["data"] == [single["next_letter"]]
 
 
-def test_the_alphabets_of_the_models_are_listed(any_client: httpx.Client, client: httpx.Client) -> None:
+def test_the_alphabets_of_the_models_are_listed(any_client: httpx.Client) -> None:
     listed = any_client.get("/models").json()["models"]
     assert {model["name"]: model["alphabet"] for model in listed} == ALPHABETS
     described = any_client.get("/models/greek").json()
@@ -199,6 +199,9 @@ def test_the_alphabets_of_the_models_are_listed(any_client: httpx.Client, client
         described["preprocessing"] | {"alphabet": GREEK, "kind": "symbols", "fold_case": True, "length": 6}
         == (described["preprocessing"])
     )
+
+
+def test_a_model_of_another_task_has_no_alphabet(client: httpx.Client) -> None:
     alphabets = {model["name"]: model["alphabet"] for model in client.get("/models").json()["models"]}
     assert alphabets["next-letter"] == ALPHABET
     assert alphabets["sentiment"] is None

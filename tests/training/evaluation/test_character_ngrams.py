@@ -3,6 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from training.data.sequences import Sequences
+from training.evaluation import character_ngrams
 from training.evaluation.character_ngrams import CharacterNgrams, find_positions, find_top, measure_baselines
 
 
@@ -74,6 +75,14 @@ def test_the_baseline_comes_near_the_entropy_of_a_chain() -> None:
     assert ngram.bits == pytest.approx(entropy, abs=0.03)
     assert ngram.top_3_accuracy == 1
     assert frequent.bits > ngram.bits and ngram.accuracy > frequent.accuracy
+
+
+def test_of_many_sequences_some_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(character_ngrams, "MOST_CHARACTERS", 600)
+    sequences = draw(np.array([[0.9, 0.1], [0.1, 0.9]]), 100, 12, 0)
+    _, ngram = measure_baselines(sequences, sequences, find_positions(sequences, 1000), 2, seed=0)
+    assert ngram.name.endswith(" characters of context, of 50% of the lines")
+    assert ngram.bits < 0.7
 
 
 def test_the_target_is_among_the_first_or_not() -> None:
