@@ -24,7 +24,7 @@ from pydantic import (
 from bundle.codec import Preprocessing
 from bundle.errors import ManifestError, explain
 from bundle.files import read_file
-from bundle.tasks import TASKS
+from bundle.tasks import TASKS, check_labels, count_outputs
 
 MANIFEST_FILE = "manifest.json"
 MANIFEST_VERSION: Literal[2] = 2
@@ -48,7 +48,7 @@ def _read_preprocessing(section: object) -> object:
     """Return a section as an object of the class for its kind."""
     if not isinstance(section, dict):
         return section
-    kinds = {task.preprocessing.model_fields["kind"].default: task.preprocessing for task in TASKS.values()}
+    kinds = {each.model_fields["kind"].default: each for task in TASKS.values() for each in task.sections}
     kind = section.get("kind")
     if not isinstance(kind, str) or kind not in kinds:
         raise ValueError(f"the kind is {json.dumps(kind)[:80]}, this release knows {', '.join(kinds)}")
@@ -110,7 +110,7 @@ class Description(BaseModel):
     task: TaskName
     recipe: dict[str, JsonValue] = Field(description="Every hyperparameter of the training run, including the seed.")
     preprocessing: AnyPreprocessing
-    labels: tuple[str, ...] = Field(description="Classes by network output: see `Task`.")
+    labels: tuple[str, ...] = Field(description="Classes by network output: see `count_outputs`.")
     metrics: dict[str, FiniteFloat]
     dataset: Dataset
     frameworks: dict[str, str] = Field(description="Versions of Python and the libraries in the publishing process.")
@@ -119,12 +119,20 @@ class Description(BaseModel):
     @model_validator(mode="after")
     def _preprocessing_and_labels_fit_task(self) -> Self:
         task = TASKS[self.task]
-        if not isinstance(self.preprocessing, task.preprocessing):
+        if not isinstance(self.preprocessing, task.sections):
             raise ValueError(f"preprocessing {self.preprocessing.kind!r} is not that of the task {task.name!r}")
-        if self.labels != task.labels:
-            expected = ", ".join(task.labels)
-            raise ValueError(f"labels {', '.join(self.labels)} are not those of the task {task.name!r}: {expected}")
+        expected = self.preprocessing.labels or task.labels
+        if task.has_free_labels:
+            check_labels(self.labels)
+        elif self.labels != expected:
+            whose = f"the task {task.name!r}" if expected is task.labels else "the alphabet"
+            raise ValueError(f"labels {', '.join(self.labels)} are not those of {whose}: {', '.join(expected)}")
         return self
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs of the network for one row."""
+        return count_outputs(self.labels)
 
 
 class Manifest(Description):

@@ -1,5 +1,6 @@
 """The command line: `python -m training list | train RECIPE | evaluate | wild | export BUNDLE | convert | report`."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +27,10 @@ from training.reports.results import HELD_OUT, RESULTS, Results, find_missing, f
 
 DataOption = Annotated[
     Path | None,
-    typer.Option(help="The IMDB archive, or the folder unpacked from it.  [default: downloaded to the user's cache]"),
+    typer.Option(
+        help="The IMDB archive, or the folder unpacked from it (default: downloaded to the user's cache); for the "
+        "recipe letters, a text file with one sequence a line, also as .gz."
+    ),
 ]
 ResultsOption = Annotated[Path, typer.Option("--results", help="The file of the recorded runs.")]
 AssignmentsOption = Annotated[
@@ -100,6 +104,21 @@ def train(
         Path | None, typer.Option("--from", metavar="BUNDLE", help="Start from the weights of this bundle's folder.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="The same as --set seed=SEED.")] = None,
+    alphabet: Annotated[
+        str | None,
+        typer.Option(help="For the recipe letters: the characters of the sequences.  [default: those in the file]"),
+    ] = None,
+    fold_case: Annotated[
+        bool, typer.Option("--fold-case", help="For the recipe letters: read upper and lower case as one.")
+    ] = False,
+    test: Annotated[
+        Path | None,
+        typer.Option(help="For the recipe letters: a file of test lines.  [default: a tenth of the lines of --data]"),
+    ] = None,
+    skip_bad_rows: Annotated[
+        bool,
+        typer.Option("--skip-bad-rows", help="For the recipe letters: leave out and count lines that cannot be read."),
+    ] = False,
     stages: Annotated[
         str | None,
         typer.Option(
@@ -112,8 +131,10 @@ def train(
 ) -> None:
     """Train a recipe and publish the model as the next version of its bundle."""
     with _clear_errors("; nothing was published"):
-        seeds = [] if seed is None else [f"seed={seed}"]
-        chosen = recipes.find(recipe).with_settings([*(assignments or []), *seeds])
+        changes = [] if seed is None else [f"seed={seed}"]
+        changes += [] if alphabet is None else [f"alphabet={json.dumps(alphabet)}"]
+        changes += ["fold_case=true"] * fold_case + ["test_share=0"] * (test is not None)
+        chosen = recipes.find(recipe).with_settings([*(assignments or []), *changes])
         if stages is not None:
             if name is not None or start is not None:
                 raise RecipeError("with --stages nothing is published; leave --name and --from out")
@@ -123,7 +144,7 @@ def train(
 
             pipeline.run_stages(chosen, names, data, console, runs)
             return
-        sources = Sources(data, phrases, pairs or PAIRS, transformer)
+        sources = Sources(data, phrases, pairs or PAIRS, transformer, test, skip_bad_rows)
         published_as = check_name(recipe if name is None else name)
         begun = open_bundle(start) if start else None
         _prepare_frameworks()

@@ -25,7 +25,7 @@ from training.data.sources import Sources
 from training.distillation.stages import Stages
 from training.errors import ExportError
 from training.evaluation import plots
-from training.evaluation.evaluate import Evaluation, evaluate, predict
+from training.evaluation.evaluate import Evaluation, predict
 from training.export.exported import export
 from training.export.rows import to_rows
 from training.files import compress
@@ -34,7 +34,7 @@ from training.recipes.recipe import Recipe
 from training.recipes.staged import RUNS, StagedSettings
 from training.reports import card
 from training.reports.results import HELD_OUT, Run
-from training.served import Served
+from training.served import Served, evaluate_for
 from training.tasks import TRAINED
 from training.tasks.trained import Trained
 
@@ -229,7 +229,7 @@ def evaluate_bundle(
         answers = network.predict(to_rows(data.test, bundle.codec))
     else:
         answers = predict(keras.saving.load_model(bundle.model_path), data.test)
-    return evaluate(answers, data.test.labels), data.sha256
+    return evaluate_for(bundle.codec, answers, data.test), data.sha256
 
 
 def _describe(
@@ -246,7 +246,7 @@ def _describe(
         task=recipe.task,
         recipe={"name": recipe.name, "settings": recipe.settings.model_dump(mode="json"), **origin},
         preprocessing=codec.preprocessing,
-        labels=TASKS[recipe.task].labels,
+        labels=codec.preprocessing.labels or TASKS[recipe.task].labels,
         metrics=served.measure(evaluation, trained.held_out),
         dataset=trained.dataset,
         frameworks=_list_frameworks(with_torch=trained.with_torch) | (_list_onnx() if served.exported else {}),

@@ -1,7 +1,7 @@
 """A network as the service runs it, for measurements of the served form."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +21,12 @@ from training.networks.onnx_network import OnnxNetwork
 from training.recipes.recipe import Recipe
 from training.reports.results import HELD_OUT
 from training.tasks import find_task
+
+
+def evaluate_for(codec: Codec, answers: NDArray[np.float32], examples: Examples) -> Evaluation:
+    """Measure answers to examples, with the metrics of the task that a codec reads: see `evaluate`."""
+    found = evaluate(answers, examples.labels)
+    return replace(found, metrics=found.metrics | find_task(codec).measure(codec, found))
 
 
 @dataclass(frozen=True)
@@ -65,8 +71,8 @@ class Served:
         return predict(self.network, examples)
 
     def evaluate(self, examples: Examples) -> Evaluation:
-        """Measure the network on examples: see `evaluate`."""
-        return evaluate(self.predict(examples), examples.labels)
+        """Measure the network on examples: see `evaluate_for`."""
+        return evaluate_for(self.codec, self.predict(examples), examples)
 
     def measure(self, evaluation: Evaluation, held_out: Examples | None) -> dict[str, float]:
         """Return the metrics of an evaluation, with the accuracy on held-out examples if there are any."""

@@ -36,7 +36,10 @@ class ModelSummary(BaseModel):
     detail: str | None = Field(default=None, description="Why the model was refused.")
     task: TaskName | None = Field(default=None, description="Known once the model is ready.")
     version: int | None = Field(default=None, description="The version that answers requests that name none.")
-    default: bool = Field(default=False, description="Whether it answers requests that name no model.")
+    default: bool = Field(default=False, description="Whether it answers requests of its task that name no model.")
+    alphabet: str | None = Field(
+        default=None, description="The characters that a ready model of the task next-letter reads and answers with."
+    )
     problems: list[str] = Field(
         default=[], description="Why a version is refused or the policy is not followed, also if another one answers."
     )

@@ -38,7 +38,7 @@ def fit(
     # Compile a second model with the same layers, so that the network is saved without its optimiser.
     model = keras.Model(network.inputs, network.outputs)
     model.compile(
-        optimizer=_make_optimiser(settings, len(training.labels)),
+        optimizer=make_optimiser(settings, len(training.labels)),
         loss=_make_loss(settings.loss, classes),
         metrics=["accuracy"],
         jit_compile=COMPILES,
@@ -117,7 +117,8 @@ def interrupted_between_steps() -> Iterator[_Interruption]:
     interruption.interrupt()
 
 
-def _make_optimiser(settings: TrainingSettings, examples: int) -> keras.optimizers.Optimizer:
+def make_optimiser(settings: TrainingSettings, examples: int) -> keras.optimizers.Optimizer:
+    """Return the optimiser of a training with this number of examples an epoch."""
     steps = settings.epochs * -(-examples // settings.batch_size)
     rate = settings.learning_rate
     kind = _OPTIMISERS[settings.optimiser]

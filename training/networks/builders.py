@@ -8,10 +8,13 @@ from keras import layers, ops
 
 from bundle.letters import ALPHABET, LetterCodec
 from bundle.reviews import ReviewPreprocessing
+from bundle.symbols import SymbolCodec
+from bundle.tasks import count_outputs
 from training.evaluation.calibration import Sharpness, divide_logits
 from training.networks.fused_lstm import FusedLSTM
 from training.recipes.letters import LetterSettings
 from training.recipes.reviews import ReviewSettings
+from training.recipes.sequences import SequenceSettings
 from training.recipes.stack import StackSettings
 
 _BELOW_ANY_STATE = -1e9
@@ -30,6 +33,30 @@ def build_stateful_letter_network(settings: LetterSettings, codec: LetterCodec) 
     It maps float32 [1, 1, 1] to probabilities, float32 [1, 26].
     """
     return _read_letters(settings, codec, keras.Input(batch_shape=(1, 1, 1), name="letter"), None)
+
+
+def build_sequence_network(settings: SequenceSettings, codec: SymbolCodec) -> keras.Model:
+    """Return a network from int32 [batch, length], padded on the left, to probabilities, float32 [batch, outputs]."""
+    inputs = keras.Input((codec.length,), dtype="int32", name="ids")
+    mask = ops.not_equal(inputs, codec.padding_id)
+    last = _stack(settings, _look_up(settings, codec, inputs), mask)
+    outputs = count_outputs(codec.labels)
+    activation = "sigmoid" if outputs == 1 else "softmax"
+    return keras.Model(inputs, layers.Dense(outputs, activation, name="next_letter")(last), name="next_letter")
+
+
+def build_every_step_network(settings: SequenceSettings, codec: SymbolCodec) -> keras.Model:
+    """Return a network with the same weights for training, which answers at every step of rows of any length.
+
+    It maps int32 [batch, steps], padded on the right, to the logits of the next character, float32 [batch, steps,
+    characters].
+    """
+    inputs = keras.Input((None,), dtype="int32", name="ids")
+    states = _stack(settings, _look_up(settings, codec, inputs), None, lstm_class=FusedLSTM, every_step=True)
+    outputs = layers.Dense(count_outputs(codec.labels), name="next_letter")(states)
+    if outputs.shape[-1] == 1:  # a softmax over 0 and the logit is the sigmoid of the logit
+        outputs = ops.concatenate([ops.zeros_like(outputs), outputs], axis=-1)
+    return keras.Model(inputs, outputs, name="every_step")
 
 
 def build_review_network(
@@ -106,14 +133,22 @@ def _read_letters(
     return keras.Model(inputs, outputs, name="next_letter")
 
 
+def _look_up(settings: SequenceSettings, codec: SymbolCodec, ids: keras.KerasTensor) -> keras.KerasTensor:
+    return layers.Embedding(len(codec.alphabet) + codec.first_id, settings.embedding, name="characters")(ids)
+
+
 def _stack(
     settings: StackSettings,
     steps: keras.KerasTensor,
     mask: keras.KerasTensor | None,
     stateful: bool = False,
     lstm_class: type[keras.layers.LSTM] = layers.LSTM,
+    every_step: bool = False,
 ) -> keras.KerasTensor:
-    """Return the classifier's input for [batch, steps, features]: LSTM layers, normalisation, pooling and dropout."""
+    """Return the classifier's input for [batch, steps, features]: LSTM layers, normalisation, pooling and dropout.
+
+    With `every_step` and the last state as pooling, it is [batch, steps, features], the state of every step.
+    """
     all_units = (settings.units, *settings.further_units)
     for number, units in enumerate(all_units, 1):
         lstm = lstm_class(
@@ -126,7 +161,7 @@ def _stack(
             dropout=settings.input_dropout,
             recurrent_dropout=settings.recurrent_dropout,
             use_cudnn="auto" if mask is None else False,  # cuDNN does not support padding on the left
-            return_sequences=number < len(all_units) or settings.pooling != "last",
+            return_sequences=number < len(all_units) or settings.pooling != "last" or every_step,
             stateful=stateful,
         )
         steps = (layers.Bidirectional(lstm) if settings.bidirectional else lstm)(steps, mask=mask)

@@ -13,6 +13,7 @@ from training.data import pairs
 from training.evaluation.plots import CONFUSION_MATRIX, LEARNING_CURVE, ROC_CURVE
 from training.recipes.general import GeneralSettings
 from training.recipes.recipe import Recipe
+from training.recipes.sequences import SequenceSettings
 from training.recipes.settings import flatten
 from training.recipes.stack import StackSettings, TrainingSettings
 from training.tasks import TRAINED
@@ -129,7 +130,7 @@ On {description.dataset.test_examples:,} examples ({TRAINED[description.task].de
 
 {" ".join(f"![{name.removesuffix('.png').replace('-', ' ')}]({name})" for name in plots)}
 
-Check them with `python -m training evaluate models/{description.name}/<version>`.
+Check them with `python -m training evaluate models/{description.name}/<version>{_name_data(recipe)}`.
 
 """ + (f"{analysis}\n" if analysis else "")
 
@@ -206,7 +207,13 @@ def _command(recipe: Recipe, description: Description) -> str:
         words += TRAINED[description.task].list_conversion_options(description)
     else:
         words = ["train", recipe.name]
-    for key, value in recipes.find_changes(recipe).items():
+    changes = recipes.find_changes(recipe)
+    if isinstance(recipe.settings, SequenceSettings):
+        words += ["--data", "FILE"] + ["--test", "FILE"] * ("test_share" in changes)
+        words += ["--alphabet", recipe.settings.alphabet] if recipe.settings.alphabet else []
+        words += ["--fold-case"] * recipe.settings.fold_case
+        changes = {key: value for key, value in changes.items() if key not in ("alphabet", "fold_case", "test_share")}
+    for key, value in changes.items():
         words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value, separators=(',', ':'))}"]
     if isinstance(recipe.settings, GeneralSettings):
         words += ["--data", "aclImdb_v1.tar.gz", "--phrases", "trainDevTestTrees_PTB.zip"]
@@ -218,6 +225,11 @@ def _command(recipe: Recipe, description: Description) -> str:
     if isinstance(start := description.recipe.get("start"), dict):
         words += ["--from", f"models/{start['name']}/{start['version']}"]
     return shlex.join(["python", "-m", "training", *words])
+
+
+def _name_data(recipe: Recipe) -> str:
+    """Return the option for data that only the user has."""
+    return " --data FILE" if isinstance(recipe.settings, SequenceSettings) else ""
 
 
 def _published(recipe: Recipe, metric: str) -> str:

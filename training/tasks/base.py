@@ -79,16 +79,16 @@ class TrainedTask(ABC, Generic[CodecT, SettingsT]):
         """
 
     @abstractmethod
-    def make_row(self, codec: CodecT, steps: int, random: np.random.Generator) -> Row:
-        """Return a random row with this number of steps, which may be 0."""
-
-    @abstractmethod
     def describe_use(self, recipe: Recipe, description: Description) -> str:
         """Return a card's description of what a network is for and where its answers mean little, Markdown."""
 
     @abstractmethod
     def describe_examples(self, recipe: Recipe, description: Description) -> str:
         """Return a card's description of the examples that its figures were measured on."""
+
+    def measure(self, codec: CodecT, evaluation: Evaluation) -> dict[str, float]:  # noqa: ARG002
+        """Return the metrics that only this task has, besides those of an evaluation."""
+        return {}
 
     def list_conversion_options(self, description: Description) -> list[str]:  # noqa: ARG002
         """Return the options of `convert from-torch` that reproduce a bundle, besides the settings."""

@@ -11,7 +11,6 @@ from rich.console import Console
 
 from bundle.manifest import Description
 from bundle.reviews import ReviewCodec, ReviewPreprocessing, read_vocabulary, write_vocabulary
-from bundle.rows import Row
 from bundle.store import Bundle
 from bundle.tasks import SENTIMENT, Task
 from training.convert.conversion import to_keras
@@ -130,10 +129,6 @@ class Sentiment(TrainedTask[ReviewCodec, ReviewSettings]):
         held_out_reviews = tuple(reviews.train[index] for index in indices)
         held_out = review_coding.code_reviews(codec, held_out_reviews, "Coding the held-out reviews", console)
         return BundleData(test, held_out, dataset.sha256, ReviewData(reviews))
-
-    def make_row(self, codec: ReviewCodec, steps: int, random: np.random.Generator) -> Row:
-        """Return random ids as a row: see `TrainedTask.make_row`."""
-        return random.integers(1, codec.preprocessing.vocabulary_size, steps, np.int32)
 
     def describe_use(self, recipe: Recipe, description: Description) -> str:
         """Return a card's description of the texts that a network judges: see `TrainedTask.describe_use`."""

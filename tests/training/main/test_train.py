@@ -64,6 +64,13 @@ def test_train_prints_the_figures_and_the_folder_as_it_is(trained: Trained) -> N
             ["sentiment-night", "--stages", "labels,second_round"],
             "sentiment-night has no second round; leave second_round out of --stages",
         ),
+        (["letters"], "letters learns from your own sequences; name a file with one a line: --data FILE"),
+        (["letters", "--data", "nothing"], "nothing cannot be read .No such file or directory."),
+        (
+            ["letters", "--data", __file__, "--alphabet", "0123", "--fold-case"],
+            "test_train.py, line 1: 'i' .* at position 0 .* is not in the alphabet '0123'; .*--skip-bad-rows",
+        ),
+        (["next-letter", "--alphabet", "0123"], "next-letter has no field 'alphabet'"),
         (["sentiment", "--data", "nothing"], "there is no nothing; --data takes aclImdb_v1.tar.gz or the folder"),
     ],
 )
