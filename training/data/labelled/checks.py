@@ -56,8 +56,8 @@ def check_parts(train: Texts, test: Texts, labels: Sequence[str]) -> None:
         raise DataError(f"{test.source.path} has no labelled rows to test with; add some")
     if lacking := [label for label, count in zip(labels, train.count(len(labels)), strict=True) if not count]:
         raise DataError(
-            f"no training row has the label {_quote(lacking)}: all of its rows are test rows, or of groups in the test "
-            "part; add rows, choose another seed, or leave --group-column out"
+            f"no training row has the label {_quote(lacking)}: all of its texts or groups are in the test part; "
+            "add others, or choose another seed"
         )
 
 

@@ -58,7 +58,7 @@ def find_encoding(path: Path, asked: str | None) -> str:
     if asked is not None:
         try:
             "".encode(asked)
-        except (LookupError, UnicodeError) as error:
+        except (LookupError, ValueError) as error:
             raise DataError(f"there is no encoding {asked!r}; usual ones are utf-8, utf-16, cp1252, cp1251") from error
         return codecs.lookup(asked).name
     start = read_start(path, 4)
@@ -111,7 +111,7 @@ class Lines:
                     yield line
         except UnicodeError as error:
             raise DataError(
-                f"{self._path} is not {self._encoding.upper()} after line {number} ({error}); "
+                f"{self._path} is not {self._encoding.upper()} ({error}) from soon after line {number} on; "
                 "name its encoding with --encoding"
             ) from error
 
