@@ -101,7 +101,7 @@ def _explain(path: Path, position: int, error: csv.Error) -> str:
         ) from error
     if "new-line" in reason:
         return "has a carriage return within a field; write the field in quotes, or end lines with a line feed"
-    return f'has text after the closing quotation mark ({reason}); double each " within a field in quotes'
+    return 'has text after the closing quotation mark of a field; double each " within a field in quotes'
 
 
 def _take_first(faults: dict[int, str]) -> str:
