@@ -1,4 +1,4 @@
-"""The command line: `python -m training list | train RECIPE | evaluate | wild | export BUNDLE | convert | report`."""
+"""The command line: `python -m training list | check | train | evaluate | wild | export | convert | report`."""
 
 import json
 import os
@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from bundle.errors import BundleError
@@ -17,8 +18,21 @@ from bundle.manifest import check_name
 from bundle.store import Bundle, Store, open_bundle
 from bundle.tasks import SENTIMENT
 from training import recipes
+from training.data.labelled.description import render
+from training.data.labelled.reading import DataOptions, read
+from training.data.labelled.source import Columns
 from training.data.pairs import FOLDER as PAIRS
 from training.data.sources import Sources
+from training.data_options import (
+    EncodingOption,
+    GroupColumnOption,
+    LabelColumnOption,
+    LabelMapOption,
+    SkipBadRowsOption,
+    TestOption,
+    TestShareOption,
+    TextColumnOption,
+)
 from training.errors import RecipeError, TrainingError
 from training.loops.memory import keep_freed_memory
 from training.recipes.recipe import Recipe
@@ -75,6 +89,26 @@ def list_recipes(models: ModelsOption = Path("models"), recorded: ResultsOption 
             published = recipe.published.get(metric)
             _say(_FIGURES.format(recipe.name, metric.replace("_", " "), _percent(published), _percent(here)))
             _say(f"    {recipe.task}: {recipe.summary}\n    source: {recipe.source}")
+
+
+@application.command()
+def check(
+    data: Annotated[Path, typer.Argument(help="A CSV, TSV, JSON Lines or Parquet file, or a folder.")],
+    text_column: TextColumnOption = None,
+    label_column: LabelColumnOption = None,
+    group_column: GroupColumnOption = None,
+    label_map: LabelMapOption = None,
+    test: TestOption = None,
+    test_share: TestShareOption = 0.2,
+    encoding: EncodingOption = None,
+    skip_bad_rows: SkipBadRowsOption = False,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the split.")] = 1,
+) -> None:
+    """Read your own labelled texts as a training would, and show what is in them and what is odd."""
+    columns = Columns(text_column, label_column, group_column)
+    with _clear_errors(), console.status(f"Reading {escape(str(data))}"):
+        found = read(data, DataOptions(columns, test, test_share, label_map, encoding, skip_bad_rows), seed)
+    console.print(render(found.description))
 
 
 @application.command()

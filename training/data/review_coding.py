@@ -96,7 +96,7 @@ def describe_reviews(
 ) -> tuple[Examples, Dataset]:
     """Return the test data of a review network: the test reviews."""
     dataset = Dataset(
-        name=imdb.NAME, sha256=data.sha256, training_examples=training_examples, test_examples=len(data.test)
+        name=data.name, sha256=data.sha256, training_examples=training_examples, test_examples=len(data.test)
     )
     return code_reviews(codec, data.test, "Coding the test reviews", console), dataset
 

@@ -1,0 +1,165 @@
+"""From a user's file or folder to labelled texts: read, checked, split and described."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from training.data.labelled.checks import check_labels, check_parts, count_repeated, find_contradictions, list_notes
+from training.data.labelled.description import (
+    DataDescription,
+    FileDescription,
+    LabelDescription,
+    OddRows,
+    SplitDescription,
+)
+from training.data.labelled.formats import open_source
+from training.data.labelled.labels import order_labels, parse_label_map
+from training.data.labelled.languages import guess_language, guess_script
+from training.data.labelled.scan import Scan, scan
+from training.data.labelled.source import Columns, Source
+from training.data.labelled.splits import choose_part
+from training.data.labelled.texts import UNLABELLED, LabelledTexts, Texts
+from training.errors import DataError
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """How a user's data are read.
+
+    Attributes:
+        columns: the columns that the user named.
+        test: a file or folder of test texts; by default a part of the data.
+        test_share: the share of that part.
+        label_map: see `parse_label_map`.
+        encoding: of text files; by default found by a byte order mark, else UTF-8.
+        skip_bad_rows: whether rows that cannot be read are left out.
+    """
+
+    columns: Columns = Columns()
+    test: Path | None = None
+    test_share: float = 0.2
+    label_map: str | None = None
+    encoding: str | None = None
+    skip_bad_rows: bool = False
+
+
+def read(path: Path, options: DataOptions, seed: int) -> LabelledTexts:
+    """Read and check a user's data, and split them.
+
+    The source is read once from end to end; the texts are read from it again when they are used.
+
+    Args:
+        path: a file or folder: see `open_source`.
+        options: how to read it.
+        seed: random seed of the split.
+
+    Raises:
+        DataError: the data or the options cannot be used; the message says why.
+        MissingPackageError: the format needs a package that is not installed.
+    """
+    if not 0 < options.test_share < 1:
+        raise DataError(f"a test share of {options.test_share:g} is not between 0 and 1; choose one such as 0.2")
+    label_map = None if options.label_map is None else parse_label_map(options.label_map)
+    source = open_source(path, options.columns, options.encoding)
+    test_source = _open_test(source, options)
+    found = scan(source, label_map, options.skip_bad_rows)
+    test_found = scan(test_source, label_map, options.skip_bad_rows) if test_source else None
+    counts = found.counts + test_found.counts if test_found else found.counts
+
+    labels = order_labels(found.names)
+    rows = _take_rows(found, labels)
+    labelled, unlabelled = _part(rows)
+    check_labels(labelled, labels, counts, label_map)
+
+    test_unlabelled = 0
+    if test_found:
+        train, (test, without) = labelled, _part(_take_rows(test_found, labels))
+        test_unlabelled = len(without)
+        split = SplitDescription(kind="file" if options.test else "layout")
+    else:
+        chosen = choose_part(labelled.units, labelled.labels, options.test_share, seed)
+        train, test = labelled.take(~chosen), labelled.take(chosen)
+        kind = "random" if source.columns.group is None else "groups"
+        split = SplitDescription(kind=kind, share=options.test_share, seed=seed)
+    contradictions, named = find_contradictions([train, test], labels)
+    kept, unlabelled_kept = (part.take(~np.isin(part.hashes, test.hashes)) for part in (train, unlabelled))
+    check_parts(kept, test, labels)
+
+    odd = OddRows(
+        bad=counts.bad,
+        empty=counts.empty,
+        dropped_labels=dict(counts.dropped.most_common()),
+        test_without_label=test_unlabelled,
+        in_both_parts=len(train) - len(kept) + len(unlabelled) - len(unlabelled_kept),
+        duplicates=sum(count_repeated(each.texts) for each in (found, test_found) if each),
+        contradictions=contradictions,
+        without_group=counts.without_group,
+    )
+    described = tuple(
+        LabelDescription(label=label, train=trained, test=tested)
+        for label, trained, tested in zip(labels, kept.count(len(labels)), test.count(len(labels)), strict=True)
+    )
+    description = DataDescription(
+        name=source.name,
+        data=_describe(source, found),
+        test=_describe(test_source, test_found) if options.test and test_source and test_found else None,
+        labels=described,
+        unlabelled=len(unlabelled_kept),
+        split=split,
+        script=guess_script(found.sample),
+        language=guess_language(found.sample),
+        odd=odd,
+        notes=tuple(list_notes(odd, counts, described, named, split)),
+    )
+    return LabelledTexts(kept, test, unlabelled_kept, labels, description)
+
+
+def _open_test(source: Source, options: DataOptions) -> Source | None:
+    """Open the test texts; their columns have the same names as those of the data.
+
+    Raises:
+        DataError: see `open_source`; also if the data have test texts of their own, and others are named.
+    """
+    own = source.test
+    if options.test is None:
+        return own
+    if own:
+        raise DataError(f"{source.path} has test texts of its own; leave --test out")
+    columns = Columns() if options.test.is_dir() else Columns(source.columns.text, source.columns.label)
+    return open_source(options.test, columns, options.encoding)
+
+
+def _take_rows(found: Scan, labels: tuple[str, ...]) -> Texts:
+    """Return all rows of a scan, with their labels as indices of `labels`.
+
+    Raises:
+        DataError: a label is not among them.
+    """
+    if unknown := [name for name in found.names if name not in labels]:
+        raise DataError(
+            f"{found.source.path} has the label {', '.join(map(repr, unknown))}, which no training row has; "
+            f"the labels are {', '.join(map(repr, labels))}"
+        )
+    codes = np.array([*map(labels.index, found.names), UNLABELLED], np.int32)  # the last for the index -1
+    units = found.texts if found.groups is None else found.groups
+    return Texts(found.source, found.positions, codes[found.labels], found.texts, units)
+
+
+def _part(rows: Texts) -> tuple[Texts, Texts]:
+    """Return the rows with a label, and those without."""
+    labelled = rows.labels != UNLABELLED
+    return rows.take(labelled), rows.take(~labelled)
+
+
+def _describe(source: Source, found: Scan) -> FileDescription:
+    columns = {"text": source.columns.text, "label": source.columns.label, "group": source.columns.group}
+    return FileDescription(
+        name=source.name,
+        format=source.format,
+        encoding=source.encoding,
+        sha256=source.hash(),
+        bytes=source.count_bytes(),
+        rows=found.counts.rows,
+        columns={use: column for use, column in columns.items() if column is not None},
+    )

@@ -1,0 +1,37 @@
+"""The options of the command line for the user's own labelled texts, which several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+TextColumnOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="The column of the texts.  [default: found by its usual names]"),
+]
+LabelColumnOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="The column of the labels.  [default: found by its usual names]"),
+]
+GroupColumnOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="A column such as the author: no group is in both parts of the split."),
+]
+LabelMapOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="OLD,...=NEW;...",
+        help='Other labels, as in "1,2=negative;4,5=positive"; rows of labels that are not named are left out.',
+    ),
+]
+TestOption = Annotated[
+    Path | None, typer.Option(help="The test texts: a file or folder.  [default: a share of the data]")
+]
+TestShareOption = Annotated[float, typer.Option(help="The share of the data to test with, if there is no --test.")]
+EncodingOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="The encoding of text files, such as cp1252.  [default: UTF-8, or by its mark]"),
+]
+SkipBadRowsOption = Annotated[
+    bool, typer.Option("--skip-bad-rows", help="Leave out and count the rows that cannot be read.")
+]
