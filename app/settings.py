@@ -51,7 +51,7 @@ def _read_defaults(value: object) -> object:
     """
     if not isinstance(value, str):
         return value
-    pairs = [[part.strip() for part in entry.split("=")] for entry in value.split(",") if entry.strip()]
+    pairs = [tuple(part.strip() for part in entry.split("=")) for entry in value.split(",") if entry.strip()]
     tasks = [pair[0] for pair in pairs]
     if any(len(pair) != 2 or not pair[1] for pair in pairs) or not {*tasks} <= TASKS.keys():
         raise ValueError(
@@ -59,7 +59,7 @@ def _read_defaults(value: object) -> object:
         )
     if len({*tasks}) < len(tasks):
         raise ValueError("Input should name one model for each task")
-    return {task: model for task, model in pairs}
+    return {pair[0]: pair[1] for pair in pairs}
 
 
 def _find_keys(value: object) -> object:

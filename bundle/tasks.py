@@ -14,6 +14,7 @@ from bundle.symbols import SymbolCodec
 MOST_LABELS = 50
 MOST_LABEL_CHARACTERS = 100
 UNCERTAIN = "uncertain"  # what the service answers in place of a label
+POSITIVE = "positive"
 
 _CONTROLS = ("Cc", "Zl", "Zp")  # categories of Unicode; a label stands in one line
 
@@ -56,7 +57,7 @@ def check_labels(labels: Sequence[str]) -> None:
 
     Raises:
         ValueError: there are too few or too many, or a label is repeated, empty, too long, more than one line, or
-            the word that the service answers in place of a label.
+            the word that the service answers in place of a label; or `positive` is the first of two.
     """
     if not 2 <= len(labels) <= MOST_LABELS:
         raise ValueError(
@@ -80,9 +81,14 @@ def check_labels(labels: Sequence[str]) -> None:
         if name in seen:
             raise ValueError(f"the label {shown} occurs twice; labels differ in more than spaces around them")
         seen.add(name)
+    if len(labels) == 2 and labels[0] == POSITIVE:
+        raise ValueError(
+            f"of two labels {POSITIVE!r} is the second, because the field probability_{POSITIVE} of an answer is the "
+            "probability of the second; exchange the labels if the network answers with that, or rename them"
+        )
 
 
 NEXT_LETTER = Task("next-letter", tuple(ALPHABET), LetterCodec, further=(SymbolCodec,))
-SENTIMENT = Task("sentiment", ("negative", "positive"), ReviewPreprocessing, has_free_labels=True)
+SENTIMENT = Task("sentiment", ("negative", POSITIVE), ReviewPreprocessing, has_free_labels=True)
 
 TASKS = {task.name: task for task in (NEXT_LETTER, SENTIMENT)}

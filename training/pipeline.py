@@ -34,7 +34,7 @@ from training.recipes.recipe import Recipe
 from training.recipes.staged import RUNS, StagedSettings
 from training.reports import card
 from training.reports.results import HELD_OUT, Run
-from training.served import Served, evaluate_for
+from training.served import Served
 from training.tasks import TRAINED
 from training.tasks.trained import Trained
 
@@ -106,20 +106,23 @@ def publish(
 
     Raises:
         DivergedError: its answers are not finite numbers.
+        OutputError: its answers are no probabilities of the labels.
     """
     trained.network.save(folder / MODEL_FILE)
     compress(folder / MODEL_FILE)
     served = Served.export(folder, trained.codec, trained.test, trained.held_out, console)
+    labels = trained.labels or TASKS[recipe.task].labels
+    served.check(labels)
     evaluation = served.evaluate(trained.test)
     if trained.learnt_from:
         origin = {**origin, "learnt_from": dict(trained.learnt_from)}
     description = _describe(recipe, name, trained, served, evaluation, origin)
     task = TRAINED[recipe.task]
     task.write_files(trained.codec, folder)
-    task.plot(evaluation, folder)
+    task.plot(evaluation, labels, folder)
     if trained.history:
         plots.plot_learning_curve(trained.history, folder / plots.LEARNING_CURVE, trained.reports_per_epoch)
-    analysis = served.analyse(trained.data, evaluation, recipe, folder)
+    analysis = served.analyse(trained.data, evaluation, labels, recipe, folder)
     card.write_card(folder, recipe, description, trained.network.count_params(), seconds, trained.stages, analysis)
     return store.publish(folder, description)
 
@@ -151,13 +154,15 @@ def publish_as_onnx(bundle: Bundle, source: Path | None, console: Console, quant
         rows = to_rows(data.test, bundle.codec)
         exported = export(network, bundle.codec, folder, rows, console, data.held_out, quantised)
         served = Served(bundle.codec, network, exported)
+        served.check(manifest.labels)
         evaluation = served.evaluate(data.test)
         metrics = served.measure(evaluation, data.held_out if HELD_OUT in manifest.metrics else None)
         fields = {field: getattr(manifest, field) for field in Description.model_fields}
         frameworks = manifest.frameworks | _list_onnx()
         description = Description(**fields | {"metrics": metrics, "onnx": exported.onnx, "frameworks": frameworks})
-        TRAINED[manifest.task].plot(evaluation, folder)
-        card.renew_card(folder, recipe, description, served.analyse(data.data, evaluation, recipe, folder))
+        TRAINED[manifest.task].plot(evaluation, manifest.labels, folder)
+        analysis = served.analyse(data.data, evaluation, manifest.labels, recipe, folder)
+        card.renew_card(folder, recipe, description, analysis)
         return store.publish(folder, description)
 
 
@@ -229,7 +234,7 @@ def evaluate_bundle(
         answers = network.predict(to_rows(data.test, bundle.codec))
     else:
         answers = predict(keras.saving.load_model(bundle.model_path), data.test)
-    return evaluate_for(bundle.codec, answers, data.test), data.sha256
+    return TRAINED[bundle.manifest.task].evaluate(bundle.codec, answers, data.test.labels), data.sha256
 
 
 def _describe(
@@ -246,7 +251,7 @@ def _describe(
         task=recipe.task,
         recipe={"name": recipe.name, "settings": recipe.settings.model_dump(mode="json"), **origin},
         preprocessing=codec.preprocessing,
-        labels=codec.preprocessing.labels or TASKS[recipe.task].labels,
+        labels=trained.labels or TASKS[recipe.task].labels,
         metrics=served.measure(evaluation, trained.held_out),
         dataset=trained.dataset,
         frameworks=_list_frameworks(with_torch=trained.with_torch) | (_list_onnx() if served.exported else {}),

@@ -1,11 +1,13 @@
 """Training of networks that continue a run of letters."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import JsonValue
 from rich.console import Console
 
@@ -20,7 +22,7 @@ from training.data import alphabet, letter_coding
 from training.data.examples import Examples, split_randomly
 from training.data.sources import Sources
 from training.errors import ConversionError, RecipeError
-from training.evaluation.evaluate import Evaluation
+from training.evaluation.evaluate import Evaluation, evaluate
 from training.loops.fit import History, fit
 from training.networks import builders
 from training.recipes.letters import PLAIN_LETTERS, LetterSettings
@@ -120,15 +122,21 @@ class NextLetter(TrainedTask[LetterCodec | SymbolCodec, LetterSettings | Sequenc
         _, indices = split_randomly(len(patterns), share, settings.seed)
         return BundleData(test, test.take(np.sort(indices)) if share else None, dataset.sha256)
 
-    def measure(self, codec: LetterCodec | SymbolCodec, evaluation: Evaluation) -> dict[str, float]:
-        """Return bits a character for networks of any alphabet: see `TrainedTask.measure`."""
-        return sequences.measure(codec, evaluation) if isinstance(codec, SymbolCodec) else {}
+    def evaluate(
+        self, codec: LetterCodec | SymbolCodec, answers: NDArray[np.float32], labels: NDArray[np.int32]
+    ) -> Evaluation:
+        """Measure the quality of answers, for networks of any alphabet also bits a character."""
+        found = evaluate(answers, labels)
+        if isinstance(codec, SymbolCodec):
+            return replace(found, metrics=found.metrics | sequences.measure(codec, found))
+        return found
 
     def analyse(
         self,
         codec: LetterCodec | SymbolCodec,
         data: object,
         evaluation: Evaluation,
+        labels: Sequence[str],  # noqa: ARG002
         predict: Predict,  # noqa: ARG002
         seed: int,  # noqa: ARG002
         folder: Path,

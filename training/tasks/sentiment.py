@@ -1,11 +1,12 @@
 """Training of networks that judge film reviews, with or without stages."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import JsonValue
 from rich.console import Console
 
@@ -21,7 +22,7 @@ from training.data.sources import Sources
 from training.distillation.stages import Stages
 from training.errors import ConversionError, RecipeError
 from training.evaluation import analysis, plots, reference
-from training.evaluation.evaluate import Evaluation
+from training.evaluation.evaluate import Evaluation, evaluate
 from training.general.stages import GeneralStages
 from training.loops.fit import fit
 from training.networks import builders
@@ -41,6 +42,10 @@ _REVIEWS_USE = """\
 The network predicts whether an English film review is positive or negative. The dataset has no labels for reviews of 5
 and 6 stars of 10, so its answers to lukewarm reviews were not measured. Its answers to other texts than film reviews
 were not measured either. It reads the last {length} words and marks of a longer review."""
+
+_LABELS_USE = """\
+The network answers which of the labels {labels} fits a text. Its answers to texts of another kind than those it was
+trained on were not measured. It reads the last {length} words and marks of a longer text."""
 
 _GENERAL_USE = """\
 The network predicts whether an English text, from a few words to a long review, is positive or negative. It is best at
@@ -69,8 +74,15 @@ class ReviewData:
     suites: tuple[Suite, ...] = ()
 
 
+@dataclass(frozen=True)
+class TextData:
+    """The test texts of a network for other texts or labels, in the order of its test examples."""
+
+    test: tuple[str, ...]
+
+
 class Sentiment(TrainedTask[ReviewCodec, ReviewSettings]):
-    """Film reviews to their sentiment, negative or positive."""
+    """Texts to their labels: film reviews to their sentiment, or others."""
 
     task: ClassVar[Task] = SENTIMENT
     plain: ClassVar[Mapping[str, object]] = PLAIN_STACK
@@ -132,11 +144,16 @@ class Sentiment(TrainedTask[ReviewCodec, ReviewSettings]):
 
     def describe_use(self, recipe: Recipe, description: Description) -> str:
         """Return a card's description of the texts that a network judges: see `TrainedTask.describe_use`."""
+        if description.labels != self.task.labels:
+            labels = ", ".join(map(analysis.escape, description.labels))
+            return _LABELS_USE.format(labels=labels, length=description.preprocessing.length)
         use = _GENERAL_USE if isinstance(recipe.settings, GeneralSettings) else _REVIEWS_USE
         return use.format(length=description.preprocessing.length)
 
     def describe_examples(self, recipe: Recipe, description: Description) -> str:  # noqa: ARG002
-        """Return a card's description of the test reviews."""
+        """Return a card's description of the test reviews, or of other test texts."""
+        if description.labels != self.task.labels:
+            return "the test texts, which are never trained on"
         return "the test reviews, which are never trained on"
 
     def list_conversion_options(self, description: Description) -> list[str]:
@@ -148,26 +165,50 @@ class Sentiment(TrainedTask[ReviewCodec, ReviewSettings]):
         """Write the vocabulary into the folder of a bundle."""
         write_vocabulary(folder / codec.preprocessing.vocabulary_file, codec.vocabulary)
 
-    def plot(self, evaluation: Evaluation, folder: Path) -> None:
-        """Plot the confusion matrix and the ROC curve into the folder of a bundle."""
-        plots.plot_confusion_matrix(evaluation, self.task.labels, folder / plots.CONFUSION_MATRIX)
-        plots.plot_roc_curve(evaluation, folder / plots.ROC_CURVE)
+    def evaluate(
+        self,
+        codec: ReviewCodec,  # noqa: ARG002
+        answers: NDArray[np.float32],
+        labels: NDArray[np.int32],
+    ) -> Evaluation:
+        """Measure the quality of answers, also how well any number of labels are ranked and calibrated."""
+        return evaluate(answers, labels, with_ranking=True)
+
+    def plot(self, evaluation: Evaluation, labels: Sequence[str], folder: Path) -> None:
+        """Plot the confusion matrix and, for two labels, the ROC curve into the folder of a bundle."""
+        plots.plot_confusion_matrix(evaluation, labels, folder / plots.CONFUSION_MATRIX)
+        if len(labels) == 2:
+            plots.plot_roc_curve(evaluation, labels, folder / plots.ROC_CURVE)
 
     def analyse(
-        self, codec: ReviewCodec, data: object, evaluation: Evaluation, predict: Predict, seed: int, folder: Path
+        self,
+        codec: ReviewCodec,
+        data: object,
+        evaluation: Evaluation,
+        labels: Sequence[str],
+        predict: Predict,
+        seed: int,
+        folder: Path,
     ) -> str:
-        """Return the accuracy by kind of review, the worst mistakes, and the figures on other texts.
+        """Return the figures of each label, and the accuracy by length or by other kinds of text.
 
-        See `evaluation.analysis` and `training.wild`; the latter's figures are also written into the folder, and the
-        reference of the test reviews.
+        For the reviews these are further kinds, the worst mistakes, and the figures on other texts: see
+        `evaluation.analysis` and `training.wild`. The latter's figures are also written into the folder, and the
+        reference of the test texts.
         """
+        by_label = analysis.describe_labels(evaluation, labels)
+        if isinstance(data, TextData):
+            reference.count_texts(codec, data.test, evaluation, "the test texts").write(folder)
+            return f"{by_label}\n{analysis.describe_texts(data.test, evaluation)}"
         assert isinstance(data, ReviewData)
-        reference.count_reviews(codec, data.reviews.test, evaluation).write(folder)
+        texts = (review.text for review in data.reviews.test)
+        reference.count_texts(codec, texts, evaluation, "the test reviews").write(folder)
         answer = analysis.make_answer(codec, predict)
         figures = measure(answer, data.reviews.test, data.suites)
         figures.write(folder / report.FIGURES)
         report.plot({"this bundle": figures}, folder / report.PLOT)
         return f"""\
+{by_label}
 {analysis.describe(data.reviews, evaluation, answer, seed)}
 ### On other texts
 

@@ -99,7 +99,16 @@ def train(settings: SequenceSettings, sources: Sources, console: Console, start:
     )
     data = _describe_data(parts.test, test, settings.length, baselines)
     described = _describe_files(codec, file, test_file, parts, settings)
-    return Trained(served, codec, history, code_positions(test, codec), dataset, data=data, stages=described)
+    return Trained(
+        served,
+        codec,
+        history,
+        code_positions(test, codec),
+        dataset,
+        data=data,
+        stages=described,
+        labels=codec.labels,
+    )
 
 
 def read_data(codec: SymbolCodec, settings: SequenceSettings, source: Path | None, console: Console) -> BundleData:

@@ -30,6 +30,7 @@ class Trained:
         reports_per_epoch: number of values in the history per epoch.
         with_torch: whether PyTorch trained it.
         learnt_from: SHA-256 of further data that it learnt from, by their field in `Sources`.
+        labels: of the bundle, in the order of the outputs; by default those of the task.
     """
 
     network: keras.Model
@@ -44,6 +45,7 @@ class Trained:
     reports_per_epoch: int = 1
     with_torch: bool = False
     learnt_from: Mapping[str, str] = field(default_factory=dict)
+    labels: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import pytest
 from app.tasks.outputs import arrange, list_outputs
 from bundle.tasks import NEXT_LETTER, SENTIMENT, count_outputs
 
-LABELS = [SENTIMENT.labels, NEXT_LETTER.labels, ("а", "б", " ")]
+LABELS = [SENTIMENT.labels, NEXT_LETTER.labels, ("bad", "so-so", "good"), ("а", "б", " ")]
 
 
 @pytest.mark.parametrize("labels", LABELS)

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from rich.console import Console
 
 from bundle.reviews import ReviewCodec, ReviewPreprocessing
@@ -32,8 +33,9 @@ def make_codec(settings: GeneralSettings) -> ReviewCodec:
     return ReviewCodec(preprocessing, WORDS)
 
 
-def read_vectors(network: keras.Model) -> np.ndarray:
-    return keras.ops.convert_to_numpy(builders.find_embedding(network).weights[0])
+def read_vectors(network: keras.Model) -> NDArray[np.float32]:
+    vectors: NDArray[np.float32] = keras.ops.convert_to_numpy(builders.find_embedding(network).weights[0])
+    return vectors
 
 
 def test_it_gives_each_word_the_vector_that_it_reads_it_as_and_an_emoji_that_of_its_face(
