@@ -48,7 +48,7 @@ def _read_preprocessing(section: object) -> object:
     """Return a section as an object of the class for its kind."""
     if not isinstance(section, dict):
         return section
-    kinds = {task.preprocessing.model_fields["kind"].default: task.preprocessing for task in TASKS.values()}
+    kinds = {each.model_fields["kind"].default: each for task in TASKS.values() for each in task.sections}
     kind = section.get("kind")
     if not isinstance(kind, str) or kind not in kinds:
         raise ValueError(f"the kind is {json.dumps(kind)[:80]}, this release knows {', '.join(kinds)}")
@@ -65,9 +65,9 @@ class Dataset(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    sha256: Sha256
+    sha256: Sha256 | None = Field(description="None if the data are unknown.")
     training_examples: int = Field(ge=0, description="0 if the weights were trained elsewhere.")
-    test_examples: int = Field(ge=1)
+    test_examples: int = Field(ge=0, description="0 if the data are unknown.")
 
 
 class OnnxForm(BaseModel):
@@ -119,7 +119,7 @@ class Description(BaseModel):
     @model_validator(mode="after")
     def _preprocessing_and_labels_fit_task(self) -> Self:
         task = TASKS[self.task]
-        if not isinstance(self.preprocessing, task.preprocessing):
+        if not isinstance(self.preprocessing, task.sections):
             raise ValueError(f"preprocessing {self.preprocessing.kind!r} is not that of the task {task.name!r}")
         if task.has_free_labels:
             check_labels(self.labels)

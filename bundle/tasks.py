@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bundle.codec import Preprocessing
 from bundle.letters import ALPHABET, LetterCodec
-from bundle.reviews import ReviewPreprocessing
+from bundle.reviews import ReviewPreprocessing, WordCoding
 
 # More labels are in most cases a column of ids or texts that was taken for the labels. An answer has the probability
 # of each label, and a card has a line and a column for each, so both stay readable up to here.
@@ -25,6 +25,7 @@ class Task:
         name: as in a manifest; the bundle with this name is the default model of the task.
         labels: classes of a bundle by network output: see `count_outputs`.
         preprocessing: the section of the manifest that describes how inputs become rows.
+        imported: another section, for networks that were trained elsewhere.
         has_free_labels: whether a bundle may have other labels than these: see `check_labels`.
     """
 
@@ -32,6 +33,12 @@ class Task:
     labels: tuple[str, ...]
     preprocessing: type[Preprocessing]
     has_free_labels: bool = False
+    imported: type[Preprocessing] | None = None
+
+    @property
+    def sections(self) -> tuple[type[Preprocessing], ...]:
+        """The sections that a manifest may have."""
+        return (self.preprocessing, self.imported) if self.imported else (self.preprocessing,)
 
 
 def count_outputs(labels: Sequence[str]) -> int:
@@ -75,6 +82,6 @@ def check_labels(labels: Sequence[str]) -> None:
 
 
 NEXT_LETTER = Task("next-letter", tuple(ALPHABET), LetterCodec)
-SENTIMENT = Task("sentiment", ("negative", "positive"), ReviewPreprocessing, has_free_labels=True)
+SENTIMENT = Task("sentiment", ("negative", "positive"), ReviewPreprocessing, has_free_labels=True, imported=WordCoding)
 
 TASKS = {task.name: task for task in (NEXT_LETTER, SENTIMENT)}

@@ -190,6 +190,7 @@ def record(recipe: Recipe, source: Path | None, console: Console) -> Run:
         trained = fit_recipe(recipe, Sources(source), console)
         seconds = time.monotonic() - started
     served = Served(trained.codec, trained.network, None)
+    assert trained.dataset.sha256
     return Run.record(
         recipe,
         served.measure(served.evaluate(trained.test), trained.held_out),
@@ -212,7 +213,7 @@ def _without_progress() -> Iterator[None]:
 
 def evaluate_bundle(
     bundle: Bundle, source: Path | None, console: Console, engine: Literal["onnx", "tensorflow"] = "onnx"
-) -> tuple[Evaluation, str]:
+) -> tuple[Evaluation, str | None]:
     """Evaluate a bundle on the data of its recipe; also return the SHA-256 of the data.
 
     `engine` is `onnx` to run it as the service does, or `tensorflow` to run it with Keras.

@@ -7,7 +7,7 @@ import numpy as np
 from keras import layers, ops
 
 from bundle.letters import ALPHABET, LetterCodec
-from bundle.reviews import ReviewPreprocessing
+from bundle.reviews import WordSection
 from training.evaluation.calibration import Sharpness, divide_logits
 from training.networks.fused_lstm import FusedLSTM
 from training.recipes.letters import LetterSettings
@@ -33,7 +33,7 @@ def build_stateful_letter_network(settings: LetterSettings, codec: LetterCodec) 
 
 
 def build_review_network(
-    settings: ReviewSettings, preprocessing: ReviewPreprocessing, any_length: bool = False
+    settings: ReviewSettings, preprocessing: WordSection, any_length: bool = False
 ) -> keras.Model:
     """Return a network from int32 [batch, length] to the probability of positive, float32 [batch, 1].
 
@@ -50,7 +50,7 @@ def build_review_network(
 
 
 def build_published_network(
-    settings: ReviewSettings, preprocessing: ReviewPreprocessing, weights: Path, calibration: float | Sharpness
+    settings: ReviewSettings, preprocessing: WordSection, weights: Path, calibration: float | Sharpness
 ) -> keras.Model:
     """Return a review network for publication, with the weights in a file.
 
@@ -71,7 +71,7 @@ def build_published_network(
     return network
 
 
-def _sharpen(network: keras.Model, preprocessing: ReviewPreprocessing, sharpness: Sharpness) -> keras.Model:
+def _sharpen(network: keras.Model, preprocessing: WordSection, sharpness: Sharpness) -> keras.Model:
     """Return a review network whose logits are multiplied by a sharpness."""
     (inputs,), last = network.inputs, network.layers[-1]
     logit = layers.Dense(1, name="logit")(last.input)

@@ -56,7 +56,7 @@ class BundleData:
 
     test: Examples
     held_out: Examples | None
-    sha256: str
+    sha256: str | None
     data: object = None
 
 
