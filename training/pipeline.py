@@ -152,7 +152,7 @@ def publish_as_onnx(bundle: Bundle, source: Path | None, console: Console, quant
         evaluation = served.evaluate(data.test)
         metrics = served.measure(evaluation, data.held_out if HELD_OUT in manifest.metrics else None)
         fields = {field: getattr(manifest, field) for field in Description.model_fields}
-        frameworks = manifest.frameworks | _list_onnx()
+        frameworks = manifest.frameworks | list_onnx()
         description = Description(**fields | {"metrics": metrics, "onnx": exported.onnx, "frameworks": frameworks})
         TRAINED[manifest.task].plot(evaluation, folder)
         card.renew_card(folder, recipe, description, served.analyse(data.data, evaluation, recipe, folder))
@@ -198,7 +198,7 @@ def record(recipe: Recipe, source: Path | None, console: Console) -> Run:
         trained.dataset.sha256,
         trained.network.count_params(),
         seconds,
-        _list_frameworks(with_torch=trained.with_torch),
+        list_frameworks(with_torch=trained.with_torch),
     )
 
 
@@ -248,16 +248,18 @@ def _describe(
         labels=TASKS[recipe.task].labels,
         metrics=served.measure(evaluation, trained.held_out),
         dataset=trained.dataset,
-        frameworks=_list_frameworks(with_torch=trained.with_torch) | (_list_onnx() if served.exported else {}),
+        frameworks=list_frameworks(with_torch=trained.with_torch) | (list_onnx() if served.exported else {}),
         onnx=served.exported.onnx if served.exported else None,
     )
 
 
-def _list_onnx() -> dict[str, str]:
+def list_onnx() -> dict[str, str]:
+    """Return the releases of ONNX's libraries."""
     return {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__}
 
 
-def _list_frameworks(with_torch: bool) -> dict[str, str]:
+def list_frameworks(with_torch: bool = False) -> dict[str, str]:
+    """Return the releases of Python and the libraries in this process."""
     backend = keras.backend.backend()
     frameworks = {
         "python": platform.python_version(),

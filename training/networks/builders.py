@@ -32,9 +32,7 @@ def build_stateful_letter_network(settings: LetterSettings, codec: LetterCodec) 
     return _read_letters(settings, codec, keras.Input(batch_shape=(1, 1, 1), name="letter"), None)
 
 
-def build_review_network(
-    settings: ReviewSettings, preprocessing: WordSection, any_length: bool = False
-) -> keras.Model:
+def build_review_network(settings: ReviewSettings, preprocessing: WordSection, any_length: bool = False) -> keras.Model:
     """Return a network from int32 [batch, length] to the probability of positive, float32 [batch, 1].
 
     With `any_length` it has the same weights but reads inputs of any length, faster on PyTorch. This form is for

@@ -47,7 +47,7 @@ def write_card(
 
 Task `{description.task}`, {parameters:,} parameters, {_made(description, seconds)}. Recipe from: {recipe.source}.
 
-{figures}{_describe_onnx(description)}## Use and limits
+{figures}{describe_onnx(description)}## Use and limits
 
 {TRAINED[description.task].describe_use(recipe, description)}
 
@@ -64,7 +64,7 @@ Task `{description.task}`, {parameters:,} parameters, {_made(description, second
 |---|---|---|
 {settings}
 
-{_describe_frameworks(description)}
+{describe_frameworks(description)}
 """,
         encoding="utf-8",
     )
@@ -75,11 +75,11 @@ def renew_card(folder: Path, recipe: Recipe, description: Description, analysis:
     path = folder / CARD
     head, *sections = re.split(r"^(?=## )", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
     kept = [section for section in sections if not section.startswith(("## Figures", "## As ONNX"))]
-    new = [_describe_figures(folder, recipe, description, analysis), _describe_onnx(description)]
+    new = [_describe_figures(folder, recipe, description, analysis), describe_onnx(description)]
     text = "".join([head, *new, *kept])
     # In cards of earlier releases this line begins with another verb.
     frameworks = re.compile(r"^(?:Made|Published) with .*$", re.MULTILINE)
-    path.write_text(frameworks.sub(_describe_frameworks(description), text), "utf-8")
+    path.write_text(frameworks.sub(describe_frameworks(description), text), "utf-8")
 
 
 def _describe_figures(folder: Path, recipe: Recipe, description: Description, analysis: str) -> str:
@@ -103,7 +103,7 @@ Check them with `python -m training evaluate models/{description.name}/<version>
 """ + (f"{analysis}\n" if analysis else "")
 
 
-def _describe_onnx(description: Description) -> str:
+def describe_onnx(description: Description) -> str:
     """Return the section on the ONNX files, "" if there are none."""
     found = description.onnx
     if not found:
@@ -136,7 +136,8 @@ Opset {found.opset}; compared with Keras on {found.compared_rows:,} rows. It run
 """
 
 
-def _describe_frameworks(description: Description) -> str:
+def describe_frameworks(description: Description) -> str:
+    """Return the line on the releases of Python and the libraries."""
     return f"Published with {', '.join(f'{name} {version}' for name, version in description.frameworks.items())}."
 
 
