@@ -202,9 +202,9 @@ class ReviewCodec:
         else:
             used = words[: constants.length - len(start)]
             ids = [*map(self._ids.__getitem__, used)]
+        left_out = len(used) - len(ids)
         if len(ids) < constants.length:
             ids = start + ids
-        left_out = len(used) - len(ids) if constants.unknown_id is None else 0
         return self._describe(np.array(ids, np.int32), len(used), len(words) - len(used), left_out)
 
     def _choose_known(self, words: list[str], starts: int) -> tuple[list[str], list[int]]:

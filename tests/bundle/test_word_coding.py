@@ -149,12 +149,12 @@ def test_the_rows_are_those_of_keras(
     words = [word for word, rank in tokenizer.word_index.items() if word != oov and rank < 4]
     codec = ReviewCodec(
         WordCoding(
-            tokeniser={"kind": "keras-json", "lower": True, "filters": ".,\n", "separator": " "},  # type: ignore[arg-type]
+            tokeniser={"kind": "keras-json", "lower": True, "filters": ".,\n", "separator": " "},
             words=len(words),
             length=length,
             padding_id=0,
             start_id=None,
-            unknown_id=oov and 1,  # type: ignore[arg-type]
+            unknown_id=oov and 1,
             rank_offset=int(oov is not None),
             padding_side="left" if padding == "pre" else "right",
             truncation_side="left" if truncating == "pre" else "right",

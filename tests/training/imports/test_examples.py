@@ -36,7 +36,8 @@ def make_codec(tokeniser: AnyTokeniser | None = None, **changes: Any) -> ReviewC
 
 def answer(codec: ReviewCodec, rows: Sequence[Row]) -> NDArray[np.float32]:
     """Return a number for each row that no other row has."""
-    return (codec.pad(rows) @ np.array([1, 16, 256, 4096]) / 2**16).astype(np.float32)[:, np.newaxis]
+    numbers: NDArray[np.float32] = (codec.pad(rows) @ np.array([1, 16, 256, 4096]) / 2**12).astype(np.float32)
+    return numbers[:, np.newaxis]
 
 
 def write(folder: Path, codec: ReviewCodec, texts: Sequence[str] = TEXTS, *, ids: bool, padded: bool = True) -> Path:
