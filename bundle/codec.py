@@ -33,7 +33,7 @@ class Codec(Protocol):
         """Return a random row with this number of steps, which may be 0."""
 
     def pad(self, rows: "list[Row]", /) -> NDArray[np.generic]:
-        """Pad rows on the left to the input of the Keras network, [rows, ...]."""
+        """Pad rows to the input of the Keras network, [rows, ...]; see `Preprocessing.pads_right`."""
 
 
 class Preprocessing(BaseModel):
@@ -53,6 +53,11 @@ class Preprocessing(BaseModel):
     def labels(self) -> tuple[str, ...] | None:
         """The labels of a bundle with this section; None if the section does not decide them."""
         return None
+
+    @property
+    def pads_right(self) -> bool:
+        """Whether padding follows a row, not precedes it."""
+        return False
 
     @abstractmethod
     def open_codec(self, folder: Path) -> Codec:

@@ -65,9 +65,9 @@ class Dataset(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    sha256: Sha256
+    sha256: Sha256 | None = Field(description="None if the data are unknown.")
     training_examples: int = Field(ge=0, description="0 if the weights were trained elsewhere.")
-    test_examples: int = Field(ge=1)
+    test_examples: int = Field(ge=0, description="0 if the data are unknown.")
 
 
 class OnnxForm(BaseModel):

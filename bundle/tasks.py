@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bundle.codec import Preprocessing
 from bundle.letters import ALPHABET, LetterCodec
-from bundle.reviews import ReviewPreprocessing
+from bundle.reviews import ReviewPreprocessing, WordCoding
 from bundle.symbols import SymbolCodec
 
 # More labels are in most cases a column of ids or texts that was taken for the labels. An answer has the probability
@@ -89,6 +89,6 @@ def check_labels(labels: Sequence[str]) -> None:
 
 
 NEXT_LETTER = Task("next-letter", tuple(ALPHABET), LetterCodec, further=(SymbolCodec,))
-SENTIMENT = Task("sentiment", ("negative", POSITIVE), ReviewPreprocessing, has_free_labels=True)
+SENTIMENT = Task("sentiment", ("negative", POSITIVE), ReviewPreprocessing, has_free_labels=True, further=(WordCoding,))
 
 TASKS = {task.name: task for task in (NEXT_LETTER, SENTIMENT)}

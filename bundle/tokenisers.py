@@ -134,7 +134,7 @@ def _check_rules(rules: str) -> str:
     return rules
 
 
-class _Tokeniser(BaseModel):
+class TokeniserBase(BaseModel):
     """What all tokenisers share: a vocabulary has the words as they are."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -162,7 +162,7 @@ class _Tokeniser(BaseModel):
         return iter(())
 
 
-class KerasTokeniser(_Tokeniser):
+class KerasTokeniser(TokeniserBase):
     """The word splitting behind `keras.datasets.imdb`: lower case, filter characters to spaces, split at spaces.
 
     Markup is not removed, because that coding did not: `<br />` leaves the word `br`, its seventh most frequent.
@@ -181,7 +181,7 @@ class KerasTokeniser(_Tokeniser):
         return list(filter(None, spaced.decode("utf-8", "surrogatepass").split(" ")))
 
 
-class WordTokeniser(_Tokeniser):
+class WordTokeniser(TokeniserBase):
     """The project's own word splitting: it keeps marks that carry sentiment, which the Keras coding drops.
 
     Lower case; markup becomes a space; the typographic apostrophe becomes the straight one; ratings, "!", "?",
@@ -201,7 +201,7 @@ class WordTokeniser(_Tokeniser):
         return words.findall(_MARKUP.sub(" ", straight))
 
 
-class _CasedTokeniser(_Tokeniser):
+class _CasedTokeniser(TokeniserBase):
     """Keeps the case of words, for vocabularies with words in lower case and some in capitals."""
 
     longest_ending: Literal[4] = 4

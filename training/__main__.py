@@ -1,4 +1,4 @@
-"""The command line: `python -m training list | check | train | evaluate | wild | export | convert | report`."""
+"""The command line `python -m training`: list, check, train, import, evaluate, wild, export, convert, report."""
 
 import json
 import math
@@ -15,7 +15,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from bundle.errors import BundleError
+from bundle.imported_tokenisers import Standardisation
 from bundle.manifest import check_name
+from bundle.reviews import Side
 from bundle.store import Bundle, Store, open_bundle
 from bundle.tasks import SENTIMENT
 from training import recipes
@@ -34,7 +36,8 @@ from training.data_options import (
     TestShareOption,
     TextColumnOption,
 )
-from training.errors import RecipeError, TrainingError
+from training.errors import ModelImportError, RecipeError, TrainingError
+from training.imports.coding import CodingOptions, Id, Kind
 from training.loops.memory import keep_freed_memory
 from training.recipes.recipe import Recipe
 from training.recipes.staged import RUNS, STAGES, StagedSettings
@@ -309,6 +312,89 @@ def export(
     _say(f"Published {bundle.folder}")
 
 
+@application.command("import")
+def import_model(
+    model: Annotated[Path, typer.Argument(help="The .keras or .h5 file of a model that Keras 2 or 3 saved.")],
+    vocabulary: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="Its words in the order of their ids, one a line or a JSON list (.json); or for keras-json what "
+            "tokenizer.to_json() returns.",
+        ),
+    ],
+    tokeniser: Annotated[
+        Kind,
+        typer.Option(
+            help="How it splits texts: Keras' Tokenizer, the layer TextVectorization, Python's text.split(), or one of "
+            "this project's."
+        ),
+    ],
+    labels: Annotated[str, typer.Option(metavar="A,B,...", help="The labels of its outputs, in their order.")],
+    name: Annotated[str, typer.Option(help="The bundle's name.")],
+    standardise: Annotated[
+        Standardisation | None,
+        typer.Option(help="What text-vectorization does first.  [default: lower-strip-punctuation]"),
+    ] = None,
+    lower: Annotated[
+        bool | None, typer.Option("--lower/--no-lower", help="Whether whitespace makes lower case.  [default: no]")
+    ] = None,
+    length: Annotated[int | None, typer.Option(min=1, help="Ids of a padded row.  [default: the network's]")] = None,
+    padding_id: Annotated[int | None, typer.Option(min=0, help="The id of padding.")] = None,
+    start_id: Annotated[
+        str | None, typer.Option(metavar="ID|none", help="The id that rows begin with, or none.")
+    ] = None,
+    unknown_id: Annotated[
+        str | None, typer.Option(metavar="ID|none", help="The id of other words, or none: they are left out.")
+    ] = None,
+    offset: Annotated[
+        int | None, typer.Option(min=-1, help="Add this to a word's place in the list, from 1, for its id.")
+    ] = None,
+    padding: Annotated[Side | None, typer.Option(help="The side on which short texts are padded.")] = None,
+    truncation: Annotated[Side | None, typer.Option(help="The side on which long texts are cut.")] = None,
+    logits: Annotated[bool, typer.Option("--logits", help="Add the sigmoid or softmax that its end lacks.")] = False,
+    examples: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="CSV or JSON lines: text or ids, and the probability that your own code answers (or probabilities). "
+            "The bundle is published only if it answers them to 1e-4.",
+        ),
+    ] = None,
+    models: ModelsOption = Path("models"),
+) -> None:
+    """Publish a Keras model made elsewhere as a bundle of the task sentiment, with its preprocessing.
+
+    Defaults of the coding: keras-json pads and cuts on the left, as pad_sequences does; text-vectorization on the
+    right; this project's tokenisers have padding 0, start 1, unknown 2, words from 4, on the left; whitespace has
+    padding 0, unknown 1, words from 2, on the right. Reserved words at the beginning of the list have the ids of their
+    lines.
+    """
+    with _clear_errors("; nothing was published"):
+        published_as = check_name(name)
+        coding = CodingOptions(
+            tokeniser,
+            vocabulary,
+            standardise,
+            lower,
+            padding_id,
+            _read_id("--start-id", start_id),
+            _read_id("--unknown-id", unknown_id),
+            offset,
+            padding,
+            truncation,
+            length,
+        )
+        _prepare_frameworks()
+        from training.imports.publication import Import, publish_import
+
+        wanted = Import(model, coding, [label.strip() for label in labels.split(",")], logits, examples)
+        bundle = publish_import(wanted, published_as, Store(models), console)
+    _say(f"Published {bundle.folder}")
+    engine = "" if bundle.manifest.onnx else "LSTM_SERVE_ENGINE=tensorflow "
+    _say(f"Serve it: {engine}LSTM_SERVE_MODELS={models} python -m app; a running service loads it by itself.")
+
+
 @converting.command("from-torch")
 def convert_from_torch(
     file: Annotated[Path, typer.Argument(help="A state dict: torch.save(network.state_dict(), FILE).")],
@@ -401,6 +487,16 @@ def _read_stages(recipe: Recipe, text: str) -> list[str]:
     if "second_round" in names and not recipe.settings.second_round:
         raise RecipeError(f"{recipe.name} has no second round; leave second_round out of --stages")
     return names
+
+
+def _read_id(option: str, text: str | None) -> Id:
+    if text is None:
+        return None
+    if text == "none":
+        return "none"
+    if not (text.isascii() and text.isdecimal()):
+        raise ModelImportError(f"{option} is {text!r}; pass a number from 0, or none")
+    return int(text)
 
 
 def _prepare_frameworks() -> None:

@@ -24,6 +24,7 @@ def read_data(bundle: Bundle, source: Path | None, console: Console) -> BundleDa
         DataError: see `imdb.load`.
         RecipeError: the recipe is not one of this release.
     """
+    _check_recipe(bundle)
     settings = read_settings(bundle)
     share = 0 if "converted" in bundle.manifest.recipe else settings.validation_share
     return TRAINED[bundle.manifest.task].read_data(bundle.codec, settings, share, source, console)
@@ -35,6 +36,7 @@ def read_recipe(bundle: Bundle) -> Recipe:
     Raises:
         RecipeError: it is not one of this release.
     """
+    _check_recipe(bundle)
     recipe = recipes.find(str(bundle.manifest.recipe.get("name")))
     kind = type(recipe.settings)
     try:
@@ -54,6 +56,19 @@ def read_settings(bundle: Bundle) -> TrainingSettings:
     except ValidationError as error:
         raise _unknown_recipe(bundle, error) from error
     return settings
+
+
+def _check_recipe(bundle: Bundle) -> None:
+    """Return if a bundle was made by a recipe.
+
+    Raises:
+        RecipeError: it was imported.
+    """
+    if isinstance(imported := bundle.manifest.recipe.get("imported"), dict):
+        raise RecipeError(
+            f"{bundle.folder} was imported from {imported['file']}; its recipe and data are unknown, so import the "
+            "model again instead"
+        )
 
 
 def _read_recorded(bundle: Bundle) -> Mapping[str, JsonValue]:

@@ -39,3 +39,7 @@ class MissingPackageError(TrainingError):
 
 class ExportError(TrainingError):
     """The network cannot be exported to ONNX, or the export gives other answers."""
+
+
+class ModelImportError(TrainingError):
+    """A model made elsewhere cannot be published, or answers otherwise than its own code."""

@@ -158,7 +158,7 @@ def publish_as_onnx(bundle: Bundle, source: Path | None, console: Console, quant
         evaluation = served.evaluate(data.test)
         metrics = served.measure(evaluation, data.held_out if HELD_OUT in manifest.metrics else None)
         fields = {field: getattr(manifest, field) for field in Description.model_fields}
-        frameworks = manifest.frameworks | _list_onnx()
+        frameworks = manifest.frameworks | list_onnx()
         description = Description(**fields | {"metrics": metrics, "onnx": exported.onnx, "frameworks": frameworks})
         TRAINED[manifest.task].plot(evaluation, manifest.labels, folder)
         analysis = served.analyse(data.data, evaluation, manifest.labels, recipe, folder)
@@ -197,6 +197,7 @@ def record(recipe: Recipe, source: Path | None, console: Console) -> Run:
         trained = fit_recipe(recipe, Sources(source), console)
         seconds = time.monotonic() - started
     served = Served(trained.codec, trained.network, None)
+    assert trained.dataset.sha256
     return Run.record(
         recipe,
         served.measure(served.evaluate(trained.test), trained.held_out),
@@ -204,7 +205,7 @@ def record(recipe: Recipe, source: Path | None, console: Console) -> Run:
         trained.dataset.sha256,
         trained.network.count_params(),
         seconds,
-        _list_frameworks(with_torch=trained.with_torch),
+        list_frameworks(with_torch=trained.with_torch),
     )
 
 
@@ -219,7 +220,7 @@ def _without_progress() -> Iterator[None]:
 
 def evaluate_bundle(
     bundle: Bundle, source: Path | None, console: Console, engine: Literal["onnx", "tensorflow"] = "onnx"
-) -> tuple[Evaluation, str]:
+) -> tuple[Evaluation, str | None]:
     """Evaluate a bundle on the data of its recipe; also return the SHA-256 of the data.
 
     `engine` is `onnx` to run it as the service does, or `tensorflow` to run it with Keras.
@@ -254,16 +255,18 @@ def _describe(
         labels=trained.labels or TASKS[recipe.task].labels,
         metrics=served.measure(evaluation, trained.held_out),
         dataset=trained.dataset,
-        frameworks=_list_frameworks(with_torch=trained.with_torch) | (_list_onnx() if served.exported else {}),
+        frameworks=list_frameworks(with_torch=trained.with_torch) | (list_onnx() if served.exported else {}),
         onnx=served.exported.onnx if served.exported else None,
     )
 
 
-def _list_onnx() -> dict[str, str]:
+def list_onnx() -> dict[str, str]:
+    """Return the releases of ONNX's libraries."""
     return {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__}
 
 
-def _list_frameworks(with_torch: bool) -> dict[str, str]:
+def list_frameworks(with_torch: bool = False) -> dict[str, str]:
+    """Return the releases of Python and the libraries in this process."""
     backend = keras.backend.backend()
     frameworks = {
         "python": platform.python_version(),

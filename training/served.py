@@ -48,8 +48,7 @@ class Served:
         try:
             exported = export(network, codec, folder, to_rows(test, codec), console, held_out)
         except Exception as error:  # any error of ONNX: hours of training must not be lost
-            for name in (*ONNX_FILES.values(), VECTORS_FILE):
-                (folder / name).unlink(missing_ok=True)
+            remove_onnx(folder)
             console.print(f"Published without model.onnx: {describe(error)}", markup=False, style="yellow")
             return cls(codec, network, None)
         return cls(codec, network, exported)
@@ -103,3 +102,9 @@ class Served:
             return self.exported.network.predict(rows)
         padded: Any = self.codec.pad(list(rows))
         return predict(self.network, Examples(padded, np.zeros(len(rows), np.int32)))
+
+
+def remove_onnx(folder: Path) -> None:
+    """Remove the ONNX files of a bundle whose export failed."""
+    for name in (*ONNX_FILES.values(), VECTORS_FILE):
+        (folder / name).unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from training.errors import ConversionError
 # The weight names of nn.LSTM: for the inputs (ih) or the state (hh), of a numbered layer, and of the second direction.
 _LSTM_WEIGHTS = re.compile(r"(?P<module>.*?)(?P<kind>weight|bias)_(?P<of>ih|hh)_l(?P<layer>\d+)(?P<reverse>_reverse)?")
 _DIRECTIONS = ("", "_reverse")
+_OTHER_MODULES = {3: "nn.GRU", 1: "nn.RNN"}  # by the number of gates; an nn.LSTM has 4
 
 
 @dataclass
@@ -125,7 +126,25 @@ def _sort(state: State) -> _Parts:
             f"{', '.join(unknown[:5])} belong to no nn.Embedding, nn.LSTM or nn.Linear; other modules are not supported"
         )
     parts.lstms = list(modules.values())
+    for module in parts.lstms:
+        _check_gates(module)
     return parts
+
+
+def _check_gates(module: Mapping[str, Weights]) -> None:
+    """Return if a module is an nn.LSTM; nn.GRU and nn.RNN have weights of the same names with fewer gates.
+
+    Raises:
+        ConversionError: it is not.
+    """
+    recurrent = module.get("weight_hh")
+    if recurrent is None or recurrent.ndim != 2:
+        return
+    gates = len(recurrent) / recurrent.shape[1]
+    if gates in _OTHER_MODULES:
+        raise ConversionError(
+            f"the file has an {_OTHER_MODULES[gates]}, which recipes do not have; train the network with nn.LSTM"
+        )
 
 
 def _to_keras_lstm(module: Mapping[str, Weights], direction: str) -> list[Weights]:

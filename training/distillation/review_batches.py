@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from bundle.reviews import ReviewPreprocessing
+from bundle.reviews import WordSection
 from training.distillation.corpus import Corpus
 from training.recipes.staged import TuningSettings
 
@@ -25,7 +25,7 @@ class ReviewBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has n
         corpus: Corpus,
         rows: NDArray[np.intp],
         labels: NDArray[np.float32],
-        preprocessing: ReviewPreprocessing,
+        preprocessing: WordSection,
         settings: TuningSettings,
         seed: int,
     ) -> None:
@@ -57,6 +57,7 @@ class ReviewBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has n
             self._planned = self.epoch
         length, members = self._plan[index]
         constants = self._preprocessing
+        assert constants.unknown_id is not None
         ids = self._corpus.pad(self._rows[members], length, constants.padding_id)
         random = np.random.default_rng([self._seed, self.epoch, index])
         dropped = (random.random(ids.shape) < self._settings.word_dropout) & (ids > constants.rank_offset)
@@ -85,7 +86,7 @@ class ReviewBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has n
 
 
 def predict(
-    network: keras.Model, corpus: Corpus, rows: NDArray[np.intp], preprocessing: ReviewPreprocessing
+    network: keras.Model, corpus: Corpus, rows: NDArray[np.intp], preprocessing: WordSection
 ) -> NDArray[np.float32]:
     """Return a network's answers to some reviews, float32 [rows]; at their own lengths if it reads any length."""
     answers = np.empty(len(rows), np.float32)

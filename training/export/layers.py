@@ -16,7 +16,7 @@ from training.export.values import Mask, Translation, Translator, Value, describ
 VECTORS = "word_vectors"
 SCALES = "word_scales"
 
-_DENSE_ACTIVATIONS: Mapping[str, tuple[str, dict[str, Any]]] = {
+_ACTIVATIONS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "linear": ("Identity", {}),
     "relu": ("Relu", {}),
     "sigmoid": ("Sigmoid", {}),
@@ -51,15 +51,27 @@ def _multiply(translation: Translation, layer: layers.Dense, value: Value) -> Va
     value = flatten(builder, value, without_anchors=layer)
     activation = str(keras.activations.serialize(layer.activation))
     weights = layer.get_weights()
-    if activation not in _DENSE_ACTIVATIONS or len(weights) != 2:
+    if activation not in _ACTIVATIONS or len(weights) != 2:
         raise ExportError(
             f"{describe(layer)} has the activation {activation}, no bias, or 8-bit weights, which cannot be exported"
         )
-    operation, attributes = _DENSE_ACTIVATIONS[activation]
+    operation, attributes = _ACTIVATIONS[activation]
     kernel, bias = map(builder.constant, weights)
     product = builder.add("Add", builder.add("MatMul", value.name, kernel), bias)
     name = builder.add(operation, product, **attributes)
     return Value(name, value.layout, layer.units)
+
+
+def _activate(translation: Translation, layer: layers.Activation | layers.Softmax, value: Value) -> Value:
+    activation = "softmax"
+    if isinstance(layer, layers.Activation):
+        activation = str(keras.activations.serialize(layer.activation))
+    if activation not in _ACTIVATIONS or getattr(layer, "axis", -1) != -1:
+        raise ExportError(f"{describe(layer)} has the activation {activation} or an axis that cannot be exported")
+    operation, attributes = _ACTIVATIONS[activation]
+    value = flatten(translation.builder, value, without_anchors=layer)
+    name = translation.builder.add(operation, value.name, **attributes)
+    return replace(value, name=name, is_zero_at_padding=False)
 
 
 def _normalise_by_batch(
@@ -87,11 +99,13 @@ def _normalise_by_layer(translation: Translation, layer: layers.LayerNormalizati
 
 
 TRANSLATORS: dict[str, Translator] = {
+    "Activation": _activate,
     "BatchNormalization": _normalise_by_batch,
     "Dense": _multiply,
     "Dropout": _keep,
     "Embedding": _look_up,
     "LayerNormalization": _normalise_by_layer,
     "Masking": _keep,
+    "Softmax": _activate,
     "SpatialDropout1D": _keep,
 }

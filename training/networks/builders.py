@@ -8,7 +8,7 @@ import numpy as np
 from keras import layers, ops
 
 from bundle.letters import ALPHABET, LetterCodec
-from bundle.reviews import ReviewPreprocessing
+from bundle.reviews import WordSection
 from bundle.symbols import SymbolCodec
 from bundle.tasks import SENTIMENT, count_outputs
 from training.evaluation.calibration import Sharpness, divide_logits
@@ -62,7 +62,7 @@ def build_every_step_network(settings: SequenceSettings, codec: SymbolCodec) -> 
 
 def build_review_network(
     settings: ReviewSettings,
-    preprocessing: ReviewPreprocessing,
+    preprocessing: WordSection,
     any_length: bool = False,
     labels: Sequence[str] = SENTIMENT.labels,
 ) -> keras.Model:
@@ -89,7 +89,7 @@ def build_review_network(
 
 def build_published_network(
     settings: ReviewSettings,
-    preprocessing: ReviewPreprocessing,
+    preprocessing: WordSection,
     weights: Path,
     calibration: float | Sharpness,
     labels: Sequence[str] = SENTIMENT.labels,
@@ -113,7 +113,7 @@ def build_published_network(
     return network
 
 
-def _sharpen(network: keras.Model, preprocessing: ReviewPreprocessing, sharpness: Sharpness) -> keras.Model:
+def _sharpen(network: keras.Model, preprocessing: WordSection, sharpness: Sharpness) -> keras.Model:
     """Return a review network whose logits are multiplied by a sharpness."""
     (inputs,), last = network.inputs, network.layers[-1]
     logit = layers.Dense(last.units, name="logit")(last.input)

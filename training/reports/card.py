@@ -75,7 +75,7 @@ def write_card(
 
 Task `{description.task}`, {parameters:,} parameters, {_made(description, seconds)}. Recipe from: {recipe.source}.
 
-{figures}{_describe_onnx(description)}{_describe_reading(description)}## Use and limits
+{figures}{describe_onnx(description)}{_describe_reading(description)}## Use and limits
 
 {TRAINED[description.task].describe_use(recipe, description)}
 
@@ -92,7 +92,7 @@ Task `{description.task}`, {parameters:,} parameters, {_made(description, second
 |---|---|---|
 {settings}
 
-{_describe_frameworks(description)}
+{describe_frameworks(description)}
 """,
         encoding="utf-8",
     )
@@ -105,13 +105,13 @@ def renew_card(folder: Path, recipe: Recipe, description: Description, analysis:
     kept = [section for section in sections if not section.startswith(("## Figures", "## As ONNX", _READING))]
     new = [
         _describe_figures(folder, recipe, description, analysis),
-        _describe_onnx(description),
+        describe_onnx(description),
         _describe_reading(description),
     ]
     text = "".join([head, *new, *kept])
     # In cards of earlier releases this line begins with another verb.
     frameworks = re.compile(r"^(?:Made|Published) with .*$", re.MULTILINE)
-    path.write_text(frameworks.sub(_describe_frameworks(description), text), "utf-8")
+    path.write_text(frameworks.sub(describe_frameworks(description), text), "utf-8")
 
 
 def _describe_figures(folder: Path, recipe: Recipe, description: Description, analysis: str) -> str:
@@ -135,7 +135,7 @@ Check them with `python -m training evaluate models/{description.name}/<version>
 """ + (f"{analysis}\n" if analysis else "")
 
 
-def _describe_onnx(description: Description) -> str:
+def describe_onnx(description: Description) -> str:
     """Return the section on the ONNX files, "" if there are none."""
     found = description.onnx
     if not found:
@@ -189,7 +189,8 @@ def _describe_further_data(description: Description) -> str:
     )
 
 
-def _describe_frameworks(description: Description) -> str:
+def describe_frameworks(description: Description) -> str:
+    """Return the line on the releases of Python and the libraries."""
     return f"Published with {', '.join(f'{name} {version}' for name, version in description.frameworks.items())}."
 
 

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from rich.console import Console
 
 from bundle.manifest import Description
-from bundle.reviews import ReviewCodec, ReviewPreprocessing, read_vocabulary, write_vocabulary
+from bundle.reviews import RESERVED_IDS, ReviewCodec, ReviewPreprocessing, read_vocabulary, write_vocabulary
 from bundle.store import Bundle
 from bundle.tasks import SENTIMENT, Task
 from training.convert.conversion import to_keras
@@ -19,6 +19,7 @@ from training.convert.state import State
 from training.data import imdb, pairs, review_coding, treebank
 from training.data.examples import Examples
 from training.data.sources import Sources
+from training.data.word_list import read_word_list
 from training.distillation.stages import Stages
 from training.errors import ConversionError, RecipeError
 from training.evaluation import analysis, plots, reference
@@ -114,7 +115,7 @@ class Sentiment(TrainedTask[ReviewCodec, ReviewSettings]):
             raise ConversionError(
                 f"tokeniser={settings.tokeniser} has no words of its own; pass the network's words as --vocabulary"
             )
-        ranked = read_vocabulary(vocabulary or review_coding.KERAS_WORDS)
+        ranked = _read_words(vocabulary, settings) if vocabulary else read_vocabulary(review_coding.KERAS_WORDS)
         codec = review_coding.make_review_codec(settings, ranked)
         network = builders.build_review_network(settings, codec.preprocessing)
         to_keras(state, network)
@@ -218,6 +219,29 @@ class Sentiment(TrainedTask[ReviewCodec, ReviewSettings]):
 
 Check them, beside other classifiers, with `python -m training wild models/<name>/<version>`.
 """
+
+
+def _read_words(path: Path, settings: ReviewSettings) -> list[str]:
+    """Read the words of a PyTorch network, which has a vector for each of them and for the reserved ids.
+
+    Raises:
+        ConversionError: it has reserved words, or another number of words.
+        DataError: see `read_word_list`.
+    """
+    found = read_word_list(path)
+    if found.reserved:
+        raise ConversionError(
+            f"{path}, line 1: {found.reserved[0]!r} is a reserved word; the ids of this recipe are padding 0, start 1, "
+            f"unknown word 2, and from {RESERVED_IDS} on the words: order the vectors of the network so, and list only "
+            "the words"
+        )
+    if len(found.words) != (expected := settings.vocabulary_size - RESERVED_IDS):
+        raise ConversionError(
+            f"{path} has {len(found.words):,} words, vocabulary_size={settings.vocabulary_size} needs {expected:,} and "
+            f"{RESERVED_IDS} reserved ids; list every word of the network, or set vocabulary_size="
+            f"{len(found.words) + RESERVED_IDS}"
+        )
+    return list(found.words)
 
 
 def _train_at_once(settings: ReviewSettings, source: Path | None, console: Console, start: Bundle | None) -> Trained:

@@ -61,7 +61,7 @@ class BundleData:
 
     test: Examples
     held_out: Examples | None
-    sha256: str
+    sha256: str | None
     data: object = None
 
 
