@@ -38,7 +38,9 @@ class ModelSummary(BaseModel):
     version: int | None = Field(default=None, description="The version that answers requests that name none.")
     default: bool = Field(default=False, description="Whether it answers requests that name no model.")
     problems: list[str] = Field(
-        default=[], description="Why a version is refused or the policy is not followed, also if another one answers."
+        default=[],
+        description="Why a version is refused, a folder is ignored, or the policy is not followed, also if another "
+        "version answers.",
     )
 
 
