@@ -28,7 +28,7 @@ def test_evaluate_fails_where_the_manifest_says_other_figures(small_store: Store
     reseal(folder, metrics=metrics | {"accuracy": metrics["accuracy"] + 0.01})
     result = run("evaluate", folder)
     assert result.exit_code == 1
-    assert "The figures differ from the manifest, although the data are the same." in one_line(result.stdout)
+    assert result.stderr == "The figures differ from the manifest, although the data are the same.\n"
     assert "The figures are those" not in one_line(result.stdout)
 
 
@@ -39,7 +39,7 @@ def test_evaluate_fails_where_the_manifest_has_a_figure_that_is_not_measured(
     reseal(folder, metrics=Manifest.read(folder).metrics | {"f1": 0.5})
     result = run("evaluate", folder)
     assert result.exit_code == 1
-    assert "The figures differ from the manifest" in one_line(result.stdout)
+    assert "The figures differ from the manifest" in result.stderr
 
 
 def test_evaluate_takes_a_manifest_of_a_time_when_less_was_measured(small_store: Store, tmp_path: Path) -> None:

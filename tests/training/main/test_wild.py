@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bundle.store import Store
 from tests.training.general.conftest import write_treebank
-from tests.training.main.command import check_error, copy, one_line, reseal, run
+from tests.training.main.command import check_error, check_usage, copy, one_line, reseal, run
 from training.comparison import read_recorded
 from training.wild.figures import NARRATION
 from training.wild.report import FIGURES
@@ -50,7 +50,7 @@ def test_wild_fails_where_the_bundle_says_other_figures(small_store: Store, tmp_
     reseal(folder)
     result = run("wild", folder)
     assert result.exit_code == 1
-    assert "These figures differ from those of the bundle: pairs" in one_line(result.stdout)
+    assert "These figures differ from those of the bundle: pairs" in result.stderr
 
 
 def test_figures_of_other_reviews_and_of_another_treebank_are_not_compared(
@@ -83,4 +83,4 @@ def test_what_cannot_be_measured_is_refused(small_store: Store, tmp_path: Path) 
     folder = small_store.open("imdb-500").folder
     check_error(run("wild", folder, "--texts", tmp_path / "missing.tsv"), "missing.tsv cannot be read")
     check_error(run("wild", folder, "--vader"), "VADER is not installed")
-    check_error(run("wild", folder, "--tfidf"), "--tfidf trains on reviews; name them with --data")
+    check_usage(run("wild", folder, "--tfidf"), "--tfidf trains on reviews; name them with --data")
