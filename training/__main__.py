@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bundle.errors import BundleError, BundleNotFoundError
-from bundle.manifest import check_name
+from bundle.manifest import MANIFEST_FILE, check_name
 from bundle.store import Bundle, Store, open_bundle
 from bundle.tasks import SENTIMENT
 from training import recipes
@@ -411,6 +411,10 @@ def _open_bundle(folder: Path) -> Bundle:
         latest = folder / str(versions[-1])
         raise BundleNotFoundError(
             f"{folder} has the versions {', '.join(map(str, versions))}; name one, as in {latest}"
+        )
+    if not (folder / MANIFEST_FILE).exists():
+        raise BundleNotFoundError(
+            f"{folder} holds no bundle, as it has no {MANIFEST_FILE}; name the folder of one, as in models/NAME/VERSION"
         )
     return open_bundle(folder)
 

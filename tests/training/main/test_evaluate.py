@@ -76,7 +76,7 @@ def test_evaluate_changes_nothing(small_store: Store, tmp_path: Path, reviews: P
 
 
 def test_evaluate_refuses_a_folder_without_a_bundle(tmp_path: Path) -> None:
-    check_error(run("evaluate", tmp_path), "manifest.json cannot be read")
+    check_error(run("evaluate", tmp_path), "holds no bundle, as it has no manifest.json; name the folder of one")
 
 
 def test_evaluate_refuses_an_edited_manifest(small_store: Store, tmp_path: Path) -> None:
