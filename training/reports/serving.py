@@ -3,17 +3,18 @@
 import json
 import shlex
 
-from bundle.letters import ALPHABET
+from bundle.letters import LetterCodec
 from bundle.store import Bundle
-from bundle.tasks import NEXT_LETTER
 
 _ADDRESS = "localhost:8000"  # the service's default
 
 
 def describe_serving(bundle: Bundle) -> str:
     """Return the commands that serve the store of a bundle and ask the bundle, for a shell."""
-    manifest = bundle.manifest
-    given = {"sequence": ALPHABET[:3]} if manifest.task == NEXT_LETTER.name else {"text": "A tender, wonderful film."}
+    manifest, codec = bundle.manifest, bundle.codec
+    given = {"text": "A tender, wonderful film."}
+    if isinstance(codec, LetterCodec):
+        given = {"sequence": "".join(codec.alphabet[: min(3, codec.length)])}
     request = json.dumps(given | {"model": manifest.name}, ensure_ascii=False)
     serve = shlex.join(["python", "-m", "app", "--models", str(bundle.folder.parents[1])])
     ask = ["curl", "-s", f"{_ADDRESS}/{manifest.task}", "-H", "content-type: application/json", "-d", request]

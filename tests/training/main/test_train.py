@@ -149,9 +149,8 @@ def test_train_runs_stages_without_publishing(tmp_path: Path, reviews: Path) -> 
     models, runs = tmp_path / "models", tmp_path / "runs"
     result = run("train", "sentiment", "--stages", "corpus", "--data", reviews, "--models", models, "--runs", runs)
     assert result.exit_code == 0
-    assert re.search(
-        r"stage 1 of 7, corpus: in .*\n.*corpus: done, seconds [\d.]+, reviews 36, words \d+\n", result.stdout
-    )
+    assert re.search(r"^stage 1 of 7, corpus: in .*/corpus-\w+$", result.stdout, re.MULTILINE)
+    assert re.search(r"corpus: done, seconds [\d.]+, reviews 36, words \d+\n", result.stdout)
     assert result.stdout.endswith(f"Finished corpus in {runs}; nothing was published\n")
     assert [folder.name.rpartition("-")[0] for folder in runs.iterdir()] == ["corpus"]
     assert not models.exists()
@@ -229,7 +228,7 @@ def test_a_command_of_the_shell_writes_lines_and_nothing_of_tensorflow(tmp_path:
     assert "\r" not in result.stdout and "\x1b" not in result.stdout and "\b" not in result.stdout
     lines = result.stdout.splitlines()
     assert lines[0].startswith("No run of next-letter with these settings is recorded, so the time left is shown once ")
-    assert re.match("epoch 1 of 1: accuracy 0", lines[1])
+    assert [line for line in lines if re.match("epoch 1 of 1: accuracy 0", line)]
     assert lines[-1] == f"Published {tmp_path / 'next-letter' / '1'}"
 
 
