@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +82,15 @@ class EncodedReview:
         return self.words_unknown / self.words_used if self.words_used else None
 
 
+class ReadWord(NamedTuple):
+    """A word that the network reads, and its place: `text[start:end]`."""
+
+    start: int
+    end: int
+    id_: int
+    is_known: bool
+
+
 class ReviewCodec:
     """Codes reviews with one vocabulary."""
 
@@ -126,6 +135,21 @@ class ReviewCodec:
         ids: list[int] = [constants.start_id] if len(words) < constants.length else []
         ids.extend(map(self._ids.__getitem__, used))
         return self._describe(np.array(ids, np.int32), len(used), len(words) - len(used))
+
+    def find_words(self, text: str) -> list[ReadWord]:
+        """Return the words of a review that the network reads: see `Trace.find`."""
+        used = self.preprocessing.tokeniser.split_with_places(text)[-self.length :]
+        ids = [self._ids[token.word] for token in used]
+        return [
+            ReadWord(token.start, token.end, id_, not bool(self._is_unknown[id_]))
+            for token, id_ in zip(used, ids, strict=True)
+        ]
+
+    def make_row(self, words: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Return the row of a review with these words, ids [at most `length`], as `encode` does."""
+        if len(words) == self.length:
+            return words
+        return np.concatenate([np.array([self.preprocessing.start_id], np.int32), words])
 
     def read(self, ids: NDArray[np.integer[Any]]) -> EncodedReview:
         """Return a review that a client has encoded: ids [steps], padded on the left or on the right, or not.
