@@ -26,7 +26,7 @@ from bundle.tasks import SENTIMENT
 
 Text = Annotated[str, Field(description="An English text, such as a review, of any length up to the service's limit.")]
 
-_ANSWER: JsonDict = {
+ANSWER: JsonDict = {
     "sentiment": "positive",
     "probability_positive": 0.9862,
     "words_used": 4,
@@ -69,7 +69,7 @@ class SentimentBatchRequest(PredictionRequest):
 class SentimentAnswer(BaseModel):
     """The sentiment of one text, and how many of its words the model read."""
 
-    model_config = with_example(_ANSWER)
+    model_config = with_example(ANSWER)
 
     sentiment: Literal["negative", "positive", "uncertain"] | None = Field(
         description="`null` if the text has no word that the model knows."
@@ -85,12 +85,13 @@ class SentimentAnswer(BaseModel):
 class SentimentBatchAnswer(BaseModel):
     """The answers, in the order of the texts."""
 
-    model_config = with_example({"answers": [_ANSWER]})
+    model_config = with_example({"answers": [ANSWER]})
 
     answers: list[SentimentAnswer]
 
 
-def _get_codec(model: Model) -> ReviewCodec:
+def get_codec(model: Model) -> ReviewCodec:
+    """Return the codec of a model of this task."""
     codec = model.bundle.codec
     assert isinstance(codec, ReviewCodec)
     return codec
@@ -98,7 +99,7 @@ def _get_codec(model: Model) -> ReviewCodec:
 
 def _read_ids(model: Model, ids: NDArray[np.integer[Any]]) -> Encoded:
     """Return one row of word ids without its padding; see `ReviewCodec.read`."""
-    return _describe(_get_codec(model).read(ids))
+    return _describe(get_codec(model).read(ids))
 
 
 def _describe(review: EncodedReview) -> Encoded:
@@ -136,7 +137,7 @@ class Sentiment(ServedTask):
 
     def encode(self, model: Model, text: str) -> Encoded:
         """Return one text as word ids: see `ServedTask.encode`."""
-        return _describe(_get_codec(model).encode(text))
+        return _describe(get_codec(model).encode(text))
 
     def answer(self, manifest: Manifest, output: Output, encoded: Encoded, request: Any) -> SentimentAnswer:
         """Return the sentiment of one text: see `ServedTask.answer`."""
