@@ -24,11 +24,11 @@ from benchmarks.servers import Server, find_free_port, serve
 from training.data import pairs
 
 ORDERS = {
-    "most": "the words that speak most for the verdict first",
+    "most": "those for the verdict first",
     "random": "in random order",
-    "least": "the words that speak most against it first",
+    "least": "those against it first",
 }
-SHARES = tuple(tenth / 10 for tenth in range(11))
+SHARES = tuple(tenth / 10 for tenth in range(10))  # without words there is no verdict
 _TIMED_WORDS = 60
 _TIMED_REQUESTS = 5  # of one text, of which the median counts
 
@@ -179,7 +179,7 @@ def _show(deleted: Sequence[Deleted], times: Sequence[Timed], out: Path) -> None
     results.draw_lines(out / "explain.png", [("Words are deleted", panels)])
     texts = len(deleted) // len(ORDERS)
     table = render_table(
-        ["deleted", *(f"{share:.0%}" for share in SHARES[1:])],
+        ["deleted words", *(f"{share:.0%}" for share in SHARES[1:])],
         [[meaning, *(f"{value:.0%}" for value in curves[order][1][1:])] for order, meaning in ORDERS.items()],
     )
     timing = render_table(

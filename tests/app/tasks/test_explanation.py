@@ -151,6 +151,13 @@ def test_words_that_are_cut_are_counted_and_come_before_the_first_token(client: 
     assert [token["start"] for token in explained["tokens"]] == [30 + 5 * number for number in range(40)]
 
 
+def test_the_last_words_of_a_very_long_text_are_explained(client: httpx.Client) -> None:
+    text = "film " * 999
+    explained = ask(client, text, budget=LEAST_BUDGET)
+    assert explained["tokens"][-1]["start"] == 998 * 5
+    assert explained["words_cut"] == 999 - len(explained["tokens"])
+
+
 def test_a_word_left_out_is_as_if_it_had_not_been_written(exact_client: httpx.Client) -> None:
     explained = ask(exact_client, "wonderful film")
     logits = {text: ask(exact_client, text)["logit"] for text in ("", "wonderful", "film", "wonderful film")}
