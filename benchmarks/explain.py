@@ -110,7 +110,7 @@ def _delete(server: Server, model: str, text: str, randomly: random.Random) -> I
         counts = [round(share * len(words)) for share in SHARES]
         left = [delete(text, [(word["start"], word["end"]) for word in words[:count]]) for count in counts]
         answers = server.post("/sentiment/batch", json.dumps({"texts": left, "model": model}))["answers"]
-        yield Deleted(order, len(words), [_find_probability(answer, sign) for answer in answers])
+        yield Deleted(order, len(words), [round(_find_probability(answer, sign), 4) for answer in answers])
 
 
 def _find_probability(answer: Mapping[str, Any], sign: int) -> float:
