@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 
 from app.access.keys import add_client
 from app.engines.base import Engine
+from app.http.app import create_app
 from app.http.limits import DEADLINE_HEADER
+from app.runtime.batcher import Batcher
 from app.settings import Settings
 from app.tasks.explanation import DEFAULT_BUDGET, LEAST_BUDGET, find_logits
 from bundle.reviews import ReviewCodec
 from bundle.rows import Row
 from bundle.store import Bundle, Store
-from tests.conftest import SECONDS, serve
+from tests.conftest import SECONDS, serve, serve_app
 
 LONG = "A wonderful, tender film. I call it great! It is not boring, but it is lazy and poor. " * 2
 TEXTS = ["", "film", "qqq", "A wonderful film.", "An awful, boring film! I call it poor.", LONG, "film. " * 30]
@@ -89,10 +91,11 @@ def adding(small_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     shutil.copytree(small_store.root / "sentiment", tmp_path / "models" / "sentiment")
 
     @contextmanager
-    def run(**settings: Any) -> Iterator[tuple[httpx.Client, AddingEngine]]:
+    def run(**settings: Any) -> Iterator[tuple[httpx.Client, AddingEngine, Batcher]]:
         settings = {"deadline_ms": 1000 * SECONDS, **settings}
-        with serve(Settings(models=tmp_path / "models", ready_models=("sentiment",), **settings)) as client:
-            yield client, engine
+        app = create_app(Settings(models=tmp_path / "models", ready_models=("sentiment",), **settings))
+        with serve_app(app) as client:
+            yield client, engine, app.state.repository.find("sentiment").batcher
             engine.let_through.set()
 
     return run
@@ -134,14 +137,9 @@ def test_the_same_request_gets_the_same_answer(client: httpx.Client) -> None:
 
 
 def test_places_are_those_in_the_text(client: httpx.Client) -> None:
-    text = "A <b>wonder</b>ful film &amp; a\u0301 qqq\U0001f600."
+    text = "\U0001f600 A film<br />qqq!"
     words = [text[token["start"] : token["end"]] for token in ask(client, text)["tokens"]]
-    assert "wonder</b>ful" in words and "film" in words and "qqq" in words
-    shown = "".join(words)
-    assert text.index("film") == next(
-        token["start"] for token in ask(client, text)["tokens"] if text[token["start"] :].startswith("film")
-    )
-    assert "<br" not in shown
+    assert words[-4:] == ["A", "film", "qqq", "!"]
 
 
 def test_words_that_are_cut_are_counted_and_come_before_the_first_token(client: httpx.Client) -> None:
@@ -186,7 +184,7 @@ def test_a_few_words_get_the_means_over_all_orders(exact_client: httpx.Client) -
 
 def test_words_are_worth_what_they_add(adding: Callable[..., Any]) -> None:
     text = "wonderful film. boring film. great qqq qqq film wonderful boring zzz"
-    with adding() as (client, _):
+    with adding() as (client, _, _):
         tokens = ask(client, text, budget=4096)["tokens"]
         short = ask(client, "great film qqq film")["tokens"]
     found: dict[str, list[float]] = {}
@@ -205,7 +203,7 @@ def test_words_are_worth_what_they_add(adding: Callable[..., Any]) -> None:
 
 def test_the_words_of_a_long_text_without_use_share_what_their_sentence_does(adding: Callable[..., Any]) -> None:
     text = "boring. " + "wonderful zzz zzz zzz. " + "zzz zzz zzz. " * 6
-    with adding() as (client, _):
+    with adding() as (client, _, _):
         tokens = ask(client, text, budget=LEAST_BUDGET)["tokens"]
     whole = [token for token in tokens if token["standard_error"] is None]
     assert whole and len(whole) < len(tokens)
@@ -214,7 +212,7 @@ def test_the_words_of_a_long_text_without_use_share_what_their_sentence_does(add
 
 def test_a_deadline_makes_fewer_orders(adding: Callable[..., Any]) -> None:
     text = "film " * 40
-    with adding() as (client, engine):
+    with adding() as (client, engine, _):
         engine.seconds = 0.005
         begun = time.monotonic()
         explained = ask(client, text, {DEADLINE_HEADER: "3000"})
@@ -226,7 +224,7 @@ def test_a_deadline_makes_fewer_orders(adding: Callable[..., Any]) -> None:
 
 
 def test_an_explanation_does_not_hold_up_a_single_request(adding: Callable[..., Any]) -> None:
-    with adding() as (client, engine), ThreadPoolExecutor() as threads:
+    with adding() as (client, engine, _), ThreadPoolExecutor() as threads:
         engine.seconds = 0.001
         explaining = threads.submit(ask, client, "film " * 40)
         while engine.rows < 50:
@@ -240,17 +238,18 @@ def test_an_explanation_does_not_hold_up_a_single_request(adding: Callable[..., 
 
 
 def test_an_explanation_gives_way_to_others_when_the_queue_is_full(adding: Callable[..., Any]) -> None:
-    with adding(max_batch=16, max_queue=18) as (client, engine), ThreadPoolExecutor() as threads:
-        whole = ask(client, "film " * 40)["evaluations"]
-        engine.stops_at = engine.rows + 300
-        explaining = threads.submit(ask, client, "film " * 40)
+    with adding(workers=1, max_batch=16, max_queue=18) as (client, engine, batcher), ThreadPoolExecutor() as threads:
+        engine.seconds = 0.003  # so that one process runs its batches in a thread
+        text = "film " * 20
+        whole = ask(client, text, budget=400)["evaluations"]
+        engine.stops_at = engine.rows + 150
+        explaining = threads.submit(ask, client, text, budget=400)
         assert engine.stopped.wait(SECONDS)
         others = [
             threads.submit(client.post, "/sentiment/batch", json={"texts": ["great"] * texts}) for texts in (8, 2)
         ]
-        while 'queue_rows{model="sentiment",version="1"} 1' not in client.get("/metrics").text:
-            pass
-        time.sleep(0.2)
+        while batcher.waiting < 10:
+            assert not explaining.done()
         engine.let_through.set()
         explained = explaining.result()
         assert [other.result().status_code for other in others] == [200, 200]
