@@ -132,6 +132,11 @@ class Settings(BaseSettings):
     max_text_characters: int = Field(default=100_000, ge=1, description="Characters in one text or sequence.")
     max_batch: int = Field(default=128, ge=1, description="Texts or sequences in one batch request.")
     max_queue: int = Field(default=512, ge=1, description="Texts that may wait for one model in a process.")
+    max_explanation: int = Field(
+        default=4096,
+        ge=128,
+        description="Texts with words left out that a model may judge for one explanation.",
+    )
     deadline_ms: int = Field(
         default=5000, ge=1, le=3_600_000, description="Milliseconds in which a request must be answered."
     )

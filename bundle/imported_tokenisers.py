@@ -1,11 +1,20 @@
 """The tokenisers of networks that were trained elsewhere. A published tokeniser never changes: bundles depend on it."""
 
+import re
 from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from bundle.tokenisers import KerasTokeniser, ReadableTokeniser, TokeniserBase, TokenTokeniser, WordTokeniser
+from bundle.editing import Editor
+from bundle.tokenisers import (
+    KerasTokeniser,
+    ReadableTokeniser,
+    TokeniserBase,
+    TokenTokeniser,
+    WordTokeniser,
+    lower,
+)
 
 Standardisation = Literal["lower-strip-punctuation", "lower", "strip-punctuation", "none"]
 
@@ -14,6 +23,10 @@ _SPACES = b" \t\n\v\f\r"
 # What `TextVectorization` deletes; source: keras/src/layers/preprocessing/text_vectorization.py, Keras 3.15.
 _PUNCTUATION = b"!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'"
 _CAPITALS = bytes(range(ord("A"), ord("Z") + 1))
+
+_ANY_PUNCTUATION = re.compile(f"[{re.escape(_PUNCTUATION.decode())}]")
+_NO_SPACES = re.compile("[^ ]+")
+_NO_SPACES_OF_UNICODE = re.compile(r"\S+")
 
 
 class FilterTokeniser(TokeniserBase):
@@ -31,10 +44,22 @@ class FilterTokeniser(TokeniserBase):
     def _separators(self) -> dict[int, str]:
         return str.maketrans(dict.fromkeys(self.filters, self.separator))
 
+    @cached_property
+    def _patterns(self) -> tuple[re.Pattern[str], re.Pattern[str]]:
+        """Of the filtered characters, and of a word."""
+        separator = re.escape(self.separator)
+        characters = "|".join(map(re.escape, self.filters)) or r"(?!)"
+        word = rf"(?:\A|(?<={separator}))(?:(?!{separator}).)+"
+        return re.compile(characters), re.compile(word, re.DOTALL)
+
     def split(self, text: str) -> list[str]:
         """Return the words of a text, in order."""
         spaced = (text.lower() if self.lower else text).translate(self._separators)
         return list(filter(None, spaced.split(self.separator)))
+
+    def _edit(self, text: str, editor: Editor) -> tuple[str, re.Pattern[str]]:
+        filtered, word = self._patterns
+        return editor.translate(filtered, self._separators, lower(text, editor) if self.lower else text), word
 
 
 class VectorizationTokeniser(TokeniserBase):
@@ -59,6 +84,11 @@ class VectorizationTokeniser(TokeniserBase):
         plain = text.encode("utf-8", "surrogatepass").translate(*self._translation).decode("utf-8", "surrogatepass")
         return list(filter(None, plain.split(" ")))
 
+    def _edit(self, text: str, editor: Editor) -> tuple[str, re.Pattern[str]]:
+        table, dropped = self._translation
+        plain = text.encode("utf-8", "surrogatepass").translate(table).decode("utf-8", "surrogatepass")
+        return editor.replace(_ANY_PUNCTUATION, "", plain) if dropped else plain, _NO_SPACES
+
 
 class WhitespaceTokeniser(TokeniserBase):
     """The splitting of Python's `text.split()`, at white space of any kind."""
@@ -69,6 +99,9 @@ class WhitespaceTokeniser(TokeniserBase):
     def split(self, text: str) -> list[str]:
         """Return the words of a text, in order."""
         return (text.lower() if self.lower else text).split()
+
+    def _edit(self, text: str, editor: Editor) -> tuple[str, re.Pattern[str]]:
+        return lower(text, editor) if self.lower else text, _NO_SPACES_OF_UNICODE
 
 
 AnyTokeniser = Annotated[

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,6 +151,15 @@ class EncodedReview:
         return self.words_unknown / self.words_used if self.words_used else None
 
 
+class ReadWord(NamedTuple):
+    """A word that the network reads, and its place: `text[start:end]`. An unknown word that is left out has no id."""
+
+    start: int
+    end: int
+    id_: int | None
+    is_known: bool
+
+
 class ReviewCodec:
     """Codes reviews with one vocabulary."""
 
@@ -194,35 +203,45 @@ class ReviewCodec:
         """Return the ids of a review: the start id and the words, cut to `length` ids on the left or on the right."""
         constants = self.preprocessing
         words = constants.tokeniser.split(text)
-        start = [] if constants.start_id is None else [constants.start_id]
-        ids: list[int]
-        if constants.unknown_id is None:
-            used, ids = self._choose_known(words, len(start))
-        elif constants.truncation_side == "left":
-            used = words[-constants.length :]
-            ids = [*map(self._ids.__getitem__, used)]
-        else:
-            used = words[: constants.length - len(start)]
-            ids = [*map(self._ids.__getitem__, used)]
-        left_out = len(used) - len(ids)
-        if len(ids) < constants.length:
-            ids = start + ids
-        return self._describe(np.array(ids, np.int32), len(used), len(words) - len(used), left_out)
+        used = words[self._choose(words)]
+        known = used if constants.unknown_id is not None else [word for word in used if word in self._ids]
+        ids = [*map(self._ids.__getitem__, known)]
+        if constants.start_id is not None and len(ids) < constants.length:
+            ids.insert(0, constants.start_id)
+        return self._describe(np.array(ids, np.int32), len(used), len(words) - len(used), len(used) - len(known))
 
-    def _choose_known(self, words: list[str], starts: int) -> tuple[list[str], list[int]]:
-        """Return the words that are read, unknown ones between them included, and the ids of the known ones.
-
-        Args:
-            words: of the whole text.
-            starts: number of start ids, which are kept if the end of a text is cut.
-        """
-        length = self.length
+    def _choose(self, words: Sequence[str]) -> slice:
+        """Return which words of a text are read, unknown ones between them included."""
+        constants = self.preprocessing
+        is_cut_left = constants.truncation_side == "left"
+        # A start id is kept if the end of a text is cut.
+        most = self.length - (not is_cut_left and constants.start_id is not None)
+        if len(words) <= most:
+            return slice(None)
+        if constants.unknown_id is not None:
+            return slice(-most, None) if is_cut_left else slice(most)
         places = [place for place, word in enumerate(words) if word in self._ids]
-        if self.preprocessing.truncation_side == "left":
-            used = words[places[-length] :] if len(places) > length else words
-        else:
-            used = words[: places[length - starts]] if len(places) > length - starts else words
-        return used, [self._ids[word] for word in used if word in self._ids]
+        if len(places) <= most:
+            return slice(None)
+        return slice(places[-most], None) if is_cut_left else slice(places[most])
+
+    def find_words(self, text: str) -> list[ReadWord]:
+        """Return the words of a review that the network reads: see `Trace.find`."""
+        tokens = self.preprocessing.tokeniser.split_with_places(text)
+        used = tokens[self._choose([token.word for token in tokens])]
+        leaves_out = self.preprocessing.unknown_id is None
+        ids = [None if leaves_out and token.word not in self._ids else self._ids[token.word] for token in used]
+        return [
+            ReadWord(token.start, token.end, id_, id_ is not None and self._kinds[id_] != _UNKNOWN)
+            for token, id_ in zip(used, ids, strict=True)
+        ]
+
+    def make_row_of(self, ids: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Return the row of a review with these ids of words, int32 [at most `length`], as `encode` does."""
+        start = self.preprocessing.start_id
+        if start is None or len(ids) == self.length:
+            return ids
+        return np.concatenate([np.array([start], np.int32), ids])
 
     def read(self, ids: NDArray[np.integer[Any]]) -> EncodedReview:
         """Return a review that a client has encoded: ids [steps], padded on the left or on the right, or not.

@@ -5,6 +5,8 @@ import re
 import unicodedata
 from typing import Final
 
+from bundle.editing import PLAIN, Editor
+
 # Scripts, styles and comments are hidden up to their end or to the end of the text, as in a browser; declarations such
 # as <!DOCTYPE html> and <?xml version="1.0"?> only if they have an end, because "<!" and "<?" are written in prose too.
 HIDDEN: Final = (
@@ -40,6 +42,8 @@ _BREAKING = re.compile(f"</?(?:{BREAKING_TAGS}){ATTRIBUTES}", re.IGNORECASE)
 _INLINE = re.compile(f"</?(?:{INLINE_TAGS}){ATTRIBUTES}", re.IGNORECASE)
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
+# What `html.unescape` replaces.
+_REFERENCE = re.compile(r"&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[^\t\n\f <&#;]{1,32};?)")
 # Longer than that of any character; Python refuses to read numbers of thousands of digits.
 _LONG_REFERENCE = re.compile(r"&#[0-9]{100,}+;?")
 
@@ -71,22 +75,28 @@ RULES: Final = (
 )
 
 
-def show(text: str) -> str:
+def show(text: str, editor: Editor = PLAIN) -> str:
     """Return what a reader sees of a text that may have markup, entities and any characters.
 
     Accents are dropped, because many people do not type them. It takes time in proportion to the text.
     """
     if "<" in text:
-        text = _INLINE.sub("", _BREAKING.sub(" ", _HIDDEN.sub(" ", text)))
+        text = editor.replace(_INLINE, "", editor.replace(_BREAKING, " ", editor.replace(_HIDDEN, " ", text)))
     if "&" in text:
-        text = html.unescape(_LONG_REFERENCE.sub("\ufffd", text))
+        text = _unescape(text, editor)
     if "&" in text:  # escaped twice
-        text = html.unescape(_LONG_REFERENCE.sub("\ufffd", text))
+        text = _unescape(text, editor)
     if not text.isascii():
         if any(map(text.__contains__, "\u00bc\u00bd\u00be")):
-            text = _FRACTION.sub(_join_fraction, text)
-        text = _NOT_ASCII.sub(_fold_characters, text)
+            text = editor.replace(_FRACTION, _join_fraction, text)
+        text = editor.translate(_NOT_ASCII, _FOLDED, text)
     return text.replace("`", "'")
+
+
+def _unescape(text: str, editor: Editor) -> str:
+    return editor.replace(
+        _REFERENCE, lambda found: html.unescape(found[0]), editor.replace(_LONG_REFERENCE, "\ufffd", text)
+    )
 
 
 class _Folded(dict[int, str]):
@@ -113,7 +123,3 @@ _FOLDED = _Folded()
 def _join_fraction(found: re.Match[str]) -> str:
     number, fraction = found.groups()
     return f"{number}{fraction}" if number else f" 0{fraction}"
-
-
-def _fold_characters(found: re.Match[str]) -> str:
-    return found[0].translate(_FOLDED)

@@ -3,12 +3,14 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator
-from itertools import product
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from itertools import islice, product
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from bundle.editing import PLAIN, Editor, Token, Trace
 from bundle.text import RULES, STARS, show
 
 # The characters that keras.preprocessing.text replaced by spaces; the apostrophe is not among them.
@@ -134,10 +136,26 @@ def _check_rules(rules: str) -> str:
     return rules
 
 
-class TokeniserBase(BaseModel):
+class TokeniserBase(BaseModel, ABC):
     """What all tokenisers share: a vocabulary has the words as they are."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def split(self, text: str) -> list[str]:
+        """Return the words and marks of a text, in order."""
+        edited, pattern = self._edit(text, PLAIN)
+        words: list[str] = pattern.findall(edited)
+        return words
+
+    def split_with_places(self, text: str) -> list[Token]:
+        """Return the same words and marks with their places: see `Trace.find`. It takes several times as long."""
+        trace = Trace(text)
+        edited, pattern = self._edit(text, trace)
+        return trace.find(pattern, edited)
+
+    @abstractmethod
+    def _edit(self, text: str, editor: Editor) -> tuple[str, re.Pattern[str]]:
+        """Return the text to find words in, and the pattern of a word."""
 
     @property
     def keeps_case(self) -> bool:
@@ -175,10 +193,14 @@ class KerasTokeniser(TokeniserBase):
 
     def split(self, text: str) -> list[str]:
         """Return the words of a text, in order."""
+        edited, _ = self._edit(text, PLAIN)
+        return list(filter(None, edited.split(" ")))  # faster than the pattern
+
+    def _edit(self, text: str, editor: Editor) -> tuple[str, re.Pattern[str]]:
         # Bytes are translated ten times as fast as text; all filter characters are ASCII, one byte in UTF-8.
-        spaced = text.lower().encode("utf-8", "surrogatepass").translate(_FILTERS_TO_SPACES)
+        spaced = lower(text, editor).encode("utf-8", "surrogatepass").translate(_FILTERS_TO_SPACES)
         # Split only at spaces: other white space ("\r") stays inside words, as in the Keras coding.
-        return list(filter(None, spaced.decode("utf-8", "surrogatepass").split(" ")))
+        return spaced.decode("utf-8", "surrogatepass"), _NO_SPACES
 
 
 class WordTokeniser(TokeniserBase):
@@ -194,11 +216,10 @@ class WordTokeniser(TokeniserBase):
     pattern: Literal[r"\d+/\d+|[^\W_]+(?:'[^\W_]+)*|[!?]|\.\.+|[:;]-?[()]"] = WORDS
     markup: Literal["</?[a-z][^<>]*>"] = MARKUP
 
-    def split(self, text: str) -> list[str]:
-        """Return the words and marks of a text, in order."""
-        straight = text.lower().replace(self.apostrophe, "'")
+    def _edit(self, text: str, editor: Editor) -> tuple[str, re.Pattern[str]]:
+        straight = lower(text, editor).replace(self.apostrophe, "'")
         words = _WORDS_OF_ASCII if straight.isascii() else _WORDS
-        return words.findall(_MARKUP.sub(" ", straight))
+        return editor.replace(_MARKUP, " ", straight), words
 
 
 class _CasedTokeniser(TokeniserBase):
@@ -241,11 +262,10 @@ class TokenTokeniser(_CasedTokeniser):
     )
     markup: Literal["</?[a-zA-Z][^<>]*>"] = MARKUP_OF_ANY_CASE
 
-    def split(self, text: str) -> list[str]:
-        """Return the words and marks of a text, in order."""
-        plain = _MARKUP_OF_ANY_CASE.sub(" ", text).replace(self.apostrophe, "'")
+    def _edit(self, text: str, editor: Editor) -> tuple[str, re.Pattern[str]]:
+        plain = editor.replace(_MARKUP_OF_ANY_CASE, " ", text).replace(self.apostrophe, "'")
         tokens = _TOKENS_OF_ASCII if plain.isascii() else _TOKENS
-        return tokens.findall(plain.lower() if plain.isupper() else plain)
+        return lower(plain, editor) if plain.isupper() else plain, tokens
 
 
 class ReadableTokeniser(_CasedTokeniser):
@@ -277,20 +297,31 @@ class ReadableTokeniser(_CasedTokeniser):
 
     def split(self, text: str) -> list[str]:
         """Return the words and marks of a text, in order."""
-        plain = show(text)
+        plain, pattern = self._edit(text, PLAIN)
+        words: list[str] = pattern.findall(plain)
+        return [word for word, _ in _join_ratings(words)] if _OUT_OF.search(plain) else words
+
+    def split_with_places(self, text: str) -> list[Token]:
+        """Return the same words and marks with their places: see `TokeniserBase.split_with_places`."""
+        tokens = super().split_with_places(text)
+        left = iter(tokens)
+        joined = [(word, list(islice(left, count))) for word, count in _join_ratings([token.word for token in tokens])]
+        return [Token(word, parts[0].start, parts[-1].end) for word, parts in joined]
+
+    def _edit(self, text: str, editor: Editor) -> tuple[str, re.Pattern[str]]:
+        plain = show(text, editor)
         if plain.isupper():
-            plain = plain.lower()
+            plain = lower(plain, editor)
         if "://" in plain or "www." in plain:
-            plain = _ADDRESS.sub(f" {ADDRESS} ", plain)
+            plain = editor.replace(_ADDRESS, f" {ADDRESS} ", plain)
         if "@" in plain:
-            plain = _MAIL.sub(f" {ADDRESS} ", plain)
+            plain = editor.replace(_MAIL, f" {ADDRESS} ", plain)
         if "#" in plain:
-            plain = _HASHTAG.sub(_split_hashtag, plain)
+            plain = editor.replace(_HASHTAG, _split_hashtag, plain)
         if "!!!!" in plain or "????" in plain or "!" in plain and "?" in plain and ("?!" in plain or "!?" in plain):
-            plain = _REPEATED.sub(r"\1", plain)
+            plain = editor.replace(_REPEATED, r"\1", plain)
         is_plain = plain.isascii() and not any(map(plain.__contains__, _RARE))
-        words: list[str] = (_READABLE_OF_ASCII if is_plain else _READABLE).findall(plain)
-        return _join_ratings(words) if _OUT_OF.search(plain) else words
+        return plain, _READABLE_OF_ASCII if is_plain else _READABLE
 
     def find_class(self, word: str) -> str | None:
         """Return what stands for all words like a rare one: a face, `@mention`, `@address`, or "sh*" of "sh*t".
@@ -336,6 +367,8 @@ class ReadableTokeniser(_CasedTokeniser):
 
 
 _FILTERS_TO_SPACES = bytes.maketrans(KERAS_FILTERS.encode(), b" " * len(KERAS_FILTERS))
+_NO_SPACES = re.compile("[^ ]+")
+_DOTTED_I = re.compile("\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}")
 _MARKUP = re.compile(MARKUP)
 _WORDS = re.compile(WORDS)
 # Finds the same words in lower-case ASCII, in 60 % of the time: a token that begins with a letter is never tried as a
@@ -355,6 +388,13 @@ _TOKENS_OF_ASCII = re.compile(
 )
 
 
+def lower(text: str, editor: Editor) -> str:
+    """Return a text in lower case; one character becomes two."""
+    if "\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}" in text:
+        text = editor.replace(_DOTTED_I, "i\N{COMBINING DOT ABOVE}", text)
+    return text.lower()
+
+
 def _split_hashtag(found: re.Match[str]) -> str:
     return " " + _CAMEL.sub(" ", found[1])
 
@@ -369,16 +409,19 @@ def _shorten(word: str) -> Iterator[str]:
             yield "".join(part + end for part, end in zip(between, [*ends, ""], strict=True))
 
 
-def _join_ratings(words: list[str]) -> list[str]:
-    """Return words with "4", "out", "of", "5" made "4/5", and "4", "stars", "out", "of", "5" too."""
-    joined: list[str] = []
+def _join_ratings(words: Sequence[str]) -> list[tuple[str, int]]:
+    """Return words, each with the number of words that it is made of.
+
+    "4", "out", "of", "5" become "4/5", and so do "4", "stars", "out", "of", "5".
+    """
+    joined: list[tuple[str, int]] = []
     for word in words:
-        joined.append(word)
-        if word in RATING_SCALES and joined[-3:-1] == ["out", "of"]:
-            length = 5 if joined[-4:-3] == ["stars"] else 4
-            given = joined[-length] if len(joined) >= length else ""
+        joined.append((word, 1))
+        if word in RATING_SCALES and [before for before, _ in joined[-3:-1]] == ["out", "of"]:
+            length = 5 if joined[-4:-3] == [("stars", 1)] else 4
+            given = joined[-length][0] if len(joined) >= length else ""
             if _NUMBER.fullmatch(given):
-                joined[-length:] = [f"{given}/{word}"]
+                joined[-length:] = [(f"{given}/{word}", length)]
     return joined
 
 

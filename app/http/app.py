@@ -17,7 +17,7 @@ from app import __version__
 from app.access.guard import Guard
 from app.http.access import Access
 from app.http.openapi import describe_service
-from app.http.routes import health, inference, management, metadata, metrics, models, prediction
+from app.http.routes import explanation, health, inference, management, metadata, metrics, models, prediction
 from app.http.stack import Stack
 from app.runtime.repository import Repository
 from app.settings import Settings, read_settings
@@ -104,6 +104,7 @@ def create_app(settings: Settings | None = None, guard: Guard | None = None) -> 
     routers = (
         prediction.make_router(),
         inference.make_router(),
+        explanation.make_router(),
         health.router,
         models.router,
         management.router,

@@ -173,7 +173,7 @@ class ServedTask(ABC):
         Raises:
             InvalidInputError, DeadlineError: see `predict`.
         """
-        encoded, outputs = await self._run(model, inputs, column.encode, permit)
+        encoded, outputs = await self.run(model, inputs, column.encode, permit)
         return arrange(model.manifest.labels, outputs, [one.is_readable for one in encoded])
 
     async def predict(
@@ -185,14 +185,18 @@ class ServedTask(ABC):
             InvalidInputError: inputs that cannot be encoded, all of them named.
             DeadlineError: the deadline passed before.
         """
-        encoded, outputs = await self._run(model, texts, self.encode, permit)
+        encoded, outputs = await self.run(model, texts, self.encode, permit)
         manifest = model.manifest
         return [self.answer(manifest, output, one, request) for output, one in zip(outputs, encoded, strict=True)]
 
-    async def _run(
+    async def run(
         self, model: Model, inputs: Mapping[Location, Any], encode: Callable[[Model, Any], Encoded], permit: Permit
     ) -> tuple[Sequence[Encoded], Sequence[Output]]:
-        """Return the rows of the inputs, and the outputs of the network for them."""
+        """Return the rows of the inputs, and the outputs of the network for them.
+
+        Raises:
+            InvalidInputError, DeadlineError: see `predict`.
+        """
         metrics = model.batcher.metrics
         started = time.monotonic()
         try:

@@ -28,7 +28,7 @@ from bundle.tasks import SENTIMENT, UNCERTAIN
 
 Text = Annotated[str, Field(description="An English text, such as a review, of any length up to the service's limit.")]
 
-_ANSWER: JsonDict = {
+ANSWER: JsonDict = {
     "sentiment": "positive",
     "probability_positive": 0.9862,
     "words_used": 4,
@@ -106,7 +106,7 @@ WordsCut = Annotated[
 class SentimentAnswer(BaseModel):
     """The answer of a model with two labels to one text, and how many of its words the model read."""
 
-    model_config = with_example(_ANSWER)
+    model_config = with_example(ANSWER)
 
     sentiment: Verdict
     probability_positive: Probability | None = Field(
@@ -144,12 +144,13 @@ class SeveralLabelsAnswer(BaseModel):
 class SentimentBatchAnswer(BaseModel):
     """The answers, in the order of the texts."""
 
-    model_config = with_example({"answers": [_ANSWER]})
+    model_config = with_example({"answers": [ANSWER]})
 
     answers: list[SentimentAnswer | SeveralLabelsAnswer]
 
 
-def _get_codec(model: Model) -> ReviewCodec:
+def get_codec(model: Model) -> ReviewCodec:
+    """Return the codec of a model of this task."""
     codec = model.bundle.codec
     assert isinstance(codec, ReviewCodec)
     return codec
@@ -157,7 +158,7 @@ def _get_codec(model: Model) -> ReviewCodec:
 
 def _read_ids(model: Model, ids: NDArray[np.integer[Any]]) -> Encoded:
     """Return one row of word ids without its padding; see `ReviewCodec.read`."""
-    return _describe(_get_codec(model).read(ids))
+    return _describe(get_codec(model).read(ids))
 
 
 def _describe(review: EncodedReview) -> Encoded:
@@ -196,7 +197,7 @@ class Sentiment(ServedTask):
 
     def encode(self, model: Model, text: str) -> Encoded:
         """Return one text as word ids: see `ServedTask.encode`."""
-        return _describe(_get_codec(model).encode(text))
+        return _describe(get_codec(model).encode(text))
 
     def answer(
         self, manifest: Manifest, output: Output, encoded: Encoded, request: Any

@@ -61,9 +61,14 @@ def make_codec(**changes: Any) -> ReviewCodec:
 def test_a_text_is_coded_as_the_section_says(
     changes: dict[str, Any], text: str, ids: list[int], used: int, cut: int, unknown: int
 ) -> None:
-    encoded = make_codec(**changes).encode(text)
+    codec = make_codec(**changes)
+    encoded = codec.encode(text)
     assert encoded.ids.tolist() == ids and encoded.ids.dtype == np.int32
     assert (encoded.words_used, encoded.words_cut, encoded.words_unknown) == (used, cut, unknown)
+    words = codec.find_words(text)
+    assert [len(words), sum(not word.is_known for word in words)] == [used, unknown]
+    read = [word.id_ for word in words if word.id_ is not None]
+    assert codec.make_row_of(np.array(read, np.int32)).tolist() == ids
 
 
 def test_a_text_is_readable_if_a_known_word_is() -> None:

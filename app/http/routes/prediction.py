@@ -40,6 +40,7 @@ from app.settings import Settings
 from app.tasks import SERVED
 from app.tasks.base import NAME_CHARACTERS, Form, PredictionRequest, ServedTask
 from app.telemetry.logs import annotate_request
+from bundle.tasks import Task
 
 # The service watches for a client that leaves only after this time. Most requests are answered by then, and watching
 # costs as much as reading a request.
@@ -121,8 +122,7 @@ class PredictionRoute(DirectRoute):
         repository: Repository = scope["app"].state.repository
         settings: Settings = scope["app"].state.settings
         value = parse_json(await read(), settings.max_batch + OTHER_VALUES)
-        model = repository.find_for(self.served.task, _find_name(value), _find_version(value))
-        annotate_request(model=model.manifest.name, version=model.manifest.version)
+        model = find_model(repository, self.served.task, value)
         # Overload is rejected before anything that takes longer. A batch past the limit is not a matter of load.
         rows = min(_count_inputs(value, self.form.field), settings.max_batch)
         with model.batcher.admit(rows, scope["state"]["deadline"], find_caller(scope)) as permit:
@@ -201,6 +201,17 @@ def describe_prediction_errors(path: str, problem: FieldProblem) -> Responses:
         OverloadedError("512 texts are waiting, and at most 512 may; 1 more have no place", 0.4),
         DeadlineError(TOO_LATE),
     )
+
+
+def find_model(repository: Repository, task: Task, value: Any) -> Model:
+    """Return the model that a body names, by default that of a task; log lines of the request have it from now on.
+
+    Raises:
+        ModelNotFoundError, ModelRefusedError: there is no such model, or it cannot be served.
+    """
+    model = repository.find_for(task, _find_name(value), _find_version(value))
+    annotate_request(model=model.manifest.name, version=model.manifest.version)
+    return model
 
 
 def _find_name(value: Any) -> str | None:

@@ -1,6 +1,7 @@
 """Models with labels of their own, on a real server with each engine."""
 
 import json
+import math
 import shutil
 import time
 from collections.abc import Iterator
@@ -74,6 +75,22 @@ def test_of_several_labels_the_likeliest_is_answered_with_all_probabilities(
     assert answer["sentiment"] == THREE[expected.argmax()]
     assert answer["probability"] == answer["probabilities"][answer["sentiment"]]
     assert (answer["model"], answer["version"]) == ("feedback", 1)
+
+
+@pytest.mark.parametrize("name", ["feedback", "mail"])
+@pytest.mark.parametrize("text", [*TEXTS[:2], UNREADABLE])
+def test_an_explanation_is_of_the_second_of_two_labels_and_of_the_likeliest_of_more(
+    client: httpx.Client, name: str, text: str
+) -> None:
+    explained = client.post("/sentiment/explain", json={"text": text, "model": name, "min_confidence": 0.5}).json()
+    answer = ask(client, text, model=name, min_confidence=0.5)
+    assert [*explained] == [*answer, "logit", "logit_of_nothing", "evaluations", "tokens"]
+    assert answer.items() <= explained.items()
+    probability = answer["probability" if name == "feedback" else "probability_positive"]
+    if probability is not None:
+        assert explained["logit"] == pytest.approx(math.log(probability / (1 - probability)), abs=1e-4)
+    added = math.fsum([explained["logit_of_nothing"], *(token["contribution"] for token in explained["tokens"])])
+    assert added == pytest.approx(explained["logit"], abs=1e-6)
 
 
 @pytest.mark.parametrize("text", TEXTS)
