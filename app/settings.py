@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from app.container import count_processors, read_memory_limit
 from app.errors import SettingsError
 from bundle.errors import phrase
+from bundle.tasks import TASKS
 
 PREFIX = "LSTM_SERVE_"
 # The address of a client that is connected to the Unix socket, where clients have none.
@@ -40,6 +41,25 @@ def _count_workers() -> int:
 def _split(value: object) -> object:
     """Return the names of a list with commas."""
     return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+
+def _read_defaults(value: object) -> object:
+    """Return the models by task of a list such as `sentiment=my-reviews,next-letter=words`.
+
+    Raises:
+        ValueError: it is not such a list.
+    """
+    if not isinstance(value, str):
+        return value
+    pairs = [tuple(part.strip() for part in entry.split("=")) for entry in value.split(",") if entry.strip()]
+    tasks = [pair[0] for pair in pairs]
+    if any(len(pair) != 2 or not pair[1] for pair in pairs) or not {*tasks} <= TASKS.keys():
+        raise ValueError(
+            f"Input should be TASK=MODEL, separated by commas, such as sentiment=my-reviews; tasks: {', '.join(TASKS)}"
+        )
+    if len({*tasks}) < len(tasks):
+        raise ValueError("Input should name one model for each task")
+    return {pair[0]: pair[1] for pair in pairs}
 
 
 def _find_keys(value: object) -> object:
@@ -90,6 +110,11 @@ class Settings(BaseSettings):
         default=(),
         description="Models, separated by commas, that must be loaded before the service is ready; by default the "
         "default model of each task.",
+    )
+    default_models: Annotated[Mapping[str, str], NoDecode, BeforeValidator(_read_defaults)] = Field(
+        default={},
+        description="Models that answer requests without a model, as TASK=MODEL, separated by commas; by default the "
+        "model with the name of the task, or else its only model.",
     )
     watch_ms: int = Field(
         default=200,

@@ -29,6 +29,9 @@ class Codec(Protocol):
     def make_longest_row(self) -> Row:
         """Return a valid row of the full length."""
 
+    def make_row(self, steps: int, random: np.random.Generator, /) -> Row:
+        """Return a random row with this number of steps, which may be 0."""
+
     def pad(self, rows: "list[Row]", /) -> NDArray[np.generic]:
         """Pad rows on the left to the input of the Keras network, [rows, ...]."""
 

@@ -24,7 +24,7 @@ from pydantic import (
 from bundle.codec import Preprocessing
 from bundle.errors import ManifestError, explain
 from bundle.files import read_file
-from bundle.tasks import TASKS
+from bundle.tasks import TASKS, check_labels, count_outputs
 
 MANIFEST_FILE = "manifest.json"
 MANIFEST_VERSION: Literal[2] = 2
@@ -110,7 +110,7 @@ class Description(BaseModel):
     task: TaskName
     recipe: dict[str, JsonValue] = Field(description="Every hyperparameter of the training run, including the seed.")
     preprocessing: AnyPreprocessing
-    labels: tuple[str, ...] = Field(description="Classes by network output: see `Task`.")
+    labels: tuple[str, ...] = Field(description="Classes by network output: see `count_outputs`.")
     metrics: dict[str, FiniteFloat]
     dataset: Dataset
     frameworks: dict[str, str] = Field(description="Versions of Python and the libraries in the publishing process.")
@@ -121,10 +121,17 @@ class Description(BaseModel):
         task = TASKS[self.task]
         if not isinstance(self.preprocessing, task.preprocessing):
             raise ValueError(f"preprocessing {self.preprocessing.kind!r} is not that of the task {task.name!r}")
-        if self.labels != task.labels:
+        if task.has_free_labels:
+            check_labels(self.labels)
+        elif self.labels != task.labels:
             expected = ", ".join(task.labels)
             raise ValueError(f"labels {', '.join(self.labels)} are not those of the task {task.name!r}: {expected}")
         return self
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs of the network for one row."""
+        return count_outputs(self.labels)
 
 
 class Manifest(Description):

@@ -176,6 +176,10 @@ class ReviewCodec:
         count = len(self.vocabulary)
         return self.encode(" ".join(self.vocabulary[-1 - number % count] for number in range(self.length))).ids
 
+    def make_row(self, steps: int, random: np.random.Generator) -> NDArray[np.int32]:
+        """Return random ids as a row, int32 [steps]; there may be 0 steps."""
+        return random.integers(1, self.preprocessing.vocabulary_size, steps, np.int32)
+
     def pad(self, reviews: Sequence[Row]) -> NDArray[np.int32]:
         """Pad reviews on the left to the network's input, int32 [reviews, length]."""
         return pad_left(reviews, self.length, self.preprocessing.padding_id)

@@ -1,14 +1,16 @@
 """The command line: `python -m training list | train RECIPE | evaluate | wild | export BUNDLE | convert | report`."""
 
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from bundle.errors import BundleError
@@ -23,6 +25,9 @@ from training.loops.memory import keep_freed_memory
 from training.recipes.recipe import Recipe
 from training.recipes.staged import RUNS, STAGES, StagedSettings
 from training.reports.results import HELD_OUT, RESULTS, Results, find_missing, find_own_figure
+
+if TYPE_CHECKING:
+    from training.evaluation.evaluate import LabelFigures
 
 DataOption = Annotated[
     Path | None,
@@ -147,6 +152,7 @@ def evaluate(
         bundle = open_bundle(folder)
         _prepare_frameworks()
         from training import pipeline
+        from training.evaluation.evaluate import by_label
 
         evaluation, sha256 = pipeline.evaluate_bundle(bundle, data, console, engine.value)
     recorded = {name: value for name, value in bundle.manifest.metrics.items() if name != HELD_OUT}
@@ -154,6 +160,8 @@ def evaluate(
     measured = {name: value for name, value in evaluation.metrics.items() if name in recorded}
     _print_metrics(evaluation.metrics, recorded, "manifest")
     console.print(f"{len(evaluation.labels):,} examples")
+    if bundle.manifest.task == SENTIMENT.name:
+        _print_labels(by_label(evaluation, bundle.manifest.labels))
     if engine is EngineName.ONNX and not bundle.manifest.onnx:
         console.print("There is no model.onnx, so Keras ran the network; the service must do the same.")
     if sha256 != bundle.manifest.dataset.sha256:
@@ -194,6 +202,11 @@ def wild(
         bundle = open_bundle(folder)
         if bundle.manifest.task != SENTIMENT.name:
             raise RecipeError(f"{folder} is of the task {bundle.manifest.task}; name a bundle of the task sentiment")
+        if bundle.manifest.labels != SENTIMENT.labels:
+            raise RecipeError(
+                f"{folder} has the labels {', '.join(bundle.manifest.labels)}; the other texts are labelled "
+                f"{' or '.join(SENTIMENT.labels)}, so name a bundle with these labels in this order"
+            )
         _prepare_frameworks()
         from training import comparison
         from training.wild import report
@@ -357,6 +370,13 @@ def _print_metrics(found: dict[str, float], others: dict[str, float], whose: str
     table = Table("metric", "measured", whose)
     for name, value in _format(found).items():
         table.add_row(name, value, _format(others).get(name, "-"))
+    console.print(table)
+
+
+def _print_labels(figures: Sequence["LabelFigures"]) -> None:
+    table = Table("label", "examples", "precision", "recall", "F1")
+    for label, examples, *shares in figures:
+        table.add_row(escape(label), f"{examples:,}", *("-" if math.isnan(each) else f"{each:.4f}" for each in shares))
     console.print(table)
 
 

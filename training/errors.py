@@ -13,6 +13,10 @@ class DivergedError(TrainingError):
     """The training diverged: the loss or the answers are not finite numbers."""
 
 
+class OutputError(TrainingError):
+    """The outputs of a network are no probabilities of its labels, so the service would refuse it."""
+
+
 class DataError(TrainingError):
     """The dataset is not available, or its layout is not as expected."""
 

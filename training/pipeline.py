@@ -25,7 +25,7 @@ from training.data.sources import Sources
 from training.distillation.stages import Stages
 from training.errors import ExportError
 from training.evaluation import plots
-from training.evaluation.evaluate import Evaluation, evaluate, predict
+from training.evaluation.evaluate import Evaluation, predict
 from training.export.exported import export
 from training.export.rows import to_rows
 from training.files import compress
@@ -106,18 +106,21 @@ def publish(
 
     Raises:
         DivergedError: its answers are not finite numbers.
+        OutputError: its answers are no probabilities of the labels.
     """
     trained.network.save(folder / MODEL_FILE)
     compress(folder / MODEL_FILE)
     served = Served.export(folder, trained.codec, trained.test, trained.held_out, console)
+    labels = trained.labels or TASKS[recipe.task].labels
+    served.check(labels)
     evaluation = served.evaluate(trained.test)
     description = _describe(recipe, name, trained, served, evaluation, origin)
     task = TRAINED[recipe.task]
     task.write_files(trained.codec, folder)
-    task.plot(evaluation, folder)
+    task.plot(evaluation, labels, folder)
     if trained.history:
         plots.plot_learning_curve(trained.history, folder / plots.LEARNING_CURVE, trained.reports_per_epoch)
-    analysis = served.analyse(trained.data, evaluation, recipe, folder)
+    analysis = served.analyse(trained.data, evaluation, labels, recipe, folder)
     card.write_card(folder, recipe, description, trained.network.count_params(), seconds, trained.stages, analysis)
     return store.publish(folder, description)
 
@@ -149,13 +152,15 @@ def publish_as_onnx(bundle: Bundle, source: Path | None, console: Console, quant
         rows = to_rows(data.test, bundle.codec)
         exported = export(network, bundle.codec, folder, rows, console, data.held_out, quantised)
         served = Served(bundle.codec, network, exported)
+        served.check(manifest.labels)
         evaluation = served.evaluate(data.test)
         metrics = served.measure(evaluation, data.held_out if HELD_OUT in manifest.metrics else None)
         fields = {field: getattr(manifest, field) for field in Description.model_fields}
         frameworks = manifest.frameworks | _list_onnx()
         description = Description(**fields | {"metrics": metrics, "onnx": exported.onnx, "frameworks": frameworks})
-        TRAINED[manifest.task].plot(evaluation, folder)
-        card.renew_card(folder, recipe, description, served.analyse(data.data, evaluation, recipe, folder))
+        TRAINED[manifest.task].plot(evaluation, manifest.labels, folder)
+        analysis = served.analyse(data.data, evaluation, manifest.labels, recipe, folder)
+        card.renew_card(folder, recipe, description, analysis)
         return store.publish(folder, description)
 
 
@@ -227,7 +232,7 @@ def evaluate_bundle(
         answers = network.predict(to_rows(data.test, bundle.codec))
     else:
         answers = predict(keras.saving.load_model(bundle.model_path), data.test)
-    return evaluate(answers, data.test.labels), data.sha256
+    return TRAINED[bundle.manifest.task].evaluate(answers, data.test.labels), data.sha256
 
 
 def _describe(
@@ -244,7 +249,7 @@ def _describe(
         task=recipe.task,
         recipe={"name": recipe.name, "settings": recipe.settings.model_dump(mode="json"), **origin},
         preprocessing=codec.preprocessing,
-        labels=TASKS[recipe.task].labels,
+        labels=trained.labels or TASKS[recipe.task].labels,
         metrics=served.measure(evaluation, trained.held_out),
         dataset=trained.dataset,
         frameworks=_list_frameworks(with_torch=trained.with_torch) | (_list_onnx() if served.exported else {}),

@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from bundle.codec import Codec
+from bundle.probabilities import find_fault, make_probe_rows
 from bundle.rows import Row
 from bundle.store import MODEL_FILE, ONNX_FILES, VECTORS_FILE, Bundle
+from bundle.tasks import count_outputs
 from training.data.examples import Examples
-from training.evaluation.evaluate import Evaluation, evaluate, predict
+from training.errors import OutputError
+from training.evaluation.evaluate import Evaluation, predict
 from training.export.exported import Exported, describe, export
 from training.export.rows import to_rows
 from training.networks.onnx_network import OnnxNetwork
@@ -66,7 +69,22 @@ class Served:
 
     def evaluate(self, examples: Examples) -> Evaluation:
         """Measure the network on examples: see `evaluate`."""
-        return evaluate(self.predict(examples), examples.labels)
+        return find_task(self.codec).evaluate(self.predict(examples), examples.labels)
+
+    def check(self, labels: Sequence[str]) -> None:
+        """Return if the network answers with probabilities of these labels, on the rows that the service tries too.
+
+        Raises:
+            OutputError: it does not.
+        """
+        answers = self.predict_rows([*make_probe_rows(self.codec)])
+        expected = count_outputs(labels)
+        if answers.shape[1] != expected:
+            raise OutputError(f"the network has {answers.shape[1]} outputs, but {len(labels)} labels need {expected}")
+        if fault := find_fault(answers):
+            raise OutputError(
+                f"the network answers with {fault}; end it with a sigmoid for two labels, or a softmax for more"
+            )
 
     def measure(self, evaluation: Evaluation, held_out: Examples | None) -> dict[str, float]:
         """Return the metrics of an evaluation, with the accuracy on held-out examples if there are any."""
@@ -74,10 +92,10 @@ class Served:
             return evaluation.metrics
         return evaluation.metrics | {HELD_OUT: self.evaluate(held_out).metrics["accuracy"]}
 
-    def analyse(self, data: object, evaluation: Evaluation, recipe: Recipe, folder: Path) -> str:
+    def analyse(self, data: object, evaluation: Evaluation, labels: Sequence[str], recipe: Recipe, folder: Path) -> str:
         """Return the analysis of a network's answers for the card in a folder: see `TrainedTask.analyse`."""
         task, seed = find_task(self.codec), recipe.settings.seed
-        return task.analyse(self.codec, data, evaluation, self.predict_rows, seed, folder)
+        return task.analyse(self.codec, data, evaluation, labels, self.predict_rows, seed, folder)
 
     def predict_rows(self, rows: Sequence[Row]) -> NDArray[np.float32]:
         """Return the answers to rows, float32 [rows, outputs]."""

@@ -36,7 +36,7 @@ class ModelSummary(BaseModel):
     detail: str | None = Field(default=None, description="Why the model was refused.")
     task: TaskName | None = Field(default=None, description="Known once the model is ready.")
     version: int | None = Field(default=None, description="The version that answers requests that name none.")
-    default: bool = Field(default=False, description="Whether it answers requests that name no model.")
+    default: bool = Field(default=False, description="Whether it answers requests of its task that name no model.")
     problems: list[str] = Field(
         default=[], description="Why a version is refused or the policy is not followed, also if another one answers."
     )

@@ -18,7 +18,7 @@ from app.runtime.changes import Changes
 from app.runtime.keeper import Keeper
 from app.runtime.pace import LoopTime
 from app.runtime.versions import Model, Selector, Versions
-from app.settings import Settings
+from app.settings import PREFIX, Settings
 from app.telemetry.metrics import ModelMetrics
 from bundle.errors import explain
 from bundle.store import Bundle, Store
@@ -116,14 +116,15 @@ class Repository:
     def check_ready(self) -> None:
         """Return if the models that readiness needs are loaded: the ones that the settings name, or the default ones.
 
-        Without default models, any model is enough. A default model that came later is needed once it has answered.
+        These are the ones of the setting `default_models`, and for other tasks the model with the name of the task.
+        Without such a model, any model is enough. One that came later is needed once it has answered.
 
         Raises:
             ModelRefusedError: one of them cannot be served.
             NotReadyError: one of them is missing, or there are no models.
         """
         models = self.models
-        for name in self._settings.ready_models or [name for name in TASKS if name in self._needed & models.keys()]:
+        for name in self._settings.ready_models or self._list_needed_defaults(models):
             if name not in models:
                 raise NotReadyError(f"there is no model {name!r}, which has to answer before the service is ready")
             if not models[name].is_unloaded:
@@ -159,19 +160,44 @@ class Repository:
         """
         return self.find_versions(name).find(version)
 
-    def find_for(self, task: Task, name: str | None, version: Selector = None) -> Model:
-        """Return the model of a name, by default the one that has the name of the task; see `find`.
+    def find_default(self, task: str) -> str:
+        """Return the name of the model that answers requests of a task without a model; there may be none of this name.
+
+        It is the one of the setting `default_models`, or else the model with the name of the task, or else the only
+        model of the task.
 
         Raises:
-            ModelNotFoundError: also if the model answers another task.
+            ModelNotFoundError: several models answer the task, and none of them is its default.
         """
-        model = self.find(name or task.name, version)
+        named = self._settings.default_models.get(task)
+        if named is not None or task in self._keepers:
+            return named or task
+        found = self._list_models(task)
+        if len(found) > 1:
+            raise ModelNotFoundError(
+                f"several models answer {task}: {', '.join(found)}; name one in the field model, or make one the "
+                f"default ({PREFIX}DEFAULT_MODELS={task}={found[0]})"
+            )
+        return found[0] if found else task
+
+    def is_default(self, model: Model) -> bool:
+        """Return whether a model answers requests of its task without a model."""
+        try:
+            return self.find_default(model.manifest.task) == model.manifest.name
+        except ModelNotFoundError:
+            return False
+
+    def find_for(self, task: Task, name: str | None, version: Selector = None) -> Model:
+        """Return the model of a name, by default the one that `find_default` names; see `find`.
+
+        Raises:
+            ModelNotFoundError: also if the model answers another task, or if there are several without a default.
+        """
+        model = self.find(name or self.find_default(task.name), version)
         if model.manifest.task != task.name:
-            defaults = {other: versions.default for other, versions in self.models.items()}
-            others = [other for other, known in defaults.items() if known and known.manifest.task == task.name]
             raise ModelNotFoundError(
                 f"the model {model.manifest.name!r} answers {model.manifest.task}, not {task.name}; "
-                f"models that do: {', '.join(others) or 'none'}"
+                f"models that do: {', '.join(self._list_models(task.name)) or 'none'}"
             )
         return model
 
@@ -185,6 +211,16 @@ class Repository:
         if versions is None or versions.candidate is None or model is not versions.default:
             return None
         return versions.candidate if random.random() < versions.shadow_share else None
+
+    def _list_needed_defaults(self, models: Mapping[str, Versions]) -> list[str]:
+        named = self._settings.default_models
+        there = self._needed & models.keys()
+        return [*named.values(), *(task for task in TASKS if task not in named and task in there)]
+
+    def _list_models(self, task: str) -> list[str]:
+        """Return the names of the models that answer a task."""
+        defaults = {name: versions.default for name, versions in sorted(self.models.items())}
+        return [name for name, model in defaults.items() if model and model.manifest.task == task]
 
     def _watch(self) -> None:
         has_changed = False

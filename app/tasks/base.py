@@ -55,7 +55,7 @@ ModelName = Annotated[
     str | None,
     Field(
         max_length=NAME_CHARACTERS,
-        description="A model of this task that `GET /models` lists; by default the task's own.",
+        description="A model of this task that `GET /models` lists; by default the default model of the task.",
     ),
 ]
 Version = Annotated[
@@ -123,7 +123,7 @@ class Form:
         path: of the URL.
         field: of the request, with the input or the list of inputs.
         request: schema of the body.
-        answer: schema of the answer.
+        answer: schema of the answer, or a union of several.
         summary: for the documentation, as the following ones.
         description: in a sentence.
         problem: an example of what can be wrong with a request.
@@ -132,7 +132,7 @@ class Form:
     path: str
     field: str
     request: type[PredictionRequest]
-    answer: type[BaseModel]
+    answer: Any
     summary: str
     description: str
     problem: FieldProblem
@@ -174,7 +174,7 @@ class ServedTask(ABC):
             InvalidInputError, DeadlineError: see `predict`.
         """
         encoded, outputs = await self._run(model, inputs, column.encode, permit)
-        return arrange(self.task, outputs, [one.is_readable for one in encoded])
+        return arrange(model.manifest.labels, outputs, [one.is_readable for one in encoded])
 
     async def predict(
         self, model: Model, texts: Mapping[Location, str], request: PredictionRequest, permit: Permit

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from typing import Literal
 
 import keras
+import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 from rich.console import Console
 
 from training.data.examples import Examples
@@ -32,15 +34,18 @@ def fit(
 ) -> History:
     """Train a network in place and return loss and accuracy by epoch; `val_` marks the figures of the held-out part.
 
+    If the examples have targets, it learns those; the likeliest label of the targets then counts as right.
+
     A stateful network starts every epoch from a state of zeros.
     """
     classes = network.output_shape[-1]
+    is_soft = training.targets is not None
     # Compile a second model with the same layers, so that the network is saved without its optimiser.
     model = keras.Model(network.inputs, network.outputs)
     model.compile(
         optimizer=_make_optimiser(settings, len(training.labels)),
-        loss=_make_loss(settings.loss, classes),
-        metrics=["accuracy"],
+        loss=_make_loss(settings.loss, classes, is_soft),
+        metrics=[keras.metrics.MeanMetricWrapper(_count_right, "accuracy") if is_soft else "accuracy"],
         jit_compile=COMPILES,
         steps_per_execution=settings.steps_per_call,
     )
@@ -57,10 +62,10 @@ def fit(
     with interrupted_between_steps() as interruption:
         history = model.fit(
             training.inputs,
-            training.labels,
+            _take_targets(training, classes, is_soft),
             batch_size=settings.batch_size,
             epochs=settings.epochs,
-            validation_data=None if held_out is None else (held_out.inputs, held_out.labels),
+            validation_data=held_out and (held_out.inputs, _take_targets(held_out, classes, is_soft)),
             shuffle=settings.shuffle,
             callbacks=[*callbacks, interruption],
             verbose="auto" if has_bars else 0,
@@ -128,13 +133,32 @@ def _make_optimiser(settings: TrainingSettings, examples: int) -> keras.optimize
     )
 
 
-def _make_loss(
-    name: Literal["cross-entropy", "squared-error"], classes: int
-) -> Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]:
-    """Return a loss of labels, [batch], and probabilities, [batch, classes], or [batch, 1] for two classes."""
-    of_two, of_many = _LOSSES[name]
+def _take_targets(examples: Examples, classes: int, is_soft: bool) -> NDArray[np.float32] | NDArray[np.int32]:
+    """Return what a network learns: labels, [examples], or if some are soft, probabilities, [examples, classes]."""
+    if examples.targets is not None or not is_soft:
+        return examples.labels if examples.targets is None else examples.targets
     if classes == 1:
-        return of_two  # type: ignore[no-any-return]  # Keras has no types
+        return examples.labels[:, np.newaxis].astype(np.float32)
+    return np.eye(classes, dtype=np.float32)[examples.labels]
+
+
+def _count_right(targets: keras.KerasTensor, probabilities: keras.KerasTensor) -> keras.KerasTensor:
+    """Return where the likeliest label of targets and probabilities is the same, [batch]."""
+    if probabilities.shape[-1] == 1:
+        return ops.equal(targets >= 0.5, probabilities >= 0.5)[:, 0]
+    return ops.equal(ops.argmax(targets, axis=-1), ops.argmax(probabilities, axis=-1))
+
+
+def _make_loss(
+    name: Literal["cross-entropy", "squared-error"], classes: int, is_soft: bool
+) -> Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]:
+    """Return a loss of labels, [batch], and probabilities, [batch, classes], or [batch, 1] for two classes.
+
+    If they are soft, the labels have the shape of the probabilities.
+    """
+    of_two, of_many = _LOSSES[name]
+    if classes == 1 or is_soft:
+        return of_two if classes == 1 else of_many  # type: ignore[no-any-return]  # Keras has no types
 
     def compute(labels: keras.KerasTensor, probabilities: keras.KerasTensor) -> keras.KerasTensor:
         return of_many(ops.one_hot(ops.reshape(ops.cast(labels, "int32"), (-1,)), classes), probabilities)

@@ -1,5 +1,6 @@
 """The Keras networks, built from standard layers only, so that a saved network loads without this package."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -8,6 +9,7 @@ from keras import layers, ops
 
 from bundle.letters import ALPHABET, LetterCodec
 from bundle.reviews import ReviewPreprocessing
+from bundle.tasks import SENTIMENT, count_outputs
 from training.evaluation.calibration import Sharpness, divide_logits
 from training.networks.fused_lstm import FusedLSTM
 from training.recipes.letters import LetterSettings
@@ -33,9 +35,14 @@ def build_stateful_letter_network(settings: LetterSettings, codec: LetterCodec) 
 
 
 def build_review_network(
-    settings: ReviewSettings, preprocessing: ReviewPreprocessing, any_length: bool = False
+    settings: ReviewSettings,
+    preprocessing: ReviewPreprocessing,
+    any_length: bool = False,
+    labels: Sequence[str] = SENTIMENT.labels,
 ) -> keras.Model:
-    """Return a network from int32 [batch, length] to the probability of positive, float32 [batch, 1].
+    """Return a network from int32 [batch, length] to probabilities of the labels, float32 [batch, outputs].
+
+    Two labels have one output, the probability of the second: see `count_outputs`.
 
     With `any_length` it has the same weights but reads inputs of any length, faster on PyTorch. This form is for
     training; save only its weights.
@@ -45,19 +52,28 @@ def build_review_network(
     words = layers.SpatialDropout1D(settings.embedding_dropout)(words)
     mask = ops.not_equal(inputs, preprocessing.padding_id) if settings.mask_padding else None
     pooled = _stack(settings, words, mask, lstm_class=FusedLSTM if any_length else layers.LSTM)
-    outputs = layers.Dense(1, activation="sigmoid", name="positive")(pooled)
-    return keras.Model(inputs, outputs, name="sentiment")
+    outputs = count_outputs(labels)
+    classifier = (
+        layers.Dense(1, activation="sigmoid", name="positive")
+        if outputs == 1
+        else layers.Dense(outputs, activation="softmax", name="labels")
+    )
+    return keras.Model(inputs, classifier(pooled), name="sentiment")
 
 
 def build_published_network(
-    settings: ReviewSettings, preprocessing: ReviewPreprocessing, weights: Path, calibration: float | Sharpness
+    settings: ReviewSettings,
+    preprocessing: ReviewPreprocessing,
+    weights: Path,
+    calibration: float | Sharpness,
+    labels: Sequence[str] = SENTIMENT.labels,
 ) -> keras.Model:
     """Return a review network for publication, with the weights in a file.
 
     Its logits are divided by a temperature, or multiplied by a sharpness. Its word vectors have 8 bits, its other
     weights 16.
     """
-    network = build_review_network(settings, preprocessing)
+    network = build_review_network(settings, preprocessing, labels=labels)
     network.load_weights(weights)
     if isinstance(calibration, Sharpness):
         network = _sharpen(network, preprocessing, calibration)
@@ -74,13 +90,15 @@ def build_published_network(
 def _sharpen(network: keras.Model, preprocessing: ReviewPreprocessing, sharpness: Sharpness) -> keras.Model:
     """Return a review network whose logits are multiplied by a sharpness."""
     (inputs,), last = network.inputs, network.layers[-1]
-    logit = layers.Dense(1, name="logit")(last.input)
+    logit = layers.Dense(last.units, name="logit")(last.input)
     present = ops.cast(ops.expand_dims(ops.not_equal(inputs, preprocessing.padding_id), -1), logit.dtype)
     both = ops.concatenate([logit, logit / ops.sum(present, axis=1)], axis=-1)
-    outputs = layers.Dense(1, activation="sigmoid", name=last.name)(both)
+    outputs = layers.Dense(last.units, activation=last.activation, name=last.name)(both)
     sharpened = keras.Model(inputs, outputs, name=network.name)
     sharpened.get_layer("logit").set_weights(last.get_weights())
-    sharpened.layers[-1].set_weights([np.array(sharpness)[:, np.newaxis], np.zeros(1)])
+    sharpened.layers[-1].set_weights(
+        [np.kron(np.array(sharpness)[:, np.newaxis], np.eye(last.units)), np.zeros(last.units)]
+    )
     return sharpened
 
 

@@ -11,7 +11,6 @@ from rich.console import Console
 
 from bundle.letters import LetterCodec
 from bundle.manifest import Description
-from bundle.rows import Row
 from bundle.store import Bundle
 from bundle.tasks import NEXT_LETTER, Task
 from training.convert.conversion import to_keras, to_torch
@@ -103,11 +102,6 @@ class NextLetter(TrainedTask[LetterCodec, LetterSettings]):
         test, dataset = letter_coding.describe_patterns(codec, settings, patterns, 0)
         _, indices = split_randomly(len(patterns), share, settings.seed)
         return BundleData(test, test.take(np.sort(indices)) if share else None, dataset.sha256)
-
-    def make_row(self, codec: LetterCodec, steps: int, random: np.random.Generator) -> Row:
-        """Return random letters as a row: see `TrainedTask.make_row`."""
-        letters = "".join(random.choice(list(codec.alphabet), max(steps, 1)))
-        return codec.encode(letters)[:steps]
 
     def describe_use(self, recipe: Recipe, description: Description) -> str:  # noqa: ARG002
         """Return a card's description of runs of letters: see `TrainedTask.describe_use`."""

@@ -1,17 +1,17 @@
 """Training of networks that judge film reviews, with or without stages."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import JsonValue
 from rich.console import Console
 
 from bundle.manifest import Description
 from bundle.reviews import ReviewCodec, ReviewPreprocessing, read_vocabulary, write_vocabulary
-from bundle.rows import Row
 from bundle.store import Bundle
 from bundle.tasks import SENTIMENT, Task
 from training.convert.conversion import to_keras
@@ -22,7 +22,7 @@ from training.data.sources import Sources
 from training.distillation.stages import Stages
 from training.errors import ConversionError, RecipeError
 from training.evaluation import analysis, plots, reference
-from training.evaluation.evaluate import Evaluation
+from training.evaluation.evaluate import Evaluation, evaluate
 from training.general.stages import GeneralStages
 from training.loops.fit import fit
 from training.networks import builders
@@ -42,6 +42,10 @@ _REVIEWS_USE = """\
 The network predicts whether an English film review is positive or negative. The dataset has no labels for reviews of 5
 and 6 stars of 10, so its answers to lukewarm reviews were not measured. Its answers to other texts than film reviews
 were not measured either. It reads the last {length} words and marks of a longer review."""
+
+_LABELS_USE = """\
+The network answers which of the labels {labels} fits a text. Its answers to texts of another kind than those it was
+trained on were not measured. It reads the last {length} words and marks of a longer text."""
 
 _GENERAL_USE = """\
 The network predicts whether an English text, from a few words to a long review, is positive or negative. It is best at
@@ -70,8 +74,15 @@ class ReviewData:
     suites: tuple[Suite, ...] = ()
 
 
+@dataclass(frozen=True)
+class TextData:
+    """The test texts of a network for other texts or labels, in the order of its test examples."""
+
+    test: tuple[str, ...]
+
+
 class Sentiment(TrainedTask[ReviewCodec, ReviewSettings]):
-    """Film reviews to their sentiment, negative or positive."""
+    """Texts to their labels: film reviews to their sentiment, or others."""
 
     task: ClassVar[Task] = SENTIMENT
     plain: ClassVar[Mapping[str, object]] = PLAIN_STACK
@@ -128,12 +139,11 @@ class Sentiment(TrainedTask[ReviewCodec, ReviewSettings]):
         held_out = review_coding.code_reviews(codec, held_out_reviews, "Coding the held-out reviews", console)
         return BundleData(test, held_out, dataset.sha256, ReviewData(reviews))
 
-    def make_row(self, codec: ReviewCodec, steps: int, random: np.random.Generator) -> Row:
-        """Return random ids as a row: see `TrainedTask.make_row`."""
-        return random.integers(1, codec.preprocessing.vocabulary_size, steps, np.int32)
-
     def describe_use(self, recipe: Recipe, description: Description) -> str:
         """Return a card's description of the texts that a network judges: see `TrainedTask.describe_use`."""
+        if description.labels != self.task.labels:
+            labels = ", ".join(map(analysis.escape, description.labels))
+            return _LABELS_USE.format(labels=labels, length=description.preprocessing.length)
         use = _GENERAL_USE if isinstance(recipe.settings, GeneralSettings) else _REVIEWS_USE
         return use.format(length=description.preprocessing.length)
 
@@ -150,26 +160,45 @@ class Sentiment(TrainedTask[ReviewCodec, ReviewSettings]):
         """Write the vocabulary into the folder of a bundle."""
         write_vocabulary(folder / codec.preprocessing.vocabulary_file, codec.vocabulary)
 
-    def plot(self, evaluation: Evaluation, folder: Path) -> None:
-        """Plot the confusion matrix and the ROC curve into the folder of a bundle."""
-        plots.plot_confusion_matrix(evaluation, self.task.labels, folder / plots.CONFUSION_MATRIX)
-        plots.plot_roc_curve(evaluation, folder / plots.ROC_CURVE)
+    def evaluate(self, answers: NDArray[np.float32], labels: NDArray[np.int32]) -> Evaluation:
+        """Measure the quality of answers, also how well any number of labels are ranked and calibrated."""
+        return evaluate(answers, labels, with_ranking=True)
+
+    def plot(self, evaluation: Evaluation, labels: Sequence[str], folder: Path) -> None:
+        """Plot the confusion matrix and, for two labels, the ROC curve into the folder of a bundle."""
+        plots.plot_confusion_matrix(evaluation, labels, folder / plots.CONFUSION_MATRIX)
+        if len(labels) == 2:
+            plots.plot_roc_curve(evaluation, labels, folder / plots.ROC_CURVE)
 
     def analyse(
-        self, codec: ReviewCodec, data: object, evaluation: Evaluation, predict: Predict, seed: int, folder: Path
+        self,
+        codec: ReviewCodec,
+        data: object,
+        evaluation: Evaluation,
+        labels: Sequence[str],
+        predict: Predict,
+        seed: int,
+        folder: Path,
     ) -> str:
-        """Return the accuracy by kind of review, the worst mistakes, and the figures on other texts.
+        """Return the figures of each label, and the accuracy by length or by other kinds of text.
 
-        See `evaluation.analysis` and `training.wild`; the latter's figures are also written into the folder, and the
-        reference of the test reviews.
+        For the reviews these are further kinds, the worst mistakes, and the figures on other texts: see
+        `evaluation.analysis` and `training.wild`. The latter's figures are also written into the folder, and the
+        reference of the test texts.
         """
+        by_label = analysis.describe_labels(evaluation, labels)
+        if isinstance(data, TextData):
+            reference.count_texts(codec, data.test, evaluation, "the test texts").write(folder)
+            return f"{by_label}\n{analysis.describe_texts(data.test, evaluation)}"
         assert isinstance(data, ReviewData)
-        reference.count_reviews(codec, data.reviews.test, evaluation).write(folder)
+        texts = (review.text for review in data.reviews.test)
+        reference.count_texts(codec, texts, evaluation, "the test reviews").write(folder)
         answer = analysis.make_answer(codec, predict)
         figures = measure(answer, data.reviews.test, data.suites)
         report.write_figures(figures, folder / report.FIGURES)
         report.plot({"this bundle": figures}, folder / report.PLOT)
         return f"""\
+{by_label}
 {analysis.describe(data.reviews, evaluation, answer, seed)}
 ### On other texts
 

@@ -28,6 +28,7 @@ class Trained:
         seconds: the time of the stages, which may have been run long before.
         reports_per_epoch: number of values in the history per epoch.
         with_torch: whether PyTorch trained it.
+        labels: of the bundle, in the order of the outputs; by default those of the task.
     """
 
     network: keras.Model
@@ -41,6 +42,7 @@ class Trained:
     seconds: float | None = None
     reports_per_epoch: int = 1
     with_torch: bool = False
+    labels: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ class InferenceRoute(DirectRoute):
         json_size = state["headers"].get(JSON_SIZE_HEADER.encode())
         request, binary = parse_request(await read(), json_size, columns[0].name, most_values)
         (tensor,) = request.inputs
-        outputs = choose_outputs(request, list_outputs(served.task))
+        outputs = choose_outputs(request, list_outputs(manifest.labels))
         deadline: float = state["deadline"]
         if request.parameters.timeout:
             deadline = min(deadline, time.monotonic() + request.parameters.timeout / 1_000_000)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Request
 from app.errors import FieldProblem, InvalidInputError, ModelNotFoundError, ModelRefusedError
 from app.http.routes import RepositoryDependency, Responses, describe_errors
 from app.http.schemas import ModelDetails, ModelList, ModelSummary, VersionList, VersionSummary
+from app.runtime.repository import Repository
 from app.runtime.versions import Versions
 from app.tasks.base import NAME_CHARACTERS
 from app.telemetry import exposition, metrics
@@ -36,7 +37,7 @@ def _describe_errors(path: str) -> Responses:
 @router.get("/models", summary="List the models", operation_id="list_models")
 async def list_models(repository: RepositoryDependency) -> ModelList:
     """Answer which models there are, and whether they are ready."""
-    return ModelList(models=[_summarise(versions) for _, versions in sorted(repository.models.items())])
+    return ModelList(models=[_summarise(repository, versions) for _, versions in sorted(repository.models.items())])
 
 
 @router.get(
@@ -83,16 +84,15 @@ async def describe_version(name: ModelPath, version: VersionPath, repository: Re
     return ModelDetails.model_validate(repository.find(name, version).manifest.model_dump())
 
 
-def _summarise(versions: Versions) -> ModelSummary:
+def _summarise(repository: Repository, versions: Versions) -> ModelSummary:
     if model := versions.default:
         manifest = model.manifest
-        is_default = manifest.name == manifest.task
         return ModelSummary(
             name=versions.name,
             status="ready",
             task=manifest.task,
             version=manifest.version,
-            default=is_default,
+            default=repository.is_default(model),
             problems=_list_problems(versions),
         )
     status = "unloaded" if versions.is_unloaded else "refused"

@@ -149,7 +149,7 @@ class PredictionRoute(DirectRoute):
             RequestError: see `ServedTask.predict`.
             InvalidInputError: the value does not fit the schema, or it is past a limit.
         """
-        request = validate(self.form.request, value)
+        request = validate(self.form.request, value, model.manifest.labels)
         inputs: str | list[str] = getattr(request, self.form.field)
         return request, await self.served.predict(model, locate(self.form.field, inputs, settings), request, permit)
 

@@ -27,7 +27,7 @@ def make_evaluation(*positive: float) -> Evaluation:
 
 def test_accuracy_is_told_by_length_and_by_stars() -> None:
     evaluation = make_evaluation(0.9, 0.2, 0.8, 0.9)
-    assert analysis.by_length(REVIEWS, evaluation) == [
+    assert analysis.by_length([review.text for review in REVIEWS], evaluation) == [
         ("1 to 100 words", 2, 1.0),
         ("101 to 200 words", 1, 0.0),
         ("over 400 words", 1, 1.0),

@@ -44,5 +44,5 @@ def test_the_confusion_matrix_is_an_image(tmp_path: Path) -> None:
 
 
 def test_the_roc_curve_is_an_image(tmp_path: Path) -> None:
-    plots.plot_roc_curve(EVALUATION, tmp_path / "plot.png")
+    plots.plot_roc_curve(EVALUATION, ("negative", "positive"), tmp_path / "plot.png")
     check_image(tmp_path / "plot.png")
