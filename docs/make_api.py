@@ -132,10 +132,13 @@ def _describe(path: str, method: str, operation: Mapping[str, Any], document: Ma
         content = response.get("content", {})
         kinds = [f"`{kind}`" for one in content.values() for kind in one.get("examples", {})]
         if status.startswith("2"):
-            schema = _resolve(next(iter(content.values()), {}).get("schema", {}), document)
-            if "properties" in schema:
-                yield f"Answer ({status}):\n"
-                yield from _list_fields(schema, document)
+            found = next(iter(content.values()), {}).get("schema", {})
+            schemas = [_resolve(option, document) for option in found.get("anyOf", [found])]
+            for schema in schemas:
+                if "properties" in schema:
+                    which = f" {_clean(schema['description'])}" if len(schemas) > 1 else ""
+                    yield f"Answer ({status}):{which}\n"
+                    yield from _list_fields(schema, document)
         elif kinds:
             headers = "".join(f", `{name}`" for name in response.get("headers", {}) if name != "x-request-id")
             yield f"- {status}: {', '.join(kinds)}{headers}"

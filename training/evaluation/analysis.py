@@ -30,6 +30,8 @@ def describe_labels(evaluation: Evaluation, labels: Sequence[str]) -> str:
         for label, count, *figures in by_label(evaluation, labels)
     )
     return f"""\
+By label, with the accuracy of its answers (precision) and the share of its examples that were found (recall):
+
 | label | examples | precision | recall | F1 |
 |---|---|---|---|---|
 {rows}
@@ -39,6 +41,8 @@ def describe_labels(evaluation: Evaluation, labels: Sequence[str]) -> str:
 def describe_texts(texts: Sequence[str], evaluation: Evaluation) -> str:
     """Return the table of a card with the accuracy by length, for texts of any kind, Markdown."""
     return f"""\
+By length:
+
 | texts | number | accuracy |
 |---|---|---|
 {_make_rows(by_length(texts, evaluation))}

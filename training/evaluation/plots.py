@@ -15,7 +15,7 @@ ROC_CURVE = "roc-curve.png"
 
 _NAME_CHARACTERS = 24
 _LEVEL_CHARACTERS = 12  # of the longer of two labels, which stand side by side below the matrix
-_LARGE_LABELS = 6  # so many have numbers of the usual size
+_LARGE_LABELS = 6  # a matrix of more has small counts and no shares
 
 
 def plot_learning_curve(history: History, path: Path, per_epoch: int = 1) -> None:
@@ -35,20 +35,24 @@ def plot_learning_curve(history: History, path: Path, per_epoch: int = 1) -> Non
 
 
 def plot_confusion_matrix(evaluation: Evaluation, labels: Sequence[str], path: Path) -> None:
-    """Plot the count of each pair of true class and answer, and its share of the class; long labels are shortened."""
+    """Plot the count of each pair of true class and answer and, for few classes, its share of the true class.
+
+    Long labels are shortened.
+    """
     counts = np.zeros((len(labels), len(labels)), int)
     np.add.at(counts, (evaluation.labels, evaluation.answers), 1)
     names = [shorten(label) for label in labels]
     is_level = len(labels) == 2 and max(map(len, names)) <= _LEVEL_CHARACTERS
-    side = max(3.8, 0.55 * len(labels)) + (0 if is_level else 0.07 * max(map(len, names)))
+    is_large = len(labels) > _LARGE_LABELS
+    side = max(3.8, (0.3 if is_large else 0.7) * len(labels)) + (0 if is_level else 0.07 * max(map(len, names)))
     figure = Figure(figsize=(side + 0.4, side), layout="constrained")
     axes = figure.subplots()
     axes.imshow(counts, cmap="Blues", vmin=0)
     for (truth, answer), count in np.ndenumerate(counts):
         shade = "white" if count > counts.max() / 2 else "black"
         share = count / max(counts[truth].sum(), 1)
-        size = None if len(labels) <= _LARGE_LABELS else 6
-        axes.text(answer, truth, f"{count:,}\n{share:.1%}", ha="center", va="center", color=shade, fontsize=size)
+        text = f"{count or ''}" if is_large else f"{count:,}\n{share:.1%}"
+        axes.text(answer, truth, text, ha="center", va="center", color=shade, fontsize=6 if is_large else None)
     axes.set(xlabel="answer", ylabel="truth")
     axes.set_xticks(range(len(labels)), names, rotation=0 if is_level else 90, parse_math=False)
     axes.set_yticks(range(len(labels)), names, rotation=90 if is_level else 0, va="center", parse_math=False)

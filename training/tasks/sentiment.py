@@ -148,7 +148,9 @@ class Sentiment(TrainedTask[ReviewCodec, ReviewSettings]):
         return use.format(length=description.preprocessing.length)
 
     def describe_examples(self, recipe: Recipe, description: Description) -> str:  # noqa: ARG002
-        """Return a card's description of the test reviews."""
+        """Return a card's description of the test reviews, or of other test texts."""
+        if description.labels != self.task.labels:
+            return "the test texts, which are never trained on"
         return "the test reviews, which are never trained on"
 
     def list_conversion_options(self, description: Description) -> list[str]:

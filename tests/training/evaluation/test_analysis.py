@@ -87,3 +87,16 @@ def test_the_tables_have_every_row() -> None:
     assert "| 9 of 10 stars | 2 | 100.00% |" in text
     assert "| all in lower case | 4 | 50.00% |" in text
     assert "| `test/neg/3_2.txt` | positive | 0.7000 |" in text
+
+
+def test_the_table_of_labels_has_every_label() -> None:
+    evaluation = make_evaluation(0.7, 0.1, 0.9, 0.6)
+    text = analysis.describe_labels(evaluation, ("so | so", "*good*", "never"))
+    assert "| so \\| so | 2 | 1.0000 | 0.5000 | 0.6667 |" in text
+    assert "| \\*good\\* | 2 | 0.6667 | 1.0000 | 0.8000 |" in text
+    assert "| never | 0 | - | - | - |" in text
+
+
+def test_texts_of_any_kind_have_a_table_by_length() -> None:
+    text = analysis.describe_texts([review.text for review in REVIEWS], make_evaluation(0.7, 0.1, 0.9, 0.6))
+    assert "| 1 to 100 words | 2 | 100.00% |" in text

@@ -265,3 +265,41 @@ def test_a_long_training_is_silent_where_keras_is(network: keras.Model, capsys: 
 def test_the_network_itself_is_not_compiled(network: keras.Model) -> None:
     fit(network, make_settings(), make_examples([0, 1]))
     assert not network.compiled
+
+
+@pytest.mark.parametrize(("outputs", "labels"), [(1, [0, 1, 1, 0]), (3, [0, 1, 2, 1])])
+def test_certain_targets_teach_what_labels_teach(outputs: int, labels: list[int]) -> None:
+    def train(targets: NDArray[np.float32] | None) -> tuple[list[NDArray[np.float32]], dict[str, list[float]]]:
+        keras.utils.set_random_seed(1)
+        inputs = keras.Input((2,))
+        last = keras.layers.Dense(outputs, activation="sigmoid" if outputs == 1 else "softmax")
+        network = keras.Model(inputs, last(inputs))
+        training = Examples(values, np.array(labels, np.int32), targets)
+        history = fit(network, make_settings(epochs=3, learning_rate=0.1), training, make_held_out())
+        return network.get_weights(), history
+
+    def make_held_out() -> Examples:
+        return Examples(values[:2], np.array(labels[:2], np.int32))
+
+    values = np.array([[1, 0], [0, 1], [1, 1], [2, 1]], np.float32)
+    certain = np.array(labels, np.float32)[:, np.newaxis] if outputs == 1 else np.eye(3, dtype=np.float32)[labels]
+    (hard, hard_history), (soft, soft_history) = train(None), train(certain)
+    for one, other in zip(hard, soft, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    assert soft_history.keys() == hard_history.keys() == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    for name, figures in hard_history.items():
+        assert soft_history[name] == pytest.approx(figures, abs=1e-5)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_soft_targets_are_learnt_as_probabilities(outputs: int) -> None:
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((1,))
+    last = keras.layers.Dense(outputs, activation="sigmoid" if outputs == 1 else "softmax")
+    network = keras.Model(inputs, last(inputs))
+    wanted = np.array([[0.8]] if outputs == 1 else [[0.2, 0.7, 0.1]], np.float32)
+    examples = Examples(np.ones((8, 1), np.float32), np.zeros(8, np.int32), np.repeat(wanted, 8, axis=0))
+    taken = examples.take(np.arange(8))
+    history = fit(network, make_settings(epochs=200, learning_rate=0.1, batch_size=8), taken)
+    np.testing.assert_allclose(network.predict(np.ones((1, 1)), verbose=0), wanted, atol=0.01)
+    assert history["accuracy"][-1] == 1  # of the likeliest label of the targets
