@@ -17,6 +17,7 @@ def test_evaluate_finds_the_figures_of_the_manifest(small_store: Store, reviews:
     result = run("evaluate", bundle.folder, "--data", reviews)
     assert result.exit_code == 0
     assert f"{bundle.manifest.dataset.test_examples:,} examples" in result.stdout
+    assert bool(re.search(r"positive +. +\d+ +. [\d.]+", result.stdout)) == (bundle.manifest.task == "sentiment")
     for metric, value in bundle.manifest.metrics.items():
         assert bool(re.search(rf"{metric} +. {value:.4f} +. {value:.4f}", result.stdout)) == (metric != HELD_OUT)
     assert "The figures are those of the manifest." in one_line(result.stdout)

@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 
 from bundle.store import Store
+from tests.bundle.samples import REVIEWS, publish
 from tests.training.general.conftest import write_treebank
 from tests.training.main.command import check_error, copy, one_line, reseal, run
 from training.comparison import read_recorded
@@ -84,3 +85,10 @@ def test_what_cannot_be_measured_is_refused(small_store: Store, tmp_path: Path) 
     check_error(run("wild", folder, "--texts", tmp_path / "missing.tsv"), "missing.tsv cannot be read")
     check_error(run("wild", folder, "--vader"), "VADER is not installed")
     check_error(run("wild", folder, "--tfidf"), "--tfidf trains on reviews; name them with --data")
+
+
+def test_wild_refuses_a_bundle_of_other_labels(tmp_path: Path) -> None:
+    bundle = publish(Store(tmp_path), REVIEWS.model_copy(update={"labels": ("ham", "spam")}))
+    check_error(
+        run("wild", bundle.folder), "has the labels ham, spam; the other texts are labelled negative or positive"
+    )
