@@ -54,7 +54,7 @@ def test_the_confusion_matrix_is_an_image(tmp_path: Path) -> None:
 def test_the_confusion_matrix_of_any_labels_is_an_image(tmp_path: Path, labels: tuple[str, ...]) -> None:
     plots.plot_confusion_matrix(EVALUATION, labels, tmp_path / "plot.png")  # most labels have no examples
     check_image(tmp_path / "plot.png")
-    plots.plot_confusion_matrix(EVALUATION, tuple(label[:10] for label in labels), tmp_path / "other.png")
+    plots.plot_confusion_matrix(EVALUATION, tuple(label[0] for label in labels), tmp_path / "other.png")
     assert (tmp_path / "other.png").read_bytes() != (tmp_path / "plot.png").read_bytes()
 
 
