@@ -13,6 +13,7 @@ from bundle.letters import LetterCodec
 from bundle.reviews import ReviewPreprocessing
 from bundle.store import Store
 from bundle.tokenisers import WordTokeniser
+from tests import cell
 from tests.cell import sigmoid
 from tests.conftest import SMALL_RECIPES
 from training.evaluation.calibration import Sharpness, to_logits
@@ -426,3 +427,11 @@ def test_a_published_network_of_several_labels_has_calibrated_logits(
     logits = np.log(answer(network, rows)) * factor
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(answer(published, rows), expected, atol=0.01)  # of word vectors of 8 bits
+
+
+def test_a_network_of_several_labels_answers_as_its_equations() -> None:
+    preprocessing = ReviewPreprocessing(tokeniser=WordTokeniser(), vocabulary_size=9, length=4)
+    network = builders.build_review_network(POOLED, preprocessing, labels=("bad", "so-so", "good"))
+    randomise(network)
+    rows = np.array([[0, 0, 1, 5], [8, 7, 6, 2]], np.int32)
+    np.testing.assert_allclose(answer(network, rows), cell.answer(POOLED, network.get_weights(), rows, 0), atol=1e-5)
