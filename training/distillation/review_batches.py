@@ -13,7 +13,7 @@ _GROUPS = 8  # of reviews of similar lengths
 
 
 class ReviewBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
-    """Batches for an `AdversarialNetwork`: ids, int32 [batch, words], and labels, float32 [batch, 1].
+    """Batches for an `AdversarialNetwork`: ids, int32 [batch, words], and labels, float32 [batch, outputs].
 
     Reviews are padded or cut to a few lengths; the network is compiled once for each. A batch that is not full is
     filled with other reviews of its length. An epoch is the steps between two checkpoints, a part of a pass over all
@@ -29,11 +29,14 @@ class ReviewBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has n
         settings: TuningSettings,
         seed: int,
     ) -> None:
-        """Take the reviews' numbers in the corpus and their labels; begin with the first epoch."""
+        """Take the reviews' numbers in the corpus and their labels; begin with the first epoch.
+
+        The labels are float32 [rows], or [rows, outputs] for a network of several outputs.
+        """
         super().__init__()
         self._corpus = corpus
         self._rows = rows
-        self._labels = labels
+        self._labels = labels.reshape(len(rows), -1)
         self._preprocessing = preprocessing
         self._settings = settings
         self._seed = seed
@@ -61,7 +64,7 @@ class ReviewBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has n
         ids = self._corpus.pad(self._rows[members], length, constants.padding_id)
         random = np.random.default_rng([self._seed, self.epoch, index])
         dropped = (random.random(ids.shape) < self._settings.word_dropout) & (ids > constants.rank_offset)
-        return ((np.where(dropped, np.int32(constants.unknown_id), ids), self._labels[members, np.newaxis]),)
+        return ((np.where(dropped, np.int32(constants.unknown_id), ids), self._labels[members]),)
 
     def _get_steps(self) -> range:
         """Return the steps of a pass that belong to the epoch."""
@@ -89,13 +92,21 @@ def predict(
     network: keras.Model, corpus: Corpus, rows: NDArray[np.intp], preprocessing: WordSection
 ) -> NDArray[np.float32]:
     """Return a network's answers to some reviews, float32 [rows]; at their own lengths if it reads any length."""
-    answers = np.empty(len(rows), np.float32)
+    answers: NDArray[np.float32] = predict_all(network, corpus, rows, preprocessing)[:, 0]
+    return answers
+
+
+def predict_all(
+    network: keras.Model, corpus: Corpus, rows: NDArray[np.intp], preprocessing: WordSection
+) -> NDArray[np.float32]:
+    """Return all outputs of a network for some reviews, float32 [rows, outputs]: see `predict`."""
+    answers = np.empty((len(rows), network.output_shape[-1]), np.float32)
     groups = {preprocessing.length: np.arange(len(rows))}
     if network.input_shape[1] is None:
         groups = group_by_length(corpus.lengths[rows], preprocessing.length)
     for length, members in groups.items():
         ids = corpus.pad(rows[members], length, preprocessing.padding_id)
-        answers[members] = network.predict(ids, batch_size=_PREDICTED, verbose=0)[:, 0]
+        answers[members] = network.predict(ids, batch_size=_PREDICTED, verbose=0)
     return answers
 
 

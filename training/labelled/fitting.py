@@ -1,0 +1,106 @@
+"""The training of a network on the user's texts: lower rates below, averaged weights, and a stop in time."""
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from bundle.reviews import WordSection
+from training.distillation.adversarial import AdversarialNetwork
+from training.distillation.corpus import Corpus
+from training.distillation.review_batches import ReviewBatches, predict_all
+from training.distillation.tuning import make_optimiser
+from training.errors import DivergedError
+from training.labelled.coding import CodedTexts
+from training.loops.fit import COMPILES, History, interrupted_between_steps
+from training.loops.progress import Progress
+from training.networks.fused_lstm import narrow_products
+from training.recipes.staged import TuningSettings
+
+
+def fit_texts(
+    network: keras.Model,
+    settings: TuningSettings,
+    patience: int,
+    corpus: Corpus,
+    targets: NDArray[np.float32],
+    validation: CodedTexts,
+    preprocessing: WordSection,
+    seed: int,
+    console: Console,
+) -> tuple[History, NDArray[np.float32]]:
+    """Train a network in place, and keep the averaged weights of its best checkpoint.
+
+    Args:
+        network: made by `training.networks.builders.build_review_network`, for any length.
+        settings: of the training.
+        patience: it stops after this many checkpoints without a smaller loss on the validation texts.
+        corpus: the texts to learn from.
+        targets: their probabilities, float32 [texts, outputs].
+        validation: labelled texts that it does not learn from.
+        preprocessing: of the network.
+        seed: random seed of the order of the texts and of each step.
+        console: shows the progress.
+
+    Returns:
+        The history, in which `val_` marks figures of the averaged weights on the validation texts; and the answers to
+        these, float32 [texts, outputs].
+
+    Raises:
+        DivergedError: the loss is not a finite number.
+    """
+    batches = ReviewBatches(corpus, np.arange(len(corpus)), targets, preprocessing, settings, seed)
+    model = AdversarialNetwork(network, settings, seed)
+    ((ids, some),) = batches[0]
+    model((ids[:1], some[:1]))  # creates its variables
+    optimiser = make_optimiser(settings, model, settings.epochs * batches.steps_per_pass)
+    model.compile(optimiser, jit_compile=COMPILES)
+    epochs = settings.epochs * batches.epochs_per_pass
+    history: History = {}
+    best, waited, weights, answers = np.inf, 0, network.get_weights(), np.empty(0, np.float32)
+    progress = Progress(console, epochs)
+    with narrow_products(), interrupted_between_steps() as interruption, progress:
+        for epoch in range(epochs):
+            batches.epoch = epoch
+            fitted = model.fit(
+                batches,
+                initial_epoch=epoch,
+                epochs=epoch + 1,
+                shuffle=False,
+                callbacks=[progress, interruption],
+                verbose=0,
+            )
+            with optimiser.averaged(model.trainable_variables):
+                found = predict_all(network, validation.corpus, np.arange(len(validation.corpus)), preprocessing)
+                averaged = network.get_weights()
+            figures = {"loss": fitted.history["loss"][0], **_measure(found, validation.labels)}
+            if not np.isfinite([*figures.values()]).all():
+                raise DivergedError(f"the loss is {figures['loss']} at checkpoint {epoch + 1}; set smaller rates")
+            for name, value in figures.items():
+                history.setdefault(name, []).append(float(value))
+            shown = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+            console.print(f"checkpoint {epoch + 1} of at most {epochs}: {shown}", highlight=False, soft_wrap=True)
+            if figures["val_loss"] < best:
+                best, waited, weights, answers = figures["val_loss"], 0, averaged, found
+            else:
+                waited += 1
+                if waited == patience:
+                    break
+    network.set_weights(weights)
+    return history, answers
+
+
+def to_targets(labels: NDArray[np.int32], outputs: int) -> NDArray[np.float32]:
+    """Return labels as probabilities, float32 [texts, outputs]."""
+    if outputs == 1:
+        return labels[:, np.newaxis].astype(np.float32)
+    return np.eye(outputs, dtype=np.float32)[labels]
+
+
+def _measure(answers: NDArray[np.float32], labels: NDArray[np.int32]) -> dict[str, float]:
+    both = np.hstack([1 - answers, answers]) if answers.shape[1] == 1 else answers
+    right = np.maximum(both[np.arange(len(labels)), labels], keras.config.epsilon())
+    return {
+        "val_accuracy": float(np.mean(both.argmax(axis=1) == labels)),
+        "val_loss": float(-np.log(right).mean()),
+    }
