@@ -81,4 +81,3 @@ def learn_codec(settings: LabelledSettings, parts: Sequence[Texts], console: Con
     words = review_coding.choose_words(tokeniser, counts, size, endings)
     network = settings.make_network(settings.scratch, len(words) + RESERVED_IDS, settings.embedding, settings.units)
     return review_coding.make_review_codec(network, words)
-

@@ -95,7 +95,9 @@ class FirstNetwork:
         else it stays as it is.
         """
         added = codec.vocabulary[len(self.codec.vocabulary) :]
-        given = [self._vectors, self._vectors[[self.codec.find_id(word) for word in added]]] if added else [self._vectors]
+        given = (
+            [self._vectors, self._vectors[[self.codec.find_id(word) for word in added]]] if added else [self._vectors]
+        )
         builders.find_embedding(network).set_weights([np.concatenate(given)])
         lstm = next(layer for layer in network.layers if isinstance(layer, keras.layers.Bidirectional))
         lstm.set_weights(self._lstm)
@@ -117,8 +119,10 @@ class FirstNetwork:
 
 def have_same_meaning(labels: Sequence[str], others: Sequence[str]) -> bool:
     """Return whether labels are the same, also `neg` and `pos` as `negative` and `positive`."""
-    return tuple(labels) == tuple(others) or len(labels) == len(others) == 2 and bool(
-        find_sides(labels) == find_sides(others) == [0, 1]
+    return (
+        tuple(labels) == tuple(others)
+        or len(labels) == len(others) == 2
+        and bool(find_sides(labels) == find_sides(others) == [0, 1])
     )
 
 

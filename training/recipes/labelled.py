@@ -41,9 +41,13 @@ class LabelledSettings(RecipeSettings):
     )
     vocabulary_size: int = Field(default=20_000, ge=5, description="Without a first network: the most ids.")
     endings: int = Field(
-        default=400, ge=0, description="Of these, ids for words outside the vocabulary, by their ending (readable only)."
+        default=400,
+        ge=0,
+        description="Of these, ids for words outside the vocabulary, by their ending (readable only).",
     )
-    embedding: int = Field(default=64, ge=1, le=4096, description="Without a first network: components of a word's vector.")
+    embedding: int = Field(
+        default=64, ge=1, le=4096, description="Without a first network: components of a word's vector."
+    )
     units: Units = Field(default=64, description="Without a first network: units of the LSTM of each direction.")
     small_rows: int = Field(
         default=2_000, ge=0, description="With fewer labelled training rows, embedding and units are halved."

@@ -1,0 +1,334 @@
+"""Training on the user's own labelled texts: from files to a network, its examples and its card."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from bundle.manifest import Dataset, DatasetFile, DatasetLabel
+from bundle.reviews import ReviewCodec
+from bundle.store import Bundle
+from bundle.tasks import check_labels, count_outputs
+from training.data.labelled.description import DataDescription
+from training.data.labelled.languages import is_without_spaces
+from training.data.labelled.reading import read, read_labelled
+from training.data.labelled.splits import choose_part
+from training.data.labelled.texts import LabelledTexts, Texts
+from training.data.sources import Sources
+from training.distillation.corpus import Corpus
+from training.errors import DataError, RecipeError
+from training.evaluation.calibration import find_temperature, find_temperature_of_several
+from training.labelled import coding, replay, teacher
+from training.labelled.baseline import MOST_ROWS, Baseline, measure_baseline
+from training.labelled.coding import CodedTexts
+from training.labelled.first_network import FirstNetwork, have_same_meaning
+from training.labelled.fitting import fit_texts, to_targets
+from training.networks import builders
+from training.recipes.labelled import LabelledSettings
+from training.recipes.reviews import ReviewSettings
+from training.reports import labelled_card
+from training.tasks.trained import BundleData, Trained
+
+# A figure of so many rows has a standard error of at most 0.25 %; their padded rows are held in memory.
+MOST_TEST_ROWS = 40_000
+MOST_VALIDATION_ROWS = 5_000
+_WEIGHTS = "network.weights.h5"
+
+
+@dataclass(frozen=True)
+class LabelledData:
+    """What a card needs.
+
+    Attributes:
+        test: the test rows.
+        training: labelled rows that the network learnt from; None if they are not known.
+        validation: those that decided when to stop; the same.
+        by_character: whether words are written without spaces.
+        seed: random seed.
+    """
+
+    test: Texts
+    training: Texts | None
+    validation: Texts | None
+    by_character: bool
+    seed: int
+
+    @cached_property
+    def texts(self) -> tuple[str, ...]:
+        """The test texts."""
+        return tuple(self.test.read())
+
+    @cached_property
+    def baseline(self) -> Baseline | None:
+        """The baseline, trained on the same rows; None if the training rows are not known."""
+        if self.training is None or self.validation is None:
+            return None
+        rows = _sample(self.training, MOST_ROWS, self.seed)
+        training, validation = ((tuple(part.read()), part.labels) for part in (rows, self.validation))
+        return measure_baseline(training, validation, (self.texts, self.test.labels), self.by_character)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The rows of a training."""
+
+    training: Texts
+    validation: Texts
+    test: Texts
+    unlabelled: Texts
+
+
+def train(settings: LabelledSettings, sources: Sources, console: Console, start: Bundle | None) -> Trained:
+    """Train a network on a user's texts: see `pipeline.fit_recipe`.
+
+    Raises:
+        DataError: the data cannot be used.
+        RecipeError: the network to start from does not fit.
+        DivergedError: the training diverged.
+    """
+    texts = sources.labelled or read_texts(settings, sources)
+    labels = texts.labels
+    try:
+        check_labels(labels)
+    except ValueError as error:
+        raise DataError(f"{texts.description.data.name}: {error}") from error
+    outputs = count_outputs(labels)
+    parts = _split(settings, texts)
+    data = LabelledData(parts.test, parts.training, parts.validation, _is_without_spaces(texts), settings.seed)
+    with console.status("Training the baseline"):
+        baseline = data.baseline
+    if baseline:
+        _say(console, labelled_card.describe_baseline(baseline))
+
+    first = FirstNetwork(start) if start else None
+    counted = (parts.training, parts.unlabelled)
+    if first:
+        tuning = settings.transfer
+        counts = coding.count_words(first.codec.preprocessing.tokeniser, counted, console)
+        codec = first.extend(counts, settings.new_words, settings.least_count, settings.length)
+        network_settings = settings.make_network(
+            tuning, codec.preprocessing.vocabulary_size, first.embedding, first.units
+        )
+        added = len(codec.vocabulary) - len(first.codec.vocabulary)
+        _say(console, f"{len(first.codec.vocabulary):,} words of {start.folder}, {added:,} words added")  # type: ignore[union-attr]
+    else:
+        tuning = settings.scratch
+        codec = coding.learn_codec(settings, counted, console)
+        size = 2 if len(parts.training) < settings.small_rows else 1
+        network_settings = settings.make_network(
+            tuning,
+            codec.preprocessing.vocabulary_size,
+            max(1, settings.embedding // size),
+            max(1, settings.units // size),
+        )
+        _say(console, f"{len(codec.vocabulary):,} words and endings of these texts")
+    training = coding.code(codec, parts.training, "Coding the training texts", console)
+    validation = coding.code(codec, parts.validation, "Coding the validation texts", console)
+    test = coding.code(codec, parts.test, "Coding the test texts", console)
+    warnings = _list_warnings(training, test)
+    for warning in warnings:
+        _warn(console, warning)
+
+    corpora, targets = [training.corpus], [to_targets(training.labels, outputs)]
+    facts: list[str] = []
+    if first and settings.replay and outputs == 1 and have_same_meaning(labels, first.labels):
+        replayed = replay.list_texts(settings.replay, settings.seed)
+        corpora.append(Corpus.of(codec.encode(text).ids for text in replayed))
+        targets.append(first.answer(replayed))
+        facts.append(f"It also learnt the first network's answers to {len(replayed):,} short texts of this project.")
+    elif not first and len(parts.unlabelled) >= settings.least_unlabelled:
+        corpus, answers = _teach(settings, codec, parts, console)
+        corpora.append(corpus)
+        targets.append(answers)
+        facts.append(f"An n-gram model labelled {len(corpus):,} rows without a label, and it learnt these too.")
+
+    keras.utils.set_random_seed(settings.seed)
+    preprocessing = codec.preprocessing
+    network = builders.build_review_network(network_settings, preprocessing, any_length=True, labels=labels)
+    if first:
+        first.give_weights(network, codec, labels)
+    history, answers = fit_texts(
+        network,
+        tuning,
+        settings.patience,
+        _join(corpora),
+        np.concatenate(targets),
+        validation,
+        preprocessing,
+        settings.seed,
+        console,
+    )
+    temperature = _find_temperature(answers, validation.labels)
+    facts.append(
+        f"{len(parts.validation):,} of the training rows were held out: they decided when to stop, and the logits are "
+        f"divided by {temperature:.2f}, which is fitted on them."
+    )
+    published = _publish(network, network_settings, codec, temperature, labels)
+    described = labelled_card.describe_data(texts.description, len(parts.training), facts, warnings)
+    return Trained(
+        published,
+        codec,
+        history,
+        test.pad(codec),
+        describe_dataset(texts.description, settings, len(parts.training), len(parts.validation), len(parts.test)),
+        validation.pad(codec),
+        data,
+        described,
+        labels=labels,
+        reports_per_epoch=max(1, len(history["loss"]) // tuning.epochs),
+    )
+
+
+def read_texts(settings: LabelledSettings, sources: Sources) -> LabelledTexts:
+    """Read the data of a training.
+
+    Raises:
+        DataError: the data cannot be used.
+        RecipeError: the share of the test is not 0 although the test texts have a file of their own, or the reverse.
+    """
+    if sources.reviews is None:
+        raise DataError("reviews learns from your own labelled texts; name their file or folder: --data FILE")
+    if (sources.options.test is None) == (settings.test_share == 0):
+        raise RecipeError("test_share is 0 if the test texts are in a file of their own (--test FILE), and only then")
+    return read(sources.reviews, settings.make_options(sources.options.test), settings.seed)
+
+
+def read_data(
+    codec: ReviewCodec, settings: LabelledSettings, source: Path | None, console: Console, labels: tuple[str, ...]
+) -> BundleData:
+    """Return the data that a bundle is measured on: the test rows of its file, or its test file.
+
+    Raises:
+        DataError: there is no file, it cannot be used, or it has other labels.
+    """
+    if source is None:
+        wanted = "that the bundle was trained on" if settings.test_share else "of the test texts"
+        raise DataError(f"the figures of this bundle are measured on your own texts; name the data {wanted}: --data")
+    options = settings.make_options(None)
+    if not settings.test_share:
+        found = read_labelled(source, options, labels)
+        rows = _sample(found, MOST_TEST_ROWS, settings.seed)
+        test = coding.code(codec, rows, "Coding the test texts", console)
+        data = LabelledData(rows, None, None, False, settings.seed)
+        return BundleData(test.pad(codec), None, found.source.hash(), data)
+    texts = read(source, options, settings.seed)
+    if texts.labels != labels:
+        raise DataError(f"{source} has the labels {', '.join(texts.labels)}, the bundle has {', '.join(labels)}")
+    parts = _split(settings, texts)
+    test, validation = (
+        coding.code(codec, part, what, console)
+        for part, what in ((parts.test, "Coding the test texts"), (parts.validation, "Coding the validation texts"))
+    )
+    data = LabelledData(parts.test, parts.training, parts.validation, _is_without_spaces(texts), settings.seed)
+    return BundleData(test.pad(codec), validation.pad(codec), texts.description.data.sha256, data)
+
+
+def describe_dataset(
+    description: DataDescription, settings: LabelledSettings, training: int, validation: int, test: int
+) -> Dataset:
+    """Return the manifest's description of the data; the SHA-256 is that of the file with the test texts."""
+    files = [file for file in (description.data, description.test) if file]
+    return Dataset(
+        name=description.name + (f", tested on {description.test.name}" if description.test else ""),
+        sha256=files[-1].sha256,
+        training_examples=training,
+        test_examples=test,
+        files=tuple(DatasetFile(**file.model_dump(include={*DatasetFile.model_fields})) for file in files),
+        language=settings.language or description.language,
+        script=description.script,
+        labels=tuple(DatasetLabel(**label.model_dump()) for label in description.labels),
+        unlabelled=description.unlabelled,
+        split=str(description.split),
+        held_out=validation,
+    )
+
+
+def _split(settings: LabelledSettings, texts: LabelledTexts) -> _Parts:
+    rows = texts.train
+    share = min(settings.validation_share, MOST_VALIDATION_ROWS / len(rows))
+    held_out = choose_part(rows.units, rows.labels, share, settings.seed)
+    training, validation = rows.take(~held_out), rows.take(held_out)
+    if len(lacking := set(range(len(texts.labels))) - {*training.labels.tolist()}):
+        names = ", ".join(repr(texts.labels[label]) for label in sorted(lacking))
+        raise DataError(f"no row of {names} is left to train on; add rows, or choose another seed")
+    return _Parts(training, validation, _sample(texts.test, MOST_TEST_ROWS, settings.seed), texts.unlabelled)
+
+
+def _sample(texts: Texts, most: int, seed: int) -> Texts:
+    """Return at most so many rows, at random."""
+    if len(texts) <= most:
+        return texts
+    chosen = np.zeros(len(texts), bool)
+    chosen[np.random.default_rng(seed).permutation(len(texts))[:most]] = True
+    return texts.take(chosen)
+
+
+def _is_without_spaces(texts: LabelledTexts) -> bool:
+    return is_without_spaces(texts.description.script)
+
+
+def _list_warnings(training: CodedTexts, test: CodedTexts) -> list[str]:
+    return [
+        f"{share:.0%} of the words of the {name} texts are not in the vocabulary; look at their language and at how they "
+        "are split into words"
+        for name, share in (("training", training.unknown_share), ("test", test.unknown_share))
+        if share > coding.MOST_UNKNOWN
+    ]
+
+
+def _teach(
+    settings: LabelledSettings, codec: ReviewCodec, parts: _Parts, console: Console
+) -> tuple[Corpus, NDArray[np.float32]]:
+    """Return rows without a label, and their labels by n-grams, float32 [rows, outputs]."""
+    labelled = _sample(parts.training, teacher.MOST_LABELLED, settings.seed)
+    rows = _sample(parts.unlabelled, teacher.MOST_ASKED, settings.seed)
+    with console.status(f"Labelling {len(rows):,} rows with n-grams"):
+        split = codec.preprocessing.tokeniser.split
+        asked = tuple(rows.read())
+        answers = teacher.label(settings.ngrams, split, tuple(labelled.read()), labelled.labels, asked, settings.seed)
+    return coding.code(codec, rows, "Coding the rows without a label", console).corpus, answers
+
+
+def _join(corpora: list[Corpus]) -> Corpus:
+    """Return the texts of all corpora in one."""
+    if len(corpora) == 1:
+        return corpora[0]
+    lengths = np.concatenate([corpus.lengths for corpus in corpora])
+    return Corpus(np.concatenate([corpus.ids for corpus in corpora]), np.cumsum(lengths))
+
+
+def _find_temperature(answers: NDArray[np.float32], labels: NDArray[np.int32]) -> float:
+    """Return the divisor of logits; 1 if all validation texts are answered right, because none is then best."""
+    if answers.shape[1] == 1:
+        if np.array_equal(answers[:, 0] >= 0.5, labels == 1):
+            return 1.0
+        return find_temperature(answers[:, 0], labels.astype(np.float32))
+    if np.array_equal(answers.argmax(axis=1), labels):
+        return 1.0
+    return find_temperature_of_several(answers, labels)
+
+
+def _publish(
+    network: keras.Model,
+    settings: ReviewSettings,
+    codec: ReviewCodec,
+    temperature: float,
+    labels: tuple[str, ...],
+) -> keras.Model:
+    with TemporaryDirectory() as folder:
+        weights = Path(folder) / _WEIGHTS
+        network.save_weights(weights)
+        return builders.build_published_network(settings, codec.preprocessing, weights, temperature, labels)
+
+
+def _say(console: Console, message: str) -> None:
+    console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+def _warn(console: Console, message: str) -> None:
+    console.print(f"Warning: {message}", markup=False, highlight=False, soft_wrap=True, style="yellow")
