@@ -6,12 +6,17 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from bundle.tasks import SENTIMENT, Task
-from training.data.labelled.reading import DataOptions
+from training.data.labelled.reading import DataOptions, read
 from training.data.labelled.source import Columns
+from training.data.labelled.texts import LabelledTexts
+from training.data.sources import Sources
+from training.errors import DataError, RecipeError
 from training.recipes.recipe import Recipe
 from training.recipes.reviews import ReviewSettings, check_endings
 from training.recipes.settings import RecipeSettings, Share, Units
 from training.recipes.staged import NgramSettings, TuningSettings
+
+FIRST = "sentiment"  # the bundle that a training on English texts begins with
 
 
 class LabelledSettings(RecipeSettings):
@@ -37,7 +42,7 @@ class LabelledSettings(RecipeSettings):
     )
     tokeniser: Literal["readable", "words", "keras"] = Field(
         default="readable",
-        description="Without a first network: how texts are split. `keras` splits at spaces and ASCII punctuation only.",
+        description="Without a first network: how texts are split. `keras` splits at spaces and ASCII marks only.",
     )
     vocabulary_size: int = Field(default=20_000, ge=5, description="Without a first network: the most ids.")
     endings: int = Field(
@@ -102,6 +107,20 @@ class LabelledSettings(RecipeSettings):
             validation_share=self.validation_share,
             seed=self.seed,
         )
+
+
+def read_texts(settings: LabelledSettings, sources: Sources) -> LabelledTexts:
+    """Read the data of a training.
+
+    Raises:
+        DataError: the data cannot be used.
+        RecipeError: the share of the test is not 0 although the test texts have a file of their own, or the reverse.
+    """
+    if sources.reviews is None:
+        raise DataError("reviews learns from your own labelled texts; name their file or folder: --data FILE")
+    if (sources.options.test is None) == (settings.test_share == 0):
+        raise RecipeError("test_share is 0 if the test texts are in a file of their own (--test FILE), and only then")
+    return read(sources.reviews, settings.make_options(sources.options.test), settings.seed)
 
 
 RECIPES = (

@@ -28,8 +28,8 @@ def compare(evaluation: Evaluation, macro_f1: float, baseline: Baseline | None) 
         else f"The network is {100 * (accuracy - baseline.accuracy):.1f} points better than the baseline."
     )
     return f"""\
-Beside the baseline, TF-IDF of words and pairs of words with logistic regression, trained on {baseline.rows:,} of the same
-training rows:
+Beside the baseline, TF-IDF of words and pairs of words with logistic regression, trained on {baseline.rows:,} of the
+same training rows:
 
 | | accuracy | macro F1 |
 |---|---|---|

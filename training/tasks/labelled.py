@@ -21,7 +21,7 @@ from training.data.labelled.splits import choose_part
 from training.data.labelled.texts import LabelledTexts, Texts
 from training.data.sources import Sources
 from training.distillation.corpus import Corpus
-from training.errors import DataError, RecipeError
+from training.errors import DataError
 from training.evaluation.calibration import find_temperature, find_temperature_of_several
 from training.labelled import coding, replay, teacher
 from training.labelled.baseline import MOST_ROWS, Baseline, measure_baseline
@@ -29,7 +29,7 @@ from training.labelled.coding import CodedTexts
 from training.labelled.first_network import FirstNetwork, have_same_meaning
 from training.labelled.fitting import fit_texts, to_targets
 from training.networks import builders
-from training.recipes.labelled import LabelledSettings
+from training.recipes.labelled import LabelledSettings, read_texts
 from training.recipes.reviews import ReviewSettings
 from training.reports import labelled_card
 from training.tasks.trained import BundleData, Trained
@@ -184,20 +184,6 @@ def train(settings: LabelledSettings, sources: Sources, console: Console, start:
     )
 
 
-def read_texts(settings: LabelledSettings, sources: Sources) -> LabelledTexts:
-    """Read the data of a training.
-
-    Raises:
-        DataError: the data cannot be used.
-        RecipeError: the share of the test is not 0 although the test texts have a file of their own, or the reverse.
-    """
-    if sources.reviews is None:
-        raise DataError("reviews learns from your own labelled texts; name their file or folder: --data FILE")
-    if (sources.options.test is None) == (settings.test_share == 0):
-        raise RecipeError("test_share is 0 if the test texts are in a file of their own (--test FILE), and only then")
-    return read(sources.reviews, settings.make_options(sources.options.test), settings.seed)
-
-
 def read_data(
     codec: ReviewCodec, settings: LabelledSettings, source: Path | None, console: Console, labels: tuple[str, ...]
 ) -> BundleData:
@@ -274,8 +260,8 @@ def _is_without_spaces(texts: LabelledTexts) -> bool:
 
 def _list_warnings(training: CodedTexts, test: CodedTexts) -> list[str]:
     return [
-        f"{share:.0%} of the words of the {name} texts are not in the vocabulary; look at their language and at how they "
-        "are split into words"
+        f"{share:.0%} of the words of the {name} texts are not in the vocabulary; look at their language and at how "
+        "they are split into words"
         for name, share in (("training", training.unknown_share), ("test", test.unknown_share))
         if share > coding.MOST_UNKNOWN
     ]

@@ -23,8 +23,8 @@ from training.data.labelled.texts import UNLABELLED, LabelledTexts, Texts
 from training.errors import DataError
 
 _NO_SPACES = (
-    "{script} script has no spaces between words, and a run of letters is read as one word: put spaces between the words "
-    "first, in these texts and in those that the service is asked about"
+    "{script} script has no spaces between words, and a run of letters is read as one word: put spaces between the "
+    "words first, in these texts and in those that the service is asked about"
 )
 
 
