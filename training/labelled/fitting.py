@@ -29,12 +29,12 @@ def fit_texts(
     seed: int,
     console: Console,
 ) -> tuple[History, NDArray[np.float32]]:
-    """Train a network in place, and keep the averaged weights of its best checkpoint.
+    """Train a network in place, and keep the averaged weights of its best epoch.
 
     Args:
         network: made by `training.networks.builders.build_review_network`, for any length.
         settings: of the training.
-        patience: it stops after this many checkpoints without a smaller loss on the validation texts.
+        patience: it stops after this many epochs without a smaller loss on the validation texts.
         corpus: the texts to learn from.
         targets: their probabilities, float32 [texts, outputs].
         validation: labelled texts that it does not learn from.
@@ -75,11 +75,11 @@ def fit_texts(
                 averaged = network.get_weights()
             figures = {"loss": fitted.history["loss"][0], **_measure(found, validation.labels)}
             if not np.isfinite([*figures.values()]).all():
-                raise DivergedError(f"the loss is {figures['loss']} at checkpoint {epoch + 1}; set smaller rates")
+                raise DivergedError(f"the loss is {figures['loss']} at epoch {epoch + 1}; set smaller rates")
             for name, value in figures.items():
                 history.setdefault(name, []).append(float(value))
             shown = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
-            console.print(f"checkpoint {epoch + 1} of at most {epochs}: {shown}", highlight=False, soft_wrap=True)
+            console.print(f"after {epoch + 1} of at most {epochs} epochs: {shown}", highlight=False, soft_wrap=True)
             if figures["val_loss"] < best:
                 best, waited, weights, answers = figures["val_loss"], 0, averaged, found
             else:

@@ -65,7 +65,7 @@ class LabelledSettings(RecipeSettings):
         description="With a first network of the same two labels: short texts of this project, which are learnt with "
         "its answers beside the rows, so that it keeps what it knew.",
     )
-    patience: int = Field(default=2, ge=1, description="Stop after this many checkpoints without a smaller loss.")
+    patience: int = Field(default=2, ge=1, description="Stop after this many epochs without a smaller loss.")
     transfer: TuningSettings = Field(description="The training that begins with a first network.")
     scratch: TuningSettings = Field(description="The training that begins with random weights.")
     ngrams: NgramSettings = Field(
