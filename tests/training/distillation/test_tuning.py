@@ -10,7 +10,7 @@ from training.data import review_coding
 from training.distillation.adversarial import AdversarialNetwork
 from training.distillation.corpus import Corpus, Reviews
 from training.distillation.language_model import DIRECTIONS
-from training.distillation.tuning import make_optimiser, give_weights, tune
+from training.distillation.tuning import give_weights, make_optimiser, tune
 from training.networks import builders
 from training.recipes.staged import LanguageSettings, StagedSettings, TuningSettings
 
