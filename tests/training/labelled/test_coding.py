@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bundle.reviews import ReviewCodec
-from tests.training.labelled.conftest import QUIET, find_settings, write
+from tests.training.films import QUIET, find_settings, write
 from training.data.labelled.reading import DataOptions, read
 from training.data.labelled.texts import LabelledTexts
 from training.errors import DataError

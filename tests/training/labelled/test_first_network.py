@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bundle.reviews import ReviewPreprocessing
 from bundle.store import Bundle, Store
-from tests.training.labelled.conftest import find_settings
+from tests.training.films import find_settings
 from training.errors import RecipeError
 from training.labelled.first_network import FirstNetwork, find_sides, have_same_meaning
 from training.networks import builders

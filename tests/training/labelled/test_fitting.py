@@ -4,7 +4,7 @@ import pytest
 
 from bundle.reviews import ReviewPreprocessing
 from bundle.tokenisers import WordTokeniser
-from tests.training.labelled.conftest import QUIET, find_settings
+from tests.training.films import QUIET, find_settings
 from training.distillation.corpus import Corpus
 from training.errors import DivergedError
 from training.labelled.coding import CodedTexts

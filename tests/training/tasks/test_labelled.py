@@ -6,7 +6,8 @@ from rich.console import Console
 
 from bundle.reviews import ReviewCodec
 from bundle.store import Bundle, Store
-from tests.training.labelled.conftest import PLAIN, QUIET, THREE, TWO, find_recipe, find_settings, make_rows, write
+from tests.conftest import BAD
+from tests.training.films import PLAIN, QUIET, THREE, TWO, find_recipe, find_settings, make_rows, write
 from training import pipeline
 from training.bundle_data import read_data, read_settings
 from training.data.labelled.reading import DataOptions
@@ -14,8 +15,6 @@ from training.data.sources import Sources
 from training.errors import DataError, RecipeError
 from training.recipes.labelled import read_texts
 from training.tasks import TRAINED
-
-pytest_plugins = ["tests.training.labelled.conftest"]
 
 
 def attempt(sources: Sources, *assignments: str) -> None:
@@ -141,9 +140,6 @@ def test_a_share_and_a_test_file_exclude_each_other(
 def test_data_that_cannot_be_learnt_from_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="reviews learns from your own labelled texts; name their file or folder"):
         attempt(Sources())
-    uncertain = write(tmp_path / "films.csv", make_rows(("uncertain", BAD_WORDS), ("sure", PLAIN)))
+    uncertain = write(tmp_path / "films.csv", make_rows(("uncertain", BAD), ("sure", PLAIN)))
     with pytest.raises(DataError, match="films.csv: the label 'uncertain' is what the service answers"):
         attempt(Sources(uncertain))
-
-
-BAD_WORDS = ("awful", "poor")

@@ -1,16 +1,13 @@
+"""The user's own labelled texts for tests: small files whose words tell the label, and small settings."""
+
 import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
 from rich.console import Console
 
-from bundle.store import Bundle, Store
 from tests.conftest import BAD, GOOD
-from training import pipeline, recipes
-from training.data.labelled.reading import DataOptions, read
-from training.data.labelled.texts import LabelledTexts
-from training.data.sources import Sources
+from training import recipes
 from training.recipes.labelled import LabelledSettings
 from training.recipes.recipe import Recipe
 
@@ -58,21 +55,3 @@ def make_rows(*words: tuple[str, Sequence[str]], count: int = 8) -> list[tuple[s
 
 TWO = make_rows(("negative", BAD), ("positive", GOOD))
 THREE = make_rows(("negative", BAD), ("neutral", PLAIN), ("positive", GOOD))
-
-
-@pytest.fixture(scope="session")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of two labels."""
-    return write(tmp_path_factory.mktemp("labelled") / "films.csv", TWO)
-
-
-@pytest.fixture(scope="session")
-def texts(two: Path) -> LabelledTexts:
-    return read(two, DataOptions(), 1)
-
-
-@pytest.fixture(scope="session")
-def from_scratch(two: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """A bundle that began with random weights."""
-    store = Store(tmp_path_factory.mktemp("models"))
-    return pipeline.train(find_recipe(), "films", store, Sources(two), QUIET)
