@@ -99,7 +99,7 @@ def train(settings: LabelledSettings, sources: Sources, console: Console, start:
         raise DataError(f"{texts.description.data.name}: {error}") from error
     outputs = count_outputs(labels)
     parts = _split(settings, texts)
-    data = LabelledData(parts.test, parts.training, parts.validation, _is_without_spaces(texts), settings.seed)
+    data = _make_data(settings, texts, parts)
     with console.status("Training the baseline"):
         baseline = data.baseline
     if baseline:
@@ -210,8 +210,13 @@ def read_data(
         coding.code(codec, part, what, console)
         for part, what in ((parts.test, "Coding the test texts"), (parts.validation, "Coding the validation texts"))
     )
-    data = LabelledData(parts.test, parts.training, parts.validation, _is_without_spaces(texts), settings.seed)
+    data = _make_data(settings, texts, parts)
     return BundleData(test.pad(codec), validation.pad(codec), texts.description.data.sha256, data)
+
+
+def measure_baseline_of(settings: LabelledSettings, texts: LabelledTexts) -> Baseline | None:
+    """Return the baseline of a training on texts; None if they have no words."""
+    return _make_data(settings, texts, _split(settings, texts)).baseline
 
 
 def describe_dataset(
@@ -254,8 +259,9 @@ def _sample(texts: Texts, most: int, seed: int) -> Texts:
     return texts.take(chosen)
 
 
-def _is_without_spaces(texts: LabelledTexts) -> bool:
-    return is_without_spaces(texts.description.script)
+def _make_data(settings: LabelledSettings, texts: LabelledTexts, parts: _Parts) -> LabelledData:
+    by_character = is_without_spaces(texts.description.script)
+    return LabelledData(parts.test, parts.training, parts.validation, by_character, settings.seed)
 
 
 def _list_warnings(training: CodedTexts, test: CodedTexts) -> list[str]:
