@@ -20,8 +20,8 @@ from bundle.store import Store, open_bundle
 from training import pipeline, recipes
 from training.data import pairs, treebank
 from training.data.sources import Sources
+from training.labelled.parts import measure_baseline_of
 from training.recipes.labelled import FIRST, LabelledSettings, read_texts
-from training.tasks.labelled import measure_baseline_of
 
 Row = tuple[str, str, str]  # text, label, author
 

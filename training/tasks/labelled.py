@@ -1,7 +1,5 @@
 """Training on the user's own labelled texts: from files to a network, its examples and its card."""
 
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,77 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from bundle.manifest import Dataset, DatasetFile, DatasetLabel
 from bundle.reviews import ReviewCodec
 from bundle.store import Bundle
 from bundle.tasks import check_labels, count_outputs
-from training.data.labelled.description import DataDescription
-from training.data.labelled.languages import is_without_spaces
 from training.data.labelled.reading import read, read_labelled
-from training.data.labelled.splits import choose_part
-from training.data.labelled.texts import LabelledTexts, Texts
 from training.data.sources import Sources
 from training.distillation.corpus import Corpus
 from training.errors import DataError
 from training.evaluation.calibration import find_temperature, find_temperature_of_several
 from training.labelled import coding, replay, teacher
-from training.labelled.baseline import MOST_ROWS, Baseline, measure_baseline
 from training.labelled.coding import CodedTexts
 from training.labelled.first_network import FirstNetwork, have_same_meaning
 from training.labelled.fitting import fit_texts, to_targets
+from training.labelled.parts import MOST_TEST_ROWS, LabelledData, Parts, describe_dataset, make_data, sample, split
 from training.networks import builders
 from training.recipes.labelled import LabelledSettings, read_texts
 from training.recipes.reviews import ReviewSettings
 from training.reports import labelled_card
 from training.tasks.trained import BundleData, Trained
 
-# A figure of so many rows has a standard error of at most 0.25 %; their padded rows are held in memory.
-MOST_TEST_ROWS = 40_000
-MOST_VALIDATION_ROWS = 5_000
 _WEIGHTS = "network.weights.h5"
-
-
-@dataclass(frozen=True)
-class LabelledData:
-    """What a card needs.
-
-    Attributes:
-        test: the test rows.
-        training: labelled rows that the network learnt from; None if they are not known.
-        validation: those that decided when to stop; the same.
-        by_character: whether words are written without spaces.
-        seed: random seed.
-    """
-
-    test: Texts
-    training: Texts | None
-    validation: Texts | None
-    by_character: bool
-    seed: int
-
-    @cached_property
-    def texts(self) -> tuple[str, ...]:
-        """The test texts."""
-        return tuple(self.test.read())
-
-    @cached_property
-    def baseline(self) -> Baseline | None:
-        """The baseline, trained on the same rows; None if the training rows are not known."""
-        if self.training is None or self.validation is None:
-            return None
-        rows = _sample(self.training, MOST_ROWS, self.seed)
-        training, validation = ((tuple(part.read()), part.labels) for part in (rows, self.validation))
-        return measure_baseline(training, validation, (self.texts, self.test.labels), self.by_character)
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """The rows of a training."""
-
-    training: Texts
-    validation: Texts
-    test: Texts
-    unlabelled: Texts
 
 
 def train(settings: LabelledSettings, sources: Sources, console: Console, start: Bundle | None) -> Trained:
@@ -98,8 +45,8 @@ def train(settings: LabelledSettings, sources: Sources, console: Console, start:
     except ValueError as error:
         raise DataError(f"{texts.description.data.name}: {error}") from error
     outputs = count_outputs(labels)
-    parts = _split(settings, texts)
-    data = _make_data(settings, texts, parts)
+    parts = split(settings, texts)
+    data = make_data(settings, texts, parts)
     with console.status("Training the baseline"):
         baseline = data.baseline
     if baseline:
@@ -198,70 +145,20 @@ def read_data(
     options = settings.make_options(None)
     if not settings.test_share:
         found = read_labelled(source, options, labels)
-        rows = _sample(found, MOST_TEST_ROWS, settings.seed)
+        rows = sample(found, MOST_TEST_ROWS, settings.seed)
         test = coding.code(codec, rows, "Coding the test texts", console)
         data = LabelledData(rows, None, None, False, settings.seed)
         return BundleData(test.pad(codec), None, found.source.hash(), data)
     texts = read(source, options, settings.seed)
     if texts.labels != labels:
         raise DataError(f"{source} has the labels {', '.join(texts.labels)}, the bundle has {', '.join(labels)}")
-    parts = _split(settings, texts)
+    parts = split(settings, texts)
     test, validation = (
         coding.code(codec, part, what, console)
         for part, what in ((parts.test, "Coding the test texts"), (parts.validation, "Coding the validation texts"))
     )
-    data = _make_data(settings, texts, parts)
+    data = make_data(settings, texts, parts)
     return BundleData(test.pad(codec), validation.pad(codec), texts.description.data.sha256, data)
-
-
-def measure_baseline_of(settings: LabelledSettings, texts: LabelledTexts) -> Baseline | None:
-    """Return the baseline of a training on texts; None if they have no words."""
-    return _make_data(settings, texts, _split(settings, texts)).baseline
-
-
-def describe_dataset(
-    description: DataDescription, settings: LabelledSettings, training: int, validation: int, test: int
-) -> Dataset:
-    """Return the manifest's description of the data; the SHA-256 is that of the file with the test texts."""
-    files = [file for file in (description.data, description.test) if file]
-    return Dataset(
-        name=description.name + (f", tested on {description.test.name}" if description.test else ""),
-        sha256=files[-1].sha256,
-        training_examples=training,
-        test_examples=test,
-        files=tuple(DatasetFile(**file.model_dump(include={*DatasetFile.model_fields})) for file in files),
-        language=settings.language or description.language,
-        script=description.script,
-        labels=tuple(DatasetLabel(**label.model_dump()) for label in description.labels),
-        unlabelled=description.unlabelled,
-        split=str(description.split),
-        held_out=validation,
-    )
-
-
-def _split(settings: LabelledSettings, texts: LabelledTexts) -> _Parts:
-    rows = texts.train
-    share = min(settings.validation_share, MOST_VALIDATION_ROWS / len(rows))
-    held_out = choose_part(rows.units, rows.labels, share, settings.seed)
-    training, validation = rows.take(~held_out), rows.take(held_out)
-    if len(lacking := set(range(len(texts.labels))) - {*training.labels.tolist()}):
-        names = ", ".join(repr(texts.labels[label]) for label in sorted(lacking))
-        raise DataError(f"no row of {names} is left to train on; add rows, or choose another seed")
-    return _Parts(training, validation, _sample(texts.test, MOST_TEST_ROWS, settings.seed), texts.unlabelled)
-
-
-def _sample(texts: Texts, most: int, seed: int) -> Texts:
-    """Return at most so many rows, at random."""
-    if len(texts) <= most:
-        return texts
-    chosen = np.zeros(len(texts), bool)
-    chosen[np.random.default_rng(seed).permutation(len(texts))[:most]] = True
-    return texts.take(chosen)
-
-
-def _make_data(settings: LabelledSettings, texts: LabelledTexts, parts: _Parts) -> LabelledData:
-    by_character = is_without_spaces(texts.description.script)
-    return LabelledData(parts.test, parts.training, parts.validation, by_character, settings.seed)
 
 
 def _list_warnings(training: CodedTexts, test: CodedTexts) -> list[str]:
@@ -274,11 +171,11 @@ def _list_warnings(training: CodedTexts, test: CodedTexts) -> list[str]:
 
 
 def _teach(
-    settings: LabelledSettings, codec: ReviewCodec, parts: _Parts, console: Console
+    settings: LabelledSettings, codec: ReviewCodec, parts: Parts, console: Console
 ) -> tuple[Corpus, NDArray[np.float32]]:
     """Return rows without a label, and their labels by n-grams, float32 [rows, outputs]."""
-    labelled = _sample(parts.training, teacher.MOST_LABELLED, settings.seed)
-    rows = _sample(parts.unlabelled, teacher.MOST_ASKED, settings.seed)
+    labelled = sample(parts.training, teacher.MOST_LABELLED, settings.seed)
+    rows = sample(parts.unlabelled, teacher.MOST_ASKED, settings.seed)
     with console.status(f"Labelling {len(rows):,} rows with n-grams"):
         split = codec.preprocessing.tokeniser.split
         asked = tuple(rows.read())

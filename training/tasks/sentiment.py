@@ -25,6 +25,7 @@ from training.errors import ConversionError, RecipeError
 from training.evaluation import analysis, plots, reference
 from training.evaluation.evaluate import Evaluation, evaluate, find_macro_f1
 from training.general.stages import GeneralStages
+from training.labelled.parts import LabelledData
 from training.loops.fit import fit
 from training.networks import builders
 from training.recipes.general import GeneralSettings
@@ -37,7 +38,6 @@ from training.recipes.staged import StagedSettings, TuningSettings
 from training.reports import labelled_card
 from training.tasks import labelled
 from training.tasks.base import Predict, TrainedTask
-from training.tasks.labelled import LabelledData
 from training.tasks.trained import BundleData, Trained, take_weights
 from training.wild import report
 from training.wild.figures import measure
