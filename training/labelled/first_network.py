@@ -29,6 +29,7 @@ class FirstNetwork:
 
     Attributes:
         codec: its codec.
+        tokeniser: its tokeniser.
         labels: its labels.
         embedding: components of its word vectors.
         units: units of its LSTM of each direction.
@@ -65,6 +66,7 @@ class FirstNetwork:
                 "of the recipes sentiment or reviews with --from"
             )
         self.codec = codec
+        self.tokeniser = codec.preprocessing.tokeniser
         self.labels = bundle.manifest.labels
         ids = np.arange(codec.preprocessing.vocabulary_size)
         self._vectors: NDArray[np.float32] = ops.convert_to_numpy(builders.find_embedding(network)(ids))  # of 8 bits

@@ -24,6 +24,7 @@ from training.labelled.parts import MOST_TEST_ROWS, LabelledData, Parts, describ
 from training.networks import builders
 from training.recipes.labelled import LabelledSettings, read_texts
 from training.recipes.reviews import ReviewSettings
+from training.recipes.staged import TuningSettings
 from training.reports import labelled_card
 from training.tasks.trained import BundleData, Trained
 
@@ -44,59 +45,32 @@ def train(settings: LabelledSettings, sources: Sources, console: Console, start:
         check_labels(labels)
     except ValueError as error:
         raise DataError(f"{texts.description.data.name}: {error}") from error
-    outputs = count_outputs(labels)
+    first = FirstNetwork(start) if start else None
     parts = split(settings, texts)
     data = make_data(settings, texts, parts)
     with console.status("Training the baseline"):
         baseline = data.baseline
     if baseline:
         _say(console, labelled_card.describe_baseline(baseline))
-
-    first = FirstNetwork(start) if start else None
-    counted = (parts.training, parts.unlabelled)
-    if first:
-        tuning = settings.transfer
-        counts = coding.count_words(first.codec.preprocessing.tokeniser, counted, console)
-        codec = first.extend(counts, settings.new_words, settings.least_count, settings.length)
-        network_settings = settings.make_network(
-            tuning, codec.preprocessing.vocabulary_size, first.embedding, first.units
-        )
-        added = len(codec.vocabulary) - len(first.codec.vocabulary)
-        _say(console, f"{len(first.codec.vocabulary):,} words of {start.folder}, {added:,} words added")  # type: ignore[union-attr]
-    else:
-        tuning = settings.scratch
-        codec = coding.learn_codec(settings, counted, console)
-        size = 2 if len(parts.training) < settings.small_rows else 1
-        network_settings = settings.make_network(
-            tuning,
-            codec.preprocessing.vocabulary_size,
-            max(1, settings.embedding // size),
-            max(1, settings.units // size),
-        )
-        _say(console, f"{len(codec.vocabulary):,} words and endings of these texts")
-    training = coding.code(codec, parts.training, "Coding the training texts", console)
-    validation = coding.code(codec, parts.validation, "Coding the validation texts", console)
-    test = coding.code(codec, parts.test, "Coding the test texts", console)
+    tuning, network_settings, codec = _choose_network(settings, first, parts, console)
+    training, validation, test = (
+        coding.code(codec, part, f"Coding the {name} texts", console)
+        for name, part in (("training", parts.training), ("validation", parts.validation), ("test", parts.test))
+    )
     warnings = _list_warnings(training, test)
     for warning in warnings:
         _warn(console, warning)
 
+    outputs = count_outputs(labels)
     corpora, targets = [training.corpus], [to_targets(training.labels, outputs)]
-    facts: list[str] = []
-    if first and settings.replay and outputs == 1 and have_same_meaning(labels, first.labels):
-        replayed = replay.list_texts(settings.replay, settings.seed)
-        corpora.append(Corpus.of(codec.encode(text).ids for text in replayed))
-        targets.append(first.answer(replayed))
-        facts.append(f"It also learnt the first network's answers to {len(replayed):,} short texts of this project.")
-    elif not first and len(parts.unlabelled) >= settings.least_unlabelled:
-        corpus, answers = _teach(settings, codec, parts, console)
+    facts = []
+    if further := _find_further(settings, first, codec, parts, labels, console):
+        corpus, answers, fact = further
         corpora.append(corpus)
         targets.append(answers)
-        facts.append(f"An n-gram model labelled {len(corpus):,} rows without a label, and it learnt these too.")
-
+        facts.append(fact)
     keras.utils.set_random_seed(settings.seed)
-    preprocessing = codec.preprocessing
-    network = builders.build_review_network(network_settings, preprocessing, any_length=True, labels=labels)
+    network = builders.build_review_network(network_settings, codec.preprocessing, any_length=True, labels=labels)
     if first:
         first.give_weights(network, codec, labels)
     history, answers = fit_texts(
@@ -106,7 +80,7 @@ def train(settings: LabelledSettings, sources: Sources, console: Console, start:
         _join(corpora),
         np.concatenate(targets),
         validation,
-        preprocessing,
+        codec.preprocessing,
         settings.seed,
         console,
     )
@@ -115,17 +89,15 @@ def train(settings: LabelledSettings, sources: Sources, console: Console, start:
         f"{len(parts.validation):,} of the training rows were held out: they decided when to stop, and the logits are "
         f"divided by {temperature:.2f}, which is fitted on them."
     )
-    published = _publish(network, network_settings, codec, temperature, labels)
-    described = labelled_card.describe_data(texts.description, len(parts.training), facts, warnings)
     return Trained(
-        published,
+        _publish(network, network_settings, codec, temperature, labels),
         codec,
         history,
         test.pad(codec),
         describe_dataset(texts.description, settings, len(parts.training), len(parts.validation), len(parts.test)),
         validation.pad(codec),
         data,
-        described,
+        labelled_card.describe_data(texts.description, len(parts.training), facts, warnings),
         labels=labels,
         reports_per_epoch=max(1, len(history["loss"]) // tuning.epochs),
     )
@@ -159,6 +131,49 @@ def read_data(
     )
     data = make_data(settings, texts, parts)
     return BundleData(test.pad(codec), validation.pad(codec), texts.description.data.sha256, data)
+
+
+def _choose_network(
+    settings: LabelledSettings, first: FirstNetwork | None, parts: Parts, console: Console
+) -> tuple[TuningSettings, ReviewSettings, ReviewCodec]:
+    """Return how the network is trained, its settings, and its codec with words of the data."""
+    counted = (parts.training, parts.unlabelled)
+    if first:
+        counts = coding.count_words(first.tokeniser, counted, console)
+        codec = first.extend(counts, settings.new_words, settings.least_count, settings.length)
+        added = len(codec.vocabulary) - len(first.codec.vocabulary)
+        _say(console, f"{len(first.codec.vocabulary):,} words of the first network, {added:,} words added")
+        tuning, embedding, units = settings.transfer, first.embedding, first.units
+    else:
+        codec = coding.learn_codec(settings, counted, console)
+        _say(console, f"{len(codec.vocabulary):,} words and endings of these texts")
+        divisor = 2 if len(parts.training) < settings.small_rows else 1
+        tuning = settings.scratch
+        embedding, units = (max(1, size // divisor) for size in (settings.embedding, settings.units))
+    return tuning, settings.make_network(tuning, codec.preprocessing.vocabulary_size, embedding, units), codec
+
+
+def _find_further(
+    settings: LabelledSettings,
+    first: FirstNetwork | None,
+    codec: ReviewCodec,
+    parts: Parts,
+    labels: tuple[str, ...],
+    console: Console,
+) -> tuple[Corpus, NDArray[np.float32], str] | None:
+    """Return further texts to learn, their probabilities, float32 [texts, outputs], and a sentence about them."""
+    if first and settings.replay and len(labels) == 2 and have_same_meaning(labels, first.labels):
+        texts = replay.list_texts(settings.replay, settings.seed)
+        fact = f"It also learnt the first network's answers to {len(texts):,} short texts of this project."
+        return Corpus.of(codec.encode(text).ids for text in texts), first.answer(texts), fact
+    if not first and len(parts.unlabelled) >= settings.least_unlabelled:
+        corpus, answers = _teach(settings, codec, parts, console)
+        return (
+            corpus,
+            answers,
+            f"An n-gram model labelled {len(corpus):,} rows without a label, and it learnt these too.",
+        )
+    return None
 
 
 def _list_warnings(training: CodedTexts, test: CodedTexts) -> list[str]:
