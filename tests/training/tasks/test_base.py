@@ -115,7 +115,7 @@ class Parity(TrainedTask[BitCodec, BitSettings]):
         settings: BitSettings,  # noqa: ARG002
         share: float,  # noqa: ARG002
         source: Path | None,  # noqa: ARG002
-        console: Console,
+        console: Console,  # noqa: ARG002
         labels: tuple[str, ...],  # noqa: ARG002
     ) -> BundleData:
         return BundleData(code(codec), None, "b" * 64)
