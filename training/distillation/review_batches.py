@@ -9,7 +9,7 @@ from training.distillation.corpus import Corpus
 from training.recipes.staged import TuningSettings
 
 _PREDICTED = 256  # reviews at once
-_GROUPS = 8  # of reviews of similar lengths
+GROUPS = 8  # of reviews of similar lengths
 
 
 class ReviewBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
@@ -28,10 +28,12 @@ class ReviewBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has n
         preprocessing: WordSection,
         settings: TuningSettings,
         seed: int,
+        groups: int = GROUPS,
     ) -> None:
         """Take the reviews' numbers in the corpus and their labels; begin with the first epoch.
 
-        The labels are float32 [rows], or [rows, outputs] for a network of several outputs.
+        The labels are float32 [rows], or [rows, outputs] for a network of several outputs. With fewer groups there is
+        less to compile, and more padding.
         """
         super().__init__()
         self._corpus = corpus
@@ -40,7 +42,7 @@ class ReviewBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has n
         self._preprocessing = preprocessing
         self._settings = settings
         self._seed = seed
-        self._groups = group_by_length(corpus.lengths[rows], settings.length)
+        self._groups = group_by_length(corpus.lengths[rows], settings.length, groups)
         self._planned = -1
         self._plan: list[tuple[int, NDArray[np.intp]]] = []
         self.epoch = 0
@@ -110,15 +112,15 @@ def predict_all(
     return answers
 
 
-def group_by_length(lengths: NDArray[np.int64], longest: int) -> dict[int, NDArray[np.intp]]:
-    """Return the numbers of reviews in up to eight groups, by the length of the longest review of each.
+def group_by_length(lengths: NDArray[np.int64], longest: int, groups: int = GROUPS) -> dict[int, NDArray[np.intp]]:
+    """Return the numbers of reviews in up to so many groups, by the length of the longest review of each.
 
     The reviews of a group are padded or cut to this length. The groups have about equally many words.
     """
     steps = np.minimum(lengths, longest)
     ordered = np.sort(steps)
     words = np.cumsum(ordered)
-    limits = np.unique(ordered[np.searchsorted(words, words[-1] * np.arange(1, _GROUPS + 1) / _GROUPS)])
+    limits = np.unique(ordered[np.searchsorted(words, words[-1] * np.arange(1, groups + 1) / groups)])
     found = np.searchsorted(limits, steps)
     return {int(limit): np.flatnonzero(found == k) for k, limit in enumerate(limits)}
 

@@ -8,14 +8,19 @@ from rich.console import Console
 from bundle.reviews import WordSection
 from training.distillation.adversarial import AdversarialNetwork
 from training.distillation.corpus import Corpus
-from training.distillation.review_batches import ReviewBatches, predict_all
+from training.distillation.review_batches import GROUPS, ReviewBatches, predict_all
 from training.distillation.tuning import make_optimiser
 from training.errors import DivergedError
 from training.labelled.coding import CodedTexts
 from training.loops.fit import COMPILES, History, interrupted_between_steps
 from training.loops.progress import Progress
+from training.loops.resumable import time_epoch
 from training.networks.fused_lstm import narrow_products
 from training.recipes.staged import TuningSettings
+
+# A step is compiled for each group of lengths, which takes seconds.
+_MANY = 20_000  # texts
+_GROUPS_OF_FEW = 3
 
 
 def fit_texts(
@@ -49,17 +54,32 @@ def fit_texts(
     Raises:
         DivergedError: the loss is not a finite number.
     """
-    batches = ReviewBatches(corpus, np.arange(len(corpus)), targets, preprocessing, settings, seed)
+    groups = GROUPS if len(corpus) >= _MANY else _GROUPS_OF_FEW
+    batches = ReviewBatches(corpus, np.arange(len(corpus)), targets, preprocessing, settings, seed, groups)
     model = AdversarialNetwork(network, settings, seed)
     ((ids, some),) = batches[0]
     model((ids[:1], some[:1]))  # creates its variables
     optimiser = make_optimiser(settings, model, settings.epochs * batches.steps_per_pass)
     model.compile(optimiser, jit_compile=COMPILES)
+    network.jit_compile = False  # for the answers to the validation texts, which are fewer than it would pay for
+    optimiser.build(model.trainable_variables)
+    variables = [*model.variables, *optimiser.variables]
+    first = [keras.ops.convert_to_numpy(variable).copy() for variable in variables]
     epochs = settings.epochs * batches.epochs_per_pass
     history: History = {}
     best, waited, weights, answers = np.inf, 0, network.get_weights(), np.empty(0, np.float32)
     progress = Progress(console, epochs)
     with narrow_products(), interrupted_between_steps() as interruption, progress:
+        with console.status("Timing some steps"):
+            seconds = time_epoch(model, batches, interruption)
+        for variable, value in zip(variables, first, strict=True):
+            variable.assign(value)
+        console.print(
+            f"{len(corpus):,} texts in {batches.steps_per_pass:,} steps a pass; at most {epochs} epochs of about "
+            f"{seconds:.0f} s. It stops earlier when the loss on other rows no longer falls.",
+            highlight=False,
+            soft_wrap=True,
+        )
         for epoch in range(epochs):
             batches.epoch = epoch
             fitted = model.fit(
