@@ -607,7 +607,10 @@ def _find_first(settings: LabelledSettings, sources: Sources, store: Store, prog
         return None
     folder = store.root / FIRST / str(versions[-1])
     _say(f"The training begins with the network in {folder}; --from none begins with random weights.", progress)
-    return _open_bundle(folder)
+    try:
+        return _open_bundle(folder)
+    except BundleError as error:
+        raise RecipeError(f"{error}; --from names another bundle to begin with, or none") from error
 
 
 def _describe_plan(recipe: Recipe, runs: Path) -> str:

@@ -121,18 +121,13 @@ class FirstNetwork:
 
 def have_same_meaning(labels: Sequence[str], others: Sequence[str]) -> bool:
     """Return whether labels are the same, also `neg` and `pos` as `negative` and `positive`."""
-    return (
-        tuple(labels) == tuple(others)
-        or len(labels) == len(others) == 2
-        and bool(find_sides(labels) == find_sides(others) == [0, 1])
+    return tuple(labels) == tuple(others) or (
+        len(labels) == len(others) == 2 and find_sides(labels) == find_sides(others) == [0, 1]
     )
 
 
 def find_sides(labels: Sequence[str]) -> list[int]:
-    """Return the places of negative and positive among labels; none if one is missing."""
+    """Return the places of negative and positive among labels; none if one is missing, or is there twice."""
     folded = [label.casefold() for label in labels]
-    places = [
-        next((place for place, label in enumerate(folded) if label in (name, name[:3])), -1)
-        for name in SENTIMENT.labels
-    ]
-    return [] if -1 in places else places
+    places = [[place for place, label in enumerate(folded) if label in (name, name[:3])] for name in SENTIMENT.labels]
+    return [place for (place,) in places] if all(len(found) == 1 for found in places) else []

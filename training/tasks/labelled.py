@@ -18,7 +18,7 @@ from training.errors import DataError
 from training.evaluation.calibration import find_temperature, find_temperature_of_several
 from training.labelled import coding, replay, teacher
 from training.labelled.coding import CodedTexts
-from training.labelled.first_network import FirstNetwork, have_same_meaning
+from training.labelled.first_network import FirstNetwork, find_sides
 from training.labelled.fitting import fit_texts, to_targets
 from training.labelled.parts import MOST_TEST_ROWS, LabelledData, Parts, describe_dataset, make_data, sample, split
 from training.networks import builders
@@ -162,7 +162,7 @@ def _find_further(
     console: Console,
 ) -> tuple[Corpus, NDArray[np.float32], str] | None:
     """Return further texts to learn, their probabilities, float32 [texts, outputs], and a sentence about them."""
-    if first and settings.replay and len(labels) == 2 and have_same_meaning(labels, first.labels):
+    if first and settings.replay and len(labels) == 2 and find_sides(labels) == find_sides(first.labels) == [0, 1]:
         texts = replay.list_texts(settings.replay, settings.seed)
         fact = f"It also learnt the first network's answers to {len(texts):,} short texts of this project."
         return Corpus.of(codec.encode(text).ids for text in texts), first.answer(texts), fact
