@@ -33,6 +33,7 @@ def fit_texts(
     preprocessing: WordSection,
     seed: int,
     console: Console,
+    knows_labels: bool = False,
 ) -> tuple[History, NDArray[np.float32]]:
     """Train a network in place, and keep the averaged weights of its best epoch.
 
@@ -46,6 +47,7 @@ def fit_texts(
         preprocessing: of the network.
         seed: random seed of the order of the texts and of each step.
         console: shows the progress.
+        knows_labels: whether the network answers with the labels already; it then stays as it is if no epoch is better.
 
     Returns:
         The history, in which `val_` marks figures of the averaged weights on the validation texts; and the answers to
@@ -67,7 +69,9 @@ def fit_texts(
     first = [keras.ops.convert_to_numpy(variable).copy() for variable in variables]
     epochs = settings.epochs * batches.epochs_per_pass
     history: History = {}
-    best, waited, weights, answers = np.inf, 0, network.get_weights(), np.empty(0, np.float32)
+    weights, waited = network.get_weights(), 0
+    answers = predict_all(network, validation.corpus, np.arange(len(validation.corpus)), preprocessing)
+    best = _measure(answers, validation.labels)["val_loss"] if knows_labels else np.inf
     progress = Progress(console, epochs)
     with narrow_products(), interrupted_between_steps() as interruption, progress:
         with console.status("Timing some steps"):

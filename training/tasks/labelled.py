@@ -18,7 +18,7 @@ from training.errors import DataError
 from training.evaluation.calibration import find_temperature, find_temperature_of_several
 from training.labelled import coding, replay, teacher
 from training.labelled.coding import CodedTexts
-from training.labelled.first_network import FirstNetwork, find_sides
+from training.labelled.first_network import FirstNetwork, find_sides, have_same_meaning
 from training.labelled.fitting import fit_texts, to_targets
 from training.labelled.parts import MOST_TEST_ROWS, LabelledData, Parts, describe_dataset, make_data, sample, split
 from training.networks import builders
@@ -83,6 +83,7 @@ def train(settings: LabelledSettings, sources: Sources, console: Console, start:
         codec.preprocessing,
         settings.seed,
         console,
+        knows_labels=first is not None and have_same_meaning(labels, first.labels),
     )
     temperature = _find_temperature(answers, validation.labels)
     facts.append(

@@ -16,7 +16,9 @@ LENGTH = 5
 PREPROCESSING = ReviewPreprocessing(tokeniser=WordTokeniser(), vocabulary_size=12, length=LENGTH)
 
 
-def fit(outputs: int, patience: int = 9, **changes: object) -> tuple[History, float, keras.Model]:
+def fit(
+    outputs: int, patience: int = 9, knows_labels: bool = False, **changes: object
+) -> tuple[History, float, keras.Model]:
     """Train on rows whose second word tells the label; return also the accuracy on others."""
     settings = find_settings("length=5")
     tuning = settings.scratch.model_copy(update={"epochs": 6, "batch_size": 8, "short_batch_size": 8} | changes)
@@ -37,6 +39,7 @@ def fit(outputs: int, patience: int = 9, **changes: object) -> tuple[History, fl
         PREPROCESSING,
         1,
         QUIET,
+        knows_labels,
     )
     assert answers == pytest.approx(network.predict(np.stack(rows[36:]), verbose=0), abs=1e-5)
     found = answers.argmax(axis=1) if outputs > 1 else answers[:, 0] >= 0.5
@@ -55,6 +58,12 @@ def test_it_stops_when_the_loss_no_longer_falls() -> None:
     history, _, _ = fit(1, patience=1, learning_rate=3.0, epochs=30)
     rising = [later >= before for before, later in zip(history["val_loss"], history["val_loss"][1:], strict=False)]
     assert rising[-1] and not any(rising[:-1]) and len(history["loss"]) < 30
+
+
+def test_a_network_that_knows_the_labels_stays_if_no_epoch_is_better() -> None:
+    changes = {"learning_rate": 3.0, "epochs": 1, "warm_up": 0}
+    (_, _, kept), (_, _, trained) = (fit(1, knows_labels=known, **changes) for known in (True, False))
+    assert np.abs(kept.get_weights()[0]).max() < 0.06 < np.abs(trained.get_weights()[0]).max()
 
 
 def test_a_training_that_diverges_says_so() -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.training.films import find_settings, make_rows, write
+from tests.training.films import find_settings, write
 from training.data.labelled.reading import DataOptions, read
 from training.data.labelled.texts import LabelledTexts
 from training.labelled.parts import describe_dataset, make_data, measure_baseline_of, sample, split
@@ -30,8 +30,9 @@ def test_the_baseline_learns_from_the_training_rows(texts: LabelledTexts) -> Non
 
 
 def test_words_without_spaces_are_compared_by_characters(tmp_path: Path) -> None:
-    rows = make_rows(("差", ("不好看",)), ("好", ("很好看",)), count=20)
-    path = write(tmp_path / "films.csv", [(f"这部电影{text.split()[3]}的", label) for text, label in rows])
+    films = "天地玄黄宇宙洪荒日月盈昃辰宿列张"
+    rows = [(f"{film}这部电影{word}的", word[0]) for film in films for word in ("不好看", "很好看")]
+    path = write(tmp_path / "films.csv", rows)
     texts = read(path, DataOptions(), 1)
     assert "Han script has no spaces between words" in texts.description.notes[-1]
     assert make_data(find_settings(), texts, split(find_settings(), texts)).by_character
