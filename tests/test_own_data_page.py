@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tables.columns import LABEL_NAMES, TEXT_NAMES
 from tests.training.main.command import run
-from training.data.labelled.columns import LABEL_NAMES, TEXT_NAMES
 
 PAGE = (Path(__file__).parents[1] / "docs" / "own-data.md").read_text("utf-8")
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
