@@ -1,7 +1,7 @@
 """The command line of the service: every setting is an option, and without a subcommand it serves.
 
-Its process supervises the workers, so it imports neither FastAPI nor engines. It imports a subcommand only to run it, and
-what serves only to serve. The options are click's, which uvicorn needs anyway; Typer would add 15 MB to the image.
+Its process supervises the workers, so it imports neither FastAPI nor engines, a subcommand only to run it, and the
+service only to serve. The options are click's, which uvicorn needs anyway; Typer would add 15 MB to the image.
 """
 
 import os
