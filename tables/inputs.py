@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -35,6 +36,11 @@ class Input(ABC):
         self.path = path
         self.suffix = Path(path.name.lower().removesuffix(_GZIP_SUFFIX)).suffix if path else ""
 
+    @property
+    def share(self) -> float | None:
+        """The share of the bytes that has been read since `open`; None if it is not known."""
+        return None
+
     @abstractmethod
     def open_start(self) -> AbstractContextManager[BinaryIO]:
         """Open the first bytes, at least as many as show format and columns; as often as needed.
@@ -64,11 +70,20 @@ class FileInput(Input):
         """Take the path; nothing is opened before it is needed."""
         super().__init__(str(path), path)
         self._path = path
+        self._opened: io.BufferedReader | None = None
+        self._size = 0
+
+    @property
+    def share(self) -> float | None:
+        """The share of the file that has been read: see `Input.share`."""
+        is_open = self._opened and not self._opened.closed
+        return self._opened.tell() / self._size if self._opened and is_open and self._size else None
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
         """Open the file: see `Input.open`."""
         with _clear_errors(self.name), self._path.open("rb") as file, _open_unpacked(file) as unpacked:
+            self._opened, self._size = file, os.fstat(file.fileno()).st_size
             yield unpacked
 
     def open_start(self) -> AbstractContextManager[BinaryIO]:

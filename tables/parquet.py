@@ -11,6 +11,7 @@ from tables.inputs import Input
 from tables.table import BadRow, Row, Table
 
 _BATCH_ROWS = 4096
+_BUFFER_BYTES = 1 << 20  # of each column; by default all bytes of a group of rows are read at once
 
 
 class Parquet(Table):
@@ -31,19 +32,26 @@ class Parquet(Table):
         if source.path is None:
             raise TableError(f"{source.name} is Parquet, which cannot be read from a pipe; write it to a file")
         self._path = source.path
+        self._position = 0
         with _open(self._path) as file:
             self.schema = file.schema_arrow
+            self._rows = file.metadata.num_rows
         super().__init__(source, "Parquet", self.schema.names, None)
+
+    @property
+    def share(self) -> float | None:
+        """The share of the rows that has been read: see `Table.share`."""
+        return self._position / self._rows if self._rows else None
 
     def read(self, columns: Sequence[str], whole: bool = False) -> Iterator[Row | BadRow]:
         """Yield the rows: see `Table.read`. Positions are the numbers of rows."""
-        position = 0
+        self._position = 0
         with _open(self._path) as file:
             for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=None if whole else [*columns]):
                 values = [batch.column(name).to_pylist() for name in columns]
                 for index, row in enumerate(zip(*values, strict=True)):
-                    position += 1
-                    yield Row(position, row, (batch, index))
+                    self._position += 1
+                    yield Row(self._position, row, (batch, index))
 
 
 @contextmanager
@@ -61,7 +69,7 @@ def _open(path: Path) -> Iterator[Any]:
             "or write the data as CSV or JSON Lines"
         ) from error
     try:
-        with parquet.ParquetFile(path) as file:
+        with parquet.ParquetFile(path, buffer_size=_BUFFER_BYTES) as file:
             yield file
     except (OSError, UnicodeDecodeError, arrow.ArrowException) as error:
         raise unreadable(str(path), error) from error

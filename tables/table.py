@@ -50,6 +50,11 @@ class Table(ABC):
         self.columns = tuple(columns)
         self.encoding = encoding
 
+    @property
+    def share(self) -> float | None:
+        """The share of the input that `read` has read so far; None if it is not known."""
+        return self.source.share
+
     def locate(self, position: int) -> str:
         """Return where a row is, for messages."""
         return f"{self.source.name}, {self.unit} {position}"

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from app.engines.base import Engine
 from app.runtime.grouping import Grouping
 from app.runtime.queue import CANDIDATES
 from app.scoring.answers import Answer, Refused
-from app.engines.base import Engine
 from app.tasks import SERVED
 from app.tasks.base import Encoded
 from bundle.errors import InputError

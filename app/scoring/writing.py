@@ -11,12 +11,12 @@ import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from app.errors import ScoringError
 from app.scoring.answers import Column
+from app.scoring.sinks import rename
 from bundle.files import flush
 from tables.delimited import Delimited
 from tables.json_lines import JsonLines
@@ -62,8 +62,7 @@ class Writer(ABC):
         Raises:
             OSError: it cannot be written.
         """
-        os.replace(part, output)
-        flush(output.parent)
+        rename(part, output)
 
 
 class DelimitedWriter(Writer):
