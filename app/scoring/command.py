@@ -67,9 +67,7 @@ class _VersionType(click.ParamType[int | str]):
     metavar="FILE",
     help="File for rows that cannot be scored, as JSON Lines; without it the first one stops the run.",
 )
-@click.option(
-    "--encoding", metavar="NAME", help="Of the input, such as cp1252; by default UTF-8, or by its first bytes."
-)
+@click.option("--encoding", metavar="NAME", help="Of the input, such as cp1252; by default UTF-8 or its mark.")
 @click.pass_context
 def _score(
     context: click.Context,
@@ -118,7 +116,7 @@ def _end(number: int, _: FrameType | None) -> None:
 def _open_input(source: str) -> Input:
     """Return a file, or a pipe, which may have a name, too."""
     if source == _PIPE:
-        return PipeInput(sys.stdin.buffer)
+        return PipeInput(open(0, "rb", closefd=False))
     path = Path(source)
     try:
         if stat.S_ISREG(path.stat().st_mode):

@@ -43,9 +43,11 @@ class Display:
         self._file.flush()
 
     def describe_end(self, rows: int) -> str:
-        """Return how many rows were done in which time."""
+        """Return how many rows the output has, and how many of them this run did in which time."""
+        first_rows, _ = self._first or (rows, 0.0)
         seconds = self._clock() - self._started
-        return f"{rows:,} rows in {seconds:.1f} s{self._describe_rate(rows, seconds)}"
+        of_them = f", {rows - first_rows:,} of them now," if first_rows else ""
+        return f"{rows:,} rows{of_them} in {seconds:.1f} s{self._describe_rate(rows - first_rows, seconds)}"
 
     def _describe(self, rows: int, share: float | None, now: float) -> str:
         first_rows, first_share = self._first or (0, 0.0)

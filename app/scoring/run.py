@@ -94,7 +94,6 @@ class _Run:
         self._is_packed = job.output is not None and check_suffix(self._writer, job.output)
         self._seen = _look(table.source.path)
         self._journal = Journal(job.output) if job.output else None
-        self._is_resumable = table.source.path is not None
         identity = self._identify()
         found = self._journal.read(identity) if self._journal else None
         self._is_new = found is None
@@ -119,22 +118,16 @@ class _Run:
     def score(self, pool: ThreadPoolExecutor) -> None:
         """Score the rows that are left."""
         table, most = self._table, self._scorer.most_texts
-        rows = islice(table.read(self._names, whole=True), self.state.rows, None)
-        begun = False
+        rows = table.read(self._names, whole=True)
+        deque(islice(rows, self.state.rows), maxlen=0)  # those that a run before has done
+        self._display.begin(self.state.rows, table.share or 0.0)
         for window, answers in _answer(pool, self._scorer, _make_windows(rows, self._writer, most)):
-            if not begun:
-                # The rows before are read by now, and the first windows, which are few.
-                self._display.begin(self.state.rows, table.share or 0.0)
-                begun = True
             self._write_window(window, answers)
             self._display.update(self.state.rows, table.share)
             if time.monotonic() - self._committed > COMMIT_SECONDS:
                 self._commit()
         if _look(table.source.path) != self._seen:
-            raise ScoringError(
-                f"{table.source.name} changed while it was read, so the output may have rows of both; score it again: "
-                f"delete the file {self._job.output}.progress to start anew"
-            )
+            raise ScoringError(f"{table.source.name} changed while it was read; start anew")
         self.state = self.state.model_copy(update={"is_complete": True})
         self._commit()
 
@@ -202,7 +195,7 @@ class _Run:
     def _commit(self) -> None:
         """Note what has been written for certain, so that another run can go on from here."""
         self._committed = time.monotonic()
-        if self._journal and (self._is_resumable or self.state.is_complete):
+        if self._journal and self._table.source.path:
             self._output.sync()
             if self._bad:
                 self._bad.sync()
@@ -286,11 +279,12 @@ def _check(row: Row, writer: Writer) -> Row | BadRow:
 
 
 def _look(path: Path | None) -> object:
-    """Return what changes with a file."""
-    if path is None:
-        return None
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns, found.st_ino
+    """Return what changes with a file; None of a pipe."""
+    try:
+        found = path.stat() if path else None
+    except FileNotFoundError:
+        return ()
+    return found and (found.st_size, found.st_mtime_ns, found.st_ino)
 
 
 def _hash(path: Path) -> str:

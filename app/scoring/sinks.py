@@ -47,9 +47,9 @@ class FileSink:
         self._part = _find_part(path)
         self.size = size
         try:
-            self._file = io.FileIO(os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666), "r+")
+            self._file = self._part.open("ab", buffering=0)
         except OSError as error:
-            raise _explain(self._part, error) from error
+            raise make_write_error(self._part, error) from error
         try:
             fcntl.flock(self._file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -63,14 +63,13 @@ class FileSink:
                 f"{path}.progress to start anew"
             )
         self._file.truncate(size)
-        self._file.seek(size)
 
     def write(self, contents: bytes) -> None:
         """Write bytes: see `Sink.write`."""
         try:
             _write_all(self._file, contents)
         except OSError as error:
-            raise _explain(self._part, error) from error
+            raise make_write_error(self._part, error) from error
         self.size += len(contents)
 
     def sync(self) -> None:
@@ -78,7 +77,7 @@ class FileSink:
         try:
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise _explain(self._part, error) from error
+            raise make_write_error(self._part, error) from error
 
     def close(self) -> None:
         """Close the file: see `Sink.close`."""
@@ -119,7 +118,7 @@ def publish(path: Path, make: Callable[[Path, Path], None]) -> None:
         if part.exists():
             make(part, path)
     except OSError as error:
-        raise _explain(path, error) from error
+        raise make_write_error(path, error) from error
 
 
 def rename(part: Path, path: Path) -> None:
@@ -136,7 +135,8 @@ def _find_part(path: Path) -> Path:
     return path.with_name(f"{path.name}.part")
 
 
-def _explain(path: Path, error: OSError) -> ScoringError:
+def make_write_error(path: Path, error: OSError) -> ScoringError:
+    """Return the error of a file that cannot be written."""
     return ScoringError(
         f"{path} cannot be written ({explain(error)}); make room, or make it writable, and run the same command again "
         "to go on"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
+from typing import Any
 
 from app.engines import load_engine
 from app.errors import EngineError, PolicyError, ScoringError
@@ -128,7 +129,7 @@ def answer(connection: Connection, scorer: EngineScorer) -> None:
         return
 
 
-def _receive(connection: Connection) -> object:
+def _receive(connection: Connection) -> Any:
     try:
         return connection.recv()
     except (EOFError, OSError) as error:
