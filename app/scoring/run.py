@@ -93,6 +93,7 @@ class _Run:
         self._writer = make_writer(table, self._columns.added)
         self._is_packed = job.output is not None and check_suffix(self._writer, job.output)
         self._seen = _look(table.source.path)
+        self._committed = time.monotonic()
         self._journal = Journal(job.output) if job.output else None
         identity = self._identify()
         found = self._journal.read(identity) if self._journal else None
