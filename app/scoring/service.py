@@ -151,7 +151,8 @@ class ServiceScorer:
             ScoringError: it is not there, or stays busy.
         """
         end = time.monotonic() + seconds
-        while True:
+        pause = 0.0
+        while not self._is_closing.wait(pause):
             response: _Response | None = None
             try:
                 response = self._ask(path, body)
@@ -163,8 +164,7 @@ class ServiceScorer:
             pause = PAUSE_SECONDS if response is None or response.retry_after is None else response.retry_after
             if time.monotonic() + pause > end:
                 raise ScoringError(f"the service at {self._url} does not answer: {problem}; {_AGAIN}")
-            if self._is_closing.wait(pause):
-                raise ScoringError("the scoring has ended")
+        raise ScoringError("the scoring has ended")
 
     def _ask(self, path: str, body: object) -> _Response:
         """Send a request once.
