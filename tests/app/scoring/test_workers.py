@@ -63,17 +63,23 @@ def test_a_damaged_bundle_is_told(tmp_path: Path) -> None:
         Workers(bundle, SETTINGS.model_copy(update={"models": tmp_path}))
 
 
-def test_a_process_answers_until_its_connection_ends(make_scorer: MakeScorer) -> None:
+def test_a_process_answers_until_its_connection_ends() -> None:
     mine, other = Pipe()
-    handler = signal.getsignal(signal.SIGINT)
+    received: list[object] = []
+
+    def receive() -> None:
+        received.extend([mine.recv(), mine.recv()])
+        mine.close()
+
     mine.send(["a wonderful film"])
-    threading.Timer(2, mine.close)  # not started: the end is below
-    closing = threading.Thread(target=lambda: (mine.recv(), mine.recv(), mine.close()))
-    closing.start()
+    receiving = threading.Thread(target=receive)
+    receiving.start()
+    handler = signal.getsignal(signal.SIGINT)
     work(other, SETTINGS, NAME, 3)
     signal.signal(signal.SIGINT, handler)
-    closing.join(SECONDS)
-    assert not closing.is_alive()
+    receiving.join(SECONDS)
+    problem, answers = received
+    assert problem == "" and isinstance(answers, list) and answers[0]["sentiment"] == "positive"
 
 
 def test_a_process_that_cannot_load_says_why(tmp_path: Path) -> None:

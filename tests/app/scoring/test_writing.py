@@ -2,6 +2,7 @@ import csv
 import gzip
 import io
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,7 @@ def test_the_fields_of_an_object_stay_as_they_are_written(tmp_path: Path) -> Non
 
 @needs_pyarrow
 def test_every_type_of_parquet_stays_as_it_is(tmp_path: Path) -> None:
-    import pyarrow as pa
-    from pyarrow import parquet
+    pa, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
 
     columns = {
         "text": ["a", "b", "c", "d", "e"],
@@ -80,8 +80,7 @@ def test_every_type_of_parquet_stays_as_it_is(tmp_path: Path) -> None:
 
 @needs_pyarrow
 def test_a_group_of_rows_is_not_large(tmp_path: Path) -> None:
-    import pyarrow as pa
-    from pyarrow import parquet
+    pa, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
 
     parquet.write_table(pa.table({"text": ["x" * 1000] * 40_000}), tmp_path / "my.parquet")
     writer, records = make(tmp_path / "my.parquet", (tmp_path / "my.parquet").read_bytes())
@@ -108,8 +107,7 @@ def test_the_name_of_the_output_says_whether_it_is_compressed(tmp_path: Path, na
 
 @needs_pyarrow
 def test_parquet_is_not_compressed_as_a_whole(tmp_path: Path) -> None:
-    import pyarrow as pa
-    from pyarrow import parquet
+    pa, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
 
     parquet.write_table(pa.table({"text": ["a"]}), tmp_path / "my.parquet")
     writer, _ = make(tmp_path / "my.parquet", (tmp_path / "my.parquet").read_bytes())
