@@ -34,7 +34,8 @@ class Display:
         if now - self._shown < (_TERMINAL_SECONDS if self._is_terminal else _PLAIN_SECONDS):
             return
         self._shown = now
-        self._file.write(f"{_CLEAR}{self._describe(rows, share, now)}" + ("" if self._is_terminal else "\n"))
+        shown = self._describe(rows, share, now)
+        self._file.write(f"{_CLEAR}{shown}" if self._is_terminal else f"{shown}\n")
         self._file.flush()
 
     def say(self, line: str) -> None:
@@ -44,13 +45,16 @@ class Display:
 
     def describe_end(self, rows: int) -> str:
         """Return how many rows the output has, and how many of them this run did in which time."""
-        first_rows, _ = self._first or (rows, 0.0)
+        if self._first is None:
+            return f"{rows:,} rows"
+        first_rows, _ = self._first
         seconds = self._clock() - self._started
         of_them = f", {rows - first_rows:,} of them now," if first_rows else ""
         return f"{rows:,} rows{of_them} in {seconds:.1f} s{self._describe_rate(rows - first_rows, seconds)}"
 
     def _describe(self, rows: int, share: float | None, now: float) -> str:
-        first_rows, first_share = self._first or (0, 0.0)
+        assert self._first
+        first_rows, first_share = self._first
         seconds = now - self._started
         shown = f"{rows:,} rows{self._describe_rate(rows - first_rows, seconds)}"
         if share is None or share <= first_share:

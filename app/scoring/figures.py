@@ -128,7 +128,7 @@ def _draw_confusion(figures: Figures) -> Iterator[str]:
     yield ""
     yield "label".ljust(width) + "".join(f"{head:>{len(head) + 2}}" for head in heads)
     for label, row in zip(figures.labels, figures.confusion, strict=True):
-        cells = (f"{count:>{max(len(head) + 2, 0)},}" for count, head in zip(row, heads, strict=True))
+        cells = (f"{count:>{len(head) + 2},}" for count, head in zip(row, heads, strict=True))
         yield label.ljust(width) + "".join(cells)
 
 

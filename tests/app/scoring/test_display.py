@@ -59,4 +59,7 @@ def test_a_run_that_goes_on_counts_from_where_it_began() -> None:
 
 
 def test_a_run_that_had_nothing_to_do_has_no_rate() -> None:
-    assert Display(io.StringIO(), Clock()).describe_end(7) == "7 rows in 0.0 s"
+    assert Display(io.StringIO(), Clock()).describe_end(7) == "7 rows"
+    display = Display(io.StringIO(), Clock())
+    display.begin(0, 0.0)
+    assert display.describe_end(0) == "0 rows in 0.0 s"

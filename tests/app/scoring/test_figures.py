@@ -72,9 +72,9 @@ def test_the_figures_are_printed() -> None:
         "1 rows have a label that the model does not have, such as 'meh' in my.csv, line 6, and are not counted; its "
         "labels are: negative, positive",
         "",
-        "label     as negative  as positive",
-        "negative            1            1",
-        "positive            0            1",
+        "label       as negative  as positive",
+        "negative              1            1",
+        "positive              0            1",
         "",
         "probability  rows       mean    right",
         "0.67-0.73    1          0.7000  1.0000",

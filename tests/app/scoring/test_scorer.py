@@ -1,10 +1,14 @@
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from app.engines import load_engine
 from app.scoring.answers import Refused
 from app.scoring.scorer import EngineScorer
 from app.settings import Settings
+from bundle.rows import Row
 from bundle.store import Store
 from tests.app.scoring.conftest import MODELS, NAME, MakeScorer, make_texts
 
@@ -29,7 +33,7 @@ def test_rows_run_in_batches_of_similar_lengths() -> None:
         batch_rows = 8
         count_steps = staticmethod(engine.count_steps)
 
-        def run(self, rows: list[np.ndarray]) -> np.ndarray:  # type: ignore[type-arg]
+        def run(self, rows: Sequence[Row]) -> NDArray[np.float32]:
             batches.append([len(row) for row in rows])
             return engine.run(rows)
 
