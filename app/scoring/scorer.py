@@ -1,6 +1,6 @@
 """What answers texts: a network here, or a running service."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -74,12 +74,23 @@ class EngineScorer:
             except InputError as error:
                 answers[place] = Refused(str(error))
         steps = {place: self._engine.count_steps(one.row) for place, one in encoded.items()}
-        left = sorted(encoded, key=steps.__getitem__)
-        while left:
-            rows = len(self._grouping.choose([steps[place] for place in left[:CANDIDATES]]))
-            batch, left = left[:rows], left[rows:]
+        for batch in choose_batches(self._grouping, steps):
             outputs = self._engine.run([encoded[place].row for place in batch])
             for place, output in zip(batch, outputs, strict=True):
                 answer = self._served.answer(self._bundle.manifest, output, encoded[place], self._request)
                 answers[place] = answer.model_dump()
         return answers
+
+
+def choose_batches(grouping: Grouping, steps: Mapping[int, int]) -> Iterator[list[int]]:
+    """Yield the places of the rows of each batch, of similar lengths.
+
+    Args:
+        grouping: chooses them.
+        steps: of each row, by its place.
+    """
+    left = sorted(steps, key=steps.__getitem__)
+    while left:
+        rows = len(grouping.choose([steps[place] for place in left[:CANDIDATES]]))
+        yield left[:rows]
+        left = left[rows:]
