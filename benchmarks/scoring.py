@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -73,7 +73,7 @@ def main(
             measured = {"measurements": [asdict(one) for one in found], "memory": memory}
             results.save(out / "scoring.json", constant | measured)
 
-        ways = {
+        ways: dict[str, Callable[[], float]] = {
             ENGINE: lambda: _run_engine(settings, model, texts),
             FILE: lambda: _run_command(settings, model, source, folder / "scored.parquet"),
             SCRIPT: lambda: _run_script(settings, model, source, folder / "posted.csv"),

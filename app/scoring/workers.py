@@ -75,9 +75,12 @@ class Workers:
             for _, other in connections
         ]
         self._idle: SimpleQueue[Connection] = SimpleQueue()
+        # Blocked in the processes: a terminal sends it to all of them, and the first one acts.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         for process, (_, other) in zip(self._processes, connections, strict=True):
             process.start()
             other.close()
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         try:
             for mine, _ in connections:
                 if problem := _receive(mine):
@@ -109,15 +112,16 @@ class Workers:
 
 def work(connection: Connection, settings: Settings, name: str, version: int) -> None:
     """Load the network in a process of its own, and answer texts until the other end of the connection closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all processes, and the first one acts
     try:
         bundle = Store(settings.models).open(name, version)
         scorer = EngineScorer(bundle, load_engine(bundle, settings))
     except (BundleError, EngineError) as error:
         connection.send(str(error))
-        return
-    connection.send("")
-    answer(connection, scorer)
+    except Exception as error:  # engines have errors of their own
+        connection.send(f"the network of {name} version {version} cannot be loaded: {error}")
+    else:
+        connection.send("")
+        answer(connection, scorer)
 
 
 def answer(connection: Connection, scorer: EngineScorer) -> None:
