@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
@@ -112,25 +113,22 @@ class Workers:
 
 def work(connection: Connection, settings: Settings, name: str, version: int) -> None:
     """Load the network in a process of its own, and answer texts until the other end of the connection closes."""
+    scorer, problem = _load(settings, name, version)
+    with suppress(EOFError, OSError):  # the other end is closed, perhaps because its process was killed
+        connection.send(problem)
+        while scorer:
+            connection.send(scorer.score(connection.recv()))
+
+
+def _load(settings: Settings, name: str, version: int) -> tuple[EngineScorer | None, str]:
+    """Return what scores; or None, and why not."""
     try:
         bundle = Store(settings.models).open(name, version)
-        scorer = EngineScorer(bundle, load_engine(bundle, settings))
+        return EngineScorer(bundle, load_engine(bundle, settings)), ""
     except (BundleError, EngineError) as error:
-        connection.send(str(error))
+        return None, str(error)
     except Exception as error:  # engines have errors of their own
-        connection.send(f"the network of {name} version {version} cannot be loaded: {error}")
-    else:
-        connection.send("")
-        answer(connection, scorer)
-
-
-def answer(connection: Connection, scorer: EngineScorer) -> None:
-    """Answer texts until the other end of the connection closes."""
-    try:
-        while True:
-            connection.send(scorer.score(connection.recv()))
-    except (EOFError, OSError):
-        return
+        return None, f"the network of {name} version {version} cannot be loaded: {error}"
 
 
 def _receive(connection: Connection) -> Any:

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app.engines import load_engine
 from app.errors import PolicyError, ScoringError
-from app.scoring.scorer import EngineScorer
-from app.scoring.workers import Workers, answer, find_bundle, work
+from app.scoring.workers import Workers, find_bundle, work
 from app.settings import Settings
 from bundle.errors import BundleNotFoundError
 from bundle.store import Store
@@ -86,19 +84,6 @@ def test_a_process_that_cannot_load_says_why(tmp_path: Path) -> None:
         mine, other = Pipe()
         work(other, SETTINGS.model_copy(update={"models": tmp_path}), name, 1)
         assert message in mine.recv()
-
-
-def test_texts_are_answered_over_a_connection() -> None:
-    bundle = Store(MODELS).open(NAME)
-    scorer = EngineScorer(bundle, load_engine(bundle, SETTINGS))
-    mine, other = Pipe()
-    thread = threading.Thread(target=answer, args=[other, scorer])
-    thread.start()
-    mine.send(["good", "bad"])
-    assert mine.recv() == scorer.score(["good", "bad"])
-    mine.close()
-    thread.join(SECONDS)
-    assert not thread.is_alive()
 
 
 def test_the_bundle_is_the_one_that_the_service_answers_with(tmp_path: Path) -> None:
