@@ -23,7 +23,7 @@ from tests.app.service import ROOT
 from tests.conftest import SECONDS
 
 COMMAND = [sys.executable, "-m", "app", "--workers", "2", "score"]
-ROWS = 30_000  # which take some seconds
+ROWS = 40_000
 MODEL = ["--models", str(MODELS), "--model", NAME]
 
 
@@ -121,6 +121,8 @@ def test_killed_again_and_again_it_loses_and_doubles_no_row(tmp_path: Path, form
     if format == "parquet":
         pytest.importorskip("pyarrow")
     rows = make_rows(ROWS)
+    for row in rows:  # longer ones, which take some seconds
+        row["review"] = " ".join([row["review"]] * 8)
     if format != "csv":
         rows[ROWS // 3]["review"] = None
     source, output = write_table(tmp_path / f"my.{format}", rows), tmp_path / f"out.{format}"
@@ -134,7 +136,8 @@ def test_killed_again_and_again_it_loses_and_doubles_no_row(tmp_path: Path, form
             (tmp_path / "bad").unlink()
         process = start(source, output, "--bad-rows", tmp_path / "bad", "--label-column", "label")
         if killed < kills:
-            wait_for(tmp_path / f"out.{format}.progress", process)
+            if killed % 4:  # else perhaps while it starts
+                wait_for(tmp_path / f"out.{format}.progress", process)
             time.sleep(randomly.uniform(0, 2))
             workers = find_processes(process.pid)
             process.kill()
