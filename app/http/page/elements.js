@@ -40,7 +40,7 @@ export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 /** Fill a select with models, and keep what was chosen if it is still there. */
 export function fill(select, choices, first = []) {
   const chosen = select.value;
-  const options = choices.map((choice, index) => make("option", { value: String(index), textContent: choice.title }));
+  const options = choices.map((choice) => make("option", { value: choice.id, textContent: choice.title }));
   select.replaceChildren(...first.map((title) => make("option", { value: "", textContent: title })), ...options);
   if ([...select.options].some((option) => option.value === chosen)) select.value = chosen;
   select.disabled = select.options.length < 2;

@@ -8,6 +8,9 @@ export const limits = {
 
 const PATIENCE_MS = 60_000; // longer than any deadline that people set for a page
 
+/** Has the events "answer", and "failure" with the failure as its detail. */
+export const connection = new EventTarget();
+
 let key = ""; // in memory only
 let waiting = []; // for a key
 
@@ -34,6 +37,17 @@ export function waitForKey() {
 
 /** Return the JSON answer of a path, and the milliseconds that it took; with a body, the request is a POST. */
 export async function ask(path, { body, signal } = {}) {
+  try {
+    const answer = await send(path, body, signal);
+    connection.dispatchEvent(new Event("answer"));
+    return answer;
+  } catch (error) {
+    if (error instanceof Failure) connection.dispatchEvent(new CustomEvent("failure", { detail: error }));
+    throw error;
+  }
+}
+
+async function send(path, body, signal) {
   const headers = {};
   if (body !== undefined) headers["content-type"] = "application/json";
   if (key) headers.authorization = `Bearer ${key}`;
@@ -50,12 +64,16 @@ export async function ask(path, { body, signal } = {}) {
     });
     content = await response.json();
   } catch (error) {
-    if (signal?.aborted) throw error;
-    if (error instanceof SyntaxError) content = {};
-    else throw new Failure("offline", "The service does not answer. It may be stopped, or the network may be down.", 3);
+    signal?.throwIfAborted();
+    if (!(error instanceof SyntaxError)) {
+      throw new Failure("offline", "The service does not answer. It may be stopped, or the network may be down.", 3);
+    }
+    content = {}; // a proxy answers with HTML
   }
+  const time = performance.now() - started;
+  signal?.throwIfAborted(); // an older answer is dropped, even if it has arrived
   if (!response.ok) throw describe(response, content);
-  return { value: content, milliseconds: performance.now() - started };
+  return { value: content, milliseconds: time };
 }
 
 /** Return whether a request was given up, because a newer one replaced it. */
@@ -119,9 +137,10 @@ export async function listChoices() {
       const loaded = versions.filter((one) => one.status === "ready" && !one.default);
       const about = { name: model.name, task: model.task, alphabet: model.alphabet };
       return [
-        { ...about, title: `${model.name}, version ${model.version}` },
+        { ...about, id: model.name, title: `${model.name}, version ${model.version}` },
         ...loaded.map(({ version, labels }) => ({
           ...about,
+          id: `${model.name}/${version}`,
           version,
           title: `${model.name}, version ${version}${labels.length ? ` (${labels.join(", ")})` : ""}`,
         })),
