@@ -1,5 +1,6 @@
 // Reads CSV, TSV (RFC 4180) and JSONL in parts, and writes the same rows with columns added.
 
+const NAMING_ROWS = 100; // of JSONL, whose fields are the columns
 const MOST_FIELD = 10_000_000; // characters: a longer field is a quotation mark that is never closed
 const [TAB, LF, CR, QUOTE] = [9, 10, 13, 34];
 
@@ -11,10 +12,27 @@ export class FileError extends Error {
   }
 }
 
+/** What the formats share. */
+class Format {
+  columns = null; // their names
+  line = 1; // that is read
+  error = null; // behind the rows that were returned
+
+  /** Return the rows that end in the next part of the file; throws the error in a line if there is no row before it. */
+  push(text) {
+    const rows = [];
+    try {
+      this.parse(text, rows);
+    } catch (error) {
+      if (!rows.length) throw error;
+      this.error = error;
+    }
+    return rows;
+  }
+}
+
 /** Rows of fields between delimiters; the first row has the names of the columns. Blank lines are skipped. */
-export class TableFormat {
-  columns = null;
-  line = 1;
+export class TableFormat extends Format {
   #delimiter;
   #field = "";
   #fields = [];
@@ -24,13 +42,12 @@ export class TableFormat {
   #isAfterReturn = false;
 
   constructor(delimiter) {
+    super();
     this.delimiter = delimiter;
     this.#delimiter = delimiter.charCodeAt(0);
   }
 
-  /** Return the rows that end in the next part of the file. */
-  push(text) {
-    const rows = [];
+  parse(text, rows) {
     for (let at = 0; at < text.length; at++) {
       const code = text.charCodeAt(at);
       if (this.#state === "quoted") {
@@ -73,7 +90,6 @@ export class TableFormat {
         at = end - 1;
       }
     }
-    return rows;
   }
 
   /** Return the row that ends with the file. */
@@ -128,18 +144,17 @@ export class TableFormat {
 }
 
 /** One JSON object a line. The columns are the fields of the first objects. Blank lines are skipped. */
-export class LinesFormat {
-  columns = null;
-  line = 1;
+export class LinesFormat extends Format {
   #rest = "";
 
-  /** Return the rows that end in the next part of the file. */
-  push(text) {
+  parse(text, rows) {
     const lines = (this.#rest + text).split("\n");
     this.#rest = lines.pop();
-    const rows = lines.map((line) => this.#parse(line)).filter(Boolean);
-    if (rows.length && !this.columns) this.columns = [...new Set(rows.slice(0, 100).flatMap(({ value }) => Object.keys(value)))];
-    return rows;
+    for (const line of lines) {
+      const row = this.#parseLine(line);
+      if (row) rows.push(row);
+    }
+    if (rows.length) this.columns ??= [...new Set(rows.slice(0, NAMING_ROWS).flatMap(({ value }) => Object.keys(value)))];
   }
 
   /** Return the row that ends with the file. */
@@ -147,7 +162,7 @@ export class LinesFormat {
     return this.push("\n");
   }
 
-  #parse(text) {
+  #parseLine(text) {
     const line = this.line++;
     const json = text.trim();
     if (!json) return null;
@@ -208,7 +223,9 @@ export async function* readRows(file, format) {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) break;
-      yield { rows: format.push(decode(decoder, value, format)), bytes: (bytes += value.length) };
+      const text = decode(decoder, value, format);
+      yield { rows: format.push(text), bytes: (bytes += value.length) };
+      if (format.error) throw format.error;
     }
     decoder.decode();
     yield { rows: format.end(), bytes };
@@ -217,7 +234,8 @@ export async function* readRows(file, format) {
   }
 }
 
-function decode(decoder, bytes, format) {
+/** Return the text of a part of a file; the line of an error is that of the format. */
+export function decode(decoder, bytes, format) {
   try {
     return decoder.decode(bytes, { stream: true });
   } catch {

@@ -5,10 +5,13 @@ import { Failure, ask, limits, selectModel, waitForKey } from "./service.js";
 
 const LANES = 4; // batches at a time
 const MOST_WAIT_S = 120; // longer waits are left to the user
-const RESERVED_BYTES = 1000; // of a body, for the other fields
+const MOST_BYTES = limits.bytes - 1000; // of the texts in a body
+const MOST_TRIES = 3; // of one text that takes too long
+const MOST_TRUTHS = 200; // different right labels that are counted
 const BLOB_CHARACTERS = 1 << 20;
 const BINS = 20;
 const LISTED = 5;
+export const FIRST_ROWS = 6; // which are shown
 
 const encoder = new TextEncoder();
 
@@ -16,6 +19,7 @@ const encoder = new TextEncoder();
 export class Tally {
   rows = 0;
   unread = 0; // rows without a verdict
+  first = []; // values of the added columns in the first rows
   tooLong = 0;
   firstTooLong = []; // their lines
   bins = new Array(BINS).fill(0); // of the probability of the second of two labels, or of the verdict
@@ -31,9 +35,10 @@ export class Tally {
     }
     if (truth !== null) {
       const verdict = answer?.sentiment ?? "";
-      const row = this.truths.get(truth) ?? new Map();
+      const key = this.truths.has(truth) || this.truths.size < MOST_TRUTHS ? truth : "(others)";
+      const row = this.truths.get(key) ?? new Map();
       row.set(verdict, (row.get(verdict) ?? 0) + 1);
-      this.truths.set(truth, row);
+      this.truths.set(key, row);
     }
   }
 
@@ -110,36 +115,37 @@ export class Scoring {
     const { file, format, textColumn, labelColumn } = this.job;
     let rows = [];
     let size = 0;
-    for await (const part of readRows(file, format)) {
-      for (const row of part.rows) {
-        this.signal.throwIfAborted();
-        const text = format.read(row, textColumn);
-        const truth = labelColumn === null ? null : format.read(row, labelColumn);
-        const isTooLong = text.length > limits.characters && Array.from(text).length > limits.characters;
-        const json = isTooLong ? "" : JSON.stringify(text);
-        const bytes = encoder.encode(json).length + 1;
-        if (rows.length === limits.batch || (rows.length && size + bytes > limits.bytes - RESERVED_BYTES)) {
-          yield { rows, bytes: part.bytes };
-          rows = [];
-          size = 0;
+    let bytes = 0;
+    try {
+      for await (const part of readRows(file, format)) {
+        ({ bytes } = part);
+        for (const row of part.rows) {
+          this.signal.throwIfAborted();
+          const text = format.read(row, textColumn);
+          const json = JSON.stringify(text);
+          const length = encoder.encode(json).length + 1;
+          const isTooLong = length > MOST_BYTES || (text.length > limits.characters && Array.from(text).length > limits.characters);
+          if (rows.length === limits.batch || (rows.length && size + length > MOST_BYTES)) {
+            yield { rows, bytes };
+            rows = [];
+            size = 0;
+          }
+          rows.push({ row, json, isTooLong, truth: labelColumn === null ? null : format.read(row, labelColumn) });
+          size += isTooLong ? 0 : length;
         }
-        rows.push({ row, json, truth, isTooLong });
-        size += bytes;
       }
-      this.signal.throwIfAborted();
-      if (rows.length) {
-        // The end of a part: a full batch is better than a quick one, so the rows wait for the next part.
-        this.lastBytes = part.bytes;
-      }
+    } catch (error) {
+      if (rows.length && error instanceof FileError) yield { rows, bytes }; // the rows before the wrong one
+      throw error;
     }
-    if (rows.length) yield { rows, bytes: file.size };
+    if (rows.length) yield { rows, bytes };
   }
 
   async #score(rows) {
     if (!rows.length) return [];
     const select = JSON.stringify(selectModel(this.job.choice)).slice(1, -1);
     const body = `{${select},"texts":[${rows.map((row) => row.json).join(",")}]}`;
-    for (;;) {
+    for (let tries = 1; ; tries++) {
       await this.#pause();
       try {
         const { value } = await ask("sentiment/batch", { body, signal: this.signal });
@@ -151,6 +157,7 @@ export class Scoring {
           const half = rows.length >> 1;
           return [...(await this.#score(rows.slice(0, half))), ...(await this.#score(rows.slice(half)))];
         }
+        if (error.kind === "late" && tries === MOST_TRIES) throw error;
         await this.#recover(error);
       }
     }
@@ -191,6 +198,7 @@ export class Scoring {
       const probability = labels.length === 2 ? answer?.probability_positive : answer?.probability;
       this.tally.note(answer, probability, truth);
       const values = listValues(answer, labels);
+      if (this.tally.first.length < FIRST_ROWS) this.tally.first.push(values);
       this.#write(format.writeRow(row, this.names.map((name, column) => [name, values[column]])));
     }
     this.bytes = batch.bytes;
