@@ -11,10 +11,10 @@ const LEAST_SCALE = 0.5; // of the logit: weaker contributions than this are nev
 const NAMED_WORDS = 3;
 
 const EXAMPLES = [
+  ["Mixed", "The first half is brilliant, funny and moving. Then it falls apart, and the ending is a mess."],
   ["Praise", "A tender, wonderful film. I laughed, I cried, and I did not want it to end."],
   ["Complaint", "Two hours I will never get back. The plot is lazy and the acting is worse."],
   ["Not so bad", "Not bad at all! I expected to be bored, but I was not bored for a second."],
-  ["Mixed", "The first half is brilliant, funny and moving. Then it falls apart, and the ending is a mess."],
   ["Stars", "Saw it twice. 9/10, would watch again :)"],
 ];
 
@@ -79,8 +79,8 @@ class Card {
     this.part(".verdict strong").dataset.side = labels.length === 2 ? labels.indexOf(answer.sentiment) : "";
     this.part(".verdict .sure").textContent = sure;
     this.part(".measure").replaceChildren(...measure(answer, labels));
+    this.part(".origin").textContent = `${answer.model}, version ${answer.version}`;
     this.part(".facts").textContent = [
-      `${answer.model}, version ${answer.version}`,
       milliseconds(time),
       `${several(answer.words_used, "word")} read`,
       ...(answer.words_unknown ? [`${count(answer.words_unknown)} unknown`] : []),
@@ -321,7 +321,7 @@ export function startSentiment() {
       }),
     ),
   );
-  if (!text.value) text.value = EXAMPLES[2][1];
+  if (!text.value) text.value = EXAMPLES[0][1];
   describeLength();
 
   return (all) => {

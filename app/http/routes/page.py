@@ -22,7 +22,6 @@ _POLICY = (
 )
 _HEADERS = {
     "content-security-policy": _POLICY,
-    "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "no-cache",  # a browser asks whether its copy is still the newest
 }
