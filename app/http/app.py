@@ -121,4 +121,3 @@ def create_app(settings: Settings | None = None, guard: Guard | None = None) -> 
     app.middleware_stack = stack
     app.openapi = cache(lambda: describe_service(app, settings, access))  # type: ignore[method-assign]  # the way FastAPI documents
     return app
-

@@ -1,0 +1,82 @@
+"""What the page loads, from where, and how it works behind a proxy with a prefix."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from playwright.sync_api import BrowserContext, Page, Response, expect
+from starlette.types import Receive, Scope, Send
+
+from app.http.app import create_app
+from app.settings import Settings
+from tests.conftest import serve_app
+from tests.page.conftest import open_page
+
+FILES = Path(__file__).parent.parent.parent / "app" / "http" / "page"
+MOST_BYTES = 60_000  # of all files as they are sent
+INTERACTIVE_MS = 400  # until the page can be used, on a processor of a quarter of the speed
+SLOWER = 4
+
+
+def open_everything(page: Page) -> None:
+    for name in ("Next letter", "Files", "Sentiment"):
+        page.get_by_role("tab", name=name).click()
+    expect(page.locator("#file-model")).to_have_value("sentiment")
+    expect(page.locator(".explanation:not(.stale)")).to_be_visible()
+
+
+def test_everything_comes_from_the_service(contexts: Callable[..., BrowserContext], service: httpx.Client) -> None:
+    context = contexts()
+    responses: list[Response] = []
+    context.on("response", responses.append)
+    page = open_page(context, service)
+    open_everything(page)
+    assert {urlsplit(response.url).netloc for response in responses} == {urlsplit(str(service.base_url)).netloc}
+    loaded = {urlsplit(response.url).path for response in responses}
+    assert loaded >= {"/", *(f"/page/{path.name}" for path in FILES.iterdir() if path.name != "index.html")}
+    assert page.evaluate("Object.keys(caches ?? {}).length + document.cookie.length") == 0
+
+
+def test_all_files_together_are_small() -> None:
+    assert sum(len(gzip.compress(path.read_bytes(), 1)) for path in FILES.iterdir()) <= MOST_BYTES
+
+
+def test_a_second_visit_loads_no_file_again(contexts: Callable[..., BrowserContext], service: httpx.Client) -> None:
+    context = contexts()
+    page = open_page(context, service)
+    open_everything(page)
+    statuses: dict[str, int] = {}
+    context.on("response", lambda response: statuses.update({urlsplit(response.url).path: response.status}))
+    page.reload()
+    open_everything(page)
+    tag = service.get("/page/main.js").headers["etag"]
+    assert service.get("/page/main.js", headers={"if-none-match": tag}).status_code == 304
+    assert statuses["/page/main.js"] in (200, 304)
+
+
+def test_it_works_behind_a_prefix(contexts: Callable[..., BrowserContext], page_settings: Settings) -> None:
+    app = create_app(page_settings.model_copy(update={"root_path": "/some/models"}))
+
+    async def proxy(scope: Scope, receive: Receive, send: Send) -> None:
+        """Forward what is under the prefix, without it."""
+        if scope["type"] != "lifespan":
+            assert scope["path"].startswith("/some/models/")
+            path = scope["path"].removeprefix("/some/models")
+            scope = {**scope, "path": path, "raw_path": path.encode()}
+        await app(scope, receive, send)
+
+    with serve_app(proxy) as client:
+        page = open_page(contexts(), client, "/some/models/")
+        open_everything(page)
+        page.get_by_role("link", name="API docs").click()
+        expect(page.get_by_text("Judge several texts")).to_be_visible()
+
+
+@pytest.mark.parametrize("path", ["/#letters", "/#files"])
+def test_a_part_can_be_linked(contexts: Callable[..., BrowserContext], service: httpx.Client, path: str) -> None:
+    page = open_page(contexts(), service, path)
+    expect(page.locator(path.removeprefix("/"))).to_be_visible()
+    expect(page.locator("#sentiment")).to_be_hidden()
