@@ -71,11 +71,6 @@ def test_a_text_past_the_limit_is_said_to_be_too_long(page: Page) -> None:
 
 
 def test_an_overloaded_service_is_asked_again(page: Page) -> None:
-    refused = []
-
-    def refuse_once(route: object) -> None:
-        refused.append(route)
-
     expect(page.locator(".explanation:not(.stale)")).to_be_visible()
     page.route(
         "**/sentiment",

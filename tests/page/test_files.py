@@ -31,7 +31,8 @@ PARSE = """async ([text, size, delimiter]) => {
         return { line: error.line, rows: rows.length, message: error.message };
     }
     const written = [format.writeHead([]), ...rows.map((row) => format.writeRow(row, []))].join("");
-    return { columns: format.columns, fields: rows.map((row) => row.fields), lines: rows.map((row) => row.line), written };
+    const [fields, lines] = [rows.map((row) => row.fields), rows.map((row) => row.line)];
+    return { columns: format.columns, fields, lines, written };
 }"""
 
 
@@ -259,7 +260,8 @@ def test_a_dropped_file_is_taken(files: Page) -> None:
         """() => {
             const data = new DataTransfer();
             data.items.add(new File(["text\\na great film\\n"], "dropped.csv"));
-            document.getElementById("drop").dispatchEvent(new DragEvent("drop", { dataTransfer: data, cancelable: true }));
+            const event = new DragEvent("drop", { dataTransfer: data, cancelable: true });
+            document.getElementById("drop").dispatchEvent(event);
         }"""
     )
     expect(files.locator("#file-name")).to_have_text("dropped.csv, 18 bytes")

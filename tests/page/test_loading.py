@@ -31,7 +31,7 @@ def open_everything(page: Page) -> None:
 def test_everything_comes_from_the_service(contexts: Callable[..., BrowserContext], service: httpx.Client) -> None:
     context = contexts()
     responses: list[Response] = []
-    context.on("response", responses.append)
+    context.on("response", lambda response: responses.append(response))
     page = open_page(context, service)
     open_everything(page)
     assert {urlsplit(response.url).netloc for response in responses} == {urlsplit(str(service.base_url)).netloc}
@@ -60,15 +60,12 @@ def test_a_second_visit_loads_no_file_again(contexts: Callable[..., BrowserConte
 def test_it_works_behind_a_prefix(contexts: Callable[..., BrowserContext], page_settings: Settings) -> None:
     app = create_app(page_settings.model_copy(update={"root_path": "/some/models"}))
 
-    async def proxy(scope: Scope, receive: Receive, send: Send) -> None:
-        """Forward what is under the prefix, without it."""
-        if scope["type"] != "lifespan":
-            assert scope["path"].startswith("/some/models/")
-            path = scope["path"].removeprefix("/some/models")
-            scope = {**scope, "path": path, "raw_path": path.encode()}
-        await app(scope, receive, send)
+    async def prefixed(scope: Scope, receive: Receive, send: Send) -> None:
+        """Say what uvicorn says with this setting, behind a proxy that removes the prefix."""
+        assert scope["type"] == "lifespan" or scope["path"].startswith("/some/models/")
+        await app({**scope, "root_path": "/some/models"}, receive, send)
 
-    with serve_app(proxy) as client:
+    with serve_app(prefixed) as client:
         page = open_page(contexts(), client, "/some/models/")
         open_everything(page)
         page.get_by_role("link", name="API docs").click()
