@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from tests.page.conftest import open_page
 
@@ -185,6 +185,7 @@ def test_a_model_of_several_labels_adds_a_column_for_each(files: Page, service: 
 )
 def test_a_bad_file_says_which_line(files: Page, name: str, content: str | bytes, words: str) -> None:
     choose(files, name, content)
+    expect(files.locator("#setup:not([hidden]), #file-problem:not([hidden])").first).to_be_visible()
     if files.locator("#setup").is_visible():
         files.get_by_role("button", name="Score all rows").click()
     expect(files.locator("#file-problem")).to_contain_text(words)
@@ -244,8 +245,15 @@ def test_an_overloaded_service_is_given_time(
 
 
 def test_a_running_scoring_can_be_cancelled(files: Page) -> None:
-    held = []
-    files.route("**/sentiment/batch", lambda route: held.append(route) if len(held) > 4 else route.continue_())
+    left = 4  # batches that are answered
+
+    def hold(route: Route) -> None:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            route.continue_()
+
+    files.route("**/sentiment/batch", hold)
     choose(files, "reviews.csv", write_table(make_rows(1000)))
     files.get_by_role("button", name="Score all rows").click()
     expect(files.locator("#figures")).to_contain_text("40 rows")

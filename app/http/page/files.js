@@ -39,6 +39,7 @@ export function startFiles() {
       return;
     }
     file = taken;
+    if (head.format.error) showProblem(`${file.name}: ${head.format.error.message}`);
     find("file-name").textContent = `${file.name}, ${describeSize(file.size)}`;
     fillColumns();
     showPreview(null);

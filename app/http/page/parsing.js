@@ -154,7 +154,12 @@ export class LinesFormat extends Format {
       const row = this.#parseLine(line);
       if (row) rows.push(row);
     }
+  }
+
+  push(text) {
+    const rows = super.push(text);
     if (rows.length) this.columns ??= [...new Set(rows.slice(0, NAMING_ROWS).flatMap(({ value }) => Object.keys(value)))];
+    return rows;
   }
 
   /** Return the row that ends with the file. */

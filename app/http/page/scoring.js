@@ -3,7 +3,8 @@
 import { FileError, readRows } from "./parsing.js";
 import { Failure, ask, limits, selectModel, waitForKey } from "./service.js";
 
-const LANES = 4; // batches at a time
+const LANES = 4; // batches at a time, fewer once the service was overloaded
+const EASED_BATCHES = 20; // that are answered before there is one more again
 const MOST_WAIT_S = 120; // longer waits are left to the user
 const MOST_BYTES = limits.bytes - 1000; // of the texts in a body
 const MOST_TRIES = 3; // of one text that takes too long
@@ -73,6 +74,8 @@ export class Scoring {
   #lines = []; // of the next blob
   #characters = 0;
   #pausedUntil = 0;
+  #lanes = LANES;
+  #eased = 0; // batches since the service was overloaded
 
   /**
    * @param job file, format, textColumn and labelColumn (numbers; labelColumn may be null), choice, labels
@@ -95,7 +98,7 @@ export class Scoring {
         const answers = this.#score(batch.rows.filter((row) => !row.isTooLong));
         answers.catch(() => {}); // it is awaited below
         running.push({ batch, answers });
-        if (running.length >= LANES) await this.#finish(running.shift());
+        while (running.length >= this.#lanes) await this.#finish(running.shift());
       }
       for (const one of running) await this.#finish(one);
     } catch (error) {
@@ -150,6 +153,7 @@ export class Scoring {
       try {
         const { value } = await ask("sentiment/batch", { body, signal: this.signal });
         this.note(null);
+        if (++this.#eased % EASED_BATCHES === 0) this.#lanes = Math.min(LANES, this.#lanes + 1);
         return value.answers;
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
@@ -166,6 +170,10 @@ export class Scoring {
   /** Return once a request may be tried again; throws the failure if that makes no sense. */
   async #recover(error) {
     this.note(error.message);
+    if (error.kind === "busy") {
+      this.#lanes = Math.max(1, this.#lanes - 1);
+      this.#eased = 0;
+    }
     if (error.kind === "key") await Promise.race([waitForKey(), this.#aborted()]);
     else if (["busy", "quota", "offline", "late"].includes(error.kind) && error.seconds <= MOST_WAIT_S) {
       this.#pausedUntil = Math.max(this.#pausedUntil, performance.now() + 1000 * Math.max(1, error.seconds));
