@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -256,11 +257,11 @@ def test_a_running_scoring_can_be_cancelled(files: Page) -> None:
     files.route("**/sentiment/batch", hold)
     choose(files, "reviews.csv", write_table(make_rows(1000)))
     files.get_by_role("button", name="Score all rows").click()
-    expect(files.locator("#figures")).to_contain_text("40 rows")
+    expect(files.locator("#figures")).to_contain_text(re.compile(r"\d+ rows"))
     files.get_by_role("button", name="Cancel").click()
     expect(files.locator("#progress-words")).to_contain_text("Cancelled.")
-    assert 1 < len(download(files).splitlines()) < 1000
     expect(files.get_by_role("button", name="Score all rows")).to_be_focused()
+    assert 1 < len(download(files).splitlines()) < 1000
 
 
 def test_a_dropped_file_is_taken(files: Page) -> None:
