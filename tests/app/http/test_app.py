@@ -45,11 +45,6 @@ def operations(openapi: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]
     return [(path, method, what) for path, methods in openapi["paths"].items() for method, what in methods.items()]
 
 
-def test_the_root_leads_to_the_documentation(client: httpx.Client) -> None:
-    response = client.get("/", follow_redirects=True)
-    assert response.url.path == "/docs" and response.status_code == 200
-
-
 def test_every_request_example_is_answered(client: httpx.Client, openapi: dict[str, Any]) -> None:
     asked = 0
     for path, method, operation in operations(openapi):
