@@ -1,6 +1,7 @@
 """What the page loads, from where, and how it works behind a proxy with a prefix."""
 
 import gzip
+import re
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -59,16 +60,17 @@ def test_it_can_soon_be_used_on_a_slow_processor(
 
 
 def test_a_second_visit_loads_no_file_again(contexts: Callable[..., BrowserContext], service: httpx.Client) -> None:
-    context = contexts()
-    page = open_page(context, service)
+    def count(status: int) -> dict[str, float]:
+        labels = re.compile(rf'_count{{.*route="(/page/[^"]*)",status="{status}".*}} (.*)')
+        return {path: float(number) for path, number in labels.findall(service.get("/metrics").text)}
+
+    page = open_page(contexts(), service)
     open_everything(page)
-    statuses: dict[str, int] = {}
-    context.on("response", lambda response: statuses.update({urlsplit(response.url).path: response.status}))
+    sent, unchanged = count(200), count(304)
     page.reload()
     open_everything(page)
-    tag = service.get("/page/main.js").headers["etag"]
-    assert service.get("/page/main.js", headers={"if-none-match": tag}).status_code == 304
-    assert statuses["/page/main.js"] in (200, 304)
+    assert count(200) == sent
+    assert {path for path, number in count(304).items() if number > unchanged.get(path, 0)} == sent.keys()
 
 
 def test_it_works_behind_a_prefix(contexts: Callable[..., BrowserContext], page_settings: Settings) -> None:
