@@ -566,7 +566,7 @@ def test_a_limited_client_keeps_to_its_rate(ask: Ask, settings: Settings, tmp_pa
 def test_what_was_answered_before_an_error_is_not_lost(settings: Settings, tmp_path: Path) -> None:
     key = add_client(tmp_path / "keys.json", "web", ["predict"], texts_per_day=200)
     with serve_app(create_app(settings.model_copy(update={"keys": tmp_path / "keys.json"}))) as served:
-        answers = []
+        answers: list[module.SentimentAnswer] = []
         with Client(str(served.base_url), key=key) as client:
             with pytest.raises(ProblemError) as raised:
                 answers.extend(client.iter_sentiments(TEXTS * 3))  # what is there before the error is added
@@ -671,7 +671,7 @@ class PolarsFrame:
 
 
 MISSING = [None, float("nan"), NAType()]
-ROWS = {"review": [*TEXTS, *MISSING, UNREADABLE], "sentiment": ["?"] * 104}
+ROWS: dict[str, list[Any]] = {"review": [*TEXTS, *MISSING, UNREADABLE], "sentiment": ["?"] * 104}
 
 
 @pytest.mark.parametrize("kind", [PandasFrame, PolarsFrame])
