@@ -108,7 +108,7 @@ def publish_untrained(store: Store, name: str, alphabet: str) -> None:
     codec = SymbolCodec(alphabet=alphabet, length=6, fold_case=True)
     examples = Examples(codec.pad([codec.make_longest_row()] * 2), np.array([0, 1], np.int32))
     dataset = Dataset(name="none", sha256="a" * 64, training_examples=0, test_examples=2)
-    trained = Trained(build_sequence_network(settings, codec), codec, {}, examples, dataset)
+    trained = Trained(build_sequence_network(settings, codec), codec, {}, examples, dataset, labels=codec.labels)
     with store.stage(name) as folder:
         pipeline.publish(trained, recipe, name, store, folder, 0, {}, Console(quiet=True))
 
