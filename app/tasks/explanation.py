@@ -18,6 +18,7 @@ from app.runtime.versions import Model
 from app.tasks.base import with_example
 from app.tasks.sentiment import (
     ANSWER,
+    SEVERAL_ANSWER,
     Sentiment,
     SentimentAnswer,
     SentimentRequest,
@@ -44,7 +45,7 @@ _SENTENCE_END = re.compile(r"[.!?\u2026]+[\"')\]\u2019\u201d]*(?=\s)|\n|<br", re
 
 _SERVED = Sentiment()
 
-_EXAMPLE: JsonDict = ANSWER | {
+_EXPLANATION: JsonDict = {
     "logit": 4.2687,
     "logit_of_nothing": -0.2,
     "evaluations": 16,
@@ -102,11 +103,13 @@ class Explanation(BaseModel):
 class ExplanationAnswer(Explanation, SentimentAnswer):
     """The answer of a model with two labels to one text, and its explanation."""
 
-    model_config = with_example(_EXAMPLE)
+    model_config = with_example(ANSWER | _EXPLANATION)
 
 
 class SeveralLabelsExplanationAnswer(Explanation, SeveralLabelsAnswer):
     """The answer of a model with more than two labels to one text, and its explanation."""
+
+    model_config = with_example(SEVERAL_ANSWER | _EXPLANATION)
 
 
 AnyExplanationAnswer = ExplanationAnswer | SeveralLabelsExplanationAnswer

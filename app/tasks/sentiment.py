@@ -37,7 +37,7 @@ ANSWER: JsonDict = {
     "model": "sentiment",
     "version": 1,
 }
-_SEVERAL: JsonDict = {
+SEVERAL_ANSWER: JsonDict = {
     "sentiment": "neutral",
     "probability": 0.7311,
     "probabilities": {"negative": 0.0608, "neutral": 0.7311, "positive": 0.2081},
@@ -123,7 +123,7 @@ class SentimentAnswer(BaseModel):
 class SeveralLabelsAnswer(BaseModel):
     """The answer of a model with more than two labels to one text, and how many of its words the model read."""
 
-    model_config = with_example(_SEVERAL)
+    model_config = with_example(SEVERAL_ANSWER)
 
     sentiment: Verdict
     probability: Probability | None = Field(
