@@ -151,7 +151,10 @@ class Settings(BaseSettings):
         description="File of the API keys, or its contents, which begin with {; without keys, everybody may use the "
         "models and nobody change them.",
     )
-    open_docs: bool = Field(default=False, description="Whether /docs and /openapi.json need no key if there are keys.")
+    open_docs: bool = Field(
+        default=False,
+        description="Whether the page at /, /docs and /openapi.json need no key if there are keys.",
+    )
     open_metrics: bool = Field(default=False, description="Whether /metrics needs no key if there are keys.")
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
         default=(),

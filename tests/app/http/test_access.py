@@ -21,7 +21,7 @@ from tests.conftest import serve, serve_app
 from tests.reliability.clients import Connection, make_request
 
 OPEN = {"/livez", "/readyz", "/v2/health/live", "/v2/health/ready"}
-DOCS = {"/", "/docs", "/openapi.json", "/static-offline-docs/swagger-ui.css"}
+DOCS = {"/", "/page/main.js", "/docs", "/openapi.json", "/static-offline-docs/swagger-ui.css"}
 
 
 @dataclass(frozen=True)
