@@ -163,7 +163,8 @@ class Manifest(Description):
         try:
             fields = json.loads(read_file(path))
         except (OSError, ValueError, RecursionError) as error:
-            raise ManifestError(f"{path} cannot be read ({explain(error)}); publish the bundle again") from error
+            remedy = "make it readable" if isinstance(error, PermissionError) else "publish the bundle again"
+            raise ManifestError(f"{path} cannot be read ({explain(error)}); {remedy}") from error
         found = fields.get("manifest_version") if isinstance(fields, dict) else None
         if found not in READ_VERSIONS:
             reads = " and ".join(map(str, READ_VERSIONS))

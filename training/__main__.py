@@ -1,8 +1,14 @@
-"""The command line `python -m training`: list, check, train, import, evaluate, wild, export, convert, report."""
+"""The command line `python -m training`: list, check, train, import, evaluate, wild, export, convert, report.
 
+The exit status is 0, or 2 for what was typed wrongly, 1 for everything else that failed, and 130 after Ctrl-C.
+"""
+
+import errno
+import importlib
 import json
 import math
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
@@ -14,9 +20,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bundle.errors import BundleError
+from bundle.errors import BundleError, BundleNotFoundError
 from bundle.imported_tokenisers import Standardisation
-from bundle.manifest import check_name
+from bundle.manifest import MANIFEST_FILE, check_name
 from bundle.reviews import Side
 from bundle.store import Bundle, Store, open_bundle
 from bundle.tasks import SENTIMENT
@@ -36,12 +42,16 @@ from training.data_options import (
     TestShareOption,
     TextColumnOption,
 )
-from training.errors import ModelImportError, RecipeError, TrainingError
+from training.errors import ModelImportError, RecipeError, ResultsError, TrainingError
 from training.imports.coding import CodingOptions, Id, Kind
 from training.loops.memory import keep_freed_memory
+from training.loops.messages import without_chatter
 from training.recipes.recipe import Recipe
 from training.recipes.staged import RUNS, STAGES, StagedSettings
-from training.reports.results import HELD_OUT, RESULTS, Results, find_missing, find_own_figure
+from training.reports.estimates import describe_plan
+from training.reports.figures import COLUMNS, Figures, find_figures, list_measured, show_minutes
+from training.reports.results import HELD_OUT, RESULTS, Results, find_missing
+from training.reports.serving import describe_serving
 
 if TYPE_CHECKING:
     from training.evaluation.evaluate import LabelFigures
@@ -59,6 +69,7 @@ AssignmentsOption = Annotated[
 ]
 NameOption = Annotated[str | None, typer.Option(help="The bundle's name.  [default: the recipe's]")]
 ModelsOption = Annotated[Path, typer.Option(help="The folder of the bundles.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only errors and the last line.")]
 
 
 class EngineName(Enum):
@@ -78,24 +89,37 @@ converting = typer.Typer(help="Convert networks from and to PyTorch.", no_args_i
 application.add_typer(converting, name="convert")
 console = Console()
 
-_FIGURES = "{:<26}{:<21}{:>9}{:>10}"  # a line of `list`
+_REMEDIES = {
+    errno.EACCES: "make it readable and writable for this user, or name another place",
+    errno.EISDIR: "name a file",
+    errno.EROFS: "name a place that can be written",
+    errno.ENOENT: "check the path",
+    errno.ENOSPC: "free some space, or name another place",
+    errno.ENOTDIR: "name a folder",
+}
+_FIGURES = "{:<25} {:<23}  {:<33}  {:<33}  {}"  # a line of `list`
 
 
 @application.command("list")
 def list_recipes(models: ModelsOption = Path("models"), recorded: ResultsOption = RESULTS) -> None:
-    """List the recipes with two figures: published by the source, and ours (of the recorded runs or latest bundle)."""
-    store = Store(models)
+    """List the recipes with their figures, a column each, and the measured minutes.
+
+    The columns: the figure that the source published; the mean of the recorded runs with the published settings, with
+    the lowest and the highest figure and the number of runs; the same of the fast variant; and the latest bundle's.
+    """
     with _clear_errors():
         results = Results(recorded)
-        measured = _find_metrics(store)
-        _say(_FIGURES.format("recipe", "figure", "published", "here"))
+        measured, problems = list_measured(Store(models))
+        _say(_FIGURES.format("recipe", *COLUMNS))
         for recipe in recipes.RECIPES.values():
-            metric = next(iter(recipe.published), "accuracy")
-            recorded_mean = find_own_figure(results, recipe, metric)
-            here = measured.get(recipe.name, {}).get(metric) if recorded_mean is None else recorded_mean
-            published = recipe.published.get(metric)
-            _say(_FIGURES.format(recipe.name, metric.replace("_", " "), _percent(published), _percent(here)))
-            _say(f"    {recipe.task}: {recipe.summary}\n    source: {recipe.source}")
+            figures = find_figures(results, measured, recipe)
+            _say(_FIGURES.format(recipe.name, *figures.cells))
+            _say(f"    {recipe.task}, {figures.metric.replace('_', ' ')}: {recipe.summary}")
+            if minutes := _describe_minutes(figures):
+                _say(f"    minutes: {minutes}")
+            _say(f"    source: {recipe.source}")
+        if problems:
+            raise ResultsError("; ".join(problems))
 
 
 @application.command()
@@ -152,14 +176,8 @@ def train(
     fold_case: Annotated[
         bool, typer.Option("--fold-case", help="For the recipe letters: read upper and lower case as one.")
     ] = False,
-    test: Annotated[
-        Path | None,
-        typer.Option(help="For the recipe letters: a file of test lines.  [default: a tenth of the lines of --data]"),
-    ] = None,
-    skip_bad_rows: Annotated[
-        bool,
-        typer.Option("--skip-bad-rows", help="For the recipe letters: leave out and count lines that cannot be read."),
-    ] = False,
+    test: TestOption = None,
+    skip_bad_rows: SkipBadRowsOption = False,
     stages: Annotated[
         str | None,
         typer.Option(
@@ -169,30 +187,40 @@ def train(
         ),
     ] = None,
     runs: Annotated[Path, typer.Option(help="The folder where stages save their results and continue.")] = RUNS,
+    quiet: QuietOption = False,
 ) -> None:
-    """Train a recipe and publish the model as the next version of its bundle."""
-    with _clear_errors("; nothing was published"):
+    """Train a recipe and publish the model as the next version of its bundle.
+
+    It first says how long that takes; it asks nothing.
+    """
+    progress = _open_console(quiet)
+    with _clear_usage():
         changes = [] if seed is None else [f"seed={seed}"]
         changes += [] if alphabet is None else [f"alphabet={json.dumps(alphabet)}"]
         changes += ["fold_case=true"] * fold_case + ["test_share=0"] * (test is not None)
         chosen = recipes.find(recipe).with_settings([*(assignments or []), *changes])
-        if stages is not None:
-            if name is not None or start is not None:
-                raise RecipeError("with --stages nothing is published; leave --name and --from out")
-            names = _read_stages(chosen, stages)
+        if stages is not None and (name is not None or start is not None):
+            raise RecipeError("with --stages nothing is published; leave --name and --from out")
+        names = [] if stages is None else _read_stages(chosen, stages)
+        published_as = check_name(recipe if name is None else name)
+    with _clear_errors("; nothing was published"):
+        if names:
+            _say(_describe_plan(chosen, runs), progress)
             _prepare_frameworks()
             from training import pipeline
 
-            pipeline.run_stages(chosen, names, data, console, runs)
+            pipeline.run_stages(chosen, names, data, progress, runs)
+            _say(f"Finished {', '.join(names)} in {runs}; nothing was published")
             return
-        sources = Sources(data, phrases, pairs or PAIRS, transformer, test, skip_bad_rows)
-        published_as = check_name(recipe if name is None else name)
-        begun = open_bundle(start) if start else None
+        options = DataOptions(test=test, skip_bad_rows=skip_bad_rows)
+        sources = Sources(data, phrases, pairs or PAIRS, transformer, options)
+        begun = _open_bundle(start) if start else None
+        _say(_describe_plan(chosen, runs), progress)
         _prepare_frameworks()
         from training import pipeline
 
-        bundle = pipeline.train(chosen, published_as, Store(models), sources, console, begun, runs)
-    _tell_published(bundle, chosen)
+        bundle = pipeline.train(chosen, published_as, Store(models), sources, progress, begun, runs)
+    _tell_published(bundle, chosen, progress)
 
 
 @application.command()
@@ -203,35 +231,35 @@ def evaluate(
         EngineName,
         typer.Option(help="The engine: onnx runs the form that the service runs, tensorflow runs Keras."),
     ] = EngineName.ONNX,
+    quiet: QuietOption = False,
 ) -> None:
     """Measure a bundle again and compare with its manifest; exit with 1 if a figure differs within four digits."""
+    progress = _open_console(quiet)
     with _clear_errors():
-        bundle = open_bundle(folder)
+        bundle = _open_bundle(folder)
         _prepare_frameworks()
         from training import pipeline
         from training.evaluation.evaluate import by_label
 
-        evaluation, sha256 = pipeline.evaluate_bundle(bundle, data, console, engine.value)
+        evaluation, sha256 = pipeline.evaluate_bundle(bundle, data, progress, engine.value)
     recorded = {name: value for name, value in bundle.manifest.metrics.items() if name != HELD_OUT}
     # A bundle of an older release may have fewer metrics.
     measured = {name: value for name, value in evaluation.metrics.items() if name in recorded}
-    _print_metrics(evaluation.metrics, recorded, "manifest")
-    console.print(f"{len(evaluation.labels):,} examples")
+    _print_metrics(evaluation.metrics, recorded, "manifest", progress)
+    _say(f"{len(evaluation.labels):,} examples", progress)
     if bundle.manifest.task == SENTIMENT.name:
-        _print_labels(by_label(evaluation, bundle.manifest.labels))
+        _print_labels(by_label(evaluation, bundle.manifest.labels), progress)
     if engine is EngineName.ONNX and not bundle.manifest.onnx:
-        console.print("There is no model.onnx, so Keras ran the network; the service must do the same.")
+        _say("There is no model.onnx, so Keras ran the network; the service must do the same.", progress)
     if sha256 != bundle.manifest.dataset.sha256:
-        console.print("These are not the data of the manifest, so the figures may differ from it.")
+        _say("These are not the data of the manifest, so the figures may differ from it.")
     elif engine is EngineName.TENSORFLOW and bundle.manifest.onnx and bundle.manifest.onnx.default != "float32":
-        console.print(
-            f"The figures of the manifest were measured on the {bundle.manifest.onnx.default} form, which serves."
-        )
+        _say(f"The figures of the manifest were measured on the {bundle.manifest.onnx.default} form, which serves.")
     elif _format(measured) != _format(recorded):
-        console.print("The figures differ from the manifest, although the data are the same.", style="red")
+        _complain("The figures differ from the manifest, although the data are the same.")
         raise typer.Exit(1)
     else:
-        console.print("The figures are those of the manifest.")
+        _say("The figures are those of the manifest.")
 
 
 @application.command()
@@ -253,10 +281,15 @@ def wild(
     ] = False,
     vader: Annotated[bool, typer.Option("--vader", help="Add VADER, a lexicon with rules.")] = False,
     out: Annotated[Path | None, typer.Option(help="A folder for the tables (wild.md) and the plot (wild.png).")] = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Measure a sentiment bundle on short, negated and other texts; exit with 1 if a recorded figure differs."""
+    progress = _open_console(quiet)
+    with _clear_usage():
+        if tfidf and not data:
+            raise RecipeError("--tfidf trains on reviews; name them with --data, or leave it out")
     with _clear_errors():
-        bundle = open_bundle(folder)
+        bundle = _open_bundle(folder)
         if bundle.manifest.task != SENTIMENT.name:
             raise RecipeError(f"{folder} is of the task {bundle.manifest.task}; name a bundle of the task sentiment")
         if bundle.manifest.labels != SENTIMENT.labels:
@@ -268,15 +301,15 @@ def wild(
         from training import comparison
         from training.wild import report
 
-        found = comparison.compare(bundle, Sources(data, phrases), texts or [], tfidf, vader, console)
+        found = comparison.compare(bundle, Sources(data, phrases), texts or [], tfidf, vader, progress)
         if out:
             report.write(found.figures, out)
-    _say(report.describe(found.figures))
+    _say(report.describe(found.figures), progress)
     others = next(iter(found.figures.values())).list_sections().keys() - found.compared
     if not found.compared:
         _say("The bundle has no recorded figures of these texts.")
     elif found.differing:
-        console.print(f"These figures differ from those of the bundle: {'; '.join(found.differing)}", style="red")
+        _complain(f"These figures differ from those of the bundle: {'; '.join(found.differing)}")
         raise typer.Exit(1)
     else:
         if others:
@@ -296,19 +329,24 @@ def export(
             show_default=False,
         ),
     ] = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Publish the next version of a bundle: the same network, also as ONNX, with figures measured on the ONNX form."""
+    progress = _open_console(quiet)
     with _clear_errors("; nothing was published"):
-        old = open_bundle(folder.resolve())
+        old = _open_bundle(folder.resolve())
         _prepare_frameworks()
         from training import pipeline
 
-        bundle = pipeline.publish_as_onnx(old, data, console, quantise)
-    _print_metrics(bundle.manifest.metrics, old.manifest.metrics, "before")
+        bundle = pipeline.publish_as_onnx(old, data, progress, quantise)
+    _print_metrics(bundle.manifest.metrics, old.manifest.metrics, "before", progress)
     exported = bundle.manifest.onnx
     assert exported is not None, "This is a bug: a bundle was exported and has no ONNX"
     for precision, form in exported.forms.items():
-        _say(f"{form.file}: {precision}, differs from Keras by {form.difference:.1e}, {form.batch_rows} rows a batch")
+        _say(
+            f"{form.file}: {precision}, differs from Keras by {form.difference:.1e}, {form.batch_rows} rows a batch",
+            progress,
+        )
     _say(f"Published {bundle.folder}")
 
 
@@ -362,6 +400,7 @@ def import_model(
         ),
     ] = None,
     models: ModelsOption = Path("models"),
+    quiet: QuietOption = False,
 ) -> None:
     """Publish a Keras model made elsewhere as a bundle of the task sentiment, with its preprocessing.
 
@@ -370,7 +409,8 @@ def import_model(
     padding 0, unknown 1, words from 2, on the right. Reserved words at the beginning of the list have the ids of their
     lines.
     """
-    with _clear_errors("; nothing was published"):
+    progress = _open_console(quiet)
+    with _clear_usage():
         published_as = check_name(name)
         coding = CodingOptions(
             tokeniser,
@@ -385,14 +425,14 @@ def import_model(
             truncation,
             length,
         )
+    with _clear_errors("; nothing was published"):
         _prepare_frameworks()
         from training.imports.publication import Import, publish_import
 
         wanted = Import(model, coding, [label.strip() for label in labels.split(",")], logits, examples)
-        bundle = publish_import(wanted, published_as, Store(models), console)
+        bundle = publish_import(wanted, published_as, Store(models), progress)
+    _say(describe_serving(bundle), progress)
     _say(f"Published {bundle.folder}")
-    engine = "" if bundle.manifest.onnx else "LSTM_SERVE_ENGINE=tensorflow "
-    _say(f"Serve it: {engine}LSTM_SERVE_MODELS={models} python -m app; a running service loads it by itself.")
 
 
 @converting.command("from-torch")
@@ -407,29 +447,34 @@ def convert_from_torch(
     data: DataOption = None,
     models: ModelsOption = Path("models"),
     name: NameOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Publish a PyTorch network of nn.Embedding, nn.LSTM and nn.Linear as a bundle, evaluated on the recipe's data."""
-    with _clear_errors("; nothing was published"):
+    progress = _open_console(quiet)
+    with _clear_usage():
         chosen = recipes.find(recipe).with_settings(assignments or [])
         published_as = check_name(recipe if name is None else name)
+    with _clear_errors("; nothing was published"):
         _prepare_frameworks()
         from training import exchange
 
-        bundle = exchange.import_bundle(file, chosen, published_as, Store(models), data, console, vocabulary)
-    _tell_published(bundle, chosen)
+        bundle = exchange.import_bundle(file, chosen, published_as, Store(models), data, progress, vocabulary)
+    _tell_published(bundle, chosen, progress)
 
 
 @converting.command("to-torch")
 def convert_to_torch(
     folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, as in models/imdb-500/3.")],
     file: Annotated[Path, typer.Argument(help="The state dict to write, for `training.convert.torch_network`.")],
+    quiet: QuietOption = False,  # noqa: ARG001  # there is no other line than the last
 ) -> None:
     """Write the weights of a bundle as a PyTorch state dict."""
     with _clear_errors("; nothing was written"):
+        bundle = _open_bundle(folder)
         _prepare_frameworks()
         from training import exchange
 
-        exchange.export_bundle(open_bundle(folder), file)
+        exchange.export_bundle(bundle, file)
     _say(f"Wrote {file}")
 
 
@@ -441,10 +486,16 @@ def report(
     out: Annotated[Path, typer.Option(help="The report, Markdown; its plots go into a folder beside it.")] = Path(
         "docs/results.md"
     ),
+    models: ModelsOption = Path("models"),
+    quiet: QuietOption = False,
 ) -> None:
-    """Train the missing runs of the reference systems, and write the report of all runs."""
+    """Train the missing runs of the reference systems, and write the report of all runs and of the bundles."""
+    progress = _open_console(quiet)
     with _clear_errors("; the runs recorded so far are kept"):
         results = Results(recorded)
+        measured, problems = list_measured(Store(models))
+        if problems:
+            raise ResultsError("; ".join(problems))
         missing = list(find_missing(results, fast))
         failed = 0
         _prepare_frameworks()
@@ -453,29 +504,29 @@ def report(
 
         try:
             for number, recipe in enumerate(missing, 1):
-                _say(f"{number} of {len(missing)}: {recipe.name}, seed {recipe.settings.seed}")
+                _say(f"{number} of {len(missing)}: {recipe.name}, seed {recipe.settings.seed}", progress)
                 try:
-                    run = pipeline.record(recipe, data, console)
+                    run = pipeline.record(recipe, data, progress)
                 except TrainingError as error:  # the other runs may still succeed
                     _complain(f"error: {error}")
                     failed += 1
                     continue
                 results.add(run)
                 figures = ", ".join(f"{name} {value}" for name, value in _format(run.metrics).items())
-                _say(f"  {figures}, {run.seconds:.0f} s")
+                _say(f"  {figures}, {run.seconds:.0f} s", progress)
         finally:  # the report covers all recorded runs, also after an error
-            write_report(results, out)
+            write_report(results, out, measured)
     _say(f"Wrote {out}")
     if failed:
         _complain(f"{failed} of {len(missing)} runs failed; `report` runs them again")
         raise typer.Exit(1)
 
 
-def _find_metrics(store: Store) -> dict[str, dict[str, float]]:
-    """Return, by recipe, the metrics of its latest bundle; a bundle that has the recipe's name comes before others."""
-    manifests = [store.open(name, version).manifest for name in store.names() for version in store.versions(name)]
-    manifests.sort(key=lambda manifest: manifest.name == manifest.recipe.get("name"))
-    return {str(manifest.recipe.get("name")): manifest.metrics for manifest in manifests}
+def _describe_minutes(figures: Figures) -> str:
+    """Return the mean minutes of the recorded runs by variant; "" if there are none."""
+    _, published, fast, _ = COLUMNS
+    found = {published: figures.published, fast: figures.fast}
+    return ", ".join(f"{show_minutes(runs.seconds)} {name}" for name, runs in found.items() if runs)
 
 
 def _read_stages(recipe: Recipe, text: str) -> list[str]:
@@ -499,44 +550,85 @@ def _read_id(option: str, text: str | None) -> Id:
     return int(text)
 
 
-def _prepare_frameworks() -> None:
-    """Set the variables that Keras and TensorFlow read when they are imported.
+def _describe_plan(recipe: Recipe, runs: Path) -> str:
+    """Return what is said before a training: see `describe_plan`; without the recorded runs if they are not here."""
+    try:
+        results = Results(RESULTS)
+    except (ResultsError, OSError):
+        results = Results(Path(os.devnull))
+    return describe_plan(recipe, results, runs)
 
-    Importing them takes seconds, so a command first checks its arguments.
+
+def _open_bundle(folder: Path) -> Bundle:
+    """Open the bundle in a folder that was typed.
+
+    Raises:
+        BundleError: it cannot be opened; also if there is no such folder, or it is not the one of a version.
     """
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise BundleNotFoundError(f"{folder} {what}; name the folder of a bundle, as in models/NAME/VERSION")
+    if versions := Store(folder.parent).versions(folder.name):
+        latest = folder / str(versions[-1])
+        raise BundleNotFoundError(
+            f"{folder} has the versions {', '.join(map(str, versions))}; name one, as in {latest}"
+        )
+    if not (folder / MANIFEST_FILE).exists():
+        raise BundleNotFoundError(
+            f"{folder} holds no bundle, as it has no {MANIFEST_FILE}; name the folder of one, as in models/NAME/VERSION"
+        )
+    return open_bundle(folder)
+
+
+def _prepare_frameworks() -> None:
+    """Set the variables that Keras and TensorFlow read when they are imported, and import them.
+
+    That takes seconds, so a command first checks its arguments.
+    """
+    # Only what ends the program: some lines of the level ERROR are none, and real errors are raised as exceptions.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # not the backend in the user's keras.json
     keep_freed_memory()
+    if "keras" not in sys.modules:
+        with without_chatter():
+            importlib.import_module("keras")
 
 
-def _tell_published(bundle: Bundle, recipe: Recipe) -> None:
+def _tell_published(bundle: Bundle, recipe: Recipe, progress: Console) -> None:
     found = bundle.manifest.metrics
     known = {name: figure for name in found if (figure := recipes.find_published(recipe, name)) is not None}
-    _print_metrics(found, known, "source")
+    _print_metrics(found, known, COLUMNS[0], progress)
+    _say(describe_serving(bundle), progress)
     _say(f"Published {bundle.folder}")
 
 
-def _print_metrics(found: dict[str, float], others: dict[str, float], whose: str) -> None:
+def _print_metrics(found: dict[str, float], others: dict[str, float], whose: str, progress: Console) -> None:
     """Print figures beside other figures of the same names; `whose` is the heading of the others."""
     table = Table("metric", "measured", whose)
     for name, value in _format(found).items():
         table.add_row(name, value, _format(others).get(name, "-"))
-    console.print(table)
+    progress.print(table)
 
 
-def _print_labels(figures: Sequence["LabelFigures"]) -> None:
+def _print_labels(figures: Sequence["LabelFigures"], progress: Console) -> None:
     table = Table("label", "examples", "precision", "recall", "F1")
     for label, examples, *shares in figures:
         table.add_row(escape(label), f"{examples:,}", *("-" if math.isnan(each) else f"{each:.4f}" for each in shares))
-    console.print(table)
+    progress.print(table)
 
 
 def _format(metrics: dict[str, float]) -> dict[str, str]:
     return {name: f"{value:.4f}" for name, value in metrics.items()}
 
 
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.2%}"
+@contextmanager
+def _clear_usage() -> Iterator[None]:
+    """Convert the errors of what was typed to one sentence and exit status 2, as for an unknown option."""
+    try:
+        yield
+    except (TrainingError, BundleError) as error:
+        _complain(f"error: {error}")
+        raise typer.Exit(2) from error
 
 
 @contextmanager
@@ -548,7 +640,9 @@ def _clear_errors(consequence: str = "") -> Iterator[None]:
         _complain(f"error: {error}")
         raise typer.Exit(1) from error
     except OSError as error:
-        _complain(f"error: {error}{consequence}")
+        place = f": '{error.filename}'" if error.filename else ""
+        remedy = f"; {_REMEDIES[error.errno]}" if error.errno in _REMEDIES else ""
+        _complain(f"error: {error.strerror or error}{place}{consequence}{remedy}")
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
         _complain(f"stopped{consequence}")
@@ -557,8 +651,13 @@ def _clear_errors(consequence: str = "") -> Iterator[None]:
         os._exit(130)
 
 
-def _say(message: str) -> None:
-    console.print(message, markup=False, highlight=False, soft_wrap=True)
+def _open_console(quiet: bool) -> Console:
+    """Return the console for everything but errors and the last line."""
+    return Console(quiet=quiet)
+
+
+def _say(message: str, to: Console = console) -> None:
+    to.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 def _complain(message: str) -> None:

@@ -1,4 +1,4 @@
-"""The options of the command line for the user's own labelled texts, which several commands share."""
+"""The options of the command line for the user's own data, which several commands share."""
 
 from pathlib import Path
 from typing import Annotated
@@ -25,7 +25,7 @@ LabelMapOption = Annotated[
     ),
 ]
 TestOption = Annotated[
-    Path | None, typer.Option(help="The test texts: a file or folder.  [default: a share of the data]")
+    Path | None, typer.Option(help="Your own test data: a file or folder.  [default: a share of the data]")
 ]
 TestShareOption = Annotated[float, typer.Option(help="The share of the data to test with, if there is no --test.")]
 EncodingOption = Annotated[
@@ -33,5 +33,5 @@ EncodingOption = Annotated[
     typer.Option(metavar="NAME", help="The encoding of text files, such as cp1252.  [default: UTF-8, or by its mark]"),
 ]
 SkipBadRowsOption = Annotated[
-    bool, typer.Option("--skip-bad-rows", help="Leave out and count the rows that cannot be read.")
+    bool, typer.Option("--skip-bad-rows", help="Leave out and count rows of your own data that cannot be read.")
 ]

@@ -4,8 +4,7 @@ import importlib
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -185,17 +184,16 @@ def _find_store(bundle: Bundle) -> Store:
 
 
 def record(recipe: Recipe, source: Path | None, console: Console) -> Run:
-    """Train a recipe for the report, without a bundle.
+    """Train a recipe for the report, without a bundle. The console shows the progress.
 
     Raises:
         DivergedError: the training diverged.
         DataError: see `imdb.load`.
     """
     keras.backend.clear_session()  # frees the previous runs
-    with _without_progress():
-        started = time.monotonic()
-        trained = fit_recipe(recipe, Sources(source), console)
-        seconds = time.monotonic() - started
+    started = time.monotonic()
+    trained = fit_recipe(recipe, Sources(source), console)
+    seconds = time.monotonic() - started
     served = Served(trained.codec, trained.network, None)
     assert trained.dataset.sha256
     return Run.record(
@@ -207,15 +205,6 @@ def record(recipe: Recipe, source: Path | None, console: Console) -> Run:
         seconds,
         list_frameworks(with_torch=trained.with_torch),
     )
-
-
-@contextmanager
-def _without_progress() -> Iterator[None]:
-    keras.utils.disable_interactive_logging()
-    try:
-        yield
-    finally:
-        keras.utils.enable_interactive_logging()
 
 
 def evaluate_bundle(

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from bundle.codec import Codec
-from bundle.probabilities import find_fault, make_probe_rows
+from bundle.probabilities import make_probe_rows
 from bundle.rows import Row
 from bundle.store import MODEL_FILE, ONNX_FILES, VECTORS_FILE, Bundle
 from bundle.tasks import count_outputs
 from training.data.examples import Examples
 from training.errors import OutputError
-from training.evaluation.evaluate import Evaluation, predict
+from training.evaluation.evaluate import Evaluation, check_answers, predict
 from training.export.exported import Exported, describe, export
 from training.export.rows import to_rows
 from training.networks.onnx_network import OnnxNetwork
@@ -74,16 +74,14 @@ class Served:
         """Return if the network answers with probabilities of these labels, on the rows that the service tries too.
 
         Raises:
-            OutputError: it does not.
+            DivergedError: its answers are not finite numbers.
+            OutputError: they are no probabilities, or too many or too few.
         """
         answers = self.predict_rows([*make_probe_rows(self.codec)])
         expected = count_outputs(labels)
         if answers.shape[1] != expected:
             raise OutputError(f"the network has {answers.shape[1]} outputs, but {len(labels)} labels need {expected}")
-        if fault := find_fault(answers):
-            raise OutputError(
-                f"the network answers with {fault}; end it with a sigmoid for two labels, or a softmax for more"
-            )
+        check_answers(answers)
 
     def measure(self, evaluation: Evaluation, held_out: Examples | None) -> dict[str, float]:
         """Return the metrics of an evaluation, with the accuracy on held-out examples if there are any."""

@@ -41,7 +41,9 @@ class ModelSummary(BaseModel):
         default=None, description="The characters that a ready model of the task next-letter reads and answers with."
     )
     problems: list[str] = Field(
-        default=[], description="Why a version is refused or the policy is not followed, also if another one answers."
+        default=[],
+        description="Why a version is refused, a folder is ignored, or the policy is not followed, also if another "
+        "version answers.",
     )
 
 

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from app.engines import load_engine
 from app.engines.base import Engine
 from app.errors import EngineError, PolicyError, escape_surrogates
+from app.runtime.changes import describe_misnamed
 from app.runtime.policy import POLICY_FILE, STABLE, Policy, read_policy
 from app.runtime.versions import Model, Versions
 from app.settings import Settings
@@ -92,8 +93,10 @@ class Keeper:
 
     def _follow(self) -> None:
         before = self.versions
+        misnamed = before.misnamed
         try:
             published = self._store.versions(self._name)
+            misnamed = describe_misnamed(self._store, self._name)
             self._policy = read_policy(self._policy_folder)
             problem = None
         except (OSError, PolicyError) as error:
@@ -104,6 +107,8 @@ class Keeper:
             if problem != before.problem:
                 logger.error("%s", why, extra={"model": before.name})
             published = list(before.published)
+        if misnamed and misnamed != before.misnamed:
+            logger.warning("%s", misnamed, extra={"model": before.name})
         policy = self._policy
         self._refused = {number: why for number, why in self._refused.items() if number in published}
         loaded = {number: model for number, model in before.loaded.items() if number in published}
@@ -127,6 +132,7 @@ class Keeper:
             policy.shadow_share,
             not policy.is_loaded,
             problem,
+            misnamed,
         )
         self._log_changes(before)
 
@@ -195,6 +201,8 @@ class Keeper:
             model = self._serve(bundle, load_engine(bundle, self._settings))
         except (BundleError, EngineError) as error:
             self._refuse(number, signature, str(error), error)
+        except OSError as error:
+            self._refuse(number, signature, _explain(error, self._folder / str(number)), error)
         except Exception as error:
             # One bundle that fails for any reason does not keep the others from being served.
             self._refuse(number, signature, "its network cannot be loaded; the service's log has the reason", error)
@@ -213,7 +221,7 @@ class Keeper:
         shown = self._hide_folder(why)
         if self._refused.get(number, (None, None))[1] != shown:
             place = {"model": self.versions.name, "version": number, "folder": str(self._folder / str(number))}
-            is_expected = isinstance(error, BundleError | EngineError)
+            is_expected = isinstance(error, BundleError | EngineError | OSError)
             logger.error("refused: %s", why, extra=place, exc_info=None if is_expected else error)
         may_pass = _may_pass(error)
         if may_pass:
@@ -243,10 +251,12 @@ class Keeper:
     def _look(self) -> Signature:
         """Return what the folder looks like now.
 
-        These are its versions, its policy, the manifests of loaded versions, and the files of those to be loaded.
+        These are its versions, misnamed folders, its policy, the manifests of loaded versions, and the files of those
+        to be loaded.
         """
         try:
             published = self._store.versions(self._name)
+            misnamed = self._store.misnamed(self._name)
         except OSError as error:
             return ((_explain(error, self._folder), 0),)
         newest = max(self.versions.loaded, default=0)
@@ -257,7 +267,7 @@ class Keeper:
             *(self._folder / str(number) for number in new),
         ]
         files = (entry for path in paths for entry in _sign(path))
-        return (*((str(number), 0) for number in published), *files)
+        return (*((str(folder), 0) for folder in (*published, *misnamed)), *files)
 
 
 def _explain(error: OSError | PolicyError, folder: Path) -> str:

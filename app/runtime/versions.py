@@ -44,6 +44,7 @@ class Versions:
         shadow_share: share of the requests that the candidate answers too.
         is_unloaded: whether the policy says that the model is not served.
         problem: why the versions are not as the policy says, or why folder or policy cannot be read; None if they are.
+        misnamed: why folders beside the versions are ignored; None if there are none.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Versions:
     shadow_share: float = 0.0
     is_unloaded: bool = False
     problem: str | None = None
+    misnamed: str | None = None
 
     @cached_property
     def default(self) -> Model | None:
@@ -78,7 +80,7 @@ class Versions:
         """Why no version answers by default; None if one does, or if the model is not to be served."""
         if self.default or self.is_unloaded:
             return None
-        return self.problem or (self.refused[max(self.refused)] if self.refused else None)
+        return self.problem or (self.refused[max(self.refused)] if self.refused else self.misnamed)
 
     def find(self, version: Selector = None) -> Model:
         """Return the model that answers a request for a version.

@@ -99,7 +99,11 @@ WordsUsed = Annotated[
 ]
 WordsUnknown = Annotated[int, Field(description="Of the words used, those that the model does not know.")]
 WordsCut = Annotated[
-    int, Field(description="Words at the start of the text that the model did not read, due to its limit.")
+    int,
+    Field(
+        description="Words that the model did not read, due to its limit: at the start of the text, or at its end with "
+        "models that read the beginning."
+    ),
 ]
 
 

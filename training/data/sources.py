@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.data import pairs
+from training.data.labelled.reading import DataOptions
 
 
 @dataclass(frozen=True)
@@ -15,13 +16,11 @@ class Sources:
         phrases: see `treebank.load`.
         pairs: see `pairs.load`.
         transformer: see `training.general.transformer.Transformer`.
-        test: a file of its own for the test examples.
-        skip_bad_rows: whether to leave out rows that cannot be read; by default they are errors.
+        options: how the user's own data are read.
     """
 
     reviews: Path | None = None
     phrases: Path | None = None
     pairs: Path = pairs.FOLDER
     transformer: Path | None = None
-    test: Path | None = None
-    skip_bad_rows: bool = False
+    options: DataOptions = DataOptions()

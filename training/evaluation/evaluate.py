@@ -67,13 +67,8 @@ def evaluate(answers: NDArray[np.float32], labels: NDArray[np.int32], with_ranki
         DivergedError: an answer is not a finite number.
         OutputError: an answer is no probability, or those of an example have another sum than 1.
     """
+    check_answers(answers)
     outputs = answers.astype(np.float64)
-    if not np.isfinite(outputs).all():
-        raise DivergedError("the training diverged; try a lower learning_rate or set clip_norm")
-    if fault := find_fault(answers):
-        raise OutputError(
-            f"the network answers with {fault}; end it with a sigmoid for two labels, or a softmax for more"
-        )
     two_classes = outputs.shape[1] == 1
     probabilities = np.hstack([1 - outputs, outputs]) if two_classes else outputs
     labels = labels.astype(np.int32)
@@ -96,6 +91,20 @@ def evaluate(answers: NDArray[np.float32], labels: NDArray[np.int32], with_ranki
         found["calibration_error"] = calibration_error(probabilities.max(axis=1), classes == labels)
         found["macro_f1"] = float(metrics.f1_score(labels, classes, labels=present, average="macro"))
     return Evaluation(labels, classes, probabilities, found)
+
+
+def check_answers(answers: NDArray[np.float32]) -> None:
+    """Return if answers, float32 [examples, outputs], are probabilities.
+
+    Raises:
+        DivergedError, OutputError: see `evaluate`.
+    """
+    if not np.isfinite(answers).all():
+        raise DivergedError("the training diverged; try a lower learning_rate or set clip_norm")
+    if fault := find_fault(answers):
+        raise OutputError(
+            f"the network answers with {fault}; end it with a sigmoid for two labels, or a softmax for more"
+        )
 
 
 def by_label(evaluation: Evaluation, labels: Sequence[str]) -> list[LabelFigures]:

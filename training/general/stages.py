@@ -92,7 +92,7 @@ class GeneralStages:
         self._sources = sources
         self._pairs = pairs.load("train", sources.pairs)  # now: a fault in them must not come after hours
         self._development_pairs = make_pairs("development", sources.pairs)
-        self._folders = StageFolders(folder, console)
+        self._folders = StageFolders(folder, console, settings.stages)
         self._console = console
 
     @cached_property
@@ -156,7 +156,7 @@ class GeneralStages:
                 }
             ),
         }
-        return self._folders.run("general", depends, lambda folder: self._learn(folder, labelled, learnt))
+        return self._folders.run("general", depends, lambda folder: self._learn(folder, labelled, learnt), "network")
 
     def publish(self) -> keras.Model:
         """Return the network for publication: calibrated, with 8-bit word vectors and other weights of 16 bits."""

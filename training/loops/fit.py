@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from training.data.examples import Examples
+from training.loops.progress import Progress
 from training.recipes.stack import TrainingSettings
 
 _OPTIMISERS = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop, "sgd": keras.optimizers.SGD}
@@ -24,19 +25,22 @@ _LOSSES = {
 # A step compiled by XLA is also deterministic; the separate operations of TensorFlow are not.
 COMPILES = keras.backend.backend() != "torch"
 
-_REPORTS = 20  # up to 20 epochs each have a progress bar; a longer training prints 20 lines
-
 History = dict[str, list[float]]
 
 
 def fit(
-    network: keras.Model, settings: TrainingSettings, training: Examples, held_out: Examples | None = None
+    network: keras.Model,
+    settings: TrainingSettings,
+    training: Examples,
+    held_out: Examples | None = None,
+    console: Console | None = None,
 ) -> History:
     """Train a network in place and return loss and accuracy by epoch; `val_` marks the figures of the held-out part.
 
     If the examples have targets, it learns those; the likeliest label of the targets then counts as right.
 
-    A stateful network starts every epoch from a state of zeros.
+    The console shows the progress; without one there is none. A stateful network starts every epoch from a state of
+    zeros.
     """
     classes = network.output_shape[-1]
     is_soft = training.targets is not None
@@ -56,10 +60,8 @@ def fit(
     if settings.patience is not None:
         watched = "loss" if held_out is None else "val_loss"
         callbacks.append(keras.callbacks.EarlyStopping(watched, patience=settings.patience, restore_best_weights=True))
-    has_bars = settings.epochs <= _REPORTS
-    if not has_bars and keras.config.is_interactive_logging_enabled():
-        callbacks.append(_Reports(settings.epochs))
-    with interrupted_between_steps() as interruption:
+    progress = Progress(console or Console(quiet=True), settings.epochs)
+    with interrupted_between_steps() as interruption, progress:
         history = model.fit(
             training.inputs,
             _take_targets(training, classes, is_soft),
@@ -67,24 +69,10 @@ def fit(
             epochs=settings.epochs,
             validation_data=held_out and (held_out.inputs, _take_targets(held_out, classes, is_soft)),
             shuffle=settings.shuffle,
-            callbacks=[*callbacks, interruption],
-            verbose="auto" if has_bars else 0,
+            callbacks=[*callbacks, progress, interruption],
+            verbose=0,
         )
     return {name: [float(value) for value in values] for name, values in history.history.items()}
-
-
-class _Reports(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Prints the progress in a few lines, because a bar for every epoch would fill the screen."""
-
-    def __init__(self, epochs: int) -> None:
-        super().__init__()
-        self._epochs = epochs
-        self._console = Console(highlight=False)
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        if epoch == 0 or epoch * _REPORTS // self._epochs < (epoch + 1) * _REPORTS // self._epochs:
-            figures = ", ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
-            self._console.print(f"epoch {epoch + 1:,} of {self._epochs:,}: {figures}")
 
 
 class _Interruption(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types

@@ -108,7 +108,7 @@ def fit_resumably(
                 epochs=epoch + 1,
                 shuffle=False,
                 callbacks=[interruption],
-                verbose=int(console.is_terminal),
+                verbose=int(console.is_terminal and not console.quiet),
             )
             figures = {name: value for name, (value,) in fitted.history.items()} | measure()
             if not np.isfinite(figures["loss"]):

@@ -70,7 +70,7 @@ def fit_sequences(
                 epochs=epoch + 1,
                 shuffle=False,
                 callbacks=[interruption],
-                verbose=int(console.is_terminal),
+                verbose=int(console.is_terminal and not console.quiet),
             )
             # By the metric: the mean of the losses of batches would count each batch alike.
             learnt = {name: value for name, (value,) in fitted.history.items()}

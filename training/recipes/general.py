@@ -65,6 +65,11 @@ class GeneralSettings(StagesSettings):
     )
 
     @property
+    def stages(self) -> tuple[str, ...]:
+        """The names of the stages: see `StagesSettings.stages`."""
+        return "coded", "transformer", "network"
+
+    @property
     def published(self) -> ReviewSettings:
         """The settings of the network."""
         return self._make_network("readable", self.embedding, self.units, self.network)

@@ -70,12 +70,12 @@ class NextLetter(TrainedTask[LetterCodec | SymbolCodec, LetterSettings | Sequenc
         validation = letter_coding.code_patterns(codec, held_out) if held_out else None
         with_torch = settings.framework == "torch"
         if settings.stateful:
-            history = _fit_letter_by_letter(network, settings, codec, training)
+            history = _fit_letter_by_letter(network, settings, codec, training, console)
         elif with_torch:
             examples = letter_coding.code_patterns(codec, training)
             history = _fit_with_torch(network, settings, examples, begun=start is not None)
         else:
-            history = fit(network, settings, letter_coding.code_patterns(codec, training), validation)
+            history = fit(network, settings, letter_coding.code_patterns(codec, training), validation, console)
         described = letter_coding.describe_patterns(codec, settings, patterns, len(training))
         return Trained(network, codec, history, *described, validation, with_torch=with_torch)
 
@@ -178,7 +178,11 @@ def _check_coding(codec: LetterCodec, start: Bundle) -> None:
 
 
 def _fit_letter_by_letter(
-    network: keras.Model, settings: LetterSettings, codec: LetterCodec, prefixes: list[alphabet.Pattern]
+    network: keras.Model,
+    settings: LetterSettings,
+    codec: LetterCodec,
+    prefixes: list[alphabet.Pattern],
+    console: Console,
 ) -> History:
     """Train the network with a state that is kept from each letter to the next.
 
@@ -187,7 +191,8 @@ def _fit_letter_by_letter(
     carrying = builders.build_stateful_letter_network(settings, codec)
     carrying.set_weights(network.get_weights())
     letters = np.stack([codec.encode(prefix.sequence[-1]) for prefix in prefixes])[:, :, np.newaxis]
-    history = fit(carrying, settings, Examples(letters, letter_coding.code_patterns(codec, prefixes).labels))
+    examples = Examples(letters, letter_coding.code_patterns(codec, prefixes).labels)
+    history = fit(carrying, settings, examples, console=console)
     network.set_weights(carrying.get_weights())
     return history
 

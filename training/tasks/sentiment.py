@@ -255,7 +255,7 @@ def _train_at_once(settings: ReviewSettings, source: Path | None, console: Conso
     if start:
         take_weights(network, start)
     validation = labelled.take(held_out) if len(held_out) else None
-    history = fit(network, settings, training, validation)
+    history = fit(network, settings, training, validation, console)
     tested = review_coding.describe_reviews(codec, data, len(training.labels), console)
     return Trained(network, codec, history, *tested, validation, ReviewData(data))
 

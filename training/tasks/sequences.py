@@ -64,14 +64,14 @@ def train(settings: SequenceSettings, sources: Sources, console: Console, start:
         RecipeError: the network of the bundle to start from reads other characters.
         DivergedError: the training diverged.
     """
-    path, skips = sources.reviews, sources.skip_bad_rows
+    path, test_path, skips = sources.reviews, sources.options.test, sources.options.skip_bad_rows
     if path is None:
         raise DataError("letters learns from your own sequences; name a file with one a line: --data FILE")
-    if (sources.test is None) == (settings.test_share == 0):
+    if (test_path is None) == (settings.test_share == 0):
         raise RecipeError("test_share is 0 if the test lines are in a file of their own (--test FILE), and only then")
     codec = _choose_codec(settings, path, skips, console)
     file = _read(path, codec, skips, console)
-    test_file = _read(sources.test, codec, skips, console) if sources.test else None
+    test_file = _read(test_path, codec, skips, console) if test_path else None
     parts = _split(settings, file, test_file, console)
     test = find_positions(parts.test, MOST_TEST_POSITIONS, settings.seed)
     with console.status("Counting n-grams"):

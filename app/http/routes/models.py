@@ -105,7 +105,7 @@ def _list_problems(versions: Versions) -> list[str]:
     """Return what is wrong with a model, the newest version first."""
     refused = sorted(versions.refused.items(), reverse=True)
     problems = [f"version {number} is refused: {why}" for number, why in refused]
-    return [versions.problem, *problems] if versions.problem else problems
+    return [problem for problem in (versions.problem, *problems, versions.misnamed) if problem]
 
 
 def to_version_list(versions: Versions) -> VersionList:

@@ -15,6 +15,7 @@ from bundle.store import Bundle, Store
 from tests.app.conftest import Log
 from tests.bundle.samples import publish_changed
 from tests.conftest import SECONDS
+from tests.rights import modes_hold
 
 REFUSED = "which is refused: its network cannot be loaded; the service's log has the reason"
 BAD = {"model.onnx": b"not a network"}
@@ -263,6 +264,51 @@ def test_a_policy_that_cannot_be_read_is_tried_again(store: Store, log: Log) -> 
     (store.root / "next-letter" / POLICY_FILE).rmdir()
     service.follow()
     assert service.repository.models["next-letter"].problem is None
+
+
+@pytest.mark.parametrize("place", ["next-letter", "next-letter/1"])
+def test_a_folder_that_may_not_be_read_is_told_as_that(store: Store, log: Log, place: str) -> None:
+    folder = store.root / place
+    with modes_hold():
+        service = Service(store)
+        folder.chmod(0)
+        service.follow()
+        versions = service.repository.models["next-letter"]
+        folder.chmod(0o755)
+    assert service.default == 1  # as it was loaded before
+    told = [why for why in (versions.problem, *versions.refused.values()) if why]
+    assert told and all(why.startswith("next-letter") and "cannot be read" in why for why in told)
+    assert all("Permission denied" in why and str(store.root) not in why for why in told)
+    assert "Permission denied" in log.wait_for(level="ERROR")["message"]
+    assert "Traceback" not in log.text
+
+
+def test_folders_that_are_no_versions_are_told(store: Store, log: Log) -> None:
+    service = Service(store)
+    assert service.repository.models["next-letter"].misnamed is None
+    for name in ("01", "v2"):
+        (store.root / "next-letter" / name).mkdir()
+    service.follow()
+    service.follow()
+    misnamed = service.repository.models["next-letter"].misnamed
+    assert misnamed == (
+        "ignored beside the versions: folders 01, v2; the name of a version is a number from 1 on, without leading "
+        "zeros, such as 2: rename or remove what is ignored"
+    )
+    assert service.default == 1
+    log.wait_for(level="WARNING", message=misnamed, model="next-letter")
+    for name in ("01", "v2"):
+        (store.root / "next-letter" / name).rmdir()
+    service.follow()
+    assert service.repository.models["next-letter"].misnamed is None
+    assert log.text.count("ignored beside") == 1
+
+
+def test_a_model_with_nothing_but_misnamed_folders_says_so(store: Store) -> None:
+    (store.root / "next-letter" / "1").rename(store.root / "next-letter" / "v1")
+    service = Service(store)
+    with pytest.raises(ModelRefusedError, match="next-letter is refused: ignored beside the versions: folder v1; "):
+        service.repository.find("next-letter")
 
 
 def test_policies_may_be_in_a_folder_of_their_own(store: Store, tmp_path: Path) -> None:

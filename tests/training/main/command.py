@@ -28,11 +28,16 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def check_error(result: Result, message: str) -> None:
+def check_error(result: Result, message: str, status: int = 1) -> None:
     """Check that a command failed with one line that says so, and nothing else on standard error."""
-    assert result.exit_code == 1
+    assert result.exit_code == status
     assert re.fullmatch(f"error: .*{message}.*\n", result.stderr)
     assert "Traceback" not in result.output
+
+
+def check_usage(result: Result, message: str) -> None:
+    """Check that a command was refused for what was typed."""
+    check_error(result, message, status=2)
 
 
 def copy(bundle: Bundle, to: Path) -> Path:

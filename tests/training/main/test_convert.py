@@ -5,7 +5,7 @@ import pytest
 
 from bundle.store import Store
 from tests.conftest import leftovers
-from tests.training.main.command import check_error, run
+from tests.training.main.command import check_error, check_usage, run
 
 
 def write_torch_weights(path: Path, reads_words: bool = False) -> None:
@@ -50,6 +50,7 @@ def test_convert_publishes_a_pytorch_network_for_reviews(tmp_path: Path, reviews
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
+        (".", ["alphabet-time-steps"], "Is a directory: '.*'; nothing was published; name a file"),
         ("none.pt", ["alphabet-time-steps"], "No such file or directory: '.*none.pt'; nothing was published"),
         ("weights.pt", ["alphabet-time-steps"], "would get weights of the shapes .* set the recipe's units"),
         ("weights.pt", ["next-letter"], "the recipe is not a network of nn.LSTM and a linear layer; set features=0"),
@@ -58,9 +59,6 @@ def test_convert_publishes_a_pytorch_network_for_reviews(tmp_path: Path, reviews
             ["stacked", "--set", "mask_padding=false"],
             "has 0 embeddings, 1 LSTM layers .*set the recipe's",
         ),
-        ("weights.pt", ["stackd"], "there is no recipe 'stackd'; did you mean 'stacked'"),
-        ("weights.pt", ["torch", "--set", "unit=2"], "torch has no field 'unit'; did you mean 'units'"),
-        ("weights.pt", ["torch", "--name", "My Name"], "'My Name' cannot name a bundle"),
         ("weights.pt", ["imdb-500", "--data", "none"], "has 0 embeddings, .* the recipe's 1 embeddings"),
         (
             "weights.pt",
@@ -80,6 +78,19 @@ def test_convert_refuses_what_it_cannot_publish(tmp_path: Path, name: str, argum
     models = tmp_path / "models"
     check_error(run("convert", "from-torch", tmp_path / name, *arguments, "--models", models), message)
     assert leftovers(models) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["stackd"], "there is no recipe 'stackd'; did you mean 'stacked'"),
+        (["torch", "--set", "unit=2"], "torch has no field 'unit'; did you mean 'units'"),
+        (["torch", "--name", "My Name"], "'My Name' cannot name a bundle"),
+    ],
+)
+def test_convert_refuses_what_makes_no_sense(tmp_path: Path, arguments: list[str], message: str) -> None:
+    check_usage(run("convert", "from-torch", tmp_path / "none.pt", *arguments, "--models", tmp_path), message)
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_convert_writes_a_bundle_for_pytorch(small_store: Store, tmp_path: Path) -> None:
@@ -103,7 +114,7 @@ def test_convert_writes_a_bundle_for_pytorch(small_store: Store, tmp_path: Path)
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("none", "none/manifest.json cannot be read"),
+        ("none", "none does not exist; name the folder of a bundle"),
         (
             "sentiment/1",
             "sentiment/1 has more than nn.LSTM and a linear layer; these would have mask_padding=false",

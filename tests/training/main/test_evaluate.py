@@ -29,7 +29,7 @@ def test_evaluate_fails_where_the_manifest_says_other_figures(small_store: Store
     reseal(folder, metrics=metrics | {"accuracy": metrics["accuracy"] + 0.01})
     result = run("evaluate", folder)
     assert result.exit_code == 1
-    assert "The figures differ from the manifest, although the data are the same." in one_line(result.stdout)
+    assert result.stderr == "The figures differ from the manifest, although the data are the same.\n"
     assert "The figures are those" not in one_line(result.stdout)
 
 
@@ -40,7 +40,7 @@ def test_evaluate_fails_where_the_manifest_has_a_figure_that_is_not_measured(
     reseal(folder, metrics=Manifest.read(folder).metrics | {"f1": 0.5})
     result = run("evaluate", folder)
     assert result.exit_code == 1
-    assert "The figures differ from the manifest" in one_line(result.stdout)
+    assert "The figures differ from the manifest" in result.stderr
 
 
 def test_evaluate_takes_a_manifest_of_a_time_when_less_was_measured(small_store: Store, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_evaluate_changes_nothing(small_store: Store, tmp_path: Path, reviews: P
 
 
 def test_evaluate_refuses_a_folder_without_a_bundle(tmp_path: Path) -> None:
-    check_error(run("evaluate", tmp_path), "manifest.json cannot be read")
+    check_error(run("evaluate", tmp_path), "holds no bundle, as it has no manifest.json; name the folder of one")
 
 
 def test_evaluate_refuses_an_edited_manifest(small_store: Store, tmp_path: Path) -> None:

@@ -89,4 +89,4 @@ def test_a_network_that_cannot_be_exported_is_named_and_nothing_is_published(old
 
 
 def test_export_refuses_a_folder_without_a_bundle(tmp_path: Path) -> None:
-    check_error(run("export", tmp_path), "manifest.json cannot be read")
+    check_error(run("export", tmp_path), "holds no bundle, as it has no manifest.json; name the folder of one")

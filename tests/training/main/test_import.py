@@ -11,7 +11,7 @@ from bundle.files import hash_file
 from bundle.reviews import WordCoding
 from bundle.store import Store
 from tests.conftest import leftovers
-from tests.training.main.command import check_error, one_line, run
+from tests.training.main.command import check_error, check_usage, one_line, run
 
 WORDS = ("<pad>", "<unk>", "film", "good", "bad")
 
@@ -56,8 +56,8 @@ def test_a_model_is_published_with_its_coding_and_its_origin(folder: Path, tmp_p
     shown = one_line(result.stdout)
     for part in ("id 0, on the right", "id 1", "film | good | bad", "2 3 4", "pass --examples"):
         assert part in shown
-    assert f"Published {bundle.folder}\n" in result.stdout
-    assert f"Serve it: LSTM_SERVE_MODELS={tmp_path} python -m app" in result.stdout
+    assert f"  python -m app --models {tmp_path}\n" in result.stdout
+    assert result.stdout.endswith(f"Published {bundle.folder}\n")
     card = (bundle.folder / "README.md").read_text(encoding="utf-8")
     assert "It was not compared: no examples were given." in card and "| unknown words | id 1 |" in card
 
@@ -77,9 +77,7 @@ def test_a_published_model_without_a_recipe_is_not_evaluated(folder: Path, tmp_p
     [
         ("logits.keras", [], "no probability: if these are logits, pass --logits"),
         ("model.keras", ["--labels", "yes"], "there are 1 labels, and a bundle has 2"),
-        ("model.keras", ["--start-id", "x"], "--start-id is 'x'; pass a number from 0, or none"),
         ("model.keras", ["--unknown-id", "none"], "line 2: '<unk>' has the id 1 by its place, --unknown-id is none"),
-        ("model.keras", ["--name", "My Model"], "'My Model' cannot name a bundle"),
         ("none.keras", [], "No such file or directory.*none.keras.*; nothing was published"),
         ("words.txt", [], "is neither a .keras file nor HDF5"),
         ("model.keras", ["--examples", "none.csv"], "No such file or directory.*none.csv"),
@@ -90,6 +88,18 @@ def test_what_cannot_be_published_leaves_nothing(
 ) -> None:
     check_error(run(*import_model(folder, tmp_path, *options, model=model)), message)
     assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--start-id", "x"], "--start-id is 'x'; pass a number from 0, or none"),
+        (["--name", "My Model"], "'My Model' cannot name a bundle"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(folder: Path, tmp_path: Path, options: list[str], message: str) -> None:
+    check_usage(run(*import_model(folder, tmp_path, *options)), message)
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_logits_get_their_activation(folder: Path, tmp_path: Path) -> None:

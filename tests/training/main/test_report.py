@@ -33,7 +33,7 @@ def test_report_trains_what_is_missing_and_writes_the_page(
     tiny_recipes: dict[str, Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recorded, page = tmp_path / "results.jsonl", tmp_path / "docs.md"
-    options = ["--results", str(recorded), "--out", str(page)]
+    options = ["--results", str(recorded), "--out", str(page), "--models", str(tmp_path / "models")]
     first = run("report", "--fast", *options)
     assert first.exit_code == 0
     assert re.findall(r"^(\d of \d: .*)$", first.stdout, re.MULTILINE) == [
@@ -53,10 +53,14 @@ def test_report_trains_what_is_missing_and_writes_the_page(
         assert f"  accuracy {one.metrics['accuracy']:.4f}, loss {one.metrics['loss']:.4f}, " in first.stdout
         assert one.epochs == list(range(1, len(one.curve["loss"]) + 1))
     assert f"Wrote {page}\n" in first.stdout
+    shown = []
+    for first_run, second_run in (runs[:2], runs[2:]):
+        low, high = sorted([first_run.metrics["accuracy"], second_run.metrics["accuracy"]])
+        shown.append(f"{(low + high) / 2:.2%} ({low:.2%} to {high:.2%}; 2)".replace("%", " %"))
     text = page.read_text(encoding="utf-8")
-    assert re.findall(r"^\| `(.*?)` \| (\w+)", text, re.MULTILINE) == [
-        ("alphabet-time-steps", "published"),
-        ("alphabet-window", "fast"),
+    assert re.findall(r"^\| `(.*?)` \| accuracy \| .*? \| (.*?) \| .*? \| (.*?) \|", text, re.MULTILINE) == [
+        ("alphabet-time-steps", shown[0], "-"),
+        ("alphabet-window", "-", shown[1]),
     ]
     assert (tmp_path / "docs" / "alphabet.png").read_bytes().startswith(b"\x89PNG")
 

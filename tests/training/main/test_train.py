@@ -1,5 +1,7 @@
+import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -11,9 +13,11 @@ from typing import NamedTuple, NoReturn
 import pytest
 from typer.testing import Result
 
+from app.settings import Settings
 from bundle.store import Bundle, Store
-from tests.conftest import leftovers
-from tests.training.main.command import QUICK, QUICK_OPTIONS, ROOT, check_error, run
+from tests.conftest import leftovers, serve
+from tests.rights import modes_hold
+from tests.training.main.command import QUICK, QUICK_OPTIONS, ROOT, check_error, check_usage, run
 
 
 class Trained(NamedTuple):
@@ -64,19 +68,31 @@ def test_train_prints_the_figures_and_the_folder_as_it_is(trained: Trained) -> N
             ["sentiment-night", "--stages", "labels,second_round"],
             "sentiment-night has no second round; leave second_round out of --stages",
         ),
+        (["next-letter", "--alphabet", "0123"], "next-letter has no field 'alphabet'"),
+    ],
+)
+def test_train_refuses_what_makes_no_sense(tmp_path: Path, arguments: list[str], message: str) -> None:
+    check_usage(run("train", *arguments, "--models", tmp_path / "models"), message)
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sentiment", "--data", "nothing"], "there is no nothing; --data takes aclImdb_v1.tar.gz or the folder"),
         (["letters"], "letters learns from your own sequences; name a file with one a line: --data FILE"),
         (["letters", "--data", "nothing"], "nothing cannot be read .No such file or directory."),
         (
             ["letters", "--data", __file__, "--alphabet", "0123", "--fold-case"],
             "test_train.py, line 1: 'i' .* at position 0 .* is not in the alphabet '0123'; .*--skip-bad-rows",
         ),
-        (["next-letter", "--alphabet", "0123"], "next-letter has no field 'alphabet'"),
-        (["sentiment", "--data", "nothing"], "there is no nothing; --data takes aclImdb_v1.tar.gz or the folder"),
     ],
 )
-def test_train_refuses_what_makes_no_sense(tmp_path: Path, arguments: list[str], message: str) -> None:
-    check_error(run("train", *arguments, "--models", tmp_path / "models"), message)
-    assert leftovers(tmp_path) == []
+def test_train_refuses_data_that_cannot_be_used_and_leaves_nothing(
+    tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    check_error(run("train", *arguments, "--models", tmp_path / "models", "--runs", tmp_path / "runs"), message)
+    assert [*tmp_path.iterdir()] == []
 
 
 @pytest.mark.parametrize("name", ["Letters", "../letters", "a/b", "-x", "a" * 64, "two words"])
@@ -88,7 +104,7 @@ def test_train_refuses_a_bad_name_before_it_reads_data(
 
     monkeypatch.setattr("training.data.imdb.load", load)
     result = run("train", "sentiment", f"--name={name}", "--models", tmp_path / "models")
-    check_error(result, f"{re.escape(repr(name))} cannot name a bundle; use up to 63 of a-z")
+    check_usage(result, f"{re.escape(repr(name))} cannot name a bundle; use up to 63 of a-z")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -114,7 +130,9 @@ def test_train_starts_from_a_bundle(trained: Trained, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "name", "message"),
     [
-        ([], "none", "none/manifest.json cannot be read"),
+        ([], "none", "none does not exist; name the folder of a bundle, as in models/NAME/VERSION"),
+        ([], "next-letter", "next-letter has the versions 1; name one, as in .*next-letter/1"),
+        ([], "next-letter/1/model.keras", "model.keras is a file; name the folder of a bundle"),
         (
             ["units=3"],
             "next-letter/1",
@@ -129,21 +147,23 @@ def test_train_refuses_to_start_from_what_does_not_fit(
     start = trained.bundle.folder.parents[1] / name
     result = run("train", "next-letter", *QUICK_OPTIONS, *options, "--from", start, "--models", tmp_path)
     check_error(result, message)
-    assert leftovers(tmp_path) == []
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_train_says_that_a_training_diverged(tmp_path: Path) -> None:
     changes = [part for change in ("epochs=3", "batch_size=26", "learning_rate=1e38") for part in ("--set", change)]
     result = run("train", "next-letter", *QUICK_OPTIONS, *changes, "--models", tmp_path)
     check_error(result, "the training diverged; try a lower learning_rate")
-    assert leftovers(tmp_path) == []
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_train_runs_stages_without_publishing(tmp_path: Path, reviews: Path) -> None:
     models, runs = tmp_path / "models", tmp_path / "runs"
     result = run("train", "sentiment", "--stages", "corpus", "--data", reviews, "--models", models, "--runs", runs)
     assert result.exit_code == 0
+    assert re.search(r"^stage 1 of 7, corpus: in .*/corpus-\w+$", result.stdout, re.MULTILINE)
     assert re.search(r"corpus: done, seconds [\d.]+, reviews 36, words \d+\n", result.stdout)
+    assert result.stdout.endswith(f"Finished corpus in {runs}; nothing was published\n")
     assert [folder.name.rpartition("-")[0] for folder in runs.iterdir()] == ["corpus"]
     assert not models.exists()
 
@@ -194,7 +214,7 @@ def test_an_interruption_is_no_error(tmp_path: Path, reviews: Path, monkeypatch:
 def test_a_command_of_the_shell_ends_with_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "training", "train", "next-letter", "--set", "unit=3", "--models", str(tmp_path)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert re.fullmatch(r"error: next-letter has no field 'unit'; .*\n", result.stderr)
     assert result.stdout == ""
 
@@ -208,9 +228,64 @@ runpy.run_module("training", run_name="__main__")
     command = [sys.executable, "-c", script, "train", "next-letter", *QUICK_OPTIONS, "--models", str(tmp_path)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 1
-    assert re.search(r"^error: .*File too large.*; nothing was published$", result.stderr, re.MULTILINE)
-    assert "Traceback" not in result.stderr
-    assert leftovers(tmp_path) == []
+    assert re.fullmatch(r"error: .*File too large.*; nothing was published\n", result.stderr)
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_command_of_the_shell_writes_lines_and_nothing_of_tensorflow(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "training", "train", "next-letter", *QUICK_OPTIONS, "--models", str(tmp_path)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "\r" not in result.stdout and "\x1b" not in result.stdout and "\b" not in result.stdout
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("No run of next-letter with these settings is recorded, so the time left is shown once ")
+    assert [line for line in lines if re.match("epoch 1 of 1: accuracy 0", line)]
+    assert lines[-1] == f"Published {tmp_path / 'next-letter' / '1'}"
+
+
+@pytest.mark.parametrize("options", [[], ["--name", "my-letters"]])
+def test_what_train_prints_serves_and_asks_the_bundle(tmp_path: Path, options: list[str]) -> None:
+    result = run("train", "next-letter", *QUICK_OPTIONS, *options, "--models", tmp_path / "my models")
+    serving, asking = (line.strip() for line in result.stdout.splitlines() if line.startswith("  "))
+    assert shlex.split(serving) == ["python", "-m", "app", "--models", str(tmp_path / "my models")]
+    with serve(Settings(models=tmp_path / "my models")) as client:
+        command = asking.replace("localhost:8000", f"localhost:{client.base_url.port}")
+        answer = json.loads(subprocess.run(["bash", "-c", command], capture_output=True, check=True).stdout)
+    assert answer["model"] == (options[1] if options else "next-letter")
+
+
+def test_train_is_quiet_if_asked(tmp_path: Path) -> None:
+    result = run("train", "next-letter", *QUICK_OPTIONS, "--quiet", "--models", tmp_path)
+    assert result.output == f"Published {tmp_path / 'next-letter' / '1'}\n"
+
+
+def test_train_says_before_it_begins_how_long_it_takes(tmp_path: Path) -> None:
+    data = ("--data", "nothing", "--models", tmp_path / "models", "--runs", tmp_path / "runs")
+    assert run("train", "imdb-500", *data).stdout == (
+        "Training imdb-500 takes about 3 min, as recorded on 2 processor cores. Ctrl-C stops the training, and nothing "
+        "is published then.\n"
+    )
+    assert run("train", "sentiment-night", *data).stdout == (
+        "sentiment-night is trained in 6 stages: corpus, ngrams, language, teachers, labels, student. Each stage says "
+        f"how long it takes once it begins, and saves its result in {tmp_path / 'runs'}. Ctrl-C stops the training; "
+        "the same command continues it.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("file", "Not a directory: '.*file/next-letter.*'; nothing was published; name a folder"),
+        ("closed", "Permission denied: '.*closed/next-letter.*'; nothing was published; make it readable and writable"),
+    ],
+)
+def test_train_says_why_nothing_can_be_published(tmp_path: Path, place: str, message: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "closed").mkdir(mode=0o500)
+    with modes_hold():
+        check_error(run("train", "next-letter", *QUICK_OPTIONS, "--models", tmp_path / place), message)
+    assert {path.name for path in tmp_path.rglob("*")} == {"file", "closed"}
 
 
 def test_control_c_stops_a_training_and_leaves_nothing(tmp_path: Path) -> None:

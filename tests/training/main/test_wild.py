@@ -6,7 +6,7 @@ import pytest
 from bundle.store import Bundle, Store
 from tests.bundle.samples import REVIEWS, publish
 from tests.training.general.conftest import write_treebank
-from tests.training.main.command import check_error, copy, one_line, reseal, run
+from tests.training.main.command import check_error, check_usage, copy, one_line, reseal, run
 from training.comparison import read_recorded
 from training.data import treebank
 from training.wild.measured import Figure, Measured, Section
@@ -54,7 +54,7 @@ def test_wild_fails_where_the_bundle_says_other_figures(small_store: Store, tmp_
     folder = copy_with(bundle, change(figures, figures.suites["pairs"], "right"), tmp_path)
     result = run("wild", folder)
     assert result.exit_code == 1
-    assert "These figures differ from those of the bundle: pairs, right" in one_line(result.stdout)
+    assert "These figures differ from those of the bundle: pairs, right" in one_line(result.stderr)
 
 
 def test_narration_behind_other_reviews_is_not_compared(small_store: Store, reviews: Path, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_narration_behind_other_reviews_is_not_compared(small_store: Store, revi
     assert "The bundle has no recorded figures of these texts: narration" in one_line(result.stdout)
     result = run("wild", folder, "--data", reviews)
     assert result.exit_code == 1
-    assert "differ from those of the bundle: narration, 300 words of narration" in one_line(result.stdout)
+    assert "differ from those of the bundle: narration, 300 words of narration" in one_line(result.stderr)
     assert "TF-IDF" not in result.stdout  # reviews are for narration, unless it is asked for
 
 
@@ -90,7 +90,7 @@ def test_figures_of_a_suite_are_compared_by_its_texts_and_not_by_its_name(small_
     assert f"The file `{tmp_path / 'treebank'}`:" in result.stdout
     result = run("wild", folder, "--phrases", phrases)
     assert result.exit_code == 1
-    assert "differ from those of the bundle: treebank, right" in one_line(result.stdout)
+    assert "differ from those of the bundle: treebank, right" in one_line(result.stderr)
 
 
 def get_recorded(bundle: Bundle) -> Measured:
@@ -133,7 +133,7 @@ def test_what_cannot_be_measured_is_refused(small_store: Store, tmp_path: Path) 
     folder = small_store.open("imdb-500").folder
     check_error(run("wild", folder, "--texts", tmp_path / "missing.tsv"), "missing.tsv cannot be read")
     check_error(run("wild", folder, "--vader"), "VADER is not installed")
-    check_error(run("wild", folder, "--tfidf"), "--tfidf trains on reviews; name them with --data")
+    check_usage(run("wild", folder, "--tfidf"), "--tfidf trains on reviews; name them with --data")
 
 
 def test_wild_refuses_a_bundle_of_other_labels(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from bundle.symbols import SymbolCodec
 from tests.bundle.samples import LETTERS, publish
 from training import pipeline, recipes
 from training.bundle_data import read_data
+from training.data.labelled.reading import DataOptions
 from training.data.sources import Sources
 from training.errors import ConversionError, DataError, RecipeError
 from training.evaluation.character_ngrams import Baseline
@@ -43,7 +44,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A bundle of two characters, from lines of which one is bad."""
     folder = tmp_path_factory.mktemp("trained")
     data = write(folder, [*LINES, "01x"])
-    sources = Sources(data, skip_bad_rows=True)
+    sources = Sources(data, options=DataOptions(skip_bad_rows=True))
     recipe = find_recipe('alphabet="01"')
     return pipeline.train(recipe, "bits", Store(folder / "models"), sources, QUIET)
 
@@ -102,7 +103,7 @@ def test_a_training_starts_from_a_bundle(trained: Bundle) -> None:
     source = trained.folder.parents[2] / "lines.txt"
     store = Store(trained.folder.parents[1])
     recipe = find_recipe('alphabet="01"', "learning_rate=1e-9")
-    sources = Sources(source, skip_bad_rows=True)
+    sources = Sources(source, options=DataOptions(skip_bad_rows=True))
     again = pipeline.train(recipe, "again", store, sources, QUIET, trained)
     assert again.manifest.metrics == pytest.approx(trained.manifest.metrics, abs=1e-4)
     assert isinstance(again.manifest.recipe["start"], dict)
@@ -130,7 +131,7 @@ def test_the_recipe_needs_a_file() -> None:
 
 def test_test_lines_come_from_one_place(tmp_path: Path) -> None:
     path = write(tmp_path, LINES)
-    for sources, share in ((Sources(path), "0"), (Sources(path, test=path), "0.1")):
+    for sources, share in ((Sources(path), "0"), (Sources(path, options=DataOptions(test=path)), "0.1")):
         with pytest.raises(RecipeError, match="test_share is 0 if the test lines are in a file of their own"):
             attempt(sources, f"test_share={share}")
 
@@ -139,7 +140,9 @@ def test_lines_of_the_test_file_are_not_trained_on(tmp_path: Path) -> None:
     console = Console(record=True, width=400)
     path = write(tmp_path, LINES)
     with pytest.raises(DataError, match="none is left for training"):
-        attempt(Sources(path, test=write(tmp_path, LINES, "test.txt")), "test_share=0", console=console)
+        attempt(
+            Sources(path, options=DataOptions(test=write(tmp_path, LINES, "test.txt"))), "test_share=0", console=console
+        )
     assert "64 lines are also in test.txt; they are not trained on" in console.export_text()
 
 

@@ -83,6 +83,7 @@ def test_a_model_that_cannot_be_served_says_why(small_store: Store, tmp_path: Pa
     damaged = tmp_path / "next-letter" / "3" / "model.onnx"
     published = hash_file(damaged)
     damaged.write_bytes(b"changed")
+    (tmp_path / "next-letter" / "v4").mkdir()
     Changes(store, Settings()).set_loaded("sentiment", is_loaded=False)
     with serve_app(create_app(Settings(models=tmp_path))) as client:
         statuses = [
@@ -96,6 +97,8 @@ def test_a_model_that_cannot_be_served_says_why(small_store: Store, tmp_path: Pa
             f"version 3 is refused: next-letter/3/model.onnx has SHA-256 {hash_file(damaged)}, its manifest says "
             f"{published}; restore the file or train the bundle again",
             "version 2 is refused: its network cannot be loaded; the service's log has the reason",
+            "ignored beside the versions: folder v4; the name of a version is a number from 1 on, without leading "
+            "zeros, such as 2: rename or remove what is ignored",
         ]
 
 
