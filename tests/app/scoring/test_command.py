@@ -58,6 +58,14 @@ def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.01)
 
 
+def wait_until_grown(path: Path, process: subprocess.Popen[bytes]) -> None:
+    size = path.stat().st_size if path.exists() else 0
+    end = time.monotonic() + SECONDS
+    while process.poll() is None and not (path.exists() and path.stat().st_size > size + 100_000):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def wait_for_end(process: int) -> None:
     end = time.monotonic() + SECONDS
     while Path(f"/proc/{process}").exists():
@@ -139,8 +147,8 @@ def test_killed_again_and_again_it_loses_and_doubles_no_row(
         process = start(source, output, "--bad-rows", tmp_path / "bad", "--label-column", "label", workers=workers)
         if killed < kills:
             if killed % 4:  # else perhaps while it starts
-                wait_for(tmp_path / f"out.{format}.progress", process)
-            time.sleep(randomly.uniform(0, 2))
+                wait_until_grown(tmp_path / f"out.{format}.part", process)
+            time.sleep(randomly.uniform(0, 1.5))
             below = find_processes(process.pid)
             process.kill()
             process.communicate(timeout=SECONDS)
