@@ -13,7 +13,7 @@ from app.errors import ServiceError
 from app.scoring.display import Display
 from app.scoring.figures import describe
 from app.scoring.journal import State
-from app.scoring.run import Job, score
+from app.scoring.run import Job, find_columns, score
 from app.scoring.scorer import Scorer
 from app.settings import Settings
 from bundle.errors import BundleError
@@ -87,12 +87,13 @@ def _score(
     settings: Settings = context.obj
     if models:
         settings = settings.model_copy(update={"models": models})
-    job = Job(None if output == _PIPE else Path(output), text_column, label_column, prefix, bad_rows)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
     display = Display()
     try:
         table = open_table(_open_input(source), encoding)
+        columns = find_columns(table, text_column, label_column)
+        job = Job(None if output == _PIPE else Path(output), columns, prefix, bad_rows)
         state = score(table, job, _open_scorer(settings, model, version, url), display)
     except _Ended as ended:
         display.say("stopped; run the same command again to go on")

@@ -37,17 +37,27 @@ class Job:
 
     Attributes:
         output: the file to write; None for standard output.
-        text_column: with the texts; by default found by its usual names.
-        label_column: with labels to compare the answers with; by default there are none.
+        columns: with the texts, and with labels to compare the answers with if there are any: see `find_columns`.
         prefix: what the names of the added columns begin with.
         bad_rows: the file for rows that cannot be scored; without it the first one ends the run.
     """
 
     output: Path | None
-    text_column: str | None = None
-    label_column: str | None = None
+    columns: tuple[str] | tuple[str, str]
     prefix: str = ""
     bad_rows: Path | None = None
+
+
+def find_columns(table: Table, text: str | None, label: str | None) -> tuple[str] | tuple[str, str]:
+    """Return the columns to read: that of the texts, by default found by its usual names, and that of the labels.
+
+    Raises:
+        TableError: the table does not have each of them once.
+    """
+    text = text or find_column(table, "text", TEXT_NAMES, [label])
+    columns = (text,) if label is None else (text, label)
+    check_columns(table, columns)
+    return columns
 
 
 class Window(NamedTuple):
@@ -88,7 +98,6 @@ class _Run:
         self._job = job
         self._scorer = scorer
         self._display = display
-        self._names = _find_columns(table, job)
         self._columns = Columns(scorer.model.task, scorer.model.labels, job.prefix)
         self._writer = make_writer(table, self._columns.added)
         self._is_packed = job.output is not None and check_suffix(self._writer, job.output)
@@ -100,7 +109,7 @@ class _Run:
         self._is_new = found is None
         self.state = found or State(identity=identity)
         self._check_files()
-        if self._is_new and job.label_column:
+        if self._is_new and len(job.columns) > 1:
             self.state.figures = Figures.make(scorer.model.labels)
 
     def open(self, files: ExitStack) -> None:
@@ -119,7 +128,7 @@ class _Run:
     def score(self, pool: ThreadPoolExecutor) -> None:
         """Score the rows that are left."""
         table, most = self._table, self._scorer.most_texts
-        rows = table.read(self._names, whole=True)
+        rows = table.read(self._job.columns, whole=True)
         deque(islice(rows, self.state.rows), maxlen=0)  # those that a run before has done
         self._display.begin(self.state.rows, table.share or 0.0)
         for window, answers in _answer(pool, self._scorer, _make_windows(rows, self._writer, most)):
@@ -204,11 +213,11 @@ class _Run:
 
     def _identify(self) -> dict[str, Any]:
         """Return what the output depends on."""
-        path, names = self._table.source.path, self._names
+        path, columns = self._table.source.path, self._job.columns
         return {
             "input": _hash(path) if path and self._journal else None,
-            "text column": names[0],
-            "label column": self._job.label_column,
+            "text column": columns[0],
+            "label column": columns[1] if len(columns) > 1 else None,
             "format": self._table.format,
             "encoding": self._table.encoding,
             "prefix": self._job.prefix,
@@ -293,11 +302,3 @@ def _hash(path: Path) -> str:
         return hash_file(path)
     except OSError as error:
         raise ScoringError(f"{path} cannot be read ({explain(error)}); make it readable") from error
-
-
-def _find_columns(table: Table, job: Job) -> list[str]:
-    """Return the columns to read: of the texts, and of the labels if there are any."""
-    text = job.text_column or find_column(table, "text", TEXT_NAMES, [job.label_column])
-    names = [text] if job.label_column is None else [text, job.label_column]
-    check_columns(table, names)
-    return names

@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any
@@ -76,7 +76,9 @@ class Workers:
             for _, other in connections
         ]
         self._idle: SimpleQueue[Connection] = SimpleQueue()
-        # Blocked in the processes: a terminal sends it to all of them, and the first one acts.
+        # Blocked in the processes: a terminal sends it to all of them, and the first one acts. The tracker of
+        # `multiprocessing`, which the first one would start, would let it through again.
+        resource_tracker.ensure_running()
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         for process, (_, other) in zip(self._processes, connections, strict=True):
             process.start()

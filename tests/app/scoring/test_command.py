@@ -8,12 +8,14 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from app.command import make_command
 from app.scoring.workers import WINDOW_TEXTS
@@ -199,6 +201,9 @@ def test_rows_that_are_put_aside_have_an_exit_status_of_their_own(tmp_path: Path
     assert status == 3 and error.endswith(f"1 rows put aside in {tmp_path / 'bad'}\n")
 
 
+TEXTS = ["my.csv", "out.csv", "--text-column", "a"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -206,26 +211,70 @@ def test_rows_that_are_put_aside_have_an_exit_status_of_their_own(tmp_path: Path
             ["missing.csv", "out.csv"],
             "error: missing.csv cannot be read (No such file or directory); name a file, or -",
         ),
-        (["my.csv", "out.csv", "--model", "nobody"], "error: there is no bundle nobody in "),
-        (["my.csv", "out.csv", "--model", NAME, "--version", "99"], "error: there is no bundle imdb-500 version 99"),
-        (["my.csv", "out.csv", "--model", NAME, "--version", "old"], "error: there is no label 'old' of imdb-500"),
+        ([*TEXTS, "--model", "nobody"], "error: there is no bundle nobody in "),
+        ([*TEXTS, "--model", NAME, "--version", "99"], "error: there is no bundle imdb-5"),
+        ([*TEXTS, "--model", NAME, "--version", "old"], "error: there is no label 'old' of imdb-500"),
         (["my.csv", "out.csv", "--encoding", "nothing"], "error: there is no encoding 'nothing'"),
         (["my.csv", "out.csv", "--text-column", "b"], "error: there is no column 'b'; the columns of my.csv are: 'a'"),
-        (["my.csv", "out.csv", "--url", "service"], "error: 'service' is not the address of a service; write one"),
+        (["-", "out.csv"], "error: standard input is empty; data may be: CSV"),
+        ([*TEXTS, "--url", "service"], "error: 'service' is not the address of a service; write one"),
     ],
 )
+@pytest.mark.usefixtures("restored")
 def test_what_cannot_be_done_is_an_error_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("my.csv").write_text("a\n1\n")
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     result = CliRunner().invoke(make_command(), ["score", *arguments, "--models", str(MODELS)])
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
     assert result.exit_code == 1
     assert result.stderr.startswith(message), result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.fixture
+def restored() -> Iterator[None]:
+    """Put back the handlers of signals, which the command replaces in its process."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def invoke(*arguments: object) -> Result:
+    """Run the command in this process."""
+    return CliRunner().invoke(make_command(), ["--workers", "1", "score", *map(str, arguments), *MODEL])
+
+
+@pytest.mark.usefixtures("restored")
+def test_in_this_process_it_reads_files_and_pipes(tmp_path: Path) -> None:
+    content = "text,label\na wonderful film,positive\n"
+    (tmp_path / "my.csv").write_text(content)
+    scored = invoke(tmp_path / "my.csv", tmp_path / "out.csv", "--label-column", "label", "--version", "3")
+    assert (scored.exit_code, scored.stdout.splitlines()[0].split()) == (0, ["labelled", "rows", "1"])
+    os.mkfifo(tmp_path / "fifo")
+    writing = threading.Thread(target=(tmp_path / "fifo").write_text, args=[f"{content}bad"])
+    writing.start()
+    piped = invoke(tmp_path / "fifo", tmp_path / "piped.csv", "--bad-rows", tmp_path / "bad")
+    writing.join(SECONDS)
+    assert piped.exit_code == 3 and "1 rows put aside in " in piped.stderr
+    assert (tmp_path / "piped.csv").read_text() == (tmp_path / "out.csv").read_text()
+
+
+@pytest.mark.usefixtures("restored")
+def test_in_this_process_a_signal_ends_it(tmp_path: Path) -> None:
+    source = write_table(tmp_path / "my.csv", make_rows(20_000))
+
+    def end() -> None:
+        while not (tmp_path / "out.csv.progress").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    ending = threading.Thread(target=end)
+    ending.start()
+    ended = invoke(source, tmp_path / "out.csv")
+    ending.join(SECONDS)
+    assert (ended.exit_code, ended.stderr) == (143, "stopped; run the same command again to go on\n")
 
 
 def test_wrong_options_have_a_status_of_their_own() -> None:

@@ -1,6 +1,7 @@
 import fcntl
 import io
 import json
+import resource
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from app.errors import ScoringError
 from app.scoring.display import Display
 from app.scoring.journal import State
-from app.scoring.run import Job, score
+from app.scoring.run import Job, find_columns, score
 from tables.formats import open_table
 from tables.inputs import FileInput, PipeInput
 from tests.app.scoring.conftest import (
@@ -33,8 +34,11 @@ def run(tmp_path: Path, make_scorer: MakeScorer) -> Run:
     def run(source: str, output: str = "", hook: Callable[[Sequence[str]], object] = len, **options: Any) -> State:
         model = options.pop("model", "imdb-500")
         bad = options.pop("bad_rows", None)
-        job = Job(tmp_path / (output or f"scored-{source}"), bad_rows=tmp_path / bad if bad else None, **options)
         table = open_table(FileInput(tmp_path / source))
+        columns = find_columns(table, options.pop("text_column", None), options.pop("label_column", None))
+        job = Job(
+            tmp_path / (output or f"scored-{source}"), columns, bad_rows=tmp_path / bad if bad else None, **options
+        )
         return score(table, job, make_scorer(model, hook), Display(io.StringIO()))
 
     return run
@@ -309,7 +313,7 @@ def test_a_pipe_is_scored_to_a_file_but_cannot_go_on(
     tmp_path: Path, rows: list[dict[str, Any]], make_scorer: MakeScorer
 ) -> None:
     path = write_table(tmp_path / "my.csv", rows)
-    job = Job(tmp_path / "out.csv", "review")
+    job = Job(tmp_path / "out.csv", ("review",))
 
     def run(hook: Callable[[Sequence[str]], object]) -> State:
         with path.open("rb") as file:
@@ -320,6 +324,41 @@ def test_a_pipe_is_scored_to_a_file_but_cannot_go_on(
     assert list_files(tmp_path) == ["my.csv", "out.csv.part"]
     assert run(len).scored == len(read_table(tmp_path / "out.csv")) == 150
     assert list_files(tmp_path) == ["my.csv", "out.csv"]
+
+
+def test_standard_output_gets_the_rows(
+    tmp_path: Path, rows: list[dict[str, Any]], make_scorer: MakeScorer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = write_table(tmp_path / "my.csv", rows)
+    job = Job(None, ("review",), bad_rows=tmp_path / "bad")
+    state = score(open_table(FileInput(path)), job, make_scorer(), Display(io.StringIO()))
+    assert state.scored == len(capfd.readouterr().out.split("\r\n;\t")) - 1 == 150
+    assert list_files(tmp_path) == ["bad", "my.csv"]
+
+
+@pytest.mark.parametrize("folder", ["/proc", "/dev/full"])
+def test_what_cannot_be_written_is_told(
+    tmp_path: Path, rows: list[dict[str, Any]], make_scorer: MakeScorer, folder: str
+) -> None:
+    path = write_table(tmp_path / "my.csv", rows)
+    job = Job(Path(folder) / "out.csv", ("review",))
+    with pytest.raises(ScoringError, match="out.csv.part cannot be written"):
+        score(open_table(FileInput(path)), job, make_scorer(), Display(io.StringIO()))
+
+
+def test_a_full_disk_is_told(tmp_path: Path, run: Run, rows: list[dict[str, Any]]) -> None:
+    write_table(tmp_path / "my.csv", rows)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit(_: object) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+
+    try:
+        with pytest.raises(ScoringError, match=r"out.csv.part cannot be written \(File too large\); make room"):
+            run("my.csv", "out.csv", hook=limit)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert run("my.csv", "out.csv").scored == 150
 
 
 def test_long_texts_make_small_windows(tmp_path: Path, run: Run) -> None:

@@ -71,11 +71,11 @@ def test_a_service_that_rejects_most_requests_answers_every_text_once(
     settings = Settings(models=models, default_models={"sentiment": NAME}, max_batch=8, max_queue=8)
     with serve(settings) as client:
         scorer = ServiceScorer(str(client.base_url), None, None, None)
-        score(open_table(FileInput(source)), Job(tmp_path / "out.csv"), scorer, Display(io.StringIO()))
+        score(open_table(FileInput(source)), Job(tmp_path / "out.csv", ("review",)), scorer, Display(io.StringIO()))
         metrics = client.get("/metrics").text
     rejections = [line for line in metrics.splitlines() if line.startswith("lstm_serve_rejections_total{")]
     assert sum(float(line.rpartition(" ")[2]) for line in rejections) > 0
-    score(open_table(FileInput(source)), Job(tmp_path / "here.csv"), make_scorer(), Display(io.StringIO()))
+    score(open_table(FileInput(source)), Job(tmp_path / "here.csv", ("review",)), make_scorer(), Display(io.StringIO()))
     assert read_table(tmp_path / "out.csv") == read_table(tmp_path / "here.csv")
 
 
