@@ -2,8 +2,9 @@
 
 import os
 import signal
-import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -91,10 +92,11 @@ def _score(
         signal.signal(number, _end)
     display = Display()
     try:
-        table = open_table(_open_input(source), encoding)
-        columns = find_columns(table, text_column, label_column)
-        job = Job(None if output == _PIPE else Path(output), columns, prefix, bad_rows)
-        state = score(table, job, _open_scorer(settings, model, version, url), display)
+        with _open_input(source) as opened:
+            table = open_table(opened, encoding)
+            columns = find_columns(table, text_column, label_column)
+            job = Job(None if output == _PIPE else Path(output), columns, prefix, bad_rows)
+            state = score(table, job, _open_scorer(settings, model, version, url), display)
     except _Ended as ended:
         display.say("stopped; run the same command again to go on")
         sys.exit(128 + ended.number)
@@ -114,17 +116,19 @@ def _end(number: int, _: FrameType | None) -> None:
     raise _Ended(number)
 
 
-def _open_input(source: str) -> Input:
-    """Return a file, or a pipe, which may have a name, too."""
-    if source == _PIPE:
-        return PipeInput(open(0, "rb", closefd=False))
+@contextmanager
+def _open_input(source: str) -> Iterator[Input]:
+    """Open a file, or a pipe, which may have a name, too."""
     path = Path(source)
+    if source != _PIPE and path.is_file():
+        yield FileInput(path)
+        return
     try:
-        if stat.S_ISREG(path.stat().st_mode):
-            return FileInput(path)
-        return PipeInput(path.open("rb"), source)
+        pipe = open(0 if source == _PIPE else path, "rb", closefd=source != _PIPE)
     except OSError as error:
         raise TableError(f"{source} cannot be read ({error.strerror}); name a file, or - for standard input") from error
+    with pipe:
+        yield PipeInput(pipe, "standard input" if source == _PIPE else source)
 
 
 def _open_scorer(settings: Settings, name: str | None, version: int | str | None, url: str | None) -> Scorer:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from app.errors import ScoringError
 from app.files import replace_file
 from app.scoring.figures import Figures
-from app.scoring.sinks import make_write_error
+from app.scoring.sinks import clear_errors
 from bundle.errors import explain
 
 
@@ -72,10 +72,8 @@ class Journal:
         Raises:
             ScoringError: it cannot be written, and stays as it was.
         """
-        try:
+        with clear_errors(self.path):
             replace_file(self.path, state.model_dump_json() + "\n", 0o644)
-        except OSError as error:
-            raise make_write_error(self.path, error) from error
 
     def remove(self) -> None:
         """Remove the file: the output is complete."""

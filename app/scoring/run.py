@@ -1,5 +1,6 @@
 """Scores a table: its rows in windows, answered by several threads, written in their order."""
 
+import hashlib
 import json
 import time
 from collections import deque
@@ -20,8 +21,6 @@ from app.scoring.journal import Journal, State
 from app.scoring.scorer import Scorer
 from app.scoring.sinks import FileSink, Sink, StandardOutput, publish, rename
 from app.scoring.writing import Scored, Writer, check_suffix, make_writer, pack
-from bundle.errors import explain
-from bundle.files import hash_file
 from tables.columns import TEXT_NAMES, check_columns, find_column
 from tables.table import BadRow, Row, Table
 
@@ -213,9 +212,9 @@ class _Run:
 
     def _identify(self) -> dict[str, Any]:
         """Return what the output depends on."""
-        path, columns = self._table.source.path, self._job.columns
+        columns = self._job.columns
         return {
-            "input": _hash(path) if path and self._journal else None,
+            "input": self._hash() if self._journal and self._table.source.path else None,
             "text column": columns[0],
             "label column": columns[1] if len(columns) > 1 else None,
             "format": self._table.format,
@@ -225,6 +224,11 @@ class _Run:
             "model": dict(self._scorer.model.identity),
             "release": __version__,
         }
+
+    def _hash(self) -> str:
+        """Return the SHA-256 of the input, unpacked."""
+        with self._table.source.open() as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def _check_files(self) -> None:
         """Check that no file would be written over, and that no bad rows of the run before would be lost.
@@ -295,10 +299,3 @@ def _look(path: Path | None) -> object:
     except FileNotFoundError:
         return ()
     return found and (found.st_size, found.st_mtime_ns, found.st_ino)
-
-
-def _hash(path: Path) -> str:
-    try:
-        return hash_file(path)
-    except OSError as error:
-        raise ScoringError(f"{path} cannot be read ({explain(error)}); make it readable") from error

@@ -3,13 +3,16 @@
 import fcntl
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from app.errors import ScoringError
 from bundle.errors import explain
 from bundle.files import flush
+
+_ADVICE = "; make room, or make it writable, and run the same command again to go on"
 
 
 class Sink(Protocol):
@@ -46,10 +49,8 @@ class FileSink:
         """
         self._part = _find_part(path)
         self.size = size
-        try:
+        with clear_errors(self._part):
             self._file = self._part.open("ab", buffering=0)
-        except OSError as error:
-            raise make_write_error(self._part, error) from error
         try:
             fcntl.flock(self._file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -66,18 +67,14 @@ class FileSink:
 
     def write(self, contents: bytes) -> None:
         """Write bytes: see `Sink.write`."""
-        try:
+        with clear_errors(self._part):
             _write_all(self._file, contents)
-        except OSError as error:
-            raise make_write_error(self._part, error) from error
         self.size += len(contents)
 
     def sync(self) -> None:
         """Flush the file: see `Sink.sync`."""
-        try:
+        with clear_errors(self._part):
             os.fsync(self._file.fileno())
-        except OSError as error:
-            raise make_write_error(self._part, error) from error
 
     def close(self) -> None:
         """Close the file: see `Sink.close`."""
@@ -94,10 +91,8 @@ class StandardOutput:
 
     def write(self, contents: bytes) -> None:
         """Write bytes: see `Sink.write`."""
-        try:
+        with clear_errors("standard output", ""):
             _write_all(self._file, contents)
-        except OSError as error:
-            raise ScoringError(f"standard output cannot be written ({explain(error)})") from error
         self.size += len(contents)
 
     def sync(self) -> None:
@@ -114,11 +109,9 @@ def publish(path: Path, make: Callable[[Path, Path], None]) -> None:
         ScoringError: it cannot be written.
     """
     part = _find_part(path)
-    try:
+    with clear_errors(path):
         if part.exists():
             make(part, path)
-    except OSError as error:
-        raise make_write_error(path, error) from error
 
 
 def rename(part: Path, path: Path) -> None:
@@ -135,12 +128,17 @@ def _find_part(path: Path) -> Path:
     return path.with_name(f"{path.name}.part")
 
 
-def make_write_error(path: Path, error: OSError) -> ScoringError:
-    """Return the error of a file that cannot be written."""
-    return ScoringError(
-        f"{path} cannot be written ({explain(error)}); make room, or make it writable, and run the same command again "
-        "to go on"
-    )
+@contextmanager
+def clear_errors(name: Path | str, advice: str = _ADVICE) -> Iterator[None]:
+    """Convert the errors of a file that cannot be written.
+
+    Raises:
+        ScoringError: there was one.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ScoringError(f"{name} cannot be written ({explain(error)}){advice}") from error
 
 
 def _write_all(file: io.FileIO, contents: bytes) -> None:

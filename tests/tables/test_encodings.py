@@ -25,6 +25,11 @@ def test_a_byte_order_mark_names_the_encoding(tmp_path: Path, encoding: str, pac
     assert read_lines(path) == (["text\n", "Привет, café\n", "last"], {})
 
 
+def test_an_empty_file_has_no_lines(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert read_lines(tmp_path / "file") == ([], {})
+
+
 @pytest.mark.parametrize("encoding", ["cp1251", "utf-16-le", "shift_jis"])
 def test_an_encoding_without_a_mark_is_asked_for(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "file"

@@ -226,7 +226,7 @@ def test_what_cannot_be_done_is_an_error_in_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("my.csv").write_text("a\n1\n")
-    result = CliRunner().invoke(make_command(), ["score", *arguments, "--models", str(MODELS)])
+    result = CliRunner().invoke(make_command(), ["--models", str(MODELS), "score", *arguments])
     assert result.exit_code == 1
     assert result.stderr.startswith(message), result.stderr
     assert len(result.stderr.splitlines()) == 1

@@ -336,12 +336,9 @@ def test_standard_output_gets_the_rows(
     assert list_files(tmp_path) == ["bad", "my.csv"]
 
 
-@pytest.mark.parametrize("folder", ["/proc", "/dev/full"])
-def test_what_cannot_be_written_is_told(
-    tmp_path: Path, rows: list[dict[str, Any]], make_scorer: MakeScorer, folder: str
-) -> None:
+def test_what_cannot_be_written_is_told(tmp_path: Path, rows: list[dict[str, Any]], make_scorer: MakeScorer) -> None:
     path = write_table(tmp_path / "my.csv", rows)
-    job = Job(Path(folder) / "out.csv", ("review",))
+    job = Job(Path("/proc/out.csv"), ("review",))
     with pytest.raises(ScoringError, match="out.csv.part cannot be written"):
         score(open_table(FileInput(path)), job, make_scorer(), Display(io.StringIO()))
 
