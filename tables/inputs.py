@@ -50,7 +50,7 @@ class Input(ABC):
         """
 
     @abstractmethod
-    def open(self) -> AbstractContextManager[BinaryIO]:
+    def open(self) -> AbstractContextManager[io.BufferedReader]:
         """Open all bytes, unpacked; those of a pipe only once.
 
         Raises:
@@ -80,7 +80,7 @@ class FileInput(Input):
         return self._opened.tell() / self._size if self._opened and is_open and self._size else None
 
     @contextmanager
-    def open(self) -> Iterator[BinaryIO]:
+    def open(self) -> Iterator[io.BufferedReader]:
         """Open the file: see `Input.open`."""
         with _clear_errors(self.name), self._path.open("rb") as file, _open_unpacked(file) as unpacked:
             self._opened, self._size = file, os.fstat(file.fileno()).st_size
@@ -111,9 +111,10 @@ class PipeInput(Input):
         yield io.BytesIO(self._start)
 
     @contextmanager
-    def open(self) -> Iterator[BinaryIO]:
+    def open(self) -> Iterator[io.BufferedReader]:
         """Open the start and the rest: see `Input.open`."""
-        with _clear_errors(self.name), io.BufferedReader(_Joined(self._start, self._file)) as joined:
+        both = cast(io.RawIOBase, _Joined(self._start, self._file))
+        with _clear_errors(self.name), io.BufferedReader(both) as joined:
             self._start = b""
             yield joined
 
@@ -136,7 +137,7 @@ class _Joined(io.RawIOBase):
         return len(read)
 
 
-def _open_unpacked(file: io.BufferedReader) -> BinaryIO:
+def _open_unpacked(file: io.BufferedReader) -> io.BufferedReader:
     if file.peek(len(_GZIP))[: len(_GZIP)] != _GZIP:
         return file
     return io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=file)))

@@ -1,12 +1,11 @@
 """Processes that answer texts, one for each processor core, each with the network."""
 
 import signal
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
-from typing import Any
 
 from app.engines import load_engine
 from app.errors import EngineError, PolicyError, ScoringError
@@ -86,7 +85,9 @@ class Workers:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         try:
             for mine, _ in connections:
-                if problem := _receive(mine):
+                with _clear_errors():
+                    problem = mine.recv()
+                if problem:
                     raise ScoringError(problem)
                 self._idle.put(mine)
         except BaseException:
@@ -97,11 +98,10 @@ class Workers:
         """Return the answers to texts from an idle process: see `Scorer`."""
         connection = self._idle.get()
         try:
-            connection.send(texts)
-            answers: list[Answer | Refused] = _receive(connection)
-            return answers
-        except OSError as error:
-            raise _make_error() from error
+            with _clear_errors():
+                connection.send(texts)
+                answers: list[Answer | Refused] = connection.recv()
+                return answers
         finally:
             self._idle.put(connection)
 
@@ -133,15 +133,17 @@ def _load(settings: Settings, name: str, version: int) -> tuple[EngineScorer | N
         return None, f"the network of {name} version {version} cannot be loaded: {error}"
 
 
-def _receive(connection: Connection) -> Any:
+@contextmanager
+def _clear_errors() -> Iterator[None]:
+    """Convert the errors of a connection whose process has ended.
+
+    Raises:
+        ScoringError: there was one.
+    """
     try:
-        return connection.recv()
+        yield
     except (EOFError, OSError) as error:
-        raise _make_error() from error
-
-
-def _make_error() -> ScoringError:
-    return ScoringError(
-        "a process of the scoring ended, perhaps for lack of memory; run the same command again to go on, with fewer "
-        "processes (python -m app --workers 1 score ...)"
-    )
+        raise ScoringError(
+            "a process of the scoring ended, perhaps for lack of memory; run the same command again to go on, with "
+            "fewer processes (python -m app --workers 1 score ...)"
+        ) from error

@@ -69,6 +69,6 @@ def test_without_pyarrow_the_message_says_what_to_do(tmp_path: Path, monkeypatch
     with pytest.raises(TableError) as refused:
         Parquet(FileInput(path))
     assert str(refused.value) == (
-        f"{path} is a Parquet file, and pyarrow is not installed; run `pip install pyarrow`, or write the data as CSV or "
-        "JSON Lines"
+        f"{path} is a Parquet file, and pyarrow is not installed; run `pip install pyarrow`, or write the data as CSV "
+        "or JSON Lines"
     )
