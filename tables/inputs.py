@@ -113,8 +113,7 @@ class PipeInput(Input):
     @contextmanager
     def open(self) -> Iterator[io.BufferedReader]:
         """Open the start and the rest: see `Input.open`."""
-        both = cast(io.RawIOBase, _Joined(self._start, self._file))
-        with _clear_errors(self.name), io.BufferedReader(both) as joined:
+        with _clear_errors(self.name), _buffer(_Joined(self._start, self._file)) as joined:
             self._start = b""
             yield joined
 
@@ -140,7 +139,11 @@ class _Joined(io.RawIOBase):
 def _open_unpacked(file: io.BufferedReader) -> io.BufferedReader:
     if file.peek(len(_GZIP))[: len(_GZIP)] != _GZIP:
         return file
-    return io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=file)))
+    return _buffer(cast(io.RawIOBase, gzip.GzipFile(fileobj=file)))
+
+
+def _buffer(file: io.RawIOBase) -> io.BufferedReader:
+    return io.BufferedReader(file)
 
 
 @contextmanager
