@@ -77,7 +77,8 @@ def test_the_figures_are_reproduced_from_the_file_alone(from_scratch: Bundle, tw
 def test_three_labels_begin_with_another_bundle_and_are_tested_on_another_file(
     from_scratch: Bundle, tmp_path: Path
 ) -> None:
-    data, test = write(tmp_path / "films.csv", THREE), write(tmp_path / "test.csv", make_rows(("neutral", PLAIN)))
+    data = write(tmp_path / "films.csv", THREE)
+    test = write(tmp_path / "test.csv", [(f"Well, {text}", label) for text, label in THREE[::5]])
     sources = Sources(data, options=DataOptions(test=test))
     bundle = pipeline.train(
         find_recipe("test_share=0"), "three", Store(tmp_path / "models"), sources, QUIET, from_scratch
@@ -117,7 +118,8 @@ def test_rows_without_a_label_are_labelled_by_n_grams(tmp_path: Path) -> None:
 def test_unknown_words_are_warned_of(from_scratch: Bundle, tmp_path: Path) -> None:
     console = Console(file=io.StringIO(), width=200)
     other = make_rows(("negative", ("ужасный",)), ("positive", ("чудесный",)), count=20)
-    data = write(tmp_path / "films.csv", [(f"Это {text.split()[3]} фильм о войне", label) for text, label in other])
+    rows = [(f"Это {text.split()[3]} фильм дня {number}", label) for number, (text, label) in enumerate(other)]
+    data = write(tmp_path / "films.csv", rows)
     recipe = find_recipe("new_words=0")
     bundle = pipeline.train(recipe, "films", Store(tmp_path), Sources(data), console, from_scratch)
     assert isinstance(console.file, io.StringIO)
