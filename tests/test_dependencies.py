@@ -83,6 +83,15 @@ def test_a_runtime_brings_in_no_framework_of_http_indirectly() -> None:
     assert result.stdout.strip() == "set()"
 
 
+def test_only_the_client_imports_httpx_in_the_app() -> None:
+    importing = [path for path in (ROOT / "app").rglob("*.py") if "httpx" in imports(path)]
+    assert importing == [ROOT / "app" / "client.py"]
+
+
+def test_the_client_imports_only_httpx_and_the_standard_library() -> None:
+    assert imports(ROOT / "app" / "client.py") - {*sys.stdlib_module_names} == {"httpx"}
+
+
 def test_only_its_engine_imports_tensorflow_in_the_app() -> None:
     importing = [path for path in (ROOT / "app").rglob("*.py") if imports(path) & {"tensorflow", "keras"}]
     assert importing == [ROOT / "app" / "engines" / "tensorflow.py"]
@@ -150,7 +159,7 @@ def test_every_declared_dependency_is_in_its_lock() -> None:
         "serve-tensorflow": [extras["tensorflow"]],
         "training": [extras["training"]],
         "torch": [extras["torch"]],
-        "test": [extras["test"], extras["otlp"]],
+        "test": [extras["test"], extras["otlp"], extras["client"]],
     }.items():
         for requirement in (requirement for group in groups for requirement in group):
             name = re.match(r"[A-Za-z0-9-]+", requirement)

@@ -47,8 +47,17 @@ class ModelSummary(BaseModel):
     )
 
 
+class ServiceLimits(BaseModel):
+    """What the service accepts in one request: its settings."""
+
+    max_batch: int = Field(description="Texts or sequences in one batch request.")
+    max_text_characters: int = Field(description="Characters in one text or sequence.")
+    max_body_bytes: int = Field(description="Bytes in the body of a request.")
+    deadline_ms: int = Field(description="Milliseconds in which a request must be answered.")
+
+
 class ModelList(BaseModel):
-    """The models of this service."""
+    """The models of this service, and its limits."""
 
     model_config = with_example(
         {
@@ -67,11 +76,18 @@ class ModelList(BaseModel):
                     "detail": "its manifest was edited",
                     "problems": ["version 1 is refused: its manifest was edited"],
                 },
-            ]
+            ],
+            "limits": {
+                "max_batch": 128,
+                "max_text_characters": 100_000,
+                "max_body_bytes": 4_194_304,
+                "deadline_ms": 5000,
+            },
         }
     )
 
     models: list[ModelSummary]
+    limits: ServiceLimits
 
 
 class VersionList(BaseModel):

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Request
 
 from app.errors import FieldProblem, InvalidInputError, ModelNotFoundError, ModelRefusedError
 from app.http.routes import RepositoryDependency, Responses, describe_errors
-from app.http.schemas import ModelDetails, ModelList, ModelSummary, VersionList, VersionSummary
+from app.http.schemas import ModelDetails, ModelList, ModelSummary, ServiceLimits, VersionList, VersionSummary
 from app.runtime.repository import Repository
 from app.runtime.versions import Versions
 from app.tasks.base import NAME_CHARACTERS
@@ -36,9 +36,11 @@ def _describe_errors(path: str) -> Responses:
 
 
 @router.get("/models", summary="List the models", operation_id="list_models")
-async def list_models(repository: RepositoryDependency) -> ModelList:
-    """Answer which models there are, and whether they are ready."""
-    return ModelList(models=[_summarise(repository, versions) for _, versions in sorted(repository.models.items())])
+async def list_models(repository: RepositoryDependency, request: Request) -> ModelList:
+    """Answer which models there are and whether they are ready, and the limits of a request."""
+    models = [_summarise(repository, versions) for _, versions in sorted(repository.models.items())]
+    limits = ServiceLimits.model_validate(request.app.state.settings, from_attributes=True)
+    return ModelList(models=models, limits=limits)
 
 
 @router.get(

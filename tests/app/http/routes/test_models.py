@@ -29,6 +29,16 @@ def test_every_bundle_is_listed_with_its_task_and_version(client: httpx.Client) 
     ]
 
 
+def test_the_limits_of_a_request_are_listed(client: httpx.Client, settings: Settings) -> None:
+    limits = client.get("/models").json()["limits"]
+    assert limits == {
+        "max_batch": settings.max_batch,
+        "max_text_characters": settings.max_text_characters,
+        "max_body_bytes": settings.max_body_bytes,
+        "deadline_ms": settings.deadline_ms,
+    }
+
+
 @pytest.mark.parametrize("name", ["next-letter", "sentiment"])
 def test_a_model_is_described_by_its_manifest(client: httpx.Client, small_store: Store, name: str) -> None:
     details = client.get(f"/models/{name}").json()
