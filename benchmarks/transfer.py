@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks.commands import telling_errors
+from benchmarks.commands import OUT, Out, telling_errors
 from benchmarks.results import render_table
 from bundle.store import Store, open_bundle
 from training import pipeline, recipes
@@ -37,8 +37,9 @@ def main(
     models: Annotated[Path, typer.Option(help="The folder of the bundles.")] = Path("models"),
     seeds: Annotated[int, typer.Option(min=1, help="Number of splits.")] = 5,
     assignments: Annotated[list[str] | None, typer.Option("--set", help="Change a field of the recipe.")] = None,
+    out: Out = OUT,
 ) -> None:
-    """Print the accuracy of both on two and on three labels, the mean over the splits."""
+    """Print and write the accuracy of both on two and on three labels, the mean over the splits."""
     with telling_errors(), TemporaryDirectory() as name:
         folder, store, console = Path(name), Store(Path(name) / "models"), Console(quiet=True)
         first = open_bundle(start) if start else Store(models).open(FIRST)
@@ -60,7 +61,9 @@ def main(
             network, other, trained = map(statistics.mean, zip(*found, strict=True))
             points = f"{100 * (network - other):+.1f}"
             rows.append([str(labels), f"{trained:,.0f}", f"{network:.2%}", f"{other:.2%}", points])
-        print(render_table(["labels", "training rows", "network", "TF-IDF", "points"], rows, 0))
+    table = render_table(["labels", "training rows", "network", "TF-IDF", "points"], rows, 0)
+    print(table)
+    (out / "transfer.md").write_text(f"{table}\n", encoding="utf-8")
 
 
 def list_rows(phrases: Path, labels: int) -> Iterator[Row]:
