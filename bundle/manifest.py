@@ -59,8 +59,32 @@ TaskName = Annotated[str, AfterValidator(_check_task)]
 AnyPreprocessing = Annotated[SerializeAsAny[Preprocessing], BeforeValidator(_read_preprocessing)]
 
 
+class DatasetFile(BaseModel):
+    """A file or folder of the user's own data."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    sha256: Sha256
+    bytes: int = Field(ge=0)
+    rows: int = Field(ge=0, description="All rows, those that were left out too.")
+
+
+class DatasetLabel(BaseModel):
+    """The rows of one label."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    label: str
+    train: int = Field(ge=0)
+    test: int = Field(ge=0)
+
+
 class Dataset(BaseModel):
-    """The data that a model was trained and tested on; `sha256` is over the contents, not over an archive of them."""
+    """The data that a model was trained and tested on; `sha256` is over the contents, not over an archive of them.
+
+    The fields with defaults are for the user's own data.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -68,6 +92,13 @@ class Dataset(BaseModel):
     sha256: Sha256 | None = Field(description="None if the data are unknown.")
     training_examples: int = Field(ge=0, description="0 if the weights were trained elsewhere.")
     test_examples: int = Field(ge=0, description="0 if the data are unknown.")
+    files: tuple[DatasetFile, ...] = Field(default=(), description="The data, and the test data if they are apart.")
+    language: str | None = Field(default=None, description="Of the texts, or `unknown`.")
+    script: str | None = Field(default=None, description="Of most letters, such as Latin.")
+    labels: tuple[DatasetLabel, ...] = Field(default=(), description="The labelled rows.")
+    unlabelled: int = Field(default=0, ge=0, description="Training rows without a label.")
+    split: str | None = Field(default=None, description="How the test rows were chosen.")
+    held_out: int = Field(default=0, ge=0, description="Training rows that decided when to stop.")
 
 
 class OnnxForm(BaseModel):

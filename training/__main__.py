@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,8 +29,10 @@ from bundle.store import Bundle, Store, open_bundle
 from bundle.tasks import SENTIMENT
 from training import recipes
 from training.data.labelled.description import render
+from training.data.labelled.languages import ENGLISH
 from training.data.labelled.reading import DataOptions, read
 from training.data.labelled.source import Columns
+from training.data.labelled.texts import LabelledTexts
 from training.data.pairs import FOLDER as PAIRS
 from training.data.sources import Sources
 from training.data_options import (
@@ -37,6 +40,7 @@ from training.data_options import (
     GroupColumnOption,
     LabelColumnOption,
     LabelMapOption,
+    LanguageOption,
     SkipBadRowsOption,
     TestOption,
     TestShareOption,
@@ -46,6 +50,7 @@ from training.errors import ModelImportError, RecipeError, ResultsError, Trainin
 from training.imports.coding import CodingOptions, Id, Kind
 from training.loops.memory import keep_freed_memory
 from training.loops.messages import without_chatter
+from training.recipes.labelled import FIRST, LabelledSettings, read_texts
 from training.recipes.recipe import Recipe
 from training.recipes.staged import RUNS, STAGES, StagedSettings
 from training.reports.estimates import describe_plan
@@ -60,7 +65,8 @@ DataOption = Annotated[
     Path | None,
     typer.Option(
         help="The IMDB archive, or the folder unpacked from it (default: downloaded to the user's cache); for the "
-        "recipe letters, a text file with one sequence a line, also as .gz."
+        "recipe reviews, your labelled texts as for `check`; for the recipe letters, a text file with one sequence a "
+        "line, also as .gz."
     ),
 ]
 ResultsOption = Annotated[Path, typer.Option("--results", help="The file of the recorded runs.")]
@@ -97,6 +103,7 @@ _REMEDIES = {
     errno.ENOSPC: "free some space, or name another place",
     errno.ENOTDIR: "name a folder",
 }
+_FROM_NONE = Path("none")
 _FIGURES = "{:<25} {:<23}  {:<33}  {:<33}  {}"  # a line of `list`
 
 
@@ -166,7 +173,13 @@ def train(
         typer.Option(help="The folder of a pretrained transformer that labels sentences for the same recipes."),
     ] = None,
     start: Annotated[
-        Path | None, typer.Option("--from", metavar="BUNDLE", help="Start from the weights of this bundle's folder.")
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="BUNDLE|none",
+            help="Start from the weights of this bundle's folder.  [default: random weights; for the recipe reviews "
+            f"with English texts, the latest version of {FIRST} in the folder of the bundles]",
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="The same as --set seed=SEED.")] = None,
     alphabet: Annotated[
@@ -176,7 +189,14 @@ def train(
     fold_case: Annotated[
         bool, typer.Option("--fold-case", help="For the recipe letters: read upper and lower case as one.")
     ] = False,
+    text_column: TextColumnOption = None,
+    label_column: LabelColumnOption = None,
+    group_column: GroupColumnOption = None,
+    label_map: LabelMapOption = None,
+    language: LanguageOption = None,
     test: TestOption = None,
+    test_share: TestShareOption | None = None,
+    encoding: EncodingOption = None,
     skip_bad_rows: SkipBadRowsOption = False,
     stages: Annotated[
         str | None,
@@ -198,6 +218,18 @@ def train(
         changes = [] if seed is None else [f"seed={seed}"]
         changes += [] if alphabet is None else [f"alphabet={json.dumps(alphabet)}"]
         changes += ["fold_case=true"] * fold_case + ["test_share=0"] * (test is not None)
+        named = {
+            "text_column": text_column,
+            "label_column": label_column,
+            "group_column": group_column,
+            "label_map": label_map,
+            "language": language,
+            "test_share": test_share,
+            "encoding": encoding,
+        }
+        changes += [f"{field}={json.dumps(value)}" for field, value in named.items() if value is not None]
+        if skip_bad_rows and isinstance(recipes.find(recipe).settings, LabelledSettings):
+            changes.append("skip_bad_rows=true")
         chosen = recipes.find(recipe).with_settings([*(assignments or []), *changes])
         if stages is not None and (name is not None or start is not None):
             raise RecipeError("with --stages nothing is published; leave --name and --from out")
@@ -214,7 +246,11 @@ def train(
             return
         options = DataOptions(test=test, skip_bad_rows=skip_bad_rows)
         sources = Sources(data, phrases, pairs or PAIRS, transformer, options)
-        begun = _open_bundle(start) if start else None
+        begun = _open_bundle(start) if start and start != _FROM_NONE else None
+        if isinstance(chosen.settings, LabelledSettings):
+            sources = replace(sources, labelled=_read_labelled(chosen.settings, sources, progress))
+            if start is None:
+                begun = _find_first(chosen.settings, sources, Store(models), progress)
         _say(_describe_plan(chosen, runs), progress)
         _prepare_frameworks()
         from training import pipeline
@@ -548,6 +584,33 @@ def _read_id(option: str, text: str | None) -> Id:
     if not (text.isascii() and text.isdecimal()):
         raise ModelImportError(f"{option} is {text!r}; pass a number from 0, or none")
     return int(text)
+
+
+def _read_labelled(settings: LabelledSettings, sources: Sources, progress: Console) -> LabelledTexts:
+    """Read the user's data, and print what `check` prints."""
+    with progress.status("Reading the data"):
+        found = read_texts(settings, sources)
+    progress.print(render(found.description))
+    return found
+
+
+def _find_first(settings: LabelledSettings, sources: Sources, store: Store, progress: Console) -> Bundle | None:
+    """Return the bundle that a training on these texts begins with by default, None for random weights."""
+    assert sources.labelled
+    language = settings.language or sources.labelled.description.language
+    if language.casefold() != ENGLISH.casefold():
+        _say(f"The language is {language}, so the training begins with random weights.", progress)
+        return None
+    versions = store.versions(FIRST)
+    if not versions:
+        _say(f"There is no {FIRST} in {store.root}, so the training begins with random weights.", progress)
+        return None
+    folder = store.root / FIRST / str(versions[-1])
+    _say(f"The training begins with the network in {folder}; --from none begins with random weights.", progress)
+    try:
+        return _open_bundle(folder)
+    except BundleError as error:
+        raise RecipeError(f"{error}; --from names another bundle to begin with, or none") from error
 
 
 def _describe_plan(recipe: Recipe, runs: Path) -> str:

@@ -27,6 +27,9 @@ LabelMapOption = Annotated[
 TestOption = Annotated[
     Path | None, typer.Option(help="Your own test data: a file or folder.  [default: a share of the data]")
 ]
+LanguageOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="The language of the texts, such as English.  [default: guessed]")
+]
 TestShareOption = Annotated[float, typer.Option(help="The share of the data to test with, if there is no --test.")]
 EncodingOption = Annotated[
     str | None,

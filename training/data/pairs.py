@@ -44,12 +44,13 @@ def load(part: Part, folder: Path = FOLDER) -> tuple[Group, ...]:
     Raises:
         DataError: the folder has no such authors, or a line of a file is not a group.
     """
-    groups = tuple(
-        group
-        for path in sorted(folder.glob(_FILES))
-        if _find_part(path.stem.removeprefix("author-")) == part
-        for group in _read(path)
-    )
+    return tuple(group for _, group in load_with_authors(part, folder))
+
+
+def load_with_authors(part: Part, folder: Path = FOLDER) -> tuple[tuple[str, Group], ...]:
+    """Return the groups of the authors of one part, each with the number of its author: see `load`."""
+    authors = [(path.stem.removeprefix("author-"), path) for path in sorted(folder.glob(_FILES))]
+    groups = tuple((author, group) for author, path in authors if _find_part(author) == part for group in _read(path))
     if not groups:
         raise DataError(f"{folder} has no texts of the part {part!r} ({_FILES}); name the folder of the pairs")
     return groups

@@ -20,7 +20,7 @@ from training.recipes.reviews import ReviewSettings
 
 KERAS_WORDS = Path(__file__).parent / "keras_words.txt"
 
-_TOKENISERS: dict[str, Tokeniser] = {
+TOKENISERS: dict[str, Tokeniser] = {
     "keras": KerasTokeniser(),
     "words": WordTokeniser(),
     "tokens": TokenTokeniser(),
@@ -39,7 +39,7 @@ def learn_review_codec(settings: ReviewSettings, texts: list[str], console: Cons
     """Return the codec of a recipe that is trained on these texts."""
     if settings.ranks == "keras":
         return make_review_codec(settings, read_vocabulary(KERAS_WORDS))
-    tokeniser = _TOKENISERS[settings.tokeniser]
+    tokeniser = TOKENISERS[settings.tokeniser]
     counts = count_words(tokeniser, track(texts, "Counting words", console=console))
     return make_review_codec(
         settings, choose_words(tokeniser, counts, settings.vocabulary_size - RESERVED_IDS, settings.endings)
@@ -84,7 +84,7 @@ def make_review_codec(settings: ReviewSettings, ranked: list[str]) -> ReviewCode
     """Return the codec of a recipe, for words by their rank."""
     words = ranked[: settings.vocabulary_size - RESERVED_IDS]
     preprocessing = ReviewPreprocessing(
-        tokeniser=_TOKENISERS[settings.tokeniser],
+        tokeniser=TOKENISERS[settings.tokeniser],
         vocabulary_size=len(words) + RESERVED_IDS,
         length=settings.length,
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from training.data import pairs
 from training.data.labelled.reading import DataOptions
+from training.data.labelled.texts import LabelledTexts
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Sources:
         pairs: see `pairs.load`.
         transformer: see `training.general.transformer.Transformer`.
         options: how the user's own data are read.
+        labelled: the user's own labelled texts, if they have been read already.
     """
 
     reviews: Path | None = None
@@ -24,3 +26,4 @@ class Sources:
     pairs: Path = pairs.FOLDER
     transformer: Path | None = None
     options: DataOptions = DataOptions()
+    labelled: LabelledTexts | None = None

@@ -89,8 +89,17 @@ def evaluate(answers: NDArray[np.float32], labels: NDArray[np.int32], with_ranki
             of_each = [metrics.roc_auc_score(labels == label, probabilities[:, label]) for label in present]
             found["auc"] = float(np.mean(of_each))
         found["calibration_error"] = calibration_error(probabilities.max(axis=1), classes == labels)
-        found["macro_f1"] = float(metrics.f1_score(labels, classes, labels=present, average="macro"))
+        found["macro_f1"] = _macro_f1(labels, classes)
     return Evaluation(labels, classes, probabilities, found)
+
+
+def find_macro_f1(evaluation: Evaluation) -> float:
+    """Return the mean of the F1 of the classes that the examples have."""
+    return _macro_f1(evaluation.labels, evaluation.answers)
+
+
+def _macro_f1(labels: NDArray[np.int32], classes: NDArray[np.int_]) -> float:
+    return float(metrics.f1_score(labels, classes, labels=np.unique(labels), average="macro"))
 
 
 def check_answers(answers: NDArray[np.float32]) -> None:

@@ -6,11 +6,11 @@ The package imports neither Keras nor TensorFlow, so that the command line refus
 from pydantic import JsonValue
 
 from training.errors import RecipeError
-from training.recipes import general, letters, reviews, sequences, staged
+from training.recipes import general, labelled, letters, reviews, sequences, staged
 from training.recipes.recipe import Recipe, suggest
 from training.recipes.settings import flatten
 
-_FAMILIES = (letters, sequences, general, staged, reviews)
+_FAMILIES = (letters, sequences, labelled, general, staged, reviews)
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for family in _FAMILIES for recipe in family.RECIPES}
 
 

@@ -12,6 +12,7 @@ from training import recipes
 from training.data import pairs
 from training.evaluation.plots import CONFUSION_MATRIX, LEARNING_CURVE, ROC_CURVE
 from training.recipes.general import GeneralSettings
+from training.recipes.labelled import LabelledSettings
 from training.recipes.recipe import Recipe
 from training.recipes.sequences import SequenceSettings
 from training.recipes.settings import flatten
@@ -214,6 +215,10 @@ def _command(recipe: Recipe, description: Description) -> str:
         words += ["--alphabet", recipe.settings.alphabet] if recipe.settings.alphabet else []
         words += ["--fold-case"] * recipe.settings.fold_case
         changes = {key: value for key, value in changes.items() if key not in ("alphabet", "fold_case", "test_share")}
+    if isinstance(recipe.settings, LabelledSettings):
+        words += ["--data", "FILE"] + ["--test", "FILE"] * (recipe.settings.test_share == 0)
+        words += ["--from", "none"] * ("start" not in description.recipe)
+        changes = {key: value for key, value in changes.items() if (key, value) != ("test_share", 0)}
     for key, value in changes.items():
         words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value, separators=(',', ':'))}"]
     if isinstance(recipe.settings, GeneralSettings):
@@ -230,7 +235,7 @@ def _command(recipe: Recipe, description: Description) -> str:
 
 def _name_data(recipe: Recipe) -> str:
     """Return the option for data that only the user has."""
-    return " --data FILE" if isinstance(recipe.settings, SequenceSettings) else ""
+    return " --data FILE" if isinstance(recipe.settings, SequenceSettings | LabelledSettings) else ""
 
 
 def _published(recipe: Recipe, metric: str) -> str:

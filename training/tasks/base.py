@@ -19,11 +19,11 @@ from training.convert.state import State
 from training.data.sources import Sources
 from training.evaluation.evaluate import Evaluation, evaluate
 from training.recipes.recipe import Recipe
-from training.recipes.stack import TrainingSettings
+from training.recipes.settings import RecipeSettings
 from training.tasks.trained import BundleData, Trained
 
 CodecT = TypeVar("CodecT", bound=Codec)
-SettingsT = TypeVar("SettingsT", bound=TrainingSettings)
+SettingsT = TypeVar("SettingsT", bound=RecipeSettings)
 
 Predict = Callable[[Sequence[Row]], NDArray[np.float32]]  # rows to outputs, float32 [rows, outputs]
 
@@ -70,9 +70,15 @@ class TrainedTask(ABC, Generic[CodecT, SettingsT]):
 
     @abstractmethod
     def read_data(
-        self, codec: CodecT, settings: SettingsT, share: float, source: Path | None, console: Console
+        self,
+        codec: CodecT,
+        settings: SettingsT,
+        share: float,
+        source: Path | None,
+        console: Console,
+        labels: tuple[str, ...],
     ) -> BundleData:
-        """Return the data that a bundle is measured on; `share` of its training data was held out.
+        """Return the data that a bundle with these labels is measured on; `share` of its training data was held out.
 
         Raises:
             DataError: the data are not available.

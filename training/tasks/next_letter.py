@@ -111,6 +111,7 @@ class NextLetter(TrainedTask[LetterCodec | SymbolCodec, LetterSettings | Sequenc
         share: float,
         source: Path | None,
         console: Console,
+        labels: tuple[str, ...],  # noqa: ARG002
     ) -> BundleData:
         """Return all patterns of the recipe, or the held-out lines: see `TrainedTask.read_data`."""
         if isinstance(settings, SequenceSettings):

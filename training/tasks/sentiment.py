@@ -23,16 +23,20 @@ from training.data.word_list import read_word_list
 from training.distillation.stages import Stages
 from training.errors import ConversionError, RecipeError
 from training.evaluation import analysis, plots, reference
-from training.evaluation.evaluate import Evaluation, evaluate
+from training.evaluation.evaluate import Evaluation, evaluate, find_macro_f1
 from training.general.stages import GeneralStages
+from training.labelled.parts import LabelledData
 from training.loops.fit import fit
 from training.networks import builders
 from training.recipes.general import GeneralSettings
+from training.recipes.labelled import LabelledSettings
 from training.recipes.recipe import Recipe
 from training.recipes.reviews import ReviewSettings
 from training.recipes.settings import pick_fields
 from training.recipes.stack import PLAIN_STACK
 from training.recipes.staged import StagedSettings, TuningSettings
+from training.reports import labelled_card
+from training.tasks import labelled
 from training.tasks.base import Predict, TrainedTask
 from training.tasks.trained import BundleData, Trained, take_weights
 from training.wild import report
@@ -82,7 +86,7 @@ class TextData:
     test: tuple[str, ...]
 
 
-class Sentiment(TrainedTask[ReviewCodec, ReviewSettings]):
+class Sentiment(TrainedTask[ReviewCodec, ReviewSettings | LabelledSettings]):
     """Texts to their labels: film reviews to their sentiment, or others."""
 
     task: ClassVar[Task] = SENTIMENT
@@ -104,13 +108,21 @@ class Sentiment(TrainedTask[ReviewCodec, ReviewSettings]):
             hashes = {"phrases": treebank.load(sources.phrases).sha256, "pairs": pairs.hash_files(sources.pairs)}
             trained = _run_stages(general, settings.network, general.suites, console)
             return replace(trained, learnt_from=hashes)
+        if isinstance(settings, LabelledSettings):
+            return labelled.train(settings, sources, console, start)
         assert isinstance(settings, ReviewSettings)
         return _train_at_once(settings, sources.reviews, console, start)
 
     def convert(
-        self, state: State, settings: ReviewSettings, vocabulary: Path | None, source: Path | None, console: Console
+        self,
+        state: State,
+        settings: ReviewSettings | LabelledSettings,
+        vocabulary: Path | None,
+        source: Path | None,
+        console: Console,
     ) -> Trained:
         """Return a network with weights from PyTorch: see `TrainedTask.convert`."""
+        assert isinstance(settings, ReviewSettings)
         if vocabulary is None and settings.tokeniser != "keras":
             raise ConversionError(
                 f"tokeniser={settings.tokeniser} has no words of its own; pass the network's words as --vocabulary"
@@ -123,17 +135,27 @@ class Sentiment(TrainedTask[ReviewCodec, ReviewSettings]):
         described = review_coding.describe_reviews(codec, data, 0, console)
         return Trained(network, codec, {}, *described, data=ReviewData(data))
 
-    def read_settings(self, fields: Mapping[str, JsonValue]) -> ReviewSettings:
+    def read_settings(self, fields: Mapping[str, JsonValue]) -> ReviewSettings | LabelledSettings:
         """Return the settings of a bundle's network (with stages, of the student): see `TrainedTask.read_settings`."""
+        if "label_map" in fields:
+            return LabelledSettings.model_validate(pick_fields(fields, LabelledSettings))
         for field, kind in (("student", StagedSettings), ("teaching", GeneralSettings)):
             if field in fields:
                 return kind.model_validate(pick_fields(fields, kind)).published
         return ReviewSettings.model_validate(pick_fields(fields, ReviewSettings))
 
     def read_data(
-        self, codec: ReviewCodec, settings: ReviewSettings, share: float, source: Path | None, console: Console
+        self,
+        codec: ReviewCodec,
+        settings: ReviewSettings | LabelledSettings,
+        share: float,
+        source: Path | None,
+        console: Console,
+        labels: tuple[str, ...],
     ) -> BundleData:
-        """Return the test reviews and the held-out reviews: see `TrainedTask.read_data`."""
+        """Return the test reviews and the held-out reviews, or the user's own: see `TrainedTask.read_data`."""
+        if isinstance(settings, LabelledSettings):
+            return labelled.read_data(codec, settings, source, console, labels)
         reviews = review_coding.load_reviews(source, console)
         test, dataset = review_coding.describe_reviews(codec, reviews, 0, console)
         if not share:
@@ -145,15 +167,17 @@ class Sentiment(TrainedTask[ReviewCodec, ReviewSettings]):
 
     def describe_use(self, recipe: Recipe, description: Description) -> str:
         """Return a card's description of the texts that a network judges: see `TrainedTask.describe_use`."""
+        if isinstance(recipe.settings, LabelledSettings):
+            return labelled_card.describe_use(description)
         if description.labels != self.task.labels:
             labels = ", ".join(map(analysis.escape, description.labels))
             return _LABELS_USE.format(labels=labels, length=description.preprocessing.length)
         use = _GENERAL_USE if isinstance(recipe.settings, GeneralSettings) else _REVIEWS_USE
         return use.format(length=description.preprocessing.length)
 
-    def describe_examples(self, recipe: Recipe, description: Description) -> str:  # noqa: ARG002
+    def describe_examples(self, recipe: Recipe, description: Description) -> str:
         """Return a card's description of the test reviews, or of other test texts."""
-        if description.labels != self.task.labels:
+        if description.labels != self.task.labels or isinstance(recipe.settings, LabelledSettings):
             return "the test texts, which are never trained on"
         return "the test reviews, which are never trained on"
 
@@ -201,6 +225,17 @@ class Sentiment(TrainedTask[ReviewCodec, ReviewSettings]):
         if isinstance(data, TextData):
             reference.count_texts(codec, data.test, evaluation, "the test texts").write(folder)
             return f"{by_label}\n{analysis.describe_texts(data.test, evaluation)}"
+        if isinstance(data, LabelledData):
+            reference.count_texts(codec, data.texts, evaluation, "the test texts").write(folder)
+            macro_f1 = find_macro_f1(evaluation)
+            return "\n".join(
+                [
+                    by_label,
+                    labelled_card.describe_confusions(evaluation, labels),
+                    labelled_card.compare(evaluation, macro_f1, data.baseline),
+                    analysis.describe_texts(data.texts, evaluation),
+                ]
+            )
         assert isinstance(data, ReviewData)
         texts = (review.text for review in data.reviews.test)
         reference.count_texts(codec, texts, evaluation, "the test reviews").write(folder)

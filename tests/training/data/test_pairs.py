@@ -79,3 +79,9 @@ def test_a_folder_without_texts_or_with_other_files_is_refused(tmp_path: Path) -
     (tmp_path / "author-01.jsonl").write_bytes(b"\xff")
     with pytest.raises(DataError, match="cannot be read"):
         pairs.load("train", tmp_path)
+
+
+def test_groups_have_the_number_of_their_author() -> None:
+    found = pairs.load_with_authors("report")
+    assert {author for author, _ in found} == pairs.REPORT
+    assert tuple(group for _, group in found) == pairs.load("report")

@@ -17,7 +17,8 @@ from app.settings import Settings
 from bundle.store import Bundle, Store
 from tests.conftest import leftovers, serve
 from tests.rights import modes_hold
-from tests.training.main.command import QUICK, QUICK_OPTIONS, ROOT, check_error, check_usage, run
+from tests.training.films import SMALL
+from tests.training.main.command import QUICK, QUICK_OPTIONS, ROOT, check_error, check_usage, one_line, run
 
 
 class Trained(NamedTuple):
@@ -312,3 +313,47 @@ runpy.run_module("training", run_name="__main__")
     assert "Traceback" not in errors
     assert Store(tmp_path).names() == []
     assert leftovers(tmp_path) == []
+
+
+REVIEWS = [part for assignment in SMALL for part in ("--set", assignment)]
+
+
+def test_english_texts_begin_with_the_latest_sentiment(two: Path, small_store: Store, tmp_path: Path) -> None:
+    shutil.copytree(small_store.root / "sentiment", tmp_path / "sentiment")
+    result = run("train", "reviews", "--data", two, "--name", "mine", "--models", tmp_path, *REVIEWS)
+    assert result.exit_code == 0, result.stderr
+    shown = one_line(result.stdout)
+    assert "The training begins with the network in" in shown and "Baseline, TF-IDF with logistic" in shown
+    assert "│ negative │ 32 │ 8 │" in shown
+    start = Store(tmp_path).open("mine").manifest.recipe["start"]
+    assert isinstance(start, dict) and start["name"] == "sentiment"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "There is no sentiment in"),
+        (["--language", "German"], "The language is German, so the training begins with random weights."),
+        (["--from", "none", "--text-column", "text", "--label-column", "label", "--test-share", "0.5"], "│ 20 │ 20 │"),
+    ],
+)
+def test_other_texts_begin_with_random_weights(two: Path, tmp_path: Path, options: list[str], message: str) -> None:
+    brief = ["--set", "scratch.epochs=1"]
+    result = run("train", "reviews", "--data", two, "--name", "mine", "--models", tmp_path, *REVIEWS, *brief, *options)
+    assert result.exit_code == 0, result.stderr
+    assert message in one_line(result.stdout)
+    assert "start" not in Store(tmp_path).open("mine").manifest.recipe
+
+
+def test_a_sentiment_that_cannot_be_opened_is_named(two: Path, tmp_path: Path) -> None:
+    (tmp_path / "sentiment" / "1").mkdir(parents=True)
+    (tmp_path / "sentiment" / "1" / "manifest.json").write_text("{}")
+    result = run("train", "reviews", "--data", two, "--models", tmp_path)
+    check_error(result, "manifest.*; --from names another bundle to begin with, or none")
+
+
+def test_the_users_data_are_checked_before_a_training(tmp_path: Path) -> None:
+    check_error(run("train", "reviews", "--models", tmp_path), "name their file or folder: --data FILE")
+    bad = tmp_path / "bad.csv"
+    bad.write_text("text,label\na,b,c\n" + "good,1\nbad,0\n" * 20)
+    check_error(run("train", "reviews", "--data", bad, "--models", tmp_path), "line 2 has 3 fields")

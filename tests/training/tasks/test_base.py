@@ -116,6 +116,7 @@ class Parity(TrainedTask[BitCodec, BitSettings]):
         share: float,  # noqa: ARG002
         source: Path | None,  # noqa: ARG002
         console: Console,  # noqa: ARG002
+        labels: tuple[str, ...],  # noqa: ARG002
     ) -> BundleData:
         return BundleData(code(codec), None, "b" * 64)
 

@@ -14,6 +14,8 @@ _ENGLISH_WORDS = frozenset("the and this that it with but not my you very have a
 # German, Dutch, French, Spanish, Italian, Polish and Danish prose.
 _LEAST_SHARE = 0.07
 
+_WITHOUT_SPACES = frozenset({"Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan"})
+
 
 def guess_script(texts: Iterable[str]) -> str:
     """Return the script of most letters, such as Latin or Cyrillic; "mixed" if none has half, "unknown" without any."""
@@ -22,6 +24,11 @@ def guess_script(texts: Iterable[str]) -> str:
         return UNKNOWN
     (script, count), *_ = counts.most_common(1)
     return script if 2 * count >= counts.total() else "mixed"
+
+
+def is_without_spaces(script: str) -> bool:
+    """Return whether words are written without spaces between them in a script of `guess_script`."""
+    return script in _WITHOUT_SPACES
 
 
 def guess_language(texts: Iterable[str]) -> str:

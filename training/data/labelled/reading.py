@@ -15,12 +15,17 @@ from training.data.labelled.description import (
 )
 from training.data.labelled.formats import open_source
 from training.data.labelled.labels import order_labels, parse_label_map
-from training.data.labelled.languages import guess_language, guess_script
+from training.data.labelled.languages import guess_language, guess_script, is_without_spaces
 from training.data.labelled.scan import Scan, scan
 from training.data.labelled.source import Columns, Source
 from training.data.labelled.splits import choose_part
 from training.data.labelled.texts import UNLABELLED, LabelledTexts, Texts
 from training.errors import DataError
+
+_NO_SPACES = (
+    "{script} script has no spaces between words, and a run of letters is read as one word: put spaces between the "
+    "words first, in these texts and in those that the service is asked about"
+)
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,8 @@ def read(path: Path, options: DataOptions, seed: int) -> LabelledTexts:
         LabelDescription(label=label, train=trained, test=tested)
         for label, trained, tested in zip(labels, kept.count(len(labels)), test.count(len(labels)), strict=True)
     )
+    script = guess_script(found.sample)
+    notes = list_notes(odd, counts, described, named, split)
     description = DataDescription(
         name=source.name,
         data=_describe(source, found),
@@ -107,12 +114,27 @@ def read(path: Path, options: DataOptions, seed: int) -> LabelledTexts:
         labels=described,
         unlabelled=len(unlabelled_kept),
         split=split,
-        script=guess_script(found.sample),
+        script=script,
         language=guess_language(found.sample),
         odd=odd,
-        notes=tuple(list_notes(odd, counts, described, named, split)),
+        notes=(*notes, *([_NO_SPACES.format(script=script)] if is_without_spaces(script) else [])),
     )
     return LabelledTexts(kept, test, unlabelled_kept, labels, description)
+
+
+def read_labelled(path: Path, options: DataOptions, labels: tuple[str, ...]) -> Texts:
+    """Read all labelled rows of a file or folder, as `read` reads test texts of their own.
+
+    Raises:
+        DataError: the data or the options cannot be used, or have other labels.
+        MissingPackageError: the format needs a package that is not installed.
+    """
+    label_map = None if options.label_map is None else parse_label_map(options.label_map)
+    found = scan(open_source(path, options.columns, options.encoding), label_map, options.skip_bad_rows)
+    labelled, _ = _part(_take_rows(found, labels))
+    if not len(labelled):
+        raise DataError(f"{path} has no labelled rows")
+    return labelled
 
 
 def _open_test(source: Source, options: DataOptions) -> Source | None:

@@ -1,6 +1,6 @@
 import pytest
 
-from training.data.labelled.languages import guess_language, guess_script
+from training.data.labelled.languages import guess_language, guess_script, is_without_spaces
 
 ENGLISH = "This was a good film and I would see it again, but the end is not for children."
 OTHERS = {
@@ -39,3 +39,8 @@ def test_english_is_known_by_its_common_words() -> None:
 @pytest.mark.parametrize("text", [*OTHERS.values(), "good film", "Хороший фильм", ""])
 def test_nothing_else_is_called_english(text: str) -> None:
     assert guess_language([text]) == "unknown"
+
+
+def test_some_scripts_have_no_spaces_between_words() -> None:
+    assert is_without_spaces(guess_script(["这部电影很好看"])) and is_without_spaces(guess_script(["หนังดี"]))
+    assert not is_without_spaces(guess_script(["Хороший фильм"])) and not is_without_spaces("mixed")

@@ -12,7 +12,7 @@ from tests.training.data.labelled.conftest import Read, Write, make_rows
 from tests.training.data.test_imdb import encode, write_folder
 from training.data import imdb
 from training.data.labelled.description import SplitDescription
-from training.data.labelled.reading import DataOptions, read
+from training.data.labelled.reading import DataOptions, read, read_labelled
 from training.data.labelled.source import Columns
 from training.errors import DataError
 
@@ -117,7 +117,7 @@ def test_the_layout_of_imdb_has_its_own_split(tmp_path: Path) -> None:
 MILLION = """
 import json, resource, sys
 from pathlib import Path
-from training.data.labelled.reading import DataOptions, read
+from training.data.labelled.reading import DataOptions, read, read_labelled
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
@@ -141,3 +141,14 @@ def test_a_million_rows_are_read_in_little_memory_and_without_keras(tmp_path: Pa
     assert (train, test, characters) == (800_000, 200_000, 200_000 * 178)
     assert megabytes < 170  # their texts would take 230 more
     assert frameworks == []
+
+
+def test_all_labelled_rows_of_a_file_are_read(write: Write) -> None:
+    texts = read_labelled(write([*ROWS, ("no label", "")]), DataOptions(), ("positive", "negative"))
+    assert len(texts) == len(ROWS) and texts.count(2) == [100, 50]
+    with pytest.raises(DataError, match="has the label 'positive', which no training row has"):
+        read_labelled(write(ROWS), DataOptions(), ("negative", "neutral"))
+    with pytest.raises(DataError, match="has no labelled rows"):
+        read_labelled(write([("no label", "")]), DataOptions(), ("negative", "positive"))
+    mapped = DataOptions(label_map="negative=0;positive=1")
+    assert read_labelled(write(ROWS), mapped, ("0", "1")).count(2) == [50, 100]
