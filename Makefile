@@ -22,7 +22,7 @@ torch: .venv/training .venv/torch
 # The coverage reports print nothing if the limits are reached, so that pytest's summary is the last output.
 test: .venv/test
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --cov --cov-report=
-	@$(BIN)/coverage report --show-missing --include='app/*,bundle/*' --fail-under=100 > coverage.txt \
+	@$(BIN)/coverage report --show-missing --include='app/*,bundle/*,tables/*' --fail-under=100 > coverage.txt \
 	    || { cat coverage.txt; exit 1; }
 	@$(BIN)/coverage report --show-missing --include='training/*' --fail-under=90 > coverage.txt \
 	    || { cat coverage.txt; exit 1; }

@@ -64,6 +64,10 @@ class PolicyError(ServiceError):
     """The policy of a model cannot be read or written."""
 
 
+class ScoringError(ServiceError):
+    """A file cannot be scored."""
+
+
 class ClientLeftError(ServiceError):
     """The client has closed the connection, so it needs no answer."""
 

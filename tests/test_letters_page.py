@@ -58,7 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "new-codes.txt").write_text("\n".join([codes[0], *(draw_code(random) for _ in range(50))]))
     words = [f"{first} {second}" for first in WORDS for second in WORDS]
     (place / "words.txt.gz").write_bytes(gzip.compress("\n".join(words).encode()))
-    for name in ("app", "bundle", "training"):
+    for name in ("app", "bundle", "tables", "training"):
         (place / name).symlink_to(ROOT / name)
     return place
 

@@ -67,7 +67,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, reviews: Path) -> Path:
     folder = tmp_path_factory.mktemp("checkout")
     write_treebank(folder / "trainDevTestTrees_PTB.zip")
     write_transformer(folder / "all-MiniLM-L6-v2")
-    for name in (".venv", "Makefile", "requirements", "app", "bundle", "training", "pyproject.toml"):
+    for name in (".venv", "Makefile", "requirements", "app", "bundle", "tables", "training", "pyproject.toml"):
         (folder / name).symlink_to(ROOT / name)
     shutil.copytree(ROOT / "models", folder / "models")
     with tarfile.open(folder / "aclImdb_v1.tar.gz", "w:gz") as archive:

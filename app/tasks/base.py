@@ -29,6 +29,7 @@ from bundle.errors import InputError
 from bundle.manifest import Manifest
 from bundle.reference import find_probability
 from bundle.rows import Row
+from bundle.store import Bundle
 from bundle.tasks import Task
 
 NAME_CHARACTERS = 63
@@ -112,7 +113,7 @@ class Column(TensorType):
         encode: returns the row of one input, which is a text, or the numbers of one row of the tensor.
     """
 
-    encode: Callable[[Model, Any], Encoded]
+    encode: Callable[[Bundle, Any], Encoded]
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ class ServedTask(ABC):
     further_columns: ClassVar[tuple[Column, ...]] = ()
 
     @abstractmethod
-    def encode(self, model: Model, text: str) -> Encoded:
+    def encode(self, bundle: Bundle, text: str) -> Encoded:
         """Return one input as a row.
 
         Raises:
@@ -190,7 +191,7 @@ class ServedTask(ABC):
         return [self.answer(manifest, output, one, request) for output, one in zip(outputs, encoded, strict=True)]
 
     async def run(
-        self, model: Model, inputs: Mapping[Location, Any], encode: Callable[[Model, Any], Encoded], permit: Permit
+        self, model: Model, inputs: Mapping[Location, Any], encode: Callable[[Bundle, Any], Encoded], permit: Permit
     ) -> tuple[Sequence[Encoded], Sequence[Output]]:
         """Return the rows of the inputs, and the outputs of the network for them.
 
@@ -212,7 +213,7 @@ class ServedTask(ABC):
         return encoded, outputs
 
     async def _encode(
-        self, model: Model, inputs: Mapping[Location, Any], encode: Callable[[Model, Any], Encoded], deadline: float
+        self, model: Model, inputs: Mapping[Location, Any], encode: Callable[[Bundle, Any], Encoded], deadline: float
     ) -> Sequence[Encoded]:
         """Encode all inputs in slices, between which the event loop answers others; one large request at a time."""
         encoded: list[Encoded] = []
@@ -224,7 +225,7 @@ class ServedTask(ABC):
             end = time.monotonic() + SLICE_SECONDS
             for location, one in left:
                 try:
-                    encoded.append(encode(model, one))
+                    encoded.append(encode(model.bundle, one))
                 except InputError as error:
                     wrong = error.character or None
                     problems.append(FieldProblem(type=error.kind, loc=list(location), msg=str(error), input=wrong))

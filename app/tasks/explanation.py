@@ -147,7 +147,7 @@ class _Evaluator:
         return values
 
     async def _run(self, masks: Masks, deadline: float) -> Values:
-        codec, batcher = get_codec(self.model), self.model.batcher
+        codec, batcher = get_codec(self.model.bundle), self.model.batcher
         order = np.argsort(masks.sum(axis=1), kind="stable")  # similar lengths are run together
         outputs: list[Output] = []
         for first in range(0, len(order), self.places):
@@ -192,7 +192,7 @@ async def explain(
     """
     (encoded,), (output,) = await _SERVED.run(model, text, _SERVED.encode, permit)
     answer = _SERVED.answer(model.manifest, output, encoded, request)
-    find_words = get_codec(model).find_words
+    find_words = get_codec(model.bundle).find_words
     is_long = len(request.text) > LONG_CHARACTERS
     all_words = await asyncio.to_thread(find_words, request.text) if is_long else find_words(request.text)
     words = [word for word in all_words if word.id_ is not None]

@@ -8,7 +8,6 @@ from pydantic.config import JsonDict
 
 from app.errors import FieldProblem
 from app.runtime.queue import Output
-from app.runtime.versions import Model
 from app.tasks.base import (
     Encoded,
     Form,
@@ -20,6 +19,7 @@ from app.tasks.base import (
 )
 from bundle.letters import LetterCodec
 from bundle.manifest import Manifest
+from bundle.store import Bundle
 from bundle.symbols import MOST_SYMBOLS, SymbolCodec
 from bundle.tasks import NEXT_LETTER
 
@@ -123,9 +123,9 @@ class NextLetter(ServedTask):
         problem=FieldProblem(type="letters", loc=["body", "sequences", 4], msg=_DIGIT, input="1"),
     )
 
-    def encode(self, model: Model, text: str) -> Encoded:
+    def encode(self, bundle: Bundle, text: str) -> Encoded:
         """Return the codes of one sequence: see `ServedTask.encode`."""
-        codec = model.bundle.codec
+        codec = bundle.codec
         assert isinstance(codec, LetterCodec | SymbolCodec)
         row = codec.encode(text)
         return Encoded(row, {}, len(row))

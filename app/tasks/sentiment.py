@@ -11,7 +11,6 @@ from pydantic_core import PydanticKnownError
 
 from app.errors import FieldProblem
 from app.runtime.queue import Output
-from app.runtime.versions import Model
 from app.tasks.base import (
     Column,
     Encoded,
@@ -24,6 +23,7 @@ from app.tasks.base import (
 )
 from bundle.manifest import Manifest
 from bundle.reviews import EncodedReview, ReviewCodec
+from bundle.store import Bundle
 from bundle.tasks import SENTIMENT, UNCERTAIN
 
 Text = Annotated[str, Field(description="An English text, such as a review, of any length up to the service's limit.")]
@@ -153,16 +153,16 @@ class SentimentBatchAnswer(BaseModel):
     answers: list[SentimentAnswer | SeveralLabelsAnswer]
 
 
-def get_codec(model: Model) -> ReviewCodec:
-    """Return the codec of a model of this task."""
-    codec = model.bundle.codec
+def get_codec(bundle: Bundle) -> ReviewCodec:
+    """Return the codec of a bundle of this task."""
+    codec = bundle.codec
     assert isinstance(codec, ReviewCodec)
     return codec
 
 
-def _read_ids(model: Model, ids: NDArray[np.integer[Any]]) -> Encoded:
+def _read_ids(bundle: Bundle, ids: NDArray[np.integer[Any]]) -> Encoded:
     """Return one row of word ids without its padding; see `ReviewCodec.read`."""
-    return _describe(get_codec(model).read(ids))
+    return _describe(get_codec(bundle).read(ids))
 
 
 def _describe(review: EncodedReview) -> Encoded:
@@ -199,9 +199,9 @@ class Sentiment(ServedTask):
     )
     further_columns = (Column("ids", "INT32", (-1, -1), _read_ids),)
 
-    def encode(self, model: Model, text: str) -> Encoded:
+    def encode(self, bundle: Bundle, text: str) -> Encoded:
         """Return one text as word ids: see `ServedTask.encode`."""
-        return _describe(get_codec(model).encode(text))
+        return _describe(get_codec(bundle).encode(text))
 
     def answer(
         self, manifest: Manifest, output: Output, encoded: Encoded, request: Any

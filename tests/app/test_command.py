@@ -323,9 +323,9 @@ def test_a_signal_during_the_imports_ends_it_without_a_traceback(tmp_path: Path,
 
 
 def test_the_supervisor_imports_neither_fastapi_nor_what_runs_networks() -> None:
-    command = [sys.executable, "-X", "importtime", *make_command("--workers", "none")[1:]]
+    command = [sys.executable, "-X", "importtime", *make_command("--keys", "missing")[1:]]
     ended = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=SECONDS)
-    assert ended.stderr.splitlines()[-1].startswith("error: --workers none: ")
+    assert ended.stderr.splitlines()[-1].startswith("error: the key file missing ")
     imported = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()}
     assert {"uvicorn", "app.processes.supervisor"} <= imported
     assert not imported & {"fastapi", "starlette", "numpy", "onnxruntime", "tensorflow"}

@@ -29,7 +29,7 @@ from app.telemetry.metrics import ModelMetrics
 from app.telemetry.traces import Parts, begin_parts
 from bundle.errors import InputError
 from bundle.manifest import Manifest, Onnx, OnnxForm
-from bundle.store import MODEL_FILE, Store
+from bundle.store import MODEL_FILE, Bundle, Store
 from bundle.tasks import TASKS
 from tests.bundle.samples import LETTERS
 from tests.bundle.test_tasks import PARITY, DigitCodec
@@ -67,7 +67,7 @@ class Parity(ServedTask):
         self.encoded = 0
         self.seconds = 0.0
 
-    def encode(self, _: Model, text: str) -> Encoded:
+    def encode(self, _: Bundle, text: str) -> Encoded:
         self.encoded += 1
         time.sleep(self.seconds)
         if not text.isdigit():

@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bundle.files import hash_file
+from tables.encodings import find_encoding
+from tables.inputs import FileInput
+from tables.table import BadRow
 from training.data import imdb
-from training.data.labelled.encodings import find_encoding
-from training.data.labelled.source import BadRow, Columns, Row, Source, unreadable
+from training.data.labelled.source import Columns, Row, Source
+from training.data.labelled.tabular import clear_errors
 from training.errors import DataError
 
 UNLABELLED = ("unsup", "unlabelled", "unlabeled")  # folders of texts without a label
@@ -57,11 +60,12 @@ class Folder(Source):
         """Yield the texts: see `Source.read`."""
         for position, (folder, name) in enumerate(self._files, 1):
             path = self.path / folder / name
+            with clear_errors():
+                encoding = find_encoding(FileInput(path), self.encoding)
+                with FileInput(path).open() as file:
+                    contents = file.read()
             try:
-                encoding = find_encoding(path, self.encoding)
-                text = path.read_bytes().decode(encoding).removeprefix("\ufeff")
-            except OSError as error:
-                raise unreadable(path, error) from error
+                text = contents.decode(encoding).removeprefix("\ufeff")
             except UnicodeError as error:
                 yield BadRow(position, f"is not {encoding.upper()} ({error}); name its encoding with --encoding")
             else:

@@ -61,7 +61,6 @@ def read(path: Path, options: DataOptions, seed: int) -> LabelledTexts:
 
     Raises:
         DataError: the data or the options cannot be used; the message says why.
-        MissingPackageError: the format needs a package that is not installed.
     """
     if not 0 < options.test_share < 1:
         raise DataError(f"a test share of {options.test_share:g} is not between 0 and 1; choose one such as 0.2")

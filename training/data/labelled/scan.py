@@ -10,8 +10,9 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from tables.table import BadRow
 from training.data.labelled.labels import MOST_LABELS, LabelMap, clean_label
-from training.data.labelled.source import BadRow, Row, Source
+from training.data.labelled.source import Row, Source
 from training.data.labelled.texts import UNLABELLED
 from training.errors import DataError
 

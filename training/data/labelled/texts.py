@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tables.table import BadRow
 from training.data.labelled.description import DataDescription
-from training.data.labelled.source import BadRow, Source
+from training.data.labelled.source import Source
 from training.errors import DataError
 
 UNLABELLED = -1

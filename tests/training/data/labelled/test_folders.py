@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from tables.table import BadRow
 from tests.training.data.test_imdb import FILES, encode, pack, write_folder
 from training.data.labelled.formats import open_source
-from training.data.labelled.source import BadRow, Columns, Row
+from training.data.labelled.source import Columns, Row
 from training.errors import DataError
 
 TEXTS = {

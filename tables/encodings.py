@@ -1,20 +1,15 @@
-"""Text files to lines: compression, encodings, and lines that cannot be decoded."""
+"""Text files to lines: encodings, and lines that cannot be decoded."""
 
 import codecs
-import gzip
 import io
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
-from training.data.labelled.source import unreadable
-from training.errors import DataError
+from tables.errors import TableError
+from tables.inputs import Input
 
 LONGEST = 16 << 20  # bytes of a line: more is no table, and would not fit into memory some day
 
-_GZIP = b"\x1f\x8b"
 # The longer marks first: UTF-32's begins with that of UTF-16.
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
@@ -25,43 +20,19 @@ _MARKS = {
 }
 
 
-@contextmanager
-def open_bytes(path: Path) -> Iterator[BinaryIO]:
-    """Open a file, unpacked if it is compressed by gzip.
-
-    Raises:
-        DataError: it cannot be read, also later while it is open.
-    """
-    try:
-        with path.open("rb") as file:
-            if file.peek(2)[:2] != _GZIP:
-                yield file
-                return
-            with gzip.GzipFile(fileobj=file) as unpacked, io.BufferedReader(cast(io.RawIOBase, unpacked)) as buffered:
-                yield buffered
-    except (OSError, EOFError, zlib.error) as error:
-        raise unreadable(path, error) from error
-
-
-def read_start(path: Path, count: int = 1024) -> bytes:
-    """Return the first bytes of a file, unpacked."""
-    with open_bytes(path) as file:
-        return file.read(count)
-
-
-def find_encoding(path: Path, asked: str | None) -> str:
+def find_encoding(source: Input, asked: str | None) -> str:
     """Return the encoding of a text file: the one asked for, or that of its byte order mark, or UTF-8.
 
     Raises:
-        DataError: there is no encoding of the name asked for.
+        TableError: there is no encoding of the name asked for.
     """
     if asked is not None:
         try:
             "".encode(asked)
         except (LookupError, ValueError) as error:
-            raise DataError(f"there is no encoding {asked!r}; usual ones are utf-8, utf-16, cp1252, cp1251") from error
+            raise TableError(f"there is no encoding {asked!r}; usual ones are utf-8, utf-16, cp1252, cp1251") from error
         return codecs.lookup(asked).name
-    start = read_start(path, 4)
+    start = source.read_start(4)
     return next((encoding for mark, encoding in _MARKS.items() if start.startswith(mark)), "utf-8")
 
 
@@ -74,10 +45,10 @@ class Lines:
         faults: by number of the line, why it cannot be decoded; the reader takes them out.
     """
 
-    def __init__(self, path: Path, file: BinaryIO, encoding: str) -> None:
-        """Take an open file; `path` is for messages."""
+    def __init__(self, name: str, file: BinaryIO, encoding: str) -> None:
+        """Take an open file; its name is for messages."""
         self.faults: dict[int, str] = {}
-        self._path = path
+        self._name = name
         self._file = file
         self._encoding = encoding
 
@@ -110,15 +81,15 @@ class Lines:
                     self._check_length(number, line)
                     yield line
         except UnicodeError as error:
-            raise DataError(
-                f"{self._path} is not {self._encoding.upper()} ({error}) from soon after line {number} on; "
+            raise TableError(
+                f"{self._name} is not {self._encoding.upper()} ({error}) from soon after line {number} on; "
                 "name its encoding with --encoding"
             ) from error
 
     def _check_length(self, number: int, line: bytes | str) -> None:
         if len(line) > LONGEST:
-            raise DataError(
-                f"{self._path}, line {number} has more than {LONGEST >> 20} MiB; one row a line was expected"
+            raise TableError(
+                f"{self._name}, line {number} has more than {LONGEST >> 20} MiB; one row a line was expected"
             )
 
     def _explain(self, error: UnicodeDecodeError) -> str:

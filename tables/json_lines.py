@@ -1,0 +1,72 @@
+"""JSON Lines: one object a line."""
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, BinaryIO, NamedTuple
+
+from tables.encodings import Lines, find_encoding
+from tables.errors import TableError
+from tables.inputs import Input
+from tables.table import BadRow, Row, Table
+
+_FIRST_LINES = 100  # whose keys are the columns
+
+
+class JsonObject(NamedTuple):
+    """One line: its number, its text without the space around it, and its fields."""
+
+    position: int
+    text: str
+    fields: dict[str, Any]
+
+
+class JsonLines(Table):
+    """The rows of a file with one JSON object a line. The record of a row is a `JsonObject`."""
+
+    def __init__(self, source: Input, encoding: str | None) -> None:
+        """Read the keys of the first lines.
+
+        Raises:
+            TableError: no line is a JSON object, or see `find_encoding`.
+        """
+        encoding = find_encoding(source, encoding)
+        keys: dict[str, None] = {}
+        with source.open_start() as file:
+            for found in islice(_read_objects(source.name, file, encoding), _FIRST_LINES):
+                if not isinstance(found, BadRow):
+                    keys |= dict.fromkeys(found.fields)
+        if not keys:
+            raise TableError(
+                f'{source.name} has no JSON object in its first lines; write one a line, such as {{"text": "..."}}'
+            )
+        super().__init__(source, "JSON Lines", [*keys], encoding)
+
+    def read(self, columns: Sequence[str], whole: bool = False) -> Iterator[Row | BadRow]:  # noqa: ARG002
+        """Yield the rows: see `Table.read`. The value of a missing column is None."""
+        with self.source.open() as file:
+            for found in _read_objects(self.source.name, file, self.encoding or "utf-8"):
+                if isinstance(found, BadRow):
+                    yield found
+                else:
+                    yield Row(found.position, tuple(found.fields.get(name) for name in columns), found)
+
+
+def _read_objects(name: str, file: BinaryIO, encoding: str) -> Iterator[JsonObject | BadRow]:
+    lines = Lines(name, file, encoding)
+    for number, line in enumerate(lines, 1):
+        if lines.faults:
+            yield BadRow(number, lines.faults.pop(number))
+        elif text := line.strip():
+            yield _parse(number, text)
+
+
+def _parse(number: int, text: str) -> JsonObject | BadRow:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+        return BadRow(number, f"is not JSON ({reason}); one object a line was expected")
+    if not isinstance(found, dict):
+        return BadRow(number, f"is a JSON {type(found).__name__}; one object a line was expected")
+    return JsonObject(number, text, found)
