@@ -59,8 +59,8 @@ COMPILE := .venv-lock/bin/uv pip compile --quiet pyproject.toml --universal --py
 lock:
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet uv==0.13.8
-	$(COMPILE) --upgrade --extra tensorflow --extra training --extra otlp --extra test -o requirements/test.txt
-	$(COMPILE) -c requirements/test.txt --extra tensorflow --extra training -o requirements/training.txt
+	$(COMPILE) --upgrade --extra tensorflow --extra training --extra parquet --extra otlp --extra test -o requirements/test.txt
+	$(COMPILE) -c requirements/test.txt --extra tensorflow --extra training --extra parquet -o requirements/training.txt
 	$(COMPILE) -c requirements/test.txt --extra tensorflow -o requirements/serve-tensorflow.txt
 	$(COMPILE) -c requirements/test.txt -o requirements/serve.txt
 

@@ -99,6 +99,7 @@ RECIPES = (
             openings=40_000,
             learning=ShortTextSettings(treebank_copies=2, pair_copies=6, composed=30_000),
             sharpness=2.2,
+            seed=9,
             network=TuningSettings(
                 epochs=3,
                 length=600,

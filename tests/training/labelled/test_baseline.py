@@ -10,7 +10,7 @@ LABELS = np.array([1, 0, 1, 0] * 3, np.int32)
 def test_it_learns_words() -> None:
     known = (TEXTS, LABELS)
     found = measure_baseline(known, known, (["very good", "very bad", "good"], np.array([1, 0, 0], np.int32)))
-    assert found and (found.rows, found.accuracy) == (12, pytest.approx(2 / 3))
+    assert found and found.rows == 12 and found.accuracy == pytest.approx(2 / 3)
 
 
 def test_it_learns_characters_of_scripts_without_spaces() -> None:

@@ -61,8 +61,9 @@ def test_it_stops_when_the_loss_no_longer_falls() -> None:
 
 
 def test_a_network_that_knows_the_labels_stays_if_no_epoch_is_better() -> None:
-    changes = {"learning_rate": 3.0, "epochs": 1, "warm_up": 0}
-    (_, _, kept), (_, _, trained) = (fit(1, knows_labels=known, **changes) for known in (True, False))
+    (_, _, kept), (_, _, trained) = (
+        fit(1, knows_labels=known, learning_rate=3.0, epochs=1, warm_up=0) for known in (True, False)
+    )
     assert np.abs(kept.get_weights()[0]).max() < 0.06 < np.abs(trained.get_weights()[0]).max()
 
 
