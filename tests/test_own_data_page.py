@@ -16,7 +16,7 @@ from bundle.manifest import Manifest
 from bundle.store import Store
 from tables.columns import LABEL_NAMES, TEXT_NAMES
 from tests.app.service import run_service
-from tests.training.main.command import run
+from tests.training.commands.command import run
 
 PAGE = (Path(__file__).parents[1] / "docs" / "own-data.md").read_text("utf-8")
 LINES = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]

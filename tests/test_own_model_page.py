@@ -15,7 +15,7 @@ import pytest
 from app.settings import Settings
 from bundle.store import Store
 from tests.conftest import serve, write_reviews
-from tests.training.main.command import run
+from tests.training.commands.command import run
 
 PAGE = (Path(__file__).parent.parent / "docs" / "own-model.md").read_text(encoding="utf-8")
 OPENING, *SECTIONS = PAGE.split("\n## ")

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 import training
-from tests.training.main.command import ROOT
+from tests.training.commands.command import ROOT
 
 # As TensorFlow 2.21 writes them; those of the second list must be seen.
 CHATTER = [

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.main.command import record
+from tests.training.commands.command import record
 from training import recipes
 from training.recipes.recipe import Recipe
 from training.reports.estimates import describe_plan, estimate_seconds

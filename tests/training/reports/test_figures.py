@@ -6,7 +6,7 @@ from pydantic import JsonValue
 from bundle.store import Store
 from tests.bundle.samples import LETTERS, REVIEWS, publish
 from tests.rights import modes_hold
-from tests.training.main.command import record
+from tests.training.commands.command import record
 from training import recipes
 from training.errors import ResultsError
 from training.recipes.recipe import Recipe

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from bundle.store import Store
 from tests.conftest import SMALL_RECIPES
-from tests.training.main.command import check_error, copy, record, reseal, run
+from tests.training.commands.command import check_error, copy, record, reseal, run
 from training import recipes
 from training.recipes import RECIPES
 from training.reports.figures import COLUMNS, show

@@ -8,7 +8,7 @@ from keras import layers
 from bundle.manifest import Description, Manifest
 from bundle.store import ONNX_FILES, VECTORS_FILE, Store
 from tests.conftest import SMALL_RECIPES, leftovers
-from tests.training.main.command import check_error, one_line, run
+from tests.training.commands.command import check_error, one_line, run
 
 
 @pytest.fixture

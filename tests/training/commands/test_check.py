@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.main.command import check_error, one_line, run
+from tests.training.commands.command import check_error, one_line, run
 
 ROWS = [("the film is good and " + "so " * number, 1 + number % 5, number % 9) for number in range(100)]
 

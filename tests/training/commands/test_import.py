@@ -11,7 +11,7 @@ from bundle.files import hash_file
 from bundle.reviews import WordCoding
 from bundle.store import Store
 from tests.conftest import leftovers
-from tests.training.main.command import check_error, check_usage, one_line, run
+from tests.training.commands.command import check_error, check_usage, one_line, run
 
 WORDS = ("<pad>", "<unk>", "film", "good", "bad")
 

@@ -1,10 +1,35 @@
-"""The options of the command line for the user's own data, which several commands share."""
+"""The options that several commands share."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="The IMDB archive, or the folder unpacked from it (default: downloaded to the user's cache); for the "
+        "recipe reviews, your labelled texts as for `check`; for the recipe letters, a text file with one sequence a "
+        "line, also as .gz."
+    ),
+]
+
+
+ResultsOption = Annotated[Path, typer.Option("--results", help="The file of the recorded runs.")]
+
+
+AssignmentsOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the recipe; repeatable.")
+]
+
+
+NameOption = Annotated[str | None, typer.Option(help="The bundle's name.  [default: the recipe's]")]
+
+
+ModelsOption = Annotated[Path, typer.Option(help="The folder of the bundles.")]
+
+
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only errors and the last line.")]
 TextColumnOption = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="The column of the texts.  [default: found by its usual names]"),

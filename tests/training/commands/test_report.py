@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import pytest
 
-from tests.training.main.command import check_error, record, run
+from tests.training.commands.command import check_error, record, run
 from training import pipeline, recipes
 from training.recipes.recipe import Recipe
 from training.reports import results

@@ -5,8 +5,8 @@ import pytest
 
 from bundle.store import Bundle, Store
 from tests.bundle.samples import REVIEWS, publish
+from tests.training.commands.command import check_error, check_usage, copy, one_line, reseal, run
 from tests.training.general.conftest import write_treebank
-from tests.training.main.command import check_error, check_usage, copy, one_line, reseal, run
 from training.comparison import read_recorded
 from training.data import treebank
 from training.wild.measured import Figure, Measured, Section

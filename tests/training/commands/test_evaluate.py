@@ -7,7 +7,7 @@ import pytest
 from bundle.manifest import Manifest
 from bundle.store import Store, open_bundle
 from tests.conftest import SMALL_RECIPES, write_reviews
-from tests.training.main.command import check_error, copy, one_line, reseal, run
+from tests.training.commands.command import check_error, copy, one_line, reseal, run
 from training.reports.results import HELD_OUT
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from bundle.store import Store
 from tests.conftest import leftovers
-from tests.training.main.command import check_error, check_usage, run
+from tests.training.commands.command import check_error, check_usage, run
 
 
 def write_torch_weights(path: Path, reads_words: bool = False) -> None:

@@ -17,8 +17,8 @@ from app.settings import Settings
 from bundle.store import Bundle, Store
 from tests.conftest import leftovers, serve
 from tests.rights import modes_hold
+from tests.training.commands.command import QUICK, QUICK_OPTIONS, ROOT, check_error, check_usage, one_line, run
 from tests.training.films import SMALL
-from tests.training.main.command import QUICK, QUICK_OPTIONS, ROOT, check_error, check_usage, one_line, run
 
 
 class Trained(NamedTuple):
