@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from app.container import count_processors, read_memory_limit
 from app.errors import SettingsError
 from bundle.errors import phrase
-from bundle.tasks import TASKS
+from bundle.task_names import TASK_NAMES
 
 PREFIX = "LSTM_SERVE_"
 # The address of a client that is connected to the Unix socket, where clients have none.
@@ -53,9 +53,10 @@ def _read_defaults(value: object) -> object:
         return value
     pairs = [tuple(part.strip() for part in entry.split("=")) for entry in value.split(",") if entry.strip()]
     tasks = [pair[0] for pair in pairs]
-    if any(len(pair) != 2 or not pair[1] for pair in pairs) or not {*tasks} <= TASKS.keys():
+    if any(len(pair) != 2 or not pair[1] for pair in pairs) or not {*tasks} <= {*TASK_NAMES}:
         raise ValueError(
-            f"Input should be TASK=MODEL, separated by commas, such as sentiment=my-reviews; tasks: {', '.join(TASKS)}"
+            "Input should be TASK=MODEL, separated by commas, such as sentiment=my-reviews; tasks: "
+            f"{', '.join(TASK_NAMES)}"
         )
     if len({*tasks}) < len(tasks):
         raise ValueError("Input should name one model for each task")

@@ -1,4 +1,4 @@
-"""The tasks that a bundle can have. A new task is a module beside `letters.py` and an entry in `TASKS`."""
+"""The tasks that a bundle can have. A new task is a module beside `letters.py`, a name and an entry in `TASKS`."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from bundle.codec import Preprocessing
 from bundle.letters import ALPHABET, LetterCodec
 from bundle.reviews import ReviewPreprocessing, WordCoding
 from bundle.symbols import SymbolCodec
+from bundle.task_names import NEXT_LETTER_NAME, SENTIMENT_NAME
 
 # More labels are in most cases a column of ids or texts that was taken for the labels. An answer has the probability
 # of each label, and a card has a line and a column for each, so both stay readable up to here.
@@ -88,7 +89,9 @@ def check_labels(labels: Sequence[str]) -> None:
         )
 
 
-NEXT_LETTER = Task("next-letter", tuple(ALPHABET), LetterCodec, further=(SymbolCodec,))
-SENTIMENT = Task("sentiment", ("negative", POSITIVE), ReviewPreprocessing, has_free_labels=True, further=(WordCoding,))
+NEXT_LETTER = Task(NEXT_LETTER_NAME, tuple(ALPHABET), LetterCodec, further=(SymbolCodec,))
+SENTIMENT = Task(
+    SENTIMENT_NAME, ("negative", POSITIVE), ReviewPreprocessing, has_free_labels=True, further=(WordCoding,)
+)
 
 TASKS = {task.name: task for task in (NEXT_LETTER, SENTIMENT)}

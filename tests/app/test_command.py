@@ -88,9 +88,8 @@ def test_help_has_every_setting_with_its_description_and_default(
         assert field.description and field.description in text
     assert "--max-queue NUMBER Texts that may wait for one model in a process. [default: 512]" in text
     assert "--engine onnx|tensorflow " in text
-    assert (
-        "--open-docs true|false Whether /docs and /openapi.json need no key if there are keys. [default: false]" in text
-    )
+    documented = "Whether the page at /, /docs and /openapi.json need no key if there are keys."
+    assert f"--open-docs true|false {documented} [default: false]" in text
     assert "keys Make and remove API keys" in text
     assert "--log-level is LSTM_SERVE_LOG_LEVEL" in text
 

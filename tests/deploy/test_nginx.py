@@ -115,8 +115,8 @@ def test_the_service_takes_the_address_from_the_proxy(service: Service, proxy: P
 
 
 def test_the_documentation_works_below_the_prefix(proxy: Proxy, client: httpx.Client) -> None:
-    page = client.get("/", follow_redirects=True)
-    assert page.status_code == 200 and page.url.path == f"{PREFIX}/docs"
+    page = client.get("/docs")
+    assert page.status_code == 200
     linked = re.findall(r"""(?:href=|src=|url: )['"](/[^'"]+)['"]""", page.text)
     assert f"{PREFIX}/openapi.json" in linked and len(linked) > 3
     with httpx.Client(base_url=f"https://localhost:{proxy.port}", verify=proxy.trust()) as outside:

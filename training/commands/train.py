@@ -45,7 +45,8 @@ from training.data.labelled.texts import LabelledTexts
 from training.data.pairs import FOLDER as PAIRS
 from training.data.sources import Sources
 from training.errors import RecipeError, ResultsError
-from training.recipes.labelled import FIRST, LabelledSettings, read_texts
+from training.labelled.reading import read_texts
+from training.recipes.labelled import FIRST, LabelledSettings
 from training.recipes.recipe import Recipe
 from training.recipes.staged import RUNS, STAGES, StagedSettings
 from training.reports.estimates import describe_plan

@@ -1,16 +1,10 @@
 """The user's own labelled texts to their labels: the settings of this family, and its recipe."""
 
-from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from bundle.tasks import SENTIMENT, Task
-from training.data.labelled.reading import DataOptions, read
-from training.data.labelled.source import Columns
-from training.data.labelled.texts import LabelledTexts
-from training.data.sources import Sources
-from training.errors import DataError, RecipeError
 from training.recipes.recipe import Recipe
 from training.recipes.reviews import ReviewSettings, check_endings
 from training.recipes.settings import RecipeSettings, Share, Units
@@ -83,12 +77,6 @@ class LabelledSettings(RecipeSettings):
         check_endings(self.endings, self.vocabulary_size)
         return self
 
-    def make_options(self, test: Path | None) -> DataOptions:
-        """Return how the data are read; `test` is the file of the test texts, if they are not a part of the data."""
-        columns = Columns(self.text_column, self.label_column, self.group_column)
-        share = self.test_share or DataOptions.test_share
-        return DataOptions(columns, test, share, self.label_map, self.encoding, self.skip_bad_rows)
-
     def make_network(self, tuning: TuningSettings, vocabulary_size: int, embedding: int, units: int) -> ReviewSettings:
         """Return the settings of a bidirectional network."""
         return ReviewSettings(
@@ -107,20 +95,6 @@ class LabelledSettings(RecipeSettings):
             validation_share=self.validation_share,
             seed=self.seed,
         )
-
-
-def read_texts(settings: LabelledSettings, sources: Sources) -> LabelledTexts:
-    """Read the data of a training.
-
-    Raises:
-        DataError: the data cannot be used.
-        RecipeError: the share of the test is not 0 although the test texts have a file of their own, or the reverse.
-    """
-    if sources.reviews is None:
-        raise DataError("reviews learns from your own labelled texts; name their file or folder: --data FILE")
-    if (sources.options.test is None) == (settings.test_share == 0):
-        raise RecipeError("test_share is 0 if the test texts are in a file of their own (--test FILE), and only then")
-    return read(sources.reviews, settings.make_options(sources.options.test), settings.seed)
 
 
 RECIPES = (

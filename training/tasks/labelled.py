@@ -16,16 +16,17 @@ from training.data.sources import Sources
 from training.distillation.corpus import Corpus
 from training.errors import DataError
 from training.evaluation.calibration import find_temperature, find_temperature_of_several
+from training.labelled import card as labelled_card
 from training.labelled import coding, replay, teacher
 from training.labelled.coding import CodedTexts
 from training.labelled.first_network import FirstNetwork, find_sides, have_same_meaning
 from training.labelled.fitting import fit_texts, to_targets
 from training.labelled.parts import MOST_TEST_ROWS, LabelledData, Parts, describe_dataset, make_data, sample, split
+from training.labelled.reading import make_options, read_texts
 from training.networks import builders
-from training.recipes.labelled import LabelledSettings, read_texts
+from training.recipes.labelled import LabelledSettings
 from training.recipes.reviews import ReviewSettings
 from training.recipes.staged import TuningSettings
-from training.reports import labelled_card
 from training.tasks.trained import BundleData, Trained
 
 _WEIGHTS = "network.weights.h5"
@@ -115,7 +116,7 @@ def read_data(
     if source is None:
         wanted = "that the bundle was trained on" if settings.test_share else "of the test texts"
         raise DataError(f"the figures of this bundle are measured on your own texts; name the data {wanted}: --data")
-    options = settings.make_options(None)
+    options = make_options(settings, None)
     if not settings.test_share:
         found = read_labelled(source, options, labels)
         rows = sample(found, MOST_TEST_ROWS, settings.seed)

@@ -25,6 +25,7 @@ from training.errors import ConversionError, RecipeError
 from training.evaluation import analysis, plots, reference
 from training.evaluation.evaluate import Evaluation, evaluate, find_macro_f1
 from training.general.stages import GeneralStages
+from training.labelled import card as labelled_card
 from training.labelled.parts import LabelledData
 from training.loops.fit import fit
 from training.networks import builders
@@ -35,7 +36,6 @@ from training.recipes.reviews import ReviewSettings
 from training.recipes.settings import pick_fields
 from training.recipes.stack import PLAIN_STACK
 from training.recipes.staged import StagedSettings, TuningSettings
-from training.reports import labelled_card
 from training.tasks import labelled
 from training.tasks.base import Predict, TrainedTask
 from training.tasks.trained import BundleData, Trained, take_weights

@@ -98,7 +98,7 @@ def test_reviews_are_grouped_by_length_with_equally_many_words() -> None:
         8: [3, 8],
         12: [0, 4, 6, 12, 14],
     }
-    assert {length: len(members) for length, members in group_by_length(lengths, 12, 2).items()} == {8: 11, 12: 5}
+    assert {length: len(members) for length, members in group_by_length(lengths, 12, 3).items()} == {8: 11, 12: 5}
 
 
 def test_labels_of_several_outputs_are_rows_of_probabilities() -> None:

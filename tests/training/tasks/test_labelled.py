@@ -13,7 +13,7 @@ from training.bundle_data import read_data, read_settings
 from training.data.labelled.reading import DataOptions
 from training.data.sources import Sources
 from training.errors import DataError, RecipeError
-from training.recipes.labelled import read_texts
+from training.labelled.reading import read_texts
 from training.tasks import TRAINED
 
 

@@ -7,16 +7,16 @@ from training import recipes
 from training.data.labelled.source import Columns
 from training.data.sources import Sources
 from training.errors import DataError, RecipeError
-from training.recipes.labelled import read_texts
+from training.labelled.reading import make_options, read_texts
 
 
 def test_settings_say_how_the_data_are_read() -> None:
     settings = find_settings("text_column=Remark", "group_column=Author", "label_map=1=a;2=b", "skip_bad_rows=true")
-    options = settings.make_options(Path("test.csv"))
+    options = make_options(settings, Path("test.csv"))
     assert options.columns == Columns("Remark", None, "Author")
     assert (options.test, options.label_map, options.skip_bad_rows) == (Path("test.csv"), "1=a;2=b", True)
-    assert find_settings("test_share=0.3").make_options(None).test_share == 0.3
-    assert find_settings("test_share=0").make_options(None).test_share == 0.2  # of a layout with a test part: unused
+    assert make_options(find_settings("test_share=0.3"), None).test_share == 0.3
+    assert make_options(find_settings("test_share=0"), None).test_share == 0.2  # of a layout with a test part: unused
 
 
 def test_a_network_is_bidirectional_and_pooled() -> None:

@@ -1,0 +1,31 @@
+"""The user's labelled texts, read as the settings of a training say."""
+
+from pathlib import Path
+
+from training.data.labelled.reading import DataOptions, read
+from training.data.labelled.source import Columns
+from training.data.labelled.texts import LabelledTexts
+from training.data.sources import Sources
+from training.errors import DataError, RecipeError
+from training.recipes.labelled import LabelledSettings
+
+
+def make_options(settings: LabelledSettings, test: Path | None) -> DataOptions:
+    """Return how the data are read; `test` is the file of the test texts, if they are not a part of the data."""
+    columns = Columns(settings.text_column, settings.label_column, settings.group_column)
+    share = settings.test_share or DataOptions.test_share
+    return DataOptions(columns, test, share, settings.label_map, settings.encoding, settings.skip_bad_rows)
+
+
+def read_texts(settings: LabelledSettings, sources: Sources) -> LabelledTexts:
+    """Read the data of a training.
+
+    Raises:
+        DataError: the data cannot be used.
+        RecipeError: the share of the test is not 0 although the test texts have a file of their own, or the reverse.
+    """
+    if sources.reviews is None:
+        raise DataError("reviews learns from your own labelled texts; name their file or folder: --data FILE")
+    if (sources.options.test is None) == (settings.test_share == 0):
+        raise RecipeError("test_share is 0 if the test texts are in a file of their own (--test FILE), and only then")
+    return read(sources.reviews, make_options(settings, sources.options.test), settings.seed)
