@@ -21,7 +21,8 @@ from training import pipeline, recipes
 from training.data import pairs, treebank
 from training.data.sources import Sources
 from training.labelled.parts import measure_baseline_of
-from training.recipes.labelled import FIRST, LabelledSettings, read_texts
+from training.labelled.reading import read_texts
+from training.recipes.labelled import FIRST, LabelledSettings
 
 Row = tuple[str, str, str]  # text, label, author
 
