@@ -20,6 +20,7 @@ from training.errors import OutputError
 from training.evaluation.evaluate import Evaluation, check_answers, predict
 from training.export.exported import Exported, describe, export
 from training.export.rows import to_rows
+from training.networks.ends import find_end
 from training.networks.onnx_network import OnnxNetwork
 from training.recipes.recipe import Recipe
 from training.reports.results import HELD_OUT
@@ -73,6 +74,8 @@ class Served:
     def check(self, labels: Sequence[str]) -> None:
         """Return if the network answers with probabilities of these labels, on the rows that the service tries too.
 
+        Its end has to be a sigmoid or a softmax, as far as its structure shows it.
+
         Raises:
             DivergedError: its answers are not finite numbers.
             OutputError: they are no probabilities, or too many or too few.
@@ -82,6 +85,12 @@ class Served:
         if answers.shape[1] != expected:
             raise OutputError(f"the network has {answers.shape[1]} outputs, but {len(labels)} labels need {expected}")
         check_answers(answers)
+        end = find_end(self.network)
+        if end.is_known and not end.gives_probabilities(expected):
+            raise OutputError(
+                f"the network ends with {end}, so its outputs are no probabilities; end it with a sigmoid for two "
+                "labels, or a softmax for more"
+            )
 
     def measure(self, evaluation: Evaluation, held_out: Examples | None) -> dict[str, float]:
         """Return the metrics of an evaluation, with the accuracy on held-out examples if there are any."""

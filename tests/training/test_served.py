@@ -31,6 +31,19 @@ def test_a_network_whose_outputs_are_no_probabilities_of_its_labels_is_not_publi
     assert store.names() == []
 
 
+@pytest.mark.parametrize("activation", ["linear", "relu", "tanh"])
+def test_a_network_whose_outputs_only_look_like_probabilities_is_not_published(tmp_path: Path, activation: str) -> None:
+    recipe, codec = make_codec()
+    network = end_with(build(codec, recipe, TWO), 1, activation)
+    kernel, bias = network.weights[-2:]
+    kernel.assign(1e-3 * kernel)
+    bias.assign([0.5])
+    store = Store(tmp_path)
+    with pytest.raises(OutputError, match="the network ends with the layer .*, so its outputs are no probabilities"):
+        publish(train(network, codec, TWO), recipe, "bad", store)
+    assert store.names() == []
+
+
 def test_a_bundle_of_several_labels_has_a_card_with_all_of_them(tmp_path: Path) -> None:
     bundle = publish_labelled(Store(tmp_path), "feedback", THREE)
     manifest = bundle.manifest

@@ -10,14 +10,17 @@ from bundle.manifest import check_name
 from bundle.reviews import Side
 from bundle.store import Store
 from training.commands.options import ModelsOption, QuietOption
-from training.commands.terminal import clear_errors, clear_usage, open_console, prepare_frameworks, say
+from training.commands.terminal import clear_errors, clear_usage, open_console, prepare_frameworks, say, warn
 from training.errors import ModelImportError
 from training.imports.coding import CodingOptions, Id, Kind
 from training.reports.serving import describe_serving
 
 
 def import_model(
-    model: Annotated[Path, typer.Argument(help="The .keras or .h5 file of a model that Keras 2 or 3 saved.")],
+    model: Annotated[
+        Path,
+        typer.Argument(help="The .keras or .h5 file of a model that Keras 2 or 3 saved, or a state dict of PyTorch."),
+    ],
     vocabulary: Annotated[
         Path,
         typer.Option(
@@ -55,7 +58,14 @@ def import_model(
     ] = None,
     padding: Annotated[Side | None, typer.Option(help="The side on which short texts are padded.")] = None,
     truncation: Annotated[Side | None, typer.Option(help="The side on which long texts are cut.")] = None,
-    logits: Annotated[bool, typer.Option("--logits", help="Add the sigmoid or softmax that its end lacks.")] = False,
+    logits: Annotated[
+        bool,
+        typer.Option("--logits", help="Add the sigmoid or softmax that its end lacks; a state dict always lacks it."),
+    ] = False,
+    packed: Annotated[
+        bool,
+        typer.Option("--packed", help="The rows of the state dict's network were packed (pack_padded_sequence)."),
+    ] = False,
     examples: Annotated[
         Path | None,
         typer.Option(
@@ -67,12 +77,14 @@ def import_model(
     models: ModelsOption = Path("models"),
     quiet: QuietOption = False,
 ) -> None:
-    """Publish a Keras model made elsewhere as a bundle of the task sentiment, with its preprocessing.
+    """Publish a model made elsewhere with Keras or PyTorch as a bundle of the task sentiment, with its preprocessing.
 
     Defaults of the coding: keras-json pads and cuts on the left, as pad_sequences does; text-vectorization on the
     right; this project's tokenisers have padding 0, start 1, unknown 2, words from 4, on the left; whitespace has
     padding 0, unknown 1, words from 2, on the right. Reserved words at the beginning of the list have the ids of their
     lines.
+
+    A state dict is that of an nn.Embedding, nn.LSTM layers, and an nn.Linear over the last state of each direction.
     """
     progress = open_console(quiet)
     with clear_usage():
@@ -94,8 +106,13 @@ def import_model(
         prepare_frameworks()
         from training.imports.publication import Import, publish_import
 
-        wanted = Import(model, coding, [label.strip() for label in labels.split(",")], logits, examples)
+        names = [label.strip() for label in labels.split(",")]
+        wanted = Import(model, coding, names, is_logits=logits, is_packed=packed, examples=examples)
         bundle = publish_import(wanted, published_as, Store(models), progress)
+    if examples is None:
+        warn(
+            "Not compared with your own code: pass --examples, a file of texts with the probabilities that it answers."
+        )
     say(describe_serving(bundle), progress)
     say(f"Published {bundle.folder}")
 

@@ -41,6 +41,11 @@ def complain(message: str) -> None:
     Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
 
 
+def warn(message: str) -> None:
+    """Print a line to standard error, in yellow on a terminal; also for a quiet command."""
+    Console(stderr=True).print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
 @contextmanager
 def clear_usage() -> Iterator[None]:
     """Convert the errors of what was typed to one sentence and exit status 2, as for an unknown option."""

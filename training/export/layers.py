@@ -80,6 +80,7 @@ def _normalise_by_batch(
     del mask  # used only in training
     builder = translation.builder
     value = flatten(builder, value, without_anchors=layer)
+    _expect_features(layer, value)
     mean, variance = (each.numpy().astype(np.float64) for each in (layer.moving_mean, layer.moving_variance))
     slope = (layer.gamma.numpy() if layer.scale else 1) / np.sqrt(variance + layer.epsilon)
     shift = (layer.beta.numpy() if layer.center else 0) - mean * slope
@@ -91,11 +92,18 @@ def _normalise_by_batch(
 def _normalise_by_layer(translation: Translation, layer: layers.LayerNormalization, value: Value) -> Value:
     builder = translation.builder
     value = flatten(builder, value, without_anchors=layer)
+    _expect_features(layer, value)
     gamma = layer.gamma.numpy() if layer.scale else np.ones(value.blocks * value.features, np.float32)
     beta = layer.beta.numpy() if layer.center else np.zeros_like(gamma)
     inputs = value.name, builder.constant(gamma), builder.constant(beta)
     name = builder.add("LayerNormalization", *inputs, axis=-1, epsilon=layer.epsilon)
     return replace(value, name=name, is_zero_at_padding=False)
+
+
+def _expect_features(layer: layers.BatchNormalization | layers.LayerNormalization, value: Value) -> None:
+    last = value.layout.count(",")
+    if layer.axis not in (-1, [-1], last, [last]):
+        raise ExportError(f"{describe(layer)} normalises another axis than the features, which cannot be exported")
 
 
 TRANSLATORS: dict[str, Translator] = {

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pydantic import ValidationError
+from rich.console import Console
 
 from bundle.errors import explain
 from bundle.files import read_file
@@ -60,7 +61,7 @@ class _Defaults:
     padding_id: int | None = 0
 
 
-def read_codec(options: CodingOptions, steps: int | None, rows: int | None) -> ReviewCodec:
+def read_codec(options: CodingOptions, steps: int | None, rows: int | None, console: Console) -> ReviewCodec:
     """Return the codec that the options describe.
 
     Defaults: `keras-json` has the ids of `Tokenizer` and the sides of `pad_sequences`, left; `text-vectorization` has
@@ -72,11 +73,12 @@ def read_codec(options: CodingOptions, steps: int | None, rows: int | None) -> R
         options: of the user.
         steps: the fixed number of steps of the network; None if it reads any.
         rows: the number of word vectors; None if the network has none.
+        console: shows what was left out of the file of words.
 
     Raises:
         ModelImportError, DataError: the options or the file do not fit one another or the network.
     """
-    defaults = _read_words(options)
+    defaults = _read_words(options, console)
     length = options.length or steps
     if not length:
         raise ModelImportError("the network reads rows of any length; pass --length, the one of its training")
@@ -112,7 +114,7 @@ def _choose(option: Id, default: int | None) -> int | None:
     return None if option == "none" else default if option is None else option
 
 
-def _read_words(options: CodingOptions) -> _Defaults:
+def _read_words(options: CodingOptions, console: Console) -> _Defaults:
     kind = options.tokeniser
     if options.standardise is not None and kind != "text-vectorization":
         raise ModelImportError("--standardise belongs to --tokeniser text-vectorization; leave it out")
@@ -121,12 +123,10 @@ def _read_words(options: CodingOptions) -> _Defaults:
     if kind == "keras-json":
         return _read_tokenizer(options.vocabulary)
     found = read_word_list(options.vocabulary)
+    for note in found.notes:
+        console.print(f"{options.vocabulary} {note}.", markup=False, highlight=False, soft_wrap=True)
     if kind == "text-vectorization":
-        if found.reserved not in ((), ("[UNK]",), ("", "[UNK]")):
-            raise ModelImportError(
-                f"{options.vocabulary} begins with {', '.join(map(repr, found.reserved))}; the list of "
-                "get_vocabulary() begins with '' and '[UNK]', or with a word"
-            )
+        _check_vectorization(options.vocabulary, found)
         standardise = options.standardise or get_args(Standardisation)[0]
         return _Defaults(VectorizationTokeniser(standardise=standardise), found.words, None, 1, 1, "right")
     if kind == "whitespace":
@@ -134,6 +134,26 @@ def _read_words(options: CodingOptions) -> _Defaults:
     else:
         defaults = _Defaults(_OWN[kind], found.words, 1, 2, 3, "left")
     return _read_reserved(options, found, defaults) if found.reserved else defaults
+
+
+def _check_vectorization(path: Path, found: WordList) -> None:
+    """Return if a list is the vocabulary of a layer `TextVectorization` that splits at white space."""
+    if found.reserved not in ((), ("[UNK]",), ("", "[UNK]")):
+        raise ModelImportError(
+            f"{path} begins with {', '.join(map(repr, found.reserved))}; the list of get_vocabulary() begins with '' "
+            "and '[UNK]', or with a word"
+        )
+    for line, word in enumerate(found.words, 1 + len(found.reserved)):
+        if " " in word:
+            raise ModelImportError(
+                f"{path}, line {line}: {word!r} is more than one word, as with ngrams or split=None in "
+                'TextVectorization, which is not supported; train the network with split="whitespace"'
+            )
+    if max(map(len, found.words)) == 1:
+        raise ModelImportError(
+            f'{path}: every word is one character, as with split="character" in TextVectorization, which is not '
+            'supported; train the network with split="whitespace"'
+        )
 
 
 def _read_reserved(options: CodingOptions, found: WordList, defaults: _Defaults) -> _Defaults:
@@ -178,7 +198,10 @@ def _read_tokenizer(path: Path) -> _Defaults:
         ranks: dict[str, int] = json.loads(word_index) if isinstance(word_index, str) else word_index
         most, oov = config.get("num_words"), config.get("oov_token")
         if config.get("char_level"):
-            raise ModelImportError(f"{path} splits texts into characters (char_level), which is not supported")
+            raise ModelImportError(
+                f"{path} splits texts into characters (char_level), which is not supported; train a network that reads "
+                "words"
+            )
         by_rank = sorted((rank, word) for word, rank in ranks.items())
         tokeniser = FilterTokeniser(
             lower=config["lower"], filters="".join(config["filters"] or ""), separator=config["split"]

@@ -13,6 +13,7 @@ import h5py
 import keras
 from keras import layers
 
+from bundle.reviews import ReviewCodec
 from bundle.sizes import check_size
 from training.errors import ModelImportError
 from training.imports import legacy
@@ -27,6 +28,27 @@ class KerasFile:
 
     network: keras.Model
     version: str | None
+
+    @property
+    def writer(self) -> str:
+        """What wrote the file."""
+        return f"Keras {self.version or 'of an unknown release'}"
+
+    @property
+    def vectors(self) -> int | None:
+        """Number of word vectors; None if the network has no layer of them."""
+        found = [layer.input_dim for layer in self.network.layers if isinstance(layer, layers.Embedding)]
+        return min(found) if found else None
+
+    @property
+    def steps(self) -> int | None:
+        """The fixed number of steps of a row; None if the network reads any."""
+        steps: int | None = self.network.inputs[0].shape[1]
+        return steps
+
+    def build(self, codec: ReviewCodec) -> keras.Model:  # noqa: ARG002
+        """Return the network, whose structure does not depend on the codec."""
+        return self.network
 
 
 def read_keras_file(path: Path) -> KerasFile:
@@ -69,13 +91,8 @@ def read_keras_file(path: Path) -> KerasFile:
 def _refuse_other_kinds(path: Path) -> None:
     if path.is_dir():
         if (path / "saved_model.pb").exists():
-            raise ModelImportError(
-                f"{path} is a SavedModel, which Keras 3 loads only as a sealed program (TFSMLayer), never into a file "
-                f"without code; {_RESAVE}"
-            )
+            raise ModelImportError(f"{path} is a SavedModel, a program that may read and write files; {_convert(path)}")
         raise ModelImportError(f"{path} is a folder; name the .keras or .h5 file of a model")
-    if path.suffix in (".pt", ".pth", ".bin", ".ckpt"):
-        raise ModelImportError(f"{path} is a file of PyTorch; use python -m training convert from-torch")
     if path.suffix == ".onnx":
         raise ModelImportError(f"{path} is ONNX, which cannot be imported; import the model that it was made from")
     with path.open("rb"):  # OSError if it cannot be read
@@ -84,12 +101,20 @@ def _refuse_other_kinds(path: Path) -> None:
         raise ModelImportError(f"{path} is neither a .keras file nor HDF5; {_RESAVE}")
 
 
+def _convert(path: Path) -> str:
+    """Return how a SavedModel becomes a file without a program."""
+    if (path / "keras_metadata.pb").exists():  # Keras 2 wrote the structure of the network too
+        return (
+            "Keras 2 saved it, so the package tf-keras can write its network to a file: "
+            f"python -c \"import tf_keras; tf_keras.models.load_model('{path}').save('model.keras')\""
+        )
+    return f"it does not have the layers of its network, so {_RESAVE}"
+
+
 def _open_archive(path: Path) -> tuple[legacy.Config, str | None, Callable[[Path], None]]:
     """Return the configuration, the release of Keras, and a function that writes the file with the configuration."""
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
-        if any(name.endswith("data.pkl") for name in names):
-            raise ModelImportError(f"{path} is a file of PyTorch; use python -m training convert from-torch")
         if _CONFIG not in names:
             raise ModelImportError(f"{path} has no {_CONFIG}, so it is no Keras model; {_RESAVE}")
         config = _parse(path, archive.read(_CONFIG))
@@ -134,14 +159,26 @@ def _parse(path: Path, text: str | bytes) -> Any:
     return parsed
 
 
+def _refuse_texts(path: Path, layer: layers.TextVectorization) -> None:
+    config = layer.get_config()
+    place = f"{path} reads texts by its layer {layer.name!r} (TextVectorization)"
+    for setting, supported in {"ngrams": None, "split": "whitespace", "output_mode": "int"}.items():
+        if config[setting] != supported:
+            raise ModelImportError(
+                f"{place} with {setting}={config[setting]!r}, which is not supported; train the network with "
+                f"{setting}={supported!r}"
+            )
+    raise ModelImportError(
+        f"{place}; save the model of the layers after it, keras.Model(vectorised, answer), and the words of "
+        "get_vocabulary() as --vocabulary"
+    )
+
+
 def _check_input(path: Path, network: keras.Model) -> None:
     """Return if a network reads rows of ids and gives one answer for a row."""
-    found = [layer for layer in network.layers if isinstance(layer, layers.TextVectorization)]
-    if found:
-        raise ModelImportError(
-            f"{path} reads texts by its layer {found[0].name!r} (TextVectorization); save the model of the layers "
-            "after it, keras.Model(vectorised, answer), and the words of get_vocabulary() as --vocabulary"
-        )
+    for layer in network.layers:
+        if isinstance(layer, layers.TextVectorization):
+            _refuse_texts(path, layer)
     if len(network.inputs) != 1 or len(network.outputs) != 1:
         raise ModelImportError(
             f"{path} has {len(network.inputs)} inputs and {len(network.outputs)} outputs; a bundle has one of each"

@@ -95,8 +95,11 @@ def mend(config: Config) -> None:
             (settings["axis"],) = axis
         if kind == "GRU":
             settings.setdefault("reset_after", False)
-        if kind.startswith("Spatial"):
+        if kind == "LeakyReLU" and "alpha" in settings:
+            settings["negative_slope"] = settings.pop("alpha")
+        if kind.startswith("Spatial"):  # their constructors take neither
             settings.pop("noise_shape", None)
+            settings.pop("trainable", None)
         for setting, meaningless in _DROPPED.items():
             if (value := settings.pop(setting, None)) not in meaningless:
                 raise ModelImportError(

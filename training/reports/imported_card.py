@@ -31,8 +31,8 @@ def write_imported_card(
         f"""\
 # {description.name}
 
-A network that was made elsewhere, imported from `{origin["file"]}` (SHA-256 `{origin["sha256"]}`, written by Keras
-{origin["keras"] or "of an unknown release"}).
+A network that was made elsewhere, imported from `{origin["file"]}` (SHA-256 `{origin["sha256"]}`, written by
+{origin["written_by"]}).
 
 Task `{description.task}`, {parameters:,} parameters, labels: {", ".join(f"`{label}`" for label in description.labels)}.
 

@@ -127,7 +127,9 @@ class Sentiment(TrainedTask[ReviewCodec, ReviewSettings | LabelledSettings]):
             raise ConversionError(
                 f"tokeniser={settings.tokeniser} has no words of its own; pass the network's words as --vocabulary"
             )
-        ranked = _read_words(vocabulary, settings) if vocabulary else read_vocabulary(review_coding.KERAS_WORDS)
+        ranked = (
+            _read_words(vocabulary, settings, console) if vocabulary else read_vocabulary(review_coding.KERAS_WORDS)
+        )
         codec = review_coding.make_review_codec(settings, ranked)
         network = builders.build_review_network(settings, codec.preprocessing)
         to_keras(state, network)
@@ -256,7 +258,7 @@ Check them, beside other classifiers, with `python -m training wild models/<name
 """
 
 
-def _read_words(path: Path, settings: ReviewSettings) -> list[str]:
+def _read_words(path: Path, settings: ReviewSettings, console: Console) -> list[str]:
     """Read the words of a PyTorch network, which has a vector for each of them and for the reserved ids.
 
     Raises:
@@ -264,11 +266,13 @@ def _read_words(path: Path, settings: ReviewSettings) -> list[str]:
         DataError: see `read_word_list`.
     """
     found = read_word_list(path)
+    for note in found.notes:
+        console.print(f"{path} {note}.", markup=False, highlight=False, soft_wrap=True)
     if found.reserved:
         raise ConversionError(
             f"{path}, line 1: {found.reserved[0]!r} is a reserved word; the ids of this recipe are padding 0, start 1, "
-            f"unknown word 2, and from {RESERVED_IDS} on the words: order the vectors of the network so, and list only "
-            "the words"
+            f"unknown word 2, and from {RESERVED_IDS} on the words; use python -m training import, which takes the ids "
+            "of your own list"
         )
     if len(found.words) != (expected := settings.vocabulary_size - RESERVED_IDS):
         raise ConversionError(

@@ -272,5 +272,5 @@ def test_another_recurrent_module_is_named(gates: int, module: str) -> None:
         "head.weight": np.zeros((26, 3), np.float32),
         "head.bias": np.zeros(26, np.float32),
     }
-    with pytest.raises(ConversionError, match=f"the file has an {module}, which recipes do not have"):
+    with pytest.raises(ConversionError, match=f"the file has an {module}, which cannot be converted"):
         conversion.to_keras(state, build(LETTERS))

@@ -243,6 +243,14 @@ REFUSED: dict[str, tuple[Answer, str]] = {
         lambda words: layers.Dense(1)(lstm(return_sequences=True)(words.vectors)),
         "does not give one answer for a row",
     ),
+    "normalisation over the steps": (
+        lambda words: layers.Dense(1)(lstm()(layers.BatchNormalization(axis=1, name="steps")(words.vectors))),
+        r"the layer 'steps' \(BatchNormalization\) normalises another axis than the features",
+    ),
+    "layer normalisation over the steps": (
+        lambda words: layers.Dense(1)(lstm()(layers.LayerNormalization(axis=[1, 2], name="all")(words.vectors))),
+        r"the layer 'all' \(LayerNormalization\) normalises another axis than the features",
+    ),
     "joined steps": (
         lambda words: layers.Dense(1)(lstm()(ops.concatenate([words.vectors, words.vectors], axis=-1))),
         "joins values along an axis that is not the features of rows",

@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 from keras.src.legacy.preprocessing.text import Tokenizer
+from rich.console import Console
 
 from bundle.reviews import ReviewCodec, WordCoding
 from training.errors import DataError, ModelImportError
 from training.imports.coding import CodingOptions, Kind, read_codec
+
+QUIET = Console(quiet=True)
 
 
 def write_words(folder: Path, *words: str) -> Path:
@@ -29,7 +32,7 @@ def write_tokenizer(folder: Path, **changes: Any) -> Path:
 
 
 def read(path: Path, kind: Kind, **options: Any) -> WordCoding:
-    coding = read_codec(CodingOptions(kind, path, **options), 10, 100).preprocessing
+    coding = read_codec(CodingOptions(kind, path, **options), 10, 100, QUIET).preprocessing
     assert isinstance(coding, WordCoding)
     return coding
 
@@ -73,7 +76,7 @@ def test_the_ids_of_a_tokenizer_of_keras(
     tmp_path: Path, oov: str | None, most: int | None, words: tuple[str, ...], expected: tuple[object, ...]
 ) -> None:
     path = write_tokenizer(tmp_path, oov_token=oov, num_words=most)
-    codec = read_codec(CodingOptions("keras-json", path), 10, None)
+    codec = read_codec(CodingOptions("keras-json", path), 10, None, QUIET)
     assert isinstance(codec.preprocessing, WordCoding)
     assert codec.vocabulary == words
     assert list_ids(codec.preprocessing) == expected
@@ -107,8 +110,8 @@ def test_options_change_the_defaults(tmp_path: Path) -> None:
 def test_a_network_of_any_length_needs_one(tmp_path: Path) -> None:
     options = CodingOptions("whitespace", write_words(tmp_path, "film"))
     with pytest.raises(ModelImportError, match="reads rows of any length; pass --length"):
-        read_codec(options, None, None)
-    codec = read_codec(replace(options, length=7), None, None)
+        read_codec(options, None, None, QUIET)
+    codec = read_codec(replace(options, length=7), None, None, QUIET)
     assert isinstance(codec, ReviewCodec) and codec.length == 7
 
 
@@ -124,6 +127,16 @@ def test_a_network_of_any_length_needs_one(tmp_path: Path) -> None:
         (("<pad>", "film"), {"padding_id": 3}, "line 1: '<pad>' has the id 0 by its place, --padding-id is 3"),
         (("<pad>", "<s>", "film"), {"start_id": "none"}, "line 2: '<s>' has the id 1 by its place, --start-id is none"),
         (("<pad>", "<unk>", "film"), {"offset": 3}, "2 reserved words, so the offset is 1, --offset is 3"),
+        (
+            ("", "[UNK]", "film", "the film"),
+            {"tokeniser": "text-vectorization"},
+            "line 4: 'the film' is more than one word, as with ngrams or split=None in TextVectorization, which is not",
+        ),
+        (
+            ("", "[UNK]", "e", "t"),
+            {"tokeniser": "text-vectorization"},
+            'every word is one character, as with split="character" in TextVectorization, which is not supported',
+        ),
         (("<pad>", "film"), {"tokeniser": "text-vectorization"}, "begins with '<pad>'; the list of get_vocabulary"),
         ([f"w{number}" for number in range(100)], {}, "the ids reach 101 with 100 words, .* ids to 99; .* 2 words too"),
     ],
@@ -144,7 +157,7 @@ def test_a_reserved_word_may_be_said_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"char_level": True}, "splits texts into characters"),
+        ({"char_level": True}, "splits texts into characters .char_level., which is not supported"),
         ({"word_index": {"a": 1, "b": 3}}, "are not 1 to 2, each once"),
         ({"word_index": {"a\nb": 1}}, "with a line break"),
         ({"word_index": {}}, "has no words; fit the tokenizer first"),
@@ -174,6 +187,15 @@ def test_another_file_is_no_tokenizer(tmp_path: Path, text: str, message: str) -
     (tmp_path / "tokenizer.json").write_text(text)
     with pytest.raises(ModelImportError, match=message):
         read(tmp_path / "tokenizer.json", "keras-json")
+
+
+def test_what_is_left_out_of_a_list_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "words.txt"
+    path.write_bytes(b"\xef\xbb\xbf<pad>\r\n<unk>\r\nfilm\r\n")
+    codec = read_codec(CodingOptions("whitespace", path), 10, 3, Console())
+    assert codec.vocabulary == ("film",)
+    shown = capsys.readouterr().out
+    assert f"{path} begins with a byte order mark" in shown and f"{path} has the line ends CR LF" in shown
 
 
 def test_faults_of_a_list_of_words_are_named(tmp_path: Path) -> None:

@@ -230,6 +230,24 @@ def test_a_network_that_reads_texts_is_told_from_one_of_ids(tmp_path: Path) -> N
         read_keras_file(tmp_path / "model.keras")
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"ngrams": 2}, r"with ngrams=2, which is not supported; train the network with ngrams=None"),
+        ({"split": "character"}, "with split='character', which is not supported; train the .* split='whitespace'"),
+        ({"output_mode": "multi_hot"}, "with output_mode='multi_hot', which is not supported"),
+    ],
+)
+def test_codings_of_texts_that_no_list_of_words_has_are_named(
+    tmp_path: Path, settings: dict[str, Any], message: str
+) -> None:
+    vectorize = layers.TextVectorization(vocabulary=["film"], name="vectorize", **settings)
+    network = keras.Sequential([keras.Input((1,), dtype="string"), vectorize])
+    network.save(tmp_path / "model.keras")
+    with pytest.raises(ModelImportError, match=message):
+        read_keras_file(tmp_path / "model.keras")
+
+
 def of_two_outputs() -> keras.Model:
     ids = keras.Input((STEPS,))
     state = layers.LSTM(2)(layers.Embedding(IDS, 4)(ids))
@@ -258,24 +276,24 @@ def test_networks_of_other_tasks_are_refused(tmp_path: Path, make: Callable[[], 
 
 def test_other_files_are_named_for_what_they_are(tmp_path: Path) -> None:
     network = make_network(layers.LSTM(2))
-    network.export(tmp_path / "saved", verbose=False)
+    for name, files in {"exported": ("saved_model.pb",), "saved": ("saved_model.pb", "keras_metadata.pb")}.items():
+        (tmp_path / name).mkdir()
+        for file in files:
+            (tmp_path / name / file).write_bytes(b"")
     network.save_weights(tmp_path / "model.weights.h5")
     (tmp_path / "text.keras").write_text("network")
-    (tmp_path / "weights.pt").write_bytes(b"")
     (tmp_path / "model.onnx").write_bytes(b"")
-    for name, content in {"torch.zip": ("archive/data.pkl", b""), "other.zip": ("file", b"")}.items():
-        with zipfile.ZipFile(tmp_path / name, "w") as archive:
-            archive.writestr(*content)
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("file", b"")
     for name, text in {"broken.keras": "{", "list.keras": "[]"}.items():
         with zipfile.ZipFile(tmp_path / name, "w") as archive:
             archive.writestr("config.json", text)
     expected = {
-        "saved": "is a SavedModel, which .*; load it where it was made, and save it with model.save",
+        "exported": "is a SavedModel, a program that may .* it does not have the layers .* load it where it was made",
+        "saved": "is a SavedModel, a program that may .* tf_keras.models.load_model.'.*saved'.*.save.'model.keras'",
         "": "is a folder; name the .keras or .h5 file",
         "model.weights.h5": "holds weights without their network",
         "text.keras": "is neither a .keras file nor HDF5",
-        "weights.pt": "is a file of PyTorch; use python -m training convert from-torch",
-        "torch.zip": "is a file of PyTorch",
         "model.onnx": "is ONNX, which cannot be imported",
         "other.zip": "has no config.json, so it is no Keras model",
         "broken.keras": "is not JSON",

@@ -67,35 +67,72 @@ def test_logits_get_their_activation(outputs: int, labels: Sequence[str]) -> Non
     assert found.shape[1] == (1 if outputs < 3 else 3)
 
 
+def give(network: keras.Model, answer: float) -> keras.Model:
+    """Return a network whose last layer gives a number for every row before its activation."""
+    kernel, bias = network.weights[-2:]
+    kernel.assign(0 * kernel)
+    bias.assign(0 * bias + answer)
+    return network
+
+
 @pytest.mark.parametrize(
     ("after", "labels", "message"),
     [
-        ([layers.Dense(1)], "ab", "no probability: if these are logits, pass --logits, which adds the sigmoid"),
-        ([layers.Dense(1, "tanh")], "ab", "no probability: if these are logits"),
+        (
+            [layers.Dense(1)],
+            "ab",
+            r"ends with the layer .* \(Dense\), without an activation.* pass --logits, .* sigmoid",
+        ),
+        (
+            [layers.Dense(1, "relu")],
+            "ab",
+            "the activation relu, so its outputs are no probabilities: end it with a Den",
+        ),
+        ([layers.Dense(1, "tanh")], "ab", "with the activation tanh, .*: end it with a Dense layer .* of sigmoid"),
+        ([layers.Dense(1, "softmax")], "ab", "a softmax of one output is always 1: train it with a sigmoid"),
+        ([layers.Dense(1, "tanh"), layers.Flatten()], "ab", "with the activation tanh"),
+        (
+            [layers.Dense(1, "sigmoid"), layers.BatchNormalization()],
+            "ab",
+            r"\(BatchNormalization\), so its outputs are",
+        ),
         ([layers.Dense(3)], "abc", "pass --logits, which adds the softmax"),
         ([layers.Dense(2)], "ab", "pass --logits, which adds the softmax"),
-        ([layers.Dense(3, "sigmoid")], "abc", "3 numbers whose sum is .*, not 1: if several labels may hold at once"),
-        ([layers.Dense(2, "sigmoid")], "ab", "2 numbers whose sum is .*: if several labels may hold at once"),
+        ([layers.Dense(3, "sigmoid")], "abc", "with the activation sigmoid, .*: if several labels may hold at once"),
+        ([layers.Dense(2, "sigmoid")], "ab", "with the activation sigmoid, .*: if several labels may hold at once"),
         ([layers.Dense(3, "softmax")], "ab", r"has 3 outputs for 2 labels \(a, b\); name a label for each output"),
-        ([layers.Dense(1, "sigmoid")], "abc", "has 1 outputs for 3 labels"),
+        ([layers.Dense(1, "sigmoid")], "abc", "has 1 output for 3 labels"),
     ],
 )
-def test_outputs_that_are_no_probabilities_are_refused(
+def test_ends_that_give_no_probabilities_are_refused(
     after: list[layers.Layer], labels: Sequence[str], message: str
 ) -> None:
+    network = give(make_network(*after), 0.4)  # a number that looks like a probability
     with pytest.raises(ModelImportError, match=message):
-        fit_outputs(make_network(*after), CODEC, labels, False)
+        fit_outputs(network, CODEC, labels, False)
+
+
+def test_answers_are_tried_too() -> None:
+    with pytest.raises(ModelImportError, match="answers with NaN or infinity, although it ends with probabilities"):
+        fit_outputs(give(make_network(layers.Dense(1, "sigmoid")), np.nan), CODEC, "ab", False)
 
 
 @pytest.mark.parametrize(
-    ("after", "found"),
+    ("after", "message"),
     [
-        ([layers.Dense(1, "sigmoid")], "sigmoid"),
-        ([layers.Dense(2, "softmax")], "softmax"),
-        ([layers.Dense(2), layers.Softmax()], "softmax"),
-        ([layers.Dense(2), layers.Activation("softmax")], "softmax"),
+        ([layers.Dense(1, "sigmoid")], "activation sigmoid, so its outputs are no logits; leave --logits out"),
+        (
+            [layers.Dense(1), layers.Activation("sigmoid"), layers.Flatten()],
+            "activation sigmoid, so its .* leave --log",
+        ),
+        ([layers.Dense(2, "softmax")], "activation softmax, so its outputs are no logits; leave --logits out"),
+        ([layers.Dense(2), layers.Softmax()], r"\(Softmax\), with the activation softmax, .* leave --logits out"),
+        ([layers.Dense(2, "sigmoid")], "activation sigmoid, so its .*; end it with a Dense layer of softmax"),
+        ([layers.Dense(1, "tanh")], "activation tanh, so its outputs are no logits; end it with a Dense layer of sigm"),
+        ([layers.Dense(1, "relu")], "activation relu, so its outputs are no logits"),
+        ([layers.Dense(1), layers.LeakyReLU()], r"\(LeakyReLU\), so its outputs are no logits"),
     ],
 )
-def test_probabilities_are_no_logits(after: list[layers.Layer], found: str) -> None:
-    with pytest.raises(ModelImportError, match=f"ends with a {found}, so its outputs are no logits"):
+def test_only_a_linear_end_gives_logits(after: list[layers.Layer], message: str) -> None:
+    with pytest.raises(ModelImportError, match=message):
         fit_outputs(make_network(*after), CODEC, "ab", True)
