@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from app.errors import ModelNotFoundError, ModelRefusedError
 from app.runtime.batcher import Batcher
-from app.runtime.policy import CANDIDATE, STABLE
+from app.runtime.policy import CANDIDATE
 from bundle.manifest import Manifest
 from bundle.store import Bundle
 
@@ -40,7 +40,7 @@ class Versions:
         loaded: the models that answer, by version.
         refused: why a version cannot be served, by version.
         labels: versions by label; each is loaded.
-        pinned: the version that is to have the label `stable`; newer ones do not answer by default.
+        answering: the version that answers requests that name none; None if none does.
         shadow_share: share of the requests that the candidate answers too.
         is_unloaded: whether the policy says that the model is not served.
         problem: why the versions are not as the policy says, or why folder or policy cannot be read; None if they are.
@@ -52,7 +52,7 @@ class Versions:
     loaded: Mapping[int, Model] = field(default_factory=lambda: MappingProxyType({}))
     refused: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
     labels: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    pinned: int | None = None
+    answering: int | None = None
     shadow_share: float = 0.0
     is_unloaded: bool = False
     problem: str | None = None
@@ -60,13 +60,8 @@ class Versions:
 
     @cached_property
     def default(self) -> Model | None:
-        """The model that answers a request without a version: the stable one, else the newest; None if none does.
-
-        If the stable one is not loaded, it is the newest one before it.
-        """
-        allowed = (number for number in self.loaded if self.pinned is None or number <= self.pinned)
-        number = self.labels.get(STABLE) or max(allowed, default=None)
-        return None if number is None else self.loaded[number]
+        """The model that answers a request without a version; None if none does: see `app.runtime.decision`."""
+        return None if self.answering is None else self.loaded[self.answering]
 
     @cached_property
     def candidate(self) -> Model | None:

@@ -227,6 +227,12 @@ def count_refused(model: str, versions: int) -> None:
         MODELS.labels(model, "", "refused").put(versions)
 
 
+def show_faults(model: str, has_faults: bool) -> None:
+    """Show whether the versions of a model are not as its policy says, or its folder or policy cannot be read."""
+    with _LOCK:
+        MODELS.labels(model, "", "not-followed").put(has_faults)
+
+
 def show_defaults(defaults: Mapping[str, int]) -> None:
     """Show which version of each model answers requests that name none."""
     with _LOCK:
