@@ -112,6 +112,7 @@ class Batcher:
         A cancelled call drops its rows.
 
         Raises:
+            BatchOverQuotaError: the rows are more than the client may send in a day.
             QuotaExceededError: the client has no texts left today.
             DeadlineError: the deadline has passed; rows that have not run will not.
             RuntimeError: the engine failed.

@@ -86,6 +86,10 @@ class Keeper:
         self._followed = seen
         return True
 
+    def sign_policy(self) -> Signature:
+        """Return what changes with the policy of the model."""
+        return _sign(self._policy_folder / POLICY_FILE)
+
     def close(self) -> None:
         """Forget the versions: the model is gone, or the process ends."""
         for model in self.versions.loaded.values():

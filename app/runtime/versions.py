@@ -1,6 +1,7 @@
 """The versions of one model: which are loaded, which are refused, and which one answers a request."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,8 +13,10 @@ from app.runtime.policy import CANDIDATE
 from bundle.manifest import Manifest
 from bundle.store import Bundle
 
-# A version of a request: its number, the label of one, or None for the version that answers by default.
+# A version of a request: its number, also as a text, the label of one, or None for the version that answers by default.
 Selector = int | str | None
+
+_NUMBER = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,8 @@ class Versions:
             ModelNotFoundError: the version is not loaded, or there is no such label.
             ModelRefusedError: the version, or the only one there is, cannot be served.
         """
+        if isinstance(version, str) and _NUMBER.fullmatch(version):
+            version = int(version)
         number = self.labels.get(version) if isinstance(version, str) else version
         found = self.default if version is None else self.loaded.get(number or 0)
         if found is not None:

@@ -83,6 +83,13 @@ DEADLINES = _count(
     "deadline_misses", "Requests whose deadline passed, by the stage they had reached.", *_MODEL, "stage"
 )
 DEPARTURES = _count("client_departures", "Requests whose client left before the answer.", "route")
+REFUSALS = _count(
+    "refusals",
+    "Requests that their client may not send, or not now, by the reason and the client; without a client where no key "
+    "names one.",
+    "reason",
+    "client",
+)
 PROBLEMS = _count("problems", "Answers that were problem documents, by the end of their type.", "kind")
 
 MODELS = _gauge("models", "Processes in which a version of a model has this state.", *_MODEL, "state")
