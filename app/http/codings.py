@@ -43,16 +43,17 @@ class Decoder:
             BadRequestError: the part is damaged, bytes follow the end of the compressed data, or a gzip body has too
                 many members.
         """
-        decoded = b""
-        while part and len(decoded) < most:
+        decoded: list[bytes] = []
+        while part and most > 0:
             if self._stream.eof:
                 self._begin_member()
             try:
-                decoded += self._stream.decompress(part, most - len(decoded))
+                decoded.append(self._stream.decompress(part, most))
             except zlib.error as error:
                 raise BadRequestError(f"the body is not valid {self._name} data; compress it again") from error
+            most -= len(decoded[-1])
             part = self._stream.unused_data
-        return decoded
+        return b"".join(decoded)
 
     def _begin_member(self) -> None:
         """Begin another member of a gzip body."""

@@ -33,8 +33,8 @@ _LIMITS = {
 
 
 _OVER_QUOTA = BatchOverQuotaError(
-    "the client web may send 100 texts a day (UTC), and the request has 128; send it in parts over several days, or ask "
-    "the operator for a larger quota"
+    "the client web may send 100 texts a day (UTC), and the request has 128; send it in parts over several days, or "
+    "ask the operator for a larger quota"
 )
 
 

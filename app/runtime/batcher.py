@@ -226,7 +226,8 @@ class Batcher:
                     entry.request.future.set_exception(failure)
             return
         self._pace.note(len(batch), self._cost(batch), seconds, rows_wait=bool(self._queue))
-        self.tally.note_batch(len(batch), seconds)
+        waited = sum(started - entry.request.queued_at for entry in batch)
+        self.tally.note_batch(len(batch), seconds, waited)
         self.metrics.note_batch([entry.steps for entry in batch], seconds)
         for place, entry in enumerate(batch):
             request = entry.request

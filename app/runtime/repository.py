@@ -244,16 +244,17 @@ class Repository:
         policies = self._sign_policies()
         has_changed = False
         looks = 0  # that are due since a policy has changed
-        while not self._is_closing.wait(min(seconds, POLICY_SECONDS)):
+        while not self._is_closing.wait(min(max(0, follows_at - time.monotonic()), POLICY_SECONDS)):
             try:
+                if has_changed:
+                    has_changed = False
+                    release_memory()  # of versions whose last requests have ended by now
                 if (seen := self._sign_policies()) != policies:
                     policies, looks = seen, 2
                 if not looks and time.monotonic() < follows_at:
                     continue
                 looks = max(0, looks - 1)
                 follows_at = time.monotonic() + seconds
-                if has_changed:
-                    release_memory()  # of versions whose last requests have ended by now
                 has_changed = self.follow()
                 if has_changed:
                     self._notify()

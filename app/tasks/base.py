@@ -64,8 +64,8 @@ Version = Annotated[
     Annotated[int, Field(strict=True, ge=1)] | Annotated[str, Field(max_length=NAME_CHARACTERS)] | None,
     expect(f"a version's number from 1, or a label of at most {NAME_CHARACTERS} characters"),
     Field(
-        description="A loaded version of the model, as a number or as a text with its digits, or a label that a version "
-        "has; by default the stable version, or without such a label the newest one."
+        description="A loaded version of the model, as a number or as a text with its digits, or a label that a "
+        "version has; by default the stable version, or without such a label the newest one."
     ),
 ]
 Probability = Annotated[float, Field(ge=0, le=1)]

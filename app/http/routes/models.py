@@ -126,6 +126,4 @@ async def to_version_list(versions: Versions, workers: int) -> VersionList:
         )
         for number in reversed(versions.published)
     ]
-    return VersionList(
-        name=versions.name, versions=summaries, shadow_share=versions.shadow_share, processes=workers
-    )
+    return VersionList(name=versions.name, versions=summaries, shadow_share=versions.shadow_share, processes=workers)

@@ -226,7 +226,9 @@ def test_silent_workers_are_killed_one_after_the_other_so_that_one_is_left(
     caplog.set_level("INFO", "app")
 
     def list_events() -> list[str]:
-        return [message[:16] for message in caplog.messages if message.startswith(("a worker is kil", "a worker is rea"))]
+        return [
+            message[:16] for message in caplog.messages if message.startswith(("a worker is kil", "a worker is rea"))
+        ]
 
     killed = "a worker is kill"
     assert supervise(workers.fall_silent, 2, lambda: wait_until(lambda: list_events().count(killed) == 3)) == 0

@@ -438,8 +438,7 @@ def test_a_policy_that_cannot_be_used_changes_nothing_and_is_logged_once(store: 
     assert service.default == 1
     assert "is not a policy" in log.wait_for(level="ERROR")["message"]
     assert service.repository.models["next-letter"].problem == (
-        "next-letter/policy.json is not a policy: it is not JSON at line 1, column 1; "
-        "correct it or delete it"
+        "next-letter/policy.json is not a policy: it is not JSON at line 1, column 1; correct it or delete it"
     )
     policy.unlink()
     service.follow()
