@@ -198,9 +198,7 @@ def test_http_1_0_may_not_have_two_hosts(connection: Connection) -> None:
 )
 def test_headers_with_two_meanings_are_rejected(connection: Connection, name: str, first: str, second: str) -> None:
     answer = connection.ask(make_request("GET", "/livez", f"{name}: {first}", f"{name}: {second}"))
-    assert answer.problem("bad-request")["detail"] == (
-        f"the request has 2 different {name.lower()} headers; send one"
-    )
+    assert answer.problem("bad-request")["detail"] == (f"the request has 2 different {name.lower()} headers; send one")
 
 
 def test_headers_with_one_meaning_may_come_twice(connection: Connection) -> None:
