@@ -246,7 +246,7 @@ class Keeper:
             if now.loaded.get(number) is not model:
                 model.batcher.metrics.close()
                 logger.info("unloaded", extra={"model": now.name, "version": number})
-        count_refused(now.name, len(now.refused) or bool(now.problem))
+        count_refused(now.name, len(now.refused))
         show_faults(now.name, now.problem is not None)
         default, former = (each.default.manifest.version if each.default else None for each in (now, before))
         if default != former:
