@@ -17,7 +17,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 
 from app.container import count_memory_kills, read_memory_limit
-from app.processes.processor import read_use
+from app.processes.processor import Use, read_use
 
 # A worker has to answer within this time, in which it could run. TensorFlow takes 20 s to load, and more on a slow
 # machine.
@@ -106,11 +106,9 @@ class Worker:
 
         A worker that sleeps, or was stopped, could run all the time: it does nothing although the machine would let it.
         """
-        use = read_use(self.pid)
-        if use:
-            used, self._used = use.seconds - self._used, use.seconds
-            passed = min(used, passed) if use.is_busy else passed
-        self.seconds += passed
+        use = read_use(self.pid) or Use(self._used, is_busy=False)
+        used, self._used = use.seconds - self._used, use.seconds
+        self.seconds += min(used, passed) if use.is_busy else passed
         self._read_reports()
         is_late = self.listening_at is not None and time.monotonic() - self._heard_at > SILENT_SECONDS
         if is_late and self.silent_seconds < SILENT_SECONDS / 2 and not self._has_waited:
