@@ -91,7 +91,8 @@ def test_the_versions_of_a_model_are_listed_and_described(client: httpx.Client) 
     [
         ("/models/sentimental/versions", 404, "there is no model 'sentimental'"),
         ("/models/sentiment/versions/2", 404, "there is no version 2 of sentiment; there are: 1"),
-        ("/models/sentiment/versions/stable", 422, "path.version: Input should be a valid integer"),
+        ("/models/sentiment/versions/stable", 404, "there is no label 'stable' of sentiment; labels: none"),
+        (f"/models/sentiment/versions/{'v' * 64}", 422, "path.version: String should have at most 63 characters"),
         (f"/models/{'m' * 64}/versions", 422, "path.name: String should have at most 63 characters"),
     ],
 )
