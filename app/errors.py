@@ -28,11 +28,16 @@ def escape_surrogates(text: str) -> str:
 
 
 def _make_sendable(value: object) -> object:
-    """Return a value that is valid in JSON: without lone surrogates and NaN, and not long."""
+    """Return a value that is valid in JSON: without lone surrogates and NaN, and not long.
+
+    Of a longer number it has the first digits, as a text.
+    """
     if isinstance(value, str):
         return escape_surrogates(value[:ECHO_CHARACTERS])
-    is_number = isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
-    return value if is_number or value is None else None
+    if not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
+        return None
+    digits = str(value)
+    return value if len(digits) <= ECHO_CHARACTERS else digits[:ECHO_CHARACTERS]
 
 
 class FieldProblem(BaseModel):
@@ -104,7 +109,11 @@ class BadRequestError(RequestError):
     kind = "bad-request"
 
 
-class KeyMissingError(RequestError):
+class AccessError(RequestError):
+    """Root of the errors of a client that may not do this, or not now."""
+
+
+class KeyMissingError(AccessError):
     """The request has no API key."""
 
     status = HTTPStatus.UNAUTHORIZED
@@ -112,7 +121,7 @@ class KeyMissingError(RequestError):
     headers = {"www-authenticate": CHALLENGE}
 
 
-class KeyUnknownError(RequestError):
+class KeyUnknownError(AccessError):
     """The API key is not valid, or not any more."""
 
     status = HTTPStatus.UNAUTHORIZED
@@ -120,7 +129,7 @@ class KeyUnknownError(RequestError):
     headers = {"www-authenticate": f'{CHALLENGE}, error="invalid_token"'}
 
 
-class ScopeMissingError(RequestError):
+class ScopeMissingError(AccessError):
     """The client of the API key may not do this."""
 
     status = HTTPStatus.FORBIDDEN
@@ -128,7 +137,7 @@ class ScopeMissingError(RequestError):
     headers = {"www-authenticate": f'{CHALLENGE}, error="insufficient_scope"'}
 
 
-class ManagementClosedError(RequestError):
+class ManagementClosedError(AccessError):
     """The service has no API keys, so nobody may change its models."""
 
     status = HTTPStatus.FORBIDDEN
@@ -216,7 +225,14 @@ class InvalidInputError(RequestError):
         self.errors = listed
 
 
-class QuotaExceededError(RequestError):
+class BatchOverQuotaError(AccessError):
+    """The request has more texts than its client may send in a day, so it never succeeds as it is."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    kind = "batch-over-quota"
+
+
+class QuotaExceededError(AccessError):
     """The client has used its requests or its texts."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS

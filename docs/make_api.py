@@ -220,7 +220,8 @@ def read_interface() -> Interface:
     while classes:
         one = classes.pop()
         classes += one.__subclasses__()
-        kinds[one.kind] = int(one.status), _clean(one.__doc__)
+        if "kind" in vars(one):  # roots of several have none
+            kinds[one.kind] = int(one.status), _clean(one.__doc__)
     metrics: list[tuple[str, str, Sequence[str], str]] = [
         (family.name + "_total" * (family.type == "counter"), family.type, metric.label_names, family.documentation)
         for metric in METRICS

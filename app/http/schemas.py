@@ -18,13 +18,11 @@ class VersionSummary(BaseModel):
     detail: str | None = Field(default=None, description="Why the version was refused.")
     labels: list[str] = Field(description="Names by which requests can choose the version.")
     default: bool = Field(description="Whether it answers requests that name no version.")
-    loaded_processes: int | None = Field(
-        default=None,
-        description="Processes of the service in which it was loaded, half a second ago or less; `null` in the answer "
-        "to a change.",
+    loaded_processes: int = Field(
+        description="Processes of the service in which it was loaded, half a second ago or less.",
     )
-    default_processes: int | None = Field(
-        default=None, description="Of these, the processes in which it answered requests that name no version."
+    default_processes: int = Field(
+        description="Of these, the processes in which it answered requests that name no version."
     )
 
 
@@ -131,9 +129,7 @@ class VersionList(BaseModel):
     name: str
     versions: list[VersionSummary]
     shadow_share: float = Field(description="Share of the requests that the candidate answers too, unseen by clients.")
-    processes: int | None = Field(
-        default=None, description="Processes that the service should have; `null` in the answer to a change."
-    )
+    processes: int = Field(description="Processes that the service should have.")
 
 
 class ModelDetails(BaseModel):

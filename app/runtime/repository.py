@@ -7,8 +7,10 @@ import logging
 import os
 import random
 import threading
-from collections.abc import Mapping, Set
+import time
+from collections.abc import Iterator, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 from app.container import release_memory
 from app.engines.base import Engine
@@ -28,6 +30,8 @@ from bundle.tasks import TASKS, Task
 # so only a batch that takes less time than a change of threads runs without one.
 INLINE_SECONDS = 0.001
 INLINE_SECONDS_OF_A_CORE = 0.05
+# A change of a policy is followed after one to two of these, however rarely the folders of the versions are looked at.
+POLICY_SECONDS = 0.2
 # A version that is being loaded when the service ends is not waited for longer.
 CLOSE_SECONDS = 1.0
 
@@ -51,6 +55,7 @@ class Repository:
         self.changes = Changes(store, settings)
         self._problem: str | None = None  # why the store cannot be read
         self._watcher: threading.Thread | None = None
+        self._notices: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}  # of those who wait for a change
         self._is_closing = threading.Event()
 
     @property
@@ -103,6 +108,16 @@ class Repository:
         """Follow the store in a thread until `close`."""
         self._watcher = threading.Thread(target=self._watch, name="watcher", daemon=True)
         self._watcher.start()
+
+    @contextmanager
+    def notice_changes(self) -> Iterator[asyncio.Event]:
+        """Give an event that is set whenever the watcher has followed a change, while the block runs."""
+        event = asyncio.Event()
+        self._notices[event] = asyncio.get_running_loop()
+        try:
+            yield event
+        finally:
+            del self._notices[event]
 
     def close(self) -> None:
         """End the threads, and the metrics of the models."""
@@ -223,14 +238,37 @@ class Repository:
         return [name for name, model in defaults.items() if model and model.manifest.task == task]
 
     def _watch(self) -> None:
+        """Follow the store at its times, and twice when a policy has changed: see `Keeper.follow`."""
+        seconds = self._settings.watch_ms / 1000
+        follows_at = time.monotonic() + seconds
+        policies = self._sign_policies()
         has_changed = False
-        while not self._is_closing.wait(self._settings.watch_ms / 1000):
+        looks = 0  # that are due since a policy has changed
+        while not self._is_closing.wait(min(max(0, follows_at - time.monotonic()), POLICY_SECONDS)):
             try:
                 if has_changed:
+                    has_changed = False
                     release_memory()  # of versions whose last requests have ended by now
+                if (seen := self._sign_policies()) != policies:
+                    policies, looks = seen, 2
+                if not looks and time.monotonic() < follows_at:
+                    continue
+                looks = max(0, looks - 1)
+                follows_at = time.monotonic() + seconds
                 has_changed = self.follow()
+                if has_changed:
+                    self._notify()
             except Exception:
                 logger.exception("the models cannot be followed")
+
+    def _sign_policies(self) -> Mapping[str, object]:
+        """Return what changes with the policies of the models."""
+        return {name: keeper.sign_policy() for name, keeper in self._keepers.items()}
+
+    def _notify(self) -> None:
+        """Set the events of those who wait for a change."""
+        for event, loop in [*self._notices.items()]:
+            loop.call_soon_threadsafe(event.set)
 
     def _list_names(self) -> list[str]:
         """Return the names of the models in the store.

@@ -33,6 +33,7 @@ from bundle.store import Bundle
 from bundle.tasks import Task
 
 NAME_CHARACTERS = 63
+VERSION_PATTERN = "^([1-9][0-9]{0,14}|[a-z][a-z0-9-]{0,62})$"  # of a number or a label
 # Encoding texts pauses after this time, ...
 SLICE_SECONDS = 0.001
 # ... for this many passes of the event loop, so that small requests are answered in between. Such a request needs about
@@ -63,8 +64,8 @@ Version = Annotated[
     Annotated[int, Field(strict=True, ge=1)] | Annotated[str, Field(max_length=NAME_CHARACTERS)] | None,
     expect(f"a version's number from 1, or a label of at most {NAME_CHARACTERS} characters"),
     Field(
-        description="A loaded version of the model, or a label that a version has; by default the stable version, or "
-        "without such a label the newest one."
+        description="A loaded version of the model, as a number or as a text with its digits, or a label that a "
+        "version has; by default the stable version, or without such a label the newest one."
     ),
 ]
 Probability = Annotated[float, Field(ge=0, le=1)]

@@ -273,8 +273,7 @@ def test_workers_that_start_while_the_key_file_is_invalid_have_the_last_valid_ke
         assert [ask_with(service, key).status_code for key in (first, second, "wrong")] == [200, 200, 401]
     assert {line["message"] for line in service.lines() if line["level"] == "ERROR"} == {
         "a worker ended by SIGKILL",
-        f"the old keys stay valid: the key file {keys} is invalid: Invalid JSON: EOF while parsing an object at line 1 "
-        "column 1; correct it",
+        f"the old keys stay valid: the key file {keys} is invalid: it is not JSON at line 1, column 1; correct it",
     }
 
 

@@ -23,10 +23,9 @@ from tests.app.service import Service, run_service
 from tests.conftest import SECONDS
 from tests.deploy.nginx import CONFIGURATION, MISSING, PREFIX, Proxy, run_proxy
 from tests.reliability.test_processes import is_running
+from tests.tools import need
 
-pytestmark = pytest.mark.skipif(
-    bool(MISSING), reason=f"{MISSING} are not installed; apt-get install nginx-light openssl"
-)
+pytestmark = need(not MISSING, f"{MISSING} are not installed; apt-get install nginx-light openssl")
 
 CLIENTS = 8
 QUESTION = {"sequence": "XYZ"}

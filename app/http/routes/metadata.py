@@ -187,6 +187,7 @@ def _count(model: Model) -> ModelStatistics:
         inference_stats=InferenceStatistics(
             success=_to_duration(tally.answered),
             fail=_to_duration(tally.failed),
+            queue=_to_duration(tally.waits),
             compute_infer=_to_duration(tally.batches),
         ),
     )

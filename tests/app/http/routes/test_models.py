@@ -55,6 +55,23 @@ def test_an_unknown_model_is_not_found(client: httpx.Client) -> None:
     )
 
 
+def test_a_version_is_described_by_its_number_or_a_label(small_store: Store, tmp_path: Path) -> None:
+    shutil.copytree(small_store.root / "next-letter", tmp_path / "next-letter")
+    Changes(Store(tmp_path), Settings()).set_label("next-letter", "stable", 1)
+    with serve_app(create_app(Settings(models=tmp_path))) as client:
+        for version in ("1", "stable"):
+            assert client.get(f"/models/next-letter/versions/{version}").json()["version"] == 1
+            assert client.get(f"/v2/models/next-letter/versions/{version}").json()["versions"] == ["1"]
+            body = {"sequence": "AB", "version": version}
+            assert client.post("/next-letter", json=body).json()["version"] == 1
+        for version in ("2", "candidate", "0", "01"):
+            paths = [f"/{part}next-letter/versions/{version}" for part in ("models/", "v2/models/")]
+            answers = [client.get(path) for path in paths]
+            answers.append(client.post("/next-letter", json={"sequence": "AB", "version": version}))
+            assert {answer.status_code for answer in answers} == {404}
+            assert len({answer.json()["detail"] for answer in answers}) == 1
+
+
 def test_a_name_that_no_model_can_have_is_refused(client: httpx.Client) -> None:
     response = client.get(f"/models/{'m' * 64}")
     assert response.status_code == 422
@@ -74,7 +91,8 @@ def test_the_versions_of_a_model_are_listed_and_described(client: httpx.Client) 
     [
         ("/models/sentimental/versions", 404, "there is no model 'sentimental'"),
         ("/models/sentiment/versions/2", 404, "there is no version 2 of sentiment; there are: 1"),
-        ("/models/sentiment/versions/stable", 422, "path.version: Input should be a valid integer"),
+        ("/models/sentiment/versions/stable", 404, "there is no label 'stable' of sentiment; labels: none"),
+        (f"/models/sentiment/versions/{'v' * 64}", 422, "path.version: String should have at most 63 characters"),
         (f"/models/{'m' * 64}/versions", 422, "path.name: String should have at most 63 characters"),
     ],
 )
