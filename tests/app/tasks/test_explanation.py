@@ -142,6 +142,12 @@ def test_places_are_those_in_the_text(client: httpx.Client) -> None:
     assert words[-4:] == ["A", "film", "qqq", "!"]
 
 
+def test_a_token_ends_after_its_combining_marks(client: httpx.Client) -> None:
+    text = "e\u0301te\u0301 was great"
+    last = [text[token["start"] : token["end"]] for token in ask(client, text)["tokens"]]
+    assert "".join(last) == text.replace(" ", "")
+
+
 def test_words_that_are_cut_are_counted_and_come_before_the_first_token(client: httpx.Client) -> None:
     text = "awful " * 5 + "film " * 40
     explained = ask(client, text)
