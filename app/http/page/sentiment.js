@@ -245,7 +245,7 @@ function signed(number) {
 function fillTable(table, tokens, explained, target) {
   const head = ["Word", "Contribution", "Standard error", "Known"].map((title) => make("th", { scope: "col", textContent: title }));
   const rows = tokens.map((token) => {
-    const error = token.standard_error === null ? "part of its passage" : token.standard_error.toFixed(3);
+    const error = token.standard_error === null ? "not known" : token.standard_error.toFixed(3);
     return make(
       "tr",
       {},

@@ -229,6 +229,19 @@ def test_a_deadline_makes_fewer_orders(adding: Callable[..., Any]) -> None:
         assert late.status_code == 504 and late.json()["type"].endswith(":deadline")
 
 
+@pytest.mark.parametrize("words", [8, 40])
+def test_a_short_deadline_has_an_answer_if_one_pair_of_orders_fits(adding: Callable[..., Any], words: int) -> None:
+    text = "great " + "film " * (words - 1)
+    with adding() as (client, engine, _):
+        engine.seconds = 1.2 / (2 * words)
+        explained = ask(client, text, {DEADLINE_HEADER: "2300"})
+        assert explained["evaluations"] == 2 * words  # the text, no words, and one pair of orders
+        assert add_up(explained) == pytest.approx(explained["logit"], abs=1e-6)
+        assert {token["standard_error"] for token in explained["tokens"]} == {None}
+        late = client.post("/sentiment/explain", json={"text": text}, headers={DEADLINE_HEADER: "700"})
+        assert late.status_code == 504
+
+
 def test_an_explanation_does_not_hold_up_a_single_request(adding: Callable[..., Any]) -> None:
     with adding() as (client, engine, _), ThreadPoolExecutor() as threads:
         engine.seconds = 0.001
