@@ -77,7 +77,7 @@ export function startFiles() {
       );
     });
     find("preview").replaceChildren(
-      make("thead", {}, make("tr", {}, ...added.map((name) => cell("th", name, "added")), ...columns.map((name, place) => cell("th", name, mark(place))))),
+      make("thead", {}, make("tr", {}, ...added.map(addedHead), ...columns.map((name, place) => cell("th", name, mark(place))))),
       make("tbody", {}, ...first),
     );
     find("preview-note").hidden = !added.length;
@@ -233,6 +233,11 @@ class Progress {
 function describeSize(bytes) {
   if (bytes < 1000) return several(bytes, "byte");
   return bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+/** Return the head of an added column, whose name may break behind its underscores. */
+function addedHead(name) {
+  return make("th", { className: "added", scope: "col" }, ...name.split(/(?<=_)/).flatMap((part) => [make("wbr"), part]));
 }
 
 function clip(text) {
