@@ -71,7 +71,7 @@ class Trace:
                 if not count and _extends(character):
                     if ends:
                         ends[-1] = self._ends[at]
-                    elif at:
+                    elif found.start():
                         self._ends[found.start() - 1] = self._ends[at]
             return starts, ends
 

@@ -95,6 +95,7 @@ def test_the_place_of_a_word_in_ordinary_text_has_this_word(tokeniser: Tokeniser
         ("e\u0301te\u0301 was \u0301", ["e\u0301te\u0301", "was"]),
         ("\u00e9\u0301\u0301. e&#769; &eacute;&#x301;", ["\u00e9\u0301\u0301", ".", "e&#769;", "&eacute;&#x301;"]),
         ("\U0001f468\u200d\U0001f469 \U0001f44d\U0001f3fd \u2764\ufe0f", FAMILY),
+        ("\u0301\u0301a bc", ["a", "bc"]),
         ("\uff21\uff22\uff01 <b>e</b>\u0301 so\u00adft\u00ad", ["\uff21\uff22", "\uff01", "e</b>\u0301", "so\u00adft"]),
         ("dot&semi;com", ["dot", "&semi;", "com"]),
     ],
