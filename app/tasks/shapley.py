@@ -177,7 +177,7 @@ def _draw_sizes(words: int, count: int, random: np.random.Generator) -> NDArray[
     sizes = np.arange(2, words // 2 + 1)
     frequencies = 1 / np.sqrt(sizes * (words - sizes)) / np.where(2 * sizes == words, 2, 1)
     places = (random.random() + np.arange(count)) / count * frequencies.sum()
-    drawn = sizes[np.minimum(np.searchsorted(np.cumsum(frequencies), places), len(sizes) - 1)]
+    drawn: NDArray[np.intp] = sizes[np.minimum(np.searchsorted(np.cumsum(frequencies), places), len(sizes) - 1)]
     random.shuffle(drawn)
     return drawn
 
