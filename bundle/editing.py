@@ -1,6 +1,7 @@
 """Edits of a text, and where the characters of the edited text were in the original."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
@@ -61,15 +62,25 @@ class Trace:
         """Return a text with each character of each match replaced: see `Editor`."""
 
         def place(found: re.Match[str], _: str) -> tuple[list[int], list[int]]:
-            counts = [(at, len(form.translate(table))) for at, form in enumerate(found[0], found.start())]
-            starts = [self._starts[at] for at, count in counts for _ in range(count)]
-            return starts, [self._ends[at] for at, count in counts for _ in range(count)]
+            starts: list[int] = []
+            ends: list[int] = []
+            for at, character in enumerate(found[0], found.start()):
+                count = len(character.translate(table))
+                starts += [self._starts[at]] * count
+                ends += [self._ends[at]] * count
+                if not count and _extends(character):
+                    if ends:
+                        ends[-1] = self._ends[at]
+                    elif found.start():
+                        self._ends[found.start() - 1] = self._ends[at]
+            return starts, ends
 
         return self._edit(pattern, lambda found: found[0].translate(table), place, text)
 
     def find(self, pattern: re.Pattern[str], text: str) -> list[Token]:
         """Return the matches in the edited text, in order. Their places rise and do not overlap.
 
+        A place ends behind the combining marks, joiners and skin tones that follow its last character.
         Of several matches in one original character, such as "!!" in "\N{DOUBLE EXCLAMATION MARK}", the first has its
         place, and the other ones have an empty place behind it.
         """
@@ -77,7 +88,10 @@ class Trace:
         before = 0
         for found in pattern.finditer(text):
             start = max(before, self._starts[found.start()])
-            before = max(start, self._ends[found.end() - 1])
+            end = found.end()
+            while end < len(text) and _extends(text[end]):
+                end += 1
+            before = max(start, self._ends[end - 1])
             tokens.append(Token(found[0], start, before))
         return tokens
 
@@ -128,6 +142,15 @@ class Trace:
         starts += [begin] * left
         ends += [self._ends[last - 1] if last > first else begin] * left
         return starts[::-1], ends[::-1]
+
+
+def _extends(character: str) -> bool:
+    """Return whether a reader sees a character as a part of the one before: a mark, a joiner or a skin tone."""
+    return not character.isascii() and (
+        unicodedata.category(character).startswith("M")
+        or character in "\u200c\u200d"
+        or "\U0001f3fb" <= character <= "\U0001f3ff"
+    )
 
 
 PLAIN = PlainEditor()

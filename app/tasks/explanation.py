@@ -80,8 +80,8 @@ class ExplainedToken(BaseModel):
     is_known: bool = Field(description="Whether the model knows the word.")
     contribution: float = Field(description="How much it moves the logit: up if above 0.")
     standard_error: float | None = Field(
-        description="Of the contribution; 0 if it is exact, `null` if the word has an equal part of the contribution "
-        "of its passage, which was not divided further."
+        description="Of the contribution; 0 if it is exact. `null` if it is not known: the word has an equal part of "
+        "the contribution of its passage, which was not divided further, or there was time for one pair of orders only."
     )
 
 

@@ -28,6 +28,8 @@ IMPORTED = [
     WhitespaceTokeniser(lower=True),
     WhitespaceTokeniser(lower=False),
 ]
+# A joiner ends with the emoji before it, a skin tone and a variation selector with theirs.
+FAMILY = ["\U0001f468\u200d", "\U0001f469", "\U0001f44d\U0001f3fd", "\u2764\ufe0f"]
 ANY_TEXT = st.text(st.characters()) | st.lists(st.sampled_from(PIECES)).map("".join)
 ORDINARY = st.lists(
     st.sampled_from(
@@ -90,6 +92,11 @@ def test_the_place_of_a_word_in_ordinary_text_has_this_word(tokeniser: Tokeniser
         ("\U0001f525\U0001f525 \u0130YI", ["\U0001f525", "\U0001f525", "\u0130YI"]),
         ("no\u203c no", ["no", "\u203c", "", "no"]),
         ("e\u0301t\u00e9", ["e\u0301t\u00e9"]),
+        ("e\u0301te\u0301 was \u0301", ["e\u0301te\u0301", "was"]),
+        ("\u00e9\u0301\u0301. e&#769; &eacute;&#x301;", ["\u00e9\u0301\u0301", ".", "e&#769;", "&eacute;&#x301;"]),
+        ("\U0001f468\u200d\U0001f469 \U0001f44d\U0001f3fd \u2764\ufe0f", FAMILY),
+        ("\u0301\u0301a bc", ["a", "bc"]),
+        ("\uff21\uff22\uff01 <b>e</b>\u0301 so\u00adft\u00ad", ["\uff21\uff22", "\uff01", "e</b>\u0301", "so\u00adft"]),
         ("dot&semi;com", ["dot", "&semi;", "com"]),
     ],
 )
@@ -103,6 +110,8 @@ def test_places_in_the_original_of_readable_text(text: str, places: list[str]) -
         (KerasTokeniser(), "\u0130\u0130! \u0130x<br />no", ["\u0130\u0130", "\u0130x", "br", "no"]),
         (WordTokeniser(), "\u0130x<br />No", ["\u0130", "x", "No"]),
         (TokenTokeniser(), "\u0130X<BR />NO.", ["\u0130", "X", "NO", "."]),
+        (TokenTokeniser(), "e\u0301te\u0301 was", ["e\u0301", "te\u0301", "was"]),
+        (KerasTokeniser(), "e\u0301te\u0301 was\u0301", ["e\u0301te\u0301", "was\u0301"]),
     ],
 )
 def test_places_in_the_original_of_other_tokenisers(tokeniser: Tokeniser, text: str, places: list[str]) -> None:

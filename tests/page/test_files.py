@@ -1,11 +1,15 @@
 """Whole files, scored in a real browser."""
 
+import base64
 import csv
+import gzip
+import hashlib
 import io
 import json
 import random
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ from tests.page.conftest import open_page
 
 GOOD = ("wonderful", "tender", "great")
 BAD = ("awful", "boring", "lazy")
+COUNTS = ("words_used", "words_unknown", "words_cut")
 
 PARSE = """async ([text, size, delimiter]) => {
     const { TableFormat } = await import("/page/parsing.js");
@@ -29,11 +34,20 @@ PARSE = """async ([text, size, delimiter]) => {
         }
         rows.push(...format.end());
     } catch (error) {
-        return { line: error.line, rows: rows.length, message: error.message };
+        return { message: error.message };
     }
     const written = [format.writeHead([]), ...rows.map((row) => format.writeRow(row, []))].join("");
     const [fields, lines] = [rows.map((row) => row.fields), rows.map((row) => row.line)];
     return { columns: format.columns, fields, lines, written };
+}"""
+
+UNPACK = """async (packed) => {
+    const { readBytes } = await import("/page/bytes.js");
+    const bytes = Uint8Array.from(atob(packed), (one) => one.charCodeAt(0));
+    const parts = [];
+    for await (const part of readBytes(new File([bytes], "a.gz"))) parts.push(part.bytes);
+    const digest = await crypto.subtle.digest("SHA-256", await new Blob(parts).arrayBuffer());
+    return Array.from(new Uint8Array(digest), (one) => one.toString(16).padStart(2, "0")).join("");
 }"""
 
 
@@ -100,25 +114,49 @@ def test_a_table_comes_back_with_the_answers_of_the_service(
     assert found == [
         row
         | {
-            "predicted_label": answer["sentiment"],
+            "predicted_sentiment": answer["sentiment"],
             "probability_positive": found_row["probability_positive"],
+            **{name: str(answer[name]) for name in COUNTS},
         }
         for row, answer, found_row in zip(rows, answers, found, strict=True)
     ]
+    assert list(found[0]) == [*rows[0], "predicted_sentiment", "probability_positive", *COUNTS]
     assert [float(row["probability_positive"]) for row in found] == [one["probability_positive"] for one in answers]
     expect(files.locator("#progress-words")).to_contain_text("Done: 205 rows")
 
 
 def test_objects_on_lines_keep_their_fields_as_they_are(files: Page, service: httpx.Client) -> None:
-    lines = ['{"text": "A great film.", "n": 1.0}', "", '{ "n" : 12345678901234567890, "text":"awful" }', "{}"]
-    scored = score(files, "reviews.jsonl", "\n".join(lines)).splitlines()
+    lines = ['{"text": "A great film.", "n": 1.0}', "", '{ "n" : 12345678901234567890, "text":"awful" }', '{"n": 1}']
+    scored = score(files, "reviews.jsonl", "\n".join([*lines, "{}"])).splitlines()
     one, two = ask(service, ["A great film.", "awful"])
-    label, share = '"predicted_label":', '"probability_positive":'
-    assert scored[0].startswith('{"text": "A great film.", "n": 1.0,"predicted_label":')
+    assert scored[0].startswith('{"text": "A great film.", "n": 1.0, "predicted_sentiment": ')
     assert json.loads(scored[0])["probability_positive"] == one["probability_positive"]
-    assert scored[1].startswith(f'{{ "n" : 12345678901234567890, "text":"awful",{label}"{two["sentiment"]}",{share}')
-    assert scored[2] == f"{{{label}null,{share}null}}"
-    expect(files.locator("#figures")).to_contain_text("1 row without a known word")
+    assert json.loads(scored[0])["words_used"] == one["words_used"]
+    assert scored[1].startswith(
+        f'{{ "n" : 12345678901234567890, "text":"awful", "predicted_sentiment": "{two["sentiment"]}", '
+    )
+    nothing = '"predicted_sentiment": null, "probability_positive": null, "words_used": 0, "words_unknown": 0, '
+    assert scored[2:] == [f'{{"n": 1, {nothing}"words_cut": 0}}', f'{{{nothing}"words_cut": 0}}']
+    expect(files.locator("#figures")).to_contain_text("2 rows without a known word")
+
+
+def test_a_row_without_a_text_is_not_sent(files: Page) -> None:
+    sent: list[str] = []
+    files.on("request", lambda request: sent.append(request.post_data or ""))
+    lines = ['{"text": ""}', '{"text": null}', '{"n": 1}', '{"text": "great"}']
+    scored = [json.loads(line) for line in score(files, "reviews.jsonl", "\n".join(lines)).splitlines()]
+    assert [row["words_used"] for row in scored] == [0, 0, 0, 1]
+    assert [row["predicted_sentiment"] is None for row in scored] == [True, True, True, False]
+    bodies = [json.loads(body) for body in sent if body]
+    assert [body["texts"] for body in bodies if "texts" in body] == [["great"]]
+    found = [*csv.DictReader(io.StringIO(score(files, "reviews.csv", "text,n\n,1\ngreat,2\n")))]
+    assert found[0] == {
+        "text": "",
+        "n": "1",
+        "predicted_sentiment": "",
+        "probability_positive": "",
+        **dict.fromkeys(COUNTS, "0"),
+    }
 
 
 def test_with_right_labels_there_are_accuracy_and_confusion_matrix(files: Page, service: httpx.Client) -> None:
@@ -143,18 +181,72 @@ def test_labels_that_the_model_lacks_are_named(files: Page) -> None:
     )
 
 
-def test_columns_are_guessed_and_can_be_changed(files: Page, service: httpx.Client) -> None:
-    table = "Label,notes,predicted_label,body\n0,film,x,a great and wonderful film\n"
+def test_columns_are_found_by_their_names_and_can_be_changed(files: Page, service: httpx.Client) -> None:
+    table = "Label,notes,Review_Body,n\n0,film,a great and wonderful film,1\n"
     choose(files, "reviews.csv", table)
-    expect(files.locator("#text-column")).to_have_value("3")
+    expect(files.locator("#text-column")).to_have_value("2")
     expect(files.locator("#label-column")).to_have_value("0")
-    expect(files.locator("#preview tbody td")).to_have_text(["0", "film", "x", "a great and wonderful film"])
+    expect(files.locator("#preview tbody td")).to_have_text(["0", "film", "a great and wonderful film", "1"])
     files.select_option("#text-column", label="notes")
     files.get_by_role("button", name="Score all rows").click()
     (found,) = csv.DictReader(io.StringIO(download(files), newline=""))
     (answer,) = ask(service, ["film"])
-    assert (found["predicted_label"], found["predicted_label_2"]) == ("x", answer["sentiment"])
+    assert found["predicted_sentiment"] == answer["sentiment"]
     expect(files.locator("#preview tbody td.added").first).to_have_text(answer["sentiment"])
+
+
+@pytest.mark.parametrize("header", ["text,body", "one,two"])
+def test_without_one_column_of_a_usual_name_the_user_chooses(files: Page, header: str) -> None:
+    choose(files, "reviews.csv", f"{header}\na great film,1\n")
+    expect(files.locator("#text-column")).to_have_value("")
+    files.get_by_role("button", name="Score all rows").click()
+    expect(files.locator("#file-problem")).to_have_text("Choose the column with the text first.")
+    expect(files.locator("#text-column")).to_be_focused()
+    files.select_option("#text-column", "0")
+    expect(files.locator("#file-problem")).to_be_hidden()
+    files.get_by_role("button", name="Score all rows").click()
+    assert download(files).startswith(f"{header},predicted_sentiment")
+
+
+def test_a_column_that_the_page_would_add_is_refused_before_anything_is_sent(files: Page) -> None:
+    sent: list[str] = []
+    files.on("request", lambda request: sent.append(request.url))
+    choose(files, "reviews.csv", "text, words_used \ngreat,1\n")
+    files.get_by_role("button", name="Score all rows").click()
+    expect(files.locator("#file-problem")).to_have_text(
+        "The column words_used is there already, and the page would add it. Rename or remove it, and choose the file "
+        "again."
+    )
+    choose(files, "reviews.jsonl", '{"text": "great"}\n' * 120 + '{"text": "great", "words_cut": 1}\n')
+    files.get_by_role("button", name="Score all rows").click()
+    expect(files.locator("#file-problem")).to_contain_text("Line 121: the column words_cut is there already")
+    assert download(files).count("\n") == 120
+    assert [url for url in sent if "batch" in url]
+
+
+def test_the_added_columns_can_be_seen_on_a_phone(
+    contexts: Callable[..., BrowserContext], service: httpx.Client
+) -> None:
+    page = open_page(contexts(viewport={"width": 360, "height": 740}), service, "/#files")
+    expect(page.locator("#file-model")).to_have_value("sentiment")
+    score(page, "reviews.csv", write_table(make_rows(9)))
+    expect(page.get_by_text("The added columns come first here")).to_be_visible()
+    page.locator("#preview .added").first.scroll_into_view_if_needed()
+    for place in (0, 1):
+        box = page.locator("#preview tbody td.added").nth(place).bounding_box()
+        assert box and box["x"] >= 0 and box["x"] + box["width"] <= 360
+
+
+def test_lines_end_as_those_of_the_command(files: Page) -> None:
+    scored = score(files, "reviews.csv", 'text,n\r\n"great\r\nfilm",1\r\n')
+    assert scored.startswith("text,n,predicted_sentiment,probability_positive,words_used,words_unknown,words_cut\n")
+    assert '"great\r\nfilm",1,' in scored and scored.endswith(",2,0,0\n")
+
+
+def test_rows_without_a_label_are_counted_apart(files: Page) -> None:
+    score(files, "reviews.csv", "text,label\na great film,\nawful,neg\nawful,0\n")
+    expect(files.locator("#figures")).to_contain_text("Rows by right label and verdict, of 2")
+    expect(files.locator("#figures")).to_contain_text("1 row without a label.")
 
 
 def test_a_model_of_several_labels_adds_a_column_for_each(files: Page, service: httpx.Client) -> None:
@@ -163,7 +255,7 @@ def test_a_model_of_several_labels_adds_a_column_for_each(files: Page, service: 
     files.get_by_role("button", name="Score all rows").click()
     (found,) = csv.DictReader(io.StringIO(download(files), newline=""))
     answer = service.post("/sentiment", json={"text": "a great film", "model": "feedback"}).json()
-    assert found["predicted_label"] == answer["sentiment"]
+    assert found["predicted_sentiment"] == answer["sentiment"]
     for label, share in answer["probabilities"].items():
         assert float(found[f"probability_{label}"]) == share
 
@@ -182,6 +274,11 @@ def test_a_model_of_several_labels_adds_a_column_for_each(files: Page, service: 
         ("a.jsonl", '{"text": "film"}\n{"text": "film"\n', "Line 2: it is not a JSON object."),
         ("a.jsonl", '{"text": "film"}\n["film"]\n', "Line 2: it is not a JSON object."),
         ("a.jsonl", '{"text": "film"}\n{"text": ["film"]}\n', "Line 2: text is not a text."),
+        ("a.jsonl", '{"text": "film"}\n{"text": 5}\n', "Line 2: text is not a text."),
+        ("a.csv.gz", gzip.compress(b"text\nfilm\nfilm\n" * 9)[:-4], "the file cannot be unpacked"),
+        ("a.csv.gz", b"text\nfilm\n", "Line 1: from here on, the file cannot be unpacked. It is not gzip"),
+        ("a.csv.gz", gzip.compress(b"text\nfilm\n") + b"more", "the file cannot be unpacked"),
+        ("a.csv.gz", gzip.compress(b"text\nfilm\n") + gzip.compress(b"film,1\n"), "Line 3: it has 2 fields"),
     ],
 )
 def test_a_bad_file_says_which_line(files: Page, name: str, content: str | bytes, words: str) -> None:
@@ -204,24 +301,53 @@ def test_the_rows_before_a_bad_line_are_scored(files: Page) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("reviews.parquet", "python -m app score reviews.parquet reviews-scored.parquet --text-column"),
-        ("reviews.csv.gz", "The file is compressed. Unpack it first."),
-        ("reviews.docx", "end in .csv, .tsv, .txt or .jsonl"),
-        ("reviews.csv", "The file is empty."),
-        ("empty.jsonl", "The file is empty."),
+        ("reviews.csv.zst", "The file is compressed in a way that the page does not read. Unpack it first."),
+        ("reviews.docx", "end in .csv, .tsv, .txt or .jsonl, each also with .gz, or in .parquet."),
+        ("reviews.csv", "There is no row in it."),
+        ("empty.jsonl", "There is no row in it."),
     ],
 )
 def test_a_file_that_the_page_cannot_read_is_explained(files: Page, name: str, words: str) -> None:
-    choose(files, name, b"")
+    choose(files, name, b"\n")
     expect(files.locator("#file-problem")).to_contain_text(words)
     expect(files.locator("#setup")).to_be_hidden()
+
+
+def test_an_empty_file_is_named(files: Page) -> None:
+    choose(files, "reviews.csv", b"")
+    expect(files.locator("#file-problem")).to_have_text("reviews.csv: The file is empty.")
+
+
+@pytest.mark.parametrize("name", ["reviews.csv.gz", "reviews.JSONL.GZ"])
+@pytest.mark.parametrize("members", [1, 3])
+def test_files_of_gzip_are_unpacked(files: Page, service: httpx.Client, name: str, members: int) -> None:
+    rows = make_rows(60)
+    lines = [f"{json.dumps(row)}\n" for row in rows]
+    content = ("".join(lines) if "JSON" in name else write_table(rows)).encode()
+    cuts = [place * len(content) // members for place in range(members + 1)]
+    packed = b"".join(gzip.compress(content[start:end]) for start, end in pairwise(cuts))
+    scored = score(files, name, packed)
+    assert files.locator("#download").get_attribute("download") == f"reviews-scored.{name.split('.')[1]}"
+    read = map(json.loads, scored.splitlines()) if "JSON" in name else csv.DictReader(io.StringIO(scored, newline=""))
+    found = [row["predicted_sentiment"] for row in read]
+    assert found == [answer["sentiment"] for answer in ask(service, [row["review"] for row in rows])]
+
+
+@pytest.mark.parametrize(
+    "parts", [[b"abc" * 50_000, b"", b"d" * 9], [b"\x1f\x8b\x08\0" * 3, b"\x1f\x8b\x08" * 400_000]]
+)
+def test_members_of_gzip_are_read_as_one(page: Page, parts: list[bytes]) -> None:
+    """Also if stored bytes look like the beginning of a member."""
+    packed = b"".join(gzip.compress(part, 0) for part in parts)
+    digest = page.evaluate(UNPACK, base64.b64encode(packed).decode())
+    assert digest == hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def test_a_text_that_is_too_long_is_left_out_and_named(files: Page, service: httpx.Client) -> None:
     long = "film " * 500
     scored = score(files, "reviews.csv", f"text\na great film\n{long}\nawful\n")
     one, two = ask(service, ["a great film", "awful"])
-    found = [row["predicted_label"] for row in csv.DictReader(io.StringIO(scored, newline=""))]
+    found = [row["predicted_sentiment"] for row in csv.DictReader(io.StringIO(scored, newline=""))]
     assert found == [one["sentiment"], "", two["sentiment"]]
     expect(files.locator("#figures")).to_contain_text("1 text too long, at line 3")
 

@@ -15,6 +15,7 @@ from app.http.app import create_app
 from app.settings import Settings
 from tests.conftest import serve_app
 from tests.page.conftest import open_page
+from tests.page.test_files import choose
 
 FILES = Path(__file__).parent.parent.parent / "app" / "http" / "page"
 MOST_BYTES = 60_000  # of all files as they are sent
@@ -38,7 +39,13 @@ def test_everything_comes_from_the_service(contexts: Callable[..., BrowserContex
     open_everything(page)
     assert {urlsplit(response.url).netloc for response in responses} == {urlsplit(str(service.base_url)).netloc}
     loaded = {urlsplit(response.url).path for response in responses}
-    assert loaded >= {"/", *(f"/page/{path.name}" for path in FILES.iterdir() if path.name != "index.html")}
+    parts = {f"/page/{path.name}" for path in FILES.iterdir()} - {"/page/index.html"}
+    assert parts - loaded == {"/page/parquet.js", "/page/snappy.js"}
+    with page.expect_response("**/snappy.js"):
+        choose(page, "reviews.parquet", b"PAR1")
+    expect(page.locator("#file-problem")).to_contain_text("It is not a Parquet file, or it is damaged.")
+    assert {urlsplit(response.url).netloc for response in responses} == {urlsplit(str(service.base_url)).netloc}
+    assert parts <= {urlsplit(response.url).path for response in responses}
     assert page.evaluate("Object.keys(caches ?? {}).length + document.cookie.length") == 0
 
 

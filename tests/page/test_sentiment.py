@@ -115,6 +115,17 @@ def test_two_models_or_versions_answer_side_by_side(page: Page, service: httpx.C
     expect(page.locator(".origin")).to_have_text(["sentiment, version 2"])
 
 
+def test_a_model_is_not_compared_with_itself(page: Page) -> None:
+    expect(page.locator("#compare option")).to_have_count(page.locator("#model option").count())  # "nothing" is one
+    assert page.locator("#compare option[value=sentiment]").count() == 0
+    page.select_option("#compare", "imdb-500")
+    page.select_option("#model", "imdb-500")
+    expect(page.locator("#compare")).to_have_value("")
+    expect(page.locator(".answer")).to_have_count(1)
+    assert page.locator("#compare option[value=imdb-500]").count() == 0
+    assert page.locator("#compare option[value=sentiment]").count() == 1
+
+
 def test_a_model_of_several_labels_shows_each(page: Page, service: httpx.Client) -> None:
     page.select_option("#model", label="feedback, version 1")
     page.fill("#text", GOOD)

@@ -1,17 +1,15 @@
 // Whole files: choose the columns, score all rows, look at the scores, download the rows with columns added.
 
+import { LABEL_NAMES, TEXT_NAMES, findColumns } from "./columns.js";
 import { capital, count, fill, find, make, percent, several } from "./elements.js";
-import { FileError, LinesFormat, chooseFormat, decode } from "./parsing.js";
+import { FileError, describeValue, openTable } from "./parsing.js";
 import { FIRST_ROWS, Scoring, compare } from "./scoring.js";
 import { Failure, describeModel, duration, isAbort } from "./service.js";
 
-const HEAD_BYTES = 1 << 18; // for the preview
 const SHOWN_CHARACTERS = 160; // of a field
 const SHOW_MS = 250;
 const SPEAK_MS = 10_000;
 const RATE_MS = 15_000; // over which the rate is measured
-const TEXT_NAMES = /^(text|review|reviews|comment|content|sentence|body|message|phrase|tweet)s?$/i;
-const LABEL_NAMES = /^(label|sentiment|target|class|category|gold|truth|polarity)s?$/i;
 
 /** Connect the part of the page; returns a function that takes the models. */
 export function startFiles() {
@@ -19,7 +17,7 @@ export function startFiles() {
   const [textColumn, labelColumn, model] = ["text-column", "label-column", "file-model"].map(find);
   let choices = [];
   let file = null;
-  let head = null; // format and rows of the beginning of the file
+  let head = null; // table and rows of the beginning of the file
   let stop = null; // of a running scoring
 
   function showProblem(words) {
@@ -33,13 +31,14 @@ export function startFiles() {
     showProblem(null);
     setup.hidden = results.hidden = true;
     try {
-      head = await readHead(taken);
+      head = await openTable(taken);
     } catch (error) {
       showProblem(`${taken.name}: ${error.message}`);
+      if (!(error instanceof FileError)) throw error;
       return;
     }
     file = taken;
-    if (head.format.error) showProblem(`${file.name}: ${head.format.error.message}`);
+    if (head.table.error) showProblem(`${file.name}: ${head.table.error.message}`);
     find("file-name").textContent = `${file.name}, ${describeSize(file.size)}`;
     fillColumns();
     showPreview(null);
@@ -49,25 +48,22 @@ export function startFiles() {
   }
 
   function fillColumns() {
-    const { columns } = head.format;
+    const { columns } = head.table;
     const options = () => columns.map((name, place) => make("option", { value: String(place), textContent: name || `column ${place + 1}` }));
-    textColumn.replaceChildren(...options());
-    labelColumn.replaceChildren(make("option", { value: "", textContent: "none" }), ...options());
-    const lengths = columns.map((_, place) => head.rows.reduce((sum, row) => sum + String(peek(row, place)).length, 0));
-    const named = columns.findIndex((name) => TEXT_NAMES.test(name.trim()));
-    const chosen = named >= 0 ? named : lengths.indexOf(Math.max(...lengths));
-    textColumn.value = String(chosen);
-    const label = columns.findIndex((name, place) => place !== chosen && LABEL_NAMES.test(name.trim()));
-    labelColumn.value = label >= 0 ? String(label) : "";
-  }
-
-  /** Return what a row has in a column, also if that is no text. */
-  function peek(row, place) {
-    return row.fields ? row.fields[place] : (row.value[head.format.columns[place]] ?? "");
+    const choose = (select, places, none) => {
+      const first = make("option", { value: "", textContent: none });
+      select.replaceChildren(...(select === textColumn && places.length === 1 ? [] : [first]), ...options());
+      select.value = places.length === 1 ? String(places[0]) : "";
+      select.disabled = select.options.length < 2;
+    };
+    const texts = findColumns(columns, TEXT_NAMES);
+    choose(textColumn, texts, "choose one");
+    choose(labelColumn, findColumns(columns, LABEL_NAMES, texts.length === 1 ? texts : []), "none");
   }
 
   function showPreview(scoring) {
-    const { columns } = head.format;
+    const { table } = head;
+    const { columns } = table;
     const added = scoring?.names ?? [];
     const cell = (name, text, className = "") => make(name, { className, textContent: clip(text), ...(name === "th" ? { scope: "col" } : {}) });
     const mark = (place) => (String(place) === textColumn.value ? "text" : "");
@@ -76,17 +72,23 @@ export function startFiles() {
       return make(
         "tr",
         {},
-        ...columns.map((_, place) => cell("td", shownValue(peek(row, place)), mark(place))),
-        ...values.map((value) => cell("td", typeof value === "number" ? value.toFixed(4) : (value ?? "none"), "added")),
+        ...values.map((value) => cell("td", Number.isInteger(value) ? count(value) : (value?.toFixed?.(4) ?? value ?? "none"), "added")),
+        ...columns.map((_, place) => cell("td", describeValue(table.peek(row, place)), mark(place))),
       );
     });
     find("preview").replaceChildren(
-      make("thead", {}, make("tr", {}, ...columns.map((name, place) => cell("th", name, mark(place))), ...added.map((name) => cell("th", name, "added")))),
+      make("thead", {}, make("tr", {}, ...added.map(addedHead), ...columns.map((name, place) => cell("th", name, mark(place))))),
       make("tbody", {}, ...first),
     );
+    find("preview-note").hidden = !added.length;
   }
 
   async function score() {
+    if (textColumn.value === "") {
+      showProblem("Choose the column with the text first.");
+      textColumn.focus();
+      return;
+    }
     const choice = choices.find((one) => one.id === model.value);
     stop = new AbortController();
     const { signal } = stop;
@@ -97,10 +99,8 @@ export function startFiles() {
     let timer = null;
     try {
       const { labels } = await describeModel(choice);
-      const format = head.makeFormat();
-      if (format instanceof LinesFormat) format.columns = head.format.columns;
       const column = labelColumn.value === "" ? null : Number(labelColumn.value);
-      const job = { file, format, choice, labels, textColumn: Number(textColumn.value), labelColumn: column };
+      const job = { file, table: head.table, choice, labels, textColumn: Number(textColumn.value), labelColumn: column };
       let words = null;
       scoring = new Scoring(job, signal, (note) => (words = note));
       const progress = new Progress(file.size);
@@ -152,12 +152,14 @@ export function startFiles() {
     results.hidden = !tally.rows;
     if (!tally.rows) return;
     showPreview(scoring);
-    find("figures").replaceChildren(...describeTally(tally, job.labels));
+    find("figures").replaceChildren(...describeTally(tally, job));
     download.hidden = !isOver;
     if (!isOver) return;
     if (download.href) URL.revokeObjectURL(download.href);
     download.href = URL.createObjectURL(scoring.makeFile());
-    download.download = file.name.replace(/(\.[^.]*)?$/, "-scored$1");
+    const { ending } = job.table;
+    download.download = file.name.replace(/\.gz$/i, "").replace(/(\.[^.]*)?$/, (own) => `-scored${ending ?? own}`);
+    download.textContent = `Download the scored file${ending ? " as CSV" : ""}`;
   }
 
   input.addEventListener("change", () => {
@@ -171,7 +173,10 @@ export function startFiles() {
       if (name === "drop") take(event.dataTransfer.files[0]);
     });
   }
-  textColumn.addEventListener("change", () => showPreview(null));
+  textColumn.addEventListener("change", () => {
+    showProblem(null);
+    showPreview(null);
+  });
   start.addEventListener("click", score);
   cancel.addEventListener("click", () => stop?.abort());
 
@@ -180,19 +185,6 @@ export function startFiles() {
     fill(model, choices);
     start.disabled = !choices.length;
   };
-}
-
-/** Return the format of a file, its first rows, and a function that makes the format anew. */
-async function readHead(file) {
-  const bytes = await file.slice(0, HEAD_BYTES).arrayBuffer();
-  const isWhole = file.size <= HEAD_BYTES;
-  const start = decode(new TextDecoder("utf-8", { fatal: true }), bytes, chooseFormat(file.name));
-  const makeFormat = () => chooseFormat(file.name, start);
-  const format = makeFormat();
-  const rows = format.push(start);
-  if (isWhole && !format.error) rows.push(...format.end());
-  if (!rows.length) throw new Error(file.size ? "There is no row in it." : "The file is empty.");
-  return { format, rows, makeFormat };
 }
 
 /** How fast the rows are scored. */
@@ -243,8 +235,9 @@ function describeSize(bytes) {
   return bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
-function shownValue(value) {
-  return typeof value === "string" ? value : JSON.stringify(value);
+/** Return the head of an added column, whose name may break behind its underscores. */
+function addedHead(name) {
+  return make("th", { className: "added", scope: "col" }, ...name.split(/(?<=_)/).flatMap((part) => [make("wbr"), part]));
 }
 
 function clip(text) {
@@ -253,11 +246,11 @@ function clip(text) {
 }
 
 /** Return elements that show what has been found out about the rows. */
-function describeTally(tally, labels) {
+function describeTally(tally, { labels, table }) {
   const verdicts = labels.map((label) => `${label} ${count(tally.verdicts.get(label) ?? 0)}`);
   const notes = [
     ...(tally.unread - tally.tooLong ? [`${several(tally.unread - tally.tooLong, "row")} without a known word`] : []),
-    ...(tally.tooLong ? [`${several(tally.tooLong, "text")} too long, at line ${tally.firstTooLong.join(", ")}${tally.tooLong > tally.firstTooLong.length ? ", \u2026" : ""}`] : []),
+    ...(tally.tooLong ? [`${several(tally.tooLong, "text")} too long, at ${table.unit.toLowerCase()} ${tally.firstTooLong.join(", ")}${tally.tooLong > tally.firstTooLong.length ? ", \u2026" : ""}`] : []),
   ];
   const shown = make(
     "section",
@@ -294,9 +287,11 @@ function drawConfusion(tally, labels) {
   const { counts, others, compared, right } = compare(tally, labels);
   const title = make("h3", { textContent: compared ? `${percent(right / compared)} accuracy` : "No accuracy" });
   const foreign = [...others.keys()].slice(0, 3).map((value) => `\u201c${clip(value)}\u201d`).join(", ");
-  const note = others.size
-    ? [make("p", { className: "quiet", textContent: `The model has no label for ${foreign}${others.size > 3 ? ", \u2026" : ""}; its labels are ${labels.join(", ")}.` })]
-    : [];
+  const notes = [
+    ...(others.size ? [`The model has no label for ${foreign}${others.size > 3 ? ", \u2026" : ""}; its labels are ${labels.join(", ")}.`] : []),
+    ...(tally.unlabelled ? [`${several(tally.unlabelled, "row")} without a label.`] : []),
+  ];
+  const note = notes.length ? [make("p", { className: "quiet", textContent: notes.join(" ") })] : [];
   if (!compared) return make("section", {}, title, ...note);
   const noVerdict = counts.some((row) => row.at(-1));
   const columns = noVerdict ? [...labels, "no verdict"] : labels;

@@ -1,20 +1,45 @@
 // Reads CSV, TSV (RFC 4180) and JSONL in parts, and writes the same rows with columns added.
 
+import { readBytes } from "./bytes.js";
+
+const HEAD_BYTES = 1 << 18; // for the preview
 const NAMING_ROWS = 100; // of JSONL, whose fields are the columns
 const MOST_FIELD = 10_000_000; // characters: a longer field is a quotation mark that is never closed
 const [TAB, LF, CR, QUOTE] = [9, 10, 13, 34];
 
-/** A line of a file is wrong. */
+/** A file cannot be read, or a line of it. */
 export class FileError extends Error {
-  constructor(line, what) {
-    super(`Line ${line}: ${what}`);
-    this.line = line;
+  constructor(line, what, unit = "Line") {
+    super(line === null ? what : `${unit} ${line}: ${what}`);
   }
 }
 
-/** What the formats share. */
-class Format {
+/** What all tables share. A row has its place as `line`, and what the table reads it from. */
+export class Table {
   columns = null; // their names
+  unit = "Line"; // that `line` counts
+  ending = null; // of the scored file, if it has another format
+
+  /** Return the text of a column, given by its number, in a row; empty if it is missing. */
+  read(row, column) {
+    const value = this.peek(row, column) ?? "";
+    if (typeof value === "string") return value;
+    throw new FileError(row.line, `${this.columns[column]} is not a text.`, this.unit);
+  }
+
+  /** Return a label as text; empty if it is missing. */
+  readLabel(row, column) {
+    return describeValue(this.peek(row, column)).trim();
+  }
+
+  /** Return which of some columns a row has already, though the table does not name it. */
+  findTaken() {
+    return undefined;
+  }
+}
+
+/** What the formats of text share. */
+class Format extends Table {
   line = 1; // that is read
   error = null; // behind the rows that were returned
 
@@ -29,6 +54,41 @@ class Format {
     }
     return rows;
   }
+
+  /** Yield the rows of a file in parts, with the number of its bytes that have been read. */
+  async *readParts(file) {
+    const format = this.renew();
+    const decoder = new TextDecoder("utf-8", { fatal: true });
+    const parts = readBytes(file);
+    let bytes = 0;
+    for (;;) {
+      const { done, value } = await parts.next().catch((error) => {
+        throw explainPacked(error, format.line);
+      });
+      if (done) break;
+      const rows = format.push(decode(decoder, value.bytes, format));
+      yield { rows, bytes: (bytes = value.at) };
+      if (format.error) throw format.error;
+    }
+    decode(decoder, new Uint8Array(0), format, true);
+    yield { rows: format.end(), bytes };
+  }
+}
+
+function explainPacked(error, line) {
+  if (!(error instanceof TypeError)) return error;
+  return new FileError(line, "from here on, the file cannot be unpacked. It is not gzip, or it is damaged.");
+}
+
+/** Return a value as text; an object or a list as JSON. */
+export function describeValue(value) {
+  return value !== null && typeof value === "object" ? JSON.stringify(value) : String(value ?? "");
+}
+
+/** Return the line of a table. */
+export function writeFields(fields, delimiter) {
+  const quote = (field) => (field.includes(delimiter) || /["\r\n]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field);
+  return `${fields.map(quote).join(delimiter)}\n`;
 }
 
 /** Rows of fields between delimiters; the first row has the names of the columns. Blank lines are skipped. */
@@ -118,28 +178,24 @@ export class TableFormat extends Format {
     else throw new FileError(this.#start, `it has ${fields.length} fields, the header has ${this.columns.length}.`);
   }
 
-  /** Return the text of a column, given by its number, in a row. */
-  read(row, column) {
+  /** Return the value of a column, given by its number, in a row. */
+  peek(row, column) {
     return row.fields[column];
   }
 
   /** Return the header line with columns added. */
   writeHead(added) {
-    return this.#write([...this.columns, ...added]);
+    return writeFields([...this.columns, ...added], this.delimiter);
   }
 
   /** Return the line of a row with values added. */
   writeRow(row, added) {
-    return this.#write([...row.fields, ...added.map(([, value]) => String(value ?? ""))]);
+    return writeFields([...row.fields, ...added.map(([, value]) => String(value ?? ""))], this.delimiter);
   }
 
-  #write(fields) {
-    return `${fields.map((field) => this.#quote(field)).join(this.delimiter)}\r\n`;
-  }
-
-  #quote(field) {
-    const needs = field.includes(this.delimiter) || /["\r\n]/.test(field);
-    return needs ? `"${field.replaceAll('"', '""')}"` : field;
+  /** Return a format for the same file from its beginning. */
+  renew() {
+    return new TableFormat(this.delimiter);
   }
 }
 
@@ -181,11 +237,14 @@ export class LinesFormat extends Format {
     return { line, json, value };
   }
 
-  /** Return the text of a column, given by its number, in a row. */
-  read(row, column) {
-    const value = row.value[this.columns[column]] ?? "";
-    if (typeof value === "object") throw new FileError(row.line, `${this.columns[column]} is not a text.`);
-    return String(value);
+  /** Return the value of a column, given by its number, in a row. */
+  peek(row, column) {
+    return row.value[this.columns[column]];
+  }
+
+  /** Return which of some columns a row has already: see `Table.findTaken`. */
+  findTaken(row, names) {
+    return names.find((name) => Object.hasOwn(row.value, name));
   }
 
   /** Return no header. */
@@ -195,54 +254,82 @@ export class LinesFormat extends Format {
 
   /** Return the line of a row with values added; the other characters of the object stay as they are. */
   writeRow(row, added) {
-    const fields = added.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value ?? null)}`).join(",");
+    const fields = added.map(([name, value]) => `${JSON.stringify(name)}: ${JSON.stringify(value ?? null)}`).join(", ");
     const open = row.json.slice(0, -1).trimEnd();
-    return `${open}${open === "{" ? "" : ","}${fields}}\n`;
+    return `${open}${open === "{" ? "" : ", "}${fields}}\n`;
+  }
+
+  /** Return a format for the same file from its beginning. */
+  renew() {
+    const format = new LinesFormat();
+    format.columns = this.columns;
+    return format;
   }
 }
 
-/** Return a new format for a file; throws an error in words for a file that the page cannot read. */
-export function chooseFormat(name, head = "") {
-  const ending = name.toLowerCase().split(".").pop();
-  if (ending === "jsonl" || ending === "ndjson") return new LinesFormat();
+/** Return a new format for a file of text; throws an error in words for a file that the page cannot read. */
+function chooseFormat(name, head = "") {
+  const ending = name.toLowerCase().replace(/\.gz$/, "").split(".").pop();
+  if (["jsonl", "ndjson", "json"].includes(ending)) return new LinesFormat();
   if (ending === "csv" || ending === "txt") {
     const first = head.split(/[\r\n]/, 1)[0];
     const best = [",", ";", "\t"].map((one) => [first.split(one).length, one]);
     return new TableFormat(best.reduce((one, other) => (other[0] > one[0] ? other : one))[1]);
   }
   if (ending === "tsv" || ending === "tab") return new TableFormat(String.fromCharCode(TAB));
-  if (ending === "parquet") {
-    const scored = name.replace(/(\.[^.]*)$/, "-scored$1");
-    throw new Error(`The page does not read Parquet. This command does: python -m app score ${name} ${scored} --text-column COLUMN`);
-  }
-  if (["gz", "zst", "bz2", "xz", "zip"].includes(ending)) throw new Error("The file is compressed. Unpack it first.");
-  throw new Error("The page reads files whose names end in .csv, .tsv, .txt or .jsonl.");
+  if (["zst", "bz2", "xz", "zip", "parquet", "pq"].includes(ending)) throw new FileError(null, "The file is compressed in a way that the page does not read. Unpack it first.");
+  throw new FileError(null, "The page reads files whose names end in .csv, .tsv, .txt or .jsonl, each also with .gz, or in .parquet.");
 }
 
-/** Yield the rows of a file in parts, with the number of bytes that have been read. */
-export async function* readRows(file, format) {
+/** Return the command that scores a file outside the page. */
+export function makeCommand(name) {
+  const quote = (path) => (/^[\w./-]+$/.test(path) ? path : `"${path}"`);
+  return `python -m app score ${quote(name)} ${quote(name.replace(/(\.[^.]*)$/, "-scored$1"))} --text-column COLUMN`;
+}
+
+/** Return the table in a file, and its first rows; throws an error in words for a file that the page cannot read. */
+export async function openTable(file) {
+  if (!file.size) throw new FileError(null, "The file is empty.");
+  const isParquet = /\.(parquet|pq)$/i.test(file.name);
+  const { table, rows } = await (isParquet ? openParquet(file) : openText(file));
+  if (!rows.length) throw table.error ?? new FileError(null, "There is no row in it.");
+  return { table, rows };
+}
+
+async function openParquet(file) {
+  const { ParquetTable } = await import("./parquet.js");
+  const table = await ParquetTable.open(file);
+  for await (const { rows } of table.readParts(file)) return { table, rows };
+  return { table, rows: [] };
+}
+
+async function openText(file) {
+  const format = chooseFormat(file.name);
   const decoder = new TextDecoder("utf-8", { fatal: true });
-  const reader = file.stream().getReader();
-  let bytes = 0;
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      const text = decode(decoder, value, format);
-      yield { rows: format.push(text), bytes: (bytes += value.length) };
-      if (format.error) throw format.error;
-    }
-    decoder.decode();
-    yield { rows: format.end(), bytes };
-  } finally {
-    reader.cancel().catch(() => {});
+  let head = "";
+  let size = 0;
+  const parts = readBytes(file);
+  for (;;) {
+    const { done, value } = await parts.next().catch((error) => {
+      throw explainPacked(error, 1);
+    });
+    if (done) break;
+    head += decode(decoder, value.bytes, format);
+    size += value.bytes.length;
+    if (size < HEAD_BYTES) continue;
+    await parts.return();
+    break;
   }
+  const table = chooseFormat(file.name, head);
+  const rows = table.push(head);
+  if (size < HEAD_BYTES && !table.error) rows.push(...table.end());
+  return { table, rows };
 }
 
 /** Return the text of a part of a file; the line of an error is that of the format. */
-export function decode(decoder, bytes, format) {
+function decode(decoder, bytes, format, isEnd = false) {
   try {
-    return decoder.decode(bytes, { stream: true });
+    return decoder.decode(bytes, { stream: !isEnd });
   } catch {
     const text = new TextDecoder().decode(bytes);
     format.push(text.slice(0, Math.max(0, text.indexOf("\ufffd")))); // so that the line is the right one

@@ -1,6 +1,8 @@
 // Scores the rows of a file in batches, within the limits of the service.
 
-import { FileError, readRows } from "./parsing.js";
+import { NO_TEXT, listValues, matchLabel, nameColumns } from "./columns.js";
+import { capital } from "./elements.js";
+import { FileError } from "./parsing.js";
 import { Failure, ask, limits, selectModel, waitForKey } from "./service.js";
 
 const LANES = 4; // batches at a time, fewer once the service was overloaded
@@ -25,6 +27,7 @@ export class Tally {
   firstTooLong = []; // their lines
   bins = new Array(BINS).fill(0); // of the probability of the second of two labels, or of the verdict
   verdicts = new Map();
+  unlabelled = 0;
   truths = new Map(); // right label as it is in the file -> verdict -> rows
 
   note(answer, probability, truth) {
@@ -34,7 +37,8 @@ export class Tally {
       this.bins[Math.min(BINS - 1, Math.floor(probability * BINS))]++;
       this.verdicts.set(answer.sentiment, (this.verdicts.get(answer.sentiment) ?? 0) + 1);
     }
-    if (truth !== null) {
+    if (truth === "") this.unlabelled++;
+    else if (truth !== null) {
       const verdict = answer?.sentiment ?? "";
       const key = this.truths.has(truth) || this.truths.size < MOST_TRUTHS ? truth : "(others)";
       const row = this.truths.get(key) ?? new Map();
@@ -49,23 +53,6 @@ export class Tally {
   }
 }
 
-/** Return the names of the columns to add; none is in the file. */
-export function nameColumns(labels, columns) {
-  const names = ["predicted_label", ...(labels.length === 2 ? labels.slice(1) : labels).map((label) => `probability_${label}`)];
-  return names.map((name) => {
-    let free = name;
-    for (let number = 2; columns.includes(free); number++) free = `${name}_${number}`;
-    return free;
-  });
-}
-
-/** Return the values of the added columns for an answer; null for a row that was not scored. */
-export function listValues(answer, labels) {
-  if (answer === null || answer.sentiment === null) return [null, ...(labels.length === 2 ? [null] : labels.map(() => null))];
-  if (labels.length === 2) return [answer.sentiment, answer.probability_positive];
-  return [answer.sentiment, ...labels.map((label) => answer.probabilities[label])];
-}
-
 /** Scores one file. */
 export class Scoring {
   tally = new Tally();
@@ -78,7 +65,7 @@ export class Scoring {
   #eased = 0; // batches since the service was overloaded
 
   /**
-   * @param job file, format, textColumn and labelColumn (numbers; labelColumn may be null), choice, labels
+   * @param job file, table, textColumn and labelColumn (numbers; labelColumn may be null), choice, labels
    * @param signal cancels
    * @param note is called with words about what the service does, or null if all is well
    */
@@ -86,16 +73,20 @@ export class Scoring {
     this.job = job;
     this.signal = signal;
     this.note = note;
+    this.names = nameColumns(job.labels);
   }
 
   /** Score all rows. Throws FileError, Failure, or an AbortError. */
   async run() {
+    const { columns } = this.job.table;
+    const taken = columns.find((column) => this.names.includes(column.trim()));
+    if (taken !== undefined) throw describeTaken(null, taken.trim());
     const running = []; // promises of batches, in the order of the file
     const stopped = new AbortController();
     this.signal = AbortSignal.any([this.signal, stopped.signal]);
     try {
       for await (const batch of this.#makeBatches()) {
-        const answers = this.#score(batch.rows.filter((row) => !row.isTooLong));
+        const answers = this.#score(batch.rows.filter((row) => row.isSent));
         answers.catch(() => {}); // it is awaited below
         running.push({ batch, answers });
         while (running.length >= this.#lanes) await this.#finish(running.shift());
@@ -115,16 +106,18 @@ export class Scoring {
   }
 
   async *#makeBatches() {
-    const { file, format, textColumn, labelColumn } = this.job;
+    const { file, table, textColumn, labelColumn } = this.job;
     let rows = [];
     let size = 0;
     let bytes = 0;
     try {
-      for await (const part of readRows(file, format)) {
+      for await (const part of table.readParts(file)) {
         ({ bytes } = part);
         for (const row of part.rows) {
           this.signal.throwIfAborted();
-          const text = format.read(row, textColumn);
+          const taken = table.findTaken(row, this.names);
+          if (taken) throw describeTaken(row.line, taken);
+          const text = table.read(row, textColumn);
           const json = JSON.stringify(text);
           const length = encoder.encode(json).length + 1;
           const isTooLong = length > MOST_BYTES || (text.length > limits.characters && Array.from(text).length > limits.characters);
@@ -133,8 +126,9 @@ export class Scoring {
             rows = [];
             size = 0;
           }
-          rows.push({ row, json, isTooLong, truth: labelColumn === null ? null : format.read(row, labelColumn) });
-          size += isTooLong ? 0 : length;
+          const isSent = !isTooLong && text !== "";
+          rows.push({ row, json, isTooLong, isSent, truth: labelColumn === null ? null : table.readLabel(row, labelColumn) });
+          size += isSent ? length : 0;
         }
       }
     } catch (error) {
@@ -195,19 +189,18 @@ export class Scoring {
   }
 
   async #finish({ batch, answers: promise }) {
-    const { format, labels } = this.job;
+    const { table, labels } = this.job;
     const answers = await promise;
-    this.names ??= nameColumns(labels, format.columns);
-    if (!this.tally.rows) this.#write(format.writeHead(this.names));
+    if (!this.tally.rows) this.#write(table.writeHead(this.names));
     let place = 0;
-    for (const { row, truth, isTooLong } of batch.rows) {
-      const answer = isTooLong ? null : answers[place++];
+    for (const { row, truth, isTooLong, isSent } of batch.rows) {
+      const answer = isSent ? answers[place++] : isTooLong ? null : NO_TEXT;
       if (isTooLong) this.tally.noteTooLong(row.line);
       const probability = labels.length === 2 ? answer?.probability_positive : answer?.probability;
       this.tally.note(answer, probability, truth);
       const values = listValues(answer, labels);
       if (this.tally.first.length < FIRST_ROWS) this.tally.first.push(values);
-      this.#write(format.writeRow(row, this.names.map((name, column) => [name, values[column]])));
+      this.#write(table.writeRow(row, this.names.map((name, column) => [name, values[column]])));
     }
     this.bytes = batch.bytes;
   }
@@ -223,14 +216,9 @@ export class Scoring {
   }
 }
 
-/** Return the label of the model that a value of the label column means; null if it means none. */
-export function matchLabel(value, labels) {
-  const plain = value.trim().toLowerCase();
-  const place = labels.findIndex((label) => label.toLowerCase() === plain);
-  if (place >= 0) return labels[place];
-  if (/^\d+$/.test(plain) && Number(plain) < labels.length) return labels[Number(plain)];
-  const short = labels.filter((label) => plain.length >= 3 && label.toLowerCase().startsWith(plain));
-  return short.length === 1 ? short[0] : null;
+function describeTaken(line, name) {
+  const what = `the column ${name} is there already, and the page would add it. Rename or remove it, and choose the file again.`;
+  return new FileError(line, line === null ? capital(what) : what);
 }
 
 /** Return the comparison with the right labels: how many rows of each label got which verdict. */

@@ -245,7 +245,7 @@ function signed(number) {
 function fillTable(table, tokens, explained, target) {
   const head = ["Word", "Contribution", "Standard error", "Known"].map((title) => make("th", { scope: "col", textContent: title }));
   const rows = tokens.map((token) => {
-    const error = token.standard_error === null ? "part of its passage" : token.standard_error.toFixed(3);
+    const error = token.standard_error === null ? "not known" : token.standard_error.toFixed(3);
     return make(
       "tr",
       {},
@@ -293,7 +293,7 @@ export function startSentiment() {
 
   function choose() {
     for (const card of cards) card.stop.abort();
-    const ids = [model.value, compare.value].filter((id, place, all) => id && all.indexOf(id) === place);
+    const ids = [model.value, compare.value].filter(Boolean);
     cards = ids.map((id) => new Card(choices.find((choice) => choice.id === id)));
     find("answers").replaceChildren(...cards.map((card) => card.element));
     find("sentiment").querySelector(".bench").classList.toggle("two", cards.length > 1);
@@ -305,7 +305,15 @@ export function startSentiment() {
     describeLength();
     judgeSoon();
   });
-  for (const select of [model, compare]) select.addEventListener("change", choose);
+  function offerOthers() {
+    fill(compare, choices.filter(({ id }) => id !== model.value), ["nothing"]);
+  }
+
+  model.addEventListener("change", () => {
+    offerOthers();
+    choose();
+  });
+  compare.addEventListener("change", choose);
   explain.addEventListener("change", judgeAll);
   find("examples").append(
     ...EXAMPLES.map(([title, example]) =>
@@ -327,7 +335,7 @@ export function startSentiment() {
   return (all) => {
     choices = all.filter((choice) => choice.task === "sentiment");
     fill(model, choices);
-    fill(compare, choices, ["nothing"]);
+    offerOthers();
     if (choices.length) choose();
     else find("answers").replaceChildren(make("p", { className: "card quiet", textContent: "The service has no model of sentiment." }));
   };

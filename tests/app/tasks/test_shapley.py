@@ -137,8 +137,8 @@ def test_a_word_that_changes_nothing_gets_nothing(words: int) -> None:
         return game(np.concatenate([np.zeros((len(masks), 1), bool), masks[:, 1:]], axis=1))
 
     shares = run(Asked(ignore), words)
-    assert shares.contributions[0] == pytest.approx(0, abs=1e-12)
-    assert shares.errors[0] == pytest.approx(0, abs=1e-12)
+    assert abs(shares.contributions[0]) <= 4 * shares.errors[0] + 1e-12
+    assert shares.errors[0] < (1e-12 if words <= EXACT_WORDS else 0.1)
     assert abs(shares.contributions[1:]).min() > 1e-6
 
 
@@ -196,11 +196,38 @@ def test_the_same_seed_gives_the_same_answer(words: int) -> None:
     np.testing.assert_array_equal(one.errors, other.errors)
 
 
-def test_without_time_for_more_the_first_orders_are_the_answer() -> None:
-    hurried = Asked(make_game(60), calls=1)
+@pytest.mark.parametrize("words", [3, 8, 60])
+def test_with_little_time_one_pair_of_orders_is_the_answer(words: int) -> None:
+    hurried = Asked(make_game(words), calls=1)
+    shares = run(hurried, words)
+    assert hurried.texts == 2 * (words - 1)
+    assert shares.contributions.sum() == pytest.approx(change(hurried.game, words), abs=1e-9)
+    assert np.isnan(shares.errors).all()
+
+
+@pytest.mark.parametrize(("calls", "is_known"), [(1, False), (2, False), (3, True)])
+def test_standard_errors_need_six_texts_a_word(calls: int, is_known: bool) -> None:
+    hurried = Asked(make_game(60), calls=calls)
     shares = run(hurried, 60)
-    assert hurried.texts == 2 * 2 * 59  # two pairs of orders
-    assert (shares.errors > 0).mean() > 0.9
+    assert hurried.texts == 2 * 59 + 128 * (calls - 1)
+    assert shares.contributions.sum() == pytest.approx(change(hurried.game, 60), abs=1e-9)
+    assert (shares.errors > 0).all() if is_known else np.isnan(shares.errors).all()
+
+
+@pytest.mark.parametrize("words", [9, 12, 30])
+def test_words_that_act_alone_and_in_twos_get_their_exact_values(words: int) -> None:
+    random = np.random.default_rng(words)
+    alone, twos = random.normal(size=words), random.normal(size=(words, words))
+
+    def play(masks: Masks) -> Values:
+        has = masks.astype(float)
+        score: Values = has @ alone + np.einsum("ti,ij,tj->t", has, twos, has)
+        return score
+
+    expected = alone + (twos.sum(axis=0) + twos.sum(axis=1)) / 2
+    shares = run(Asked(play), words)
+    np.testing.assert_allclose(shares.contributions, expected, atol=1e-9)
+    np.testing.assert_allclose(shares.errors, 0, atol=1e-9)
 
 
 def test_a_text_without_words_has_nothing_to_divide() -> None:
