@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from app.errors import ModelNotFoundError, ModelRefusedError
 from app.runtime.batcher import Batcher
+from app.runtime.defaults import list_default_versions
 from app.runtime.policy import CANDIDATE, STABLE
 from bundle.manifest import Manifest
 from bundle.store import Bundle
@@ -64,8 +65,7 @@ class Versions:
 
         If the stable one is not loaded, it is the newest one before it.
         """
-        allowed = (number for number in self.loaded if self.pinned is None or number <= self.pinned)
-        number = self.labels.get(STABLE) or max(allowed, default=None)
+        number = self.labels.get(STABLE) or next(iter(list_default_versions(self.loaded, self.pinned)), None)
         return None if number is None else self.loaded[number]
 
     @cached_property
