@@ -70,6 +70,7 @@ _RETRIED = frozenset({429, 502, 503, _TOO_LATE})  # 502 and 504 also come from a
 _HALVED = frozenset({413, _TOO_LATE})  # 413 also comes from a proxy with a lower limit
 _NO_TYPE = "about:blank"  # RFC 9457, section 4.2.1
 _NEVER = float("inf")
+_WORDS = ("words_used", "words_unknown", "words_cut")
 _OTHER_BYTES = 1024  # of a body, besides the texts
 _MISSING = frozenset({"NAType", "NaTType"})  # classes of pandas, whose values equal nothing
 
@@ -314,7 +315,7 @@ class _Task(Generic[Answered]):
         """The field of several inputs."""
         return f"{self.field}s"
 
-    def check(self, place: str, text: object, limits: _Limits) -> None:
+    def check(self, place: str, text: object, limits: Limits) -> None:
         """Return if a text can be sent.
 
         Raises:
@@ -327,7 +328,7 @@ class _Task(Generic[Answered]):
             most = limits.max_text_characters
             raise ServiceError(f"{place} has {len(text)} characters, the limit of the service is {most}; shorten it")
 
-    def split(self, texts: Iterable[str], limits: _Limits) -> Iterator[tuple[int, list[bytes]]]:
+    def split(self, texts: Iterable[str], limits: Limits) -> Iterator[tuple[int, list[bytes]]]:
         """Return the texts as JSON in batches within the limits, each with the place of its first text."""
         if isinstance(texts, Sequence):
             for place, text in enumerate(texts):  # before the first request
@@ -367,6 +368,38 @@ def _read_next_letter(answer: dict[str, Any]) -> NextLetterAnswer:
 _SENTIMENT = _Task("/sentiment", "text", _read_sentiment)
 _EXPLANATION = _Task("/sentiment/explain", "text", _read_explanation)
 _NEXT_LETTER = _Task("/next-letter", "sequence", _read_next_letter)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan(Generic[Frame]):
+    """A frame, the texts of its column, what to ask for them, and the names of the columns to add."""
+
+    frame: Frame
+    column: str
+    texts: Sequence[str]
+    names: Sequence[str]
+    labels: Sequence[str]
+    options: Mapping[str, Any]
+
+    def add(self, answers: Sequence[SentimentAnswer]) -> Frame:
+        """Return the frame with the columns."""
+        probabilities: list[list[Any]] = [[answer.probability_positive for answer in answers]]
+        if len(self.labels) != 2:
+            found = [answer.probabilities or {} for answer in answers]
+            probabilities = [[each.get(label) for each in found] for label in self.labels]
+        words = [[getattr(answer, name) for answer in answers] for name in _WORDS]
+        values = [[answer.sentiment for answer in answers], *probabilities, *words]
+        frame: Any = self.frame
+        make = type(frame[self.column])
+        is_polars = hasattr(frame, "with_columns")
+        kinds = [str if is_polars else object, *(float for _ in probabilities), *(int for _ in words)]
+        columns = [*zip(self.names, values, kinds, strict=True)]
+        if is_polars:
+            added: Frame = frame.with_columns(*(make(name, each, kind) for name, each, kind in columns))
+        else:
+            new = {name: make(each, index=frame.index, dtype=kind) for name, each, kind in columns}
+            added = frame.assign(**new)
+        return added
 
 
 class _BaseClient:
@@ -520,6 +553,15 @@ class _BaseClient:
         details = yield from self._ask(path, self._find_end(due))
         return _take(ModelDetails, details)
 
+    def _plan_frame(self, frame: Frame, column: str, prefix: str, options: Mapping[str, Any]) -> "_Steps[_Plan[Frame]]":
+        """Return how to score a frame: see `Client.score_frame`."""
+        texts = _read_column(frame, column)
+        chosen = options.get("model"), options.get("version")
+        details = yield from self._find_details(*chosen, _find_due(options))
+        names = _name_columns(frame, details.labels, prefix)
+        options = {**options, "model": details.name, "version": details.version}
+        return _Plan(frame, column, texts, names, details.labels, options)
+
 
 class Client(_BaseClient):
     """A client that waits for its answers. Several threads may use it."""
@@ -614,11 +656,8 @@ class Client(_BaseClient):
             ValueError: it has no such column, or has a column with the name of a new one.
             ServiceError: a text is too long, or a request failed.
         """
-        texts = _read_column(frame, column)
-        details = self._run(self._find_details(options.get("model"), options.get("version"), _find_due(options)))
-        names = _name_columns(frame, details.labels, prefix)
-        options.update(model=details.name, version=details.version)
-        return _add_columns(frame, column, names, details.labels, [*self._stream(_SENTIMENT, texts, options)])
+        plan = self._run(self._plan_frame(frame, column, prefix, options))
+        return plan.add([*self._stream(_SENTIMENT, plan.texts, plan.options)])
 
     def models(self) -> list[Model]:
         """Return the models of the service."""
@@ -739,12 +778,8 @@ class AsyncClient(_BaseClient):
         self, frame: Frame, column: str, *, prefix: str = "", **options: Unpack[SentimentOptions]
     ) -> Frame:
         """Return a data frame with columns for the sentiment of each row: see `Client.score_frame`."""
-        texts = _read_column(frame, column)
-        details = await self._run(self._find_details(options.get("model"), options.get("version"), _find_due(options)))
-        names = _name_columns(frame, details.labels, prefix)
-        options.update(model=details.name, version=details.version)
-        answers = [answer async for answer in self._stream(_SENTIMENT, texts, options)]
-        return _add_columns(frame, column, names, details.labels, answers)
+        plan = await self._run(self._plan_frame(frame, column, prefix, options))
+        return plan.add([answer async for answer in self._stream(_SENTIMENT, plan.texts, plan.options)])
 
     async def models(self) -> list[Model]:
         """Return the models of the service."""
@@ -918,7 +953,8 @@ def _explain_error(error: BaseException) -> tuple[str, bool]:
             return _explain_error(error.exceptions[0])
     if error.__cause__:
         return _explain_error(error.__cause__)
-    return f"the connection was lost ({error}); if the service uses TLS, its address begins with https://", True
+    lost = str(error) or type(error).__name__
+    return f"the connection was lost ({lost}); if the service uses TLS, its address begins with https://", True
 
 
 def _read_retry_after(value: str) -> float | None:
@@ -977,41 +1013,10 @@ def _name_columns(frame: Any, labels: Sequence[str], prefix: str) -> list[str]:
         ValueError: the frame has one of them.
     """
     probabilities = [f"probability_{label}" for label in (labels[1:] if len(labels) == 2 else labels)]
-    words = ["words_used", "words_unknown", "words_cut"]
-    names = [f"{prefix}{name}" for name in ("predicted_sentiment", *probabilities, *words)]
+    names = [f"{prefix}{name}" for name in ("predicted_sentiment", *probabilities, *_WORDS)]
     if taken := [name for name in names if name in frame.columns]:
         raise ValueError(
             f"the frame has already the column {', '.join(map(repr, taken))}; choose other names for the new ones "
             'with prefix, such as prefix="new_"'
         )
     return names
-
-
-def _add_columns(
-    frame: Frame, column: str, names: Sequence[str], labels: Sequence[str], answers: Sequence[SentimentAnswer]
-) -> Frame:
-    """Return a frame with the columns of `_name_columns`."""
-    if len(labels) == 2:
-        probabilities = [[answer.probability_positive for answer in answers]]
-    else:
-        probabilities = [
-            [answer.probabilities and answer.probabilities[label] for answer in answers] for label in labels
-        ]
-    words = [[getattr(answer, name) for answer in answers] for name in ("words_used", "words_unknown", "words_cut")]
-    known: Any = frame
-    series = type(known[column])
-    is_polars = hasattr(known, "with_columns")
-    kinds = [str if is_polars else object, *(float for _ in probabilities), *(int for _ in words)]
-    values = [[answer.sentiment for answer in answers], *probabilities, *words]
-    added: Frame
-    if is_polars:
-        added = known.with_columns(
-            *(series(name, each, kind) for name, each, kind in zip(names, values, kinds, strict=True))
-        )
-    else:
-        new = {
-            name: series(each, index=known.index, dtype=kind)
-            for name, each, kind in zip(names, values, kinds, strict=True)
-        }
-        added = known.assign(**new)
-    return added

@@ -145,8 +145,8 @@ def _explain(name: str, position: int, error: csv.Error) -> str:
     reason = str(error)
     if "end of data" in reason or "field limit" in reason:
         raise TableError(
-            f'{name}, line {position} has a quotation mark (") whose second one is missing, so what comes after it cannot '
-            'be read as rows; correct that line: a field in quotes ends with ", and a " within it is doubled'
+            f'{name}, line {position} has a quotation mark (") whose second one is missing, so nothing from there on '
+            'can be read as rows; correct that line: a field in quotes ends with ", and a " within it is doubled'
         ) from error
     if "new-line" in reason:
         return "has a carriage return within a field; write the field in quotes, or end lines with a line feed"

@@ -53,7 +53,7 @@ class Extended(NamedTuple):
 class Writer(ABC):
     """Writes the rows of a table with added columns as bytes.
 
-    Each call of `encode` returns bytes that end with a whole row, so a file that is cut between two calls is whole, too.
+    Each call of `encode` returns bytes that end with a whole row, so a file that is cut between two calls is whole.
     """
 
     def begin(self) -> bytes:

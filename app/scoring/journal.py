@@ -12,7 +12,6 @@ from app.scoring.figures import Figures
 from app.scoring.sinks import clear_errors
 from bundle.errors import explain
 
-
 _DIGESTS = ("input", "checksum")
 
 

@@ -1,7 +1,7 @@
 """The rows of a table in windows, which are answered by several threads."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -40,7 +40,7 @@ def make_windows(rows: Iterable[Row | BadRow], table: Table, writer: Writer, mos
 
 def answer_windows(
     pool: ThreadPoolExecutor, scorer: Scorer, windows: Iterable[Window]
-) -> Iterator[tuple[Window, Sequence[Answer | Refused]]]:
+) -> Generator[tuple[Window, Sequence[Answer | Refused]], None, None]:
     """Yield windows with the answers to their texts, in their order; a few of them are answered at a time."""
     waiting: deque[tuple[Window, Future[list[Answer | Refused]]]] = deque()
     try:
