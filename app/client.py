@@ -951,8 +951,8 @@ def _explain_error(error: BaseException) -> tuple[str, bool]:
             return "the time was over", True
         case BaseExceptionGroup():  # one for each address of the host
             return _explain_error(error.exceptions[0])
-    if error.__cause__:
-        return _explain_error(error.__cause__)
+    if cause := error.__cause__ or error.__context__:
+        return _explain_error(cause)
     lost = str(error) or type(error).__name__
     return f"the connection was lost ({lost}); if the service uses TLS, its address begins with https://", True
 

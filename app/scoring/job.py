@@ -145,7 +145,7 @@ def _check_folder(path: Path) -> None:
     folder = path.parent
     if not folder.is_dir():
         raise ScoringError(f"there is no folder {folder} for {path.name}; make it (mkdir -p {folder}), or name another")
-    if not os.access(folder, os.W_OK | os.X_OK):
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
         raise ScoringError(f"{path} cannot be written: {folder} is not writable; make it so, or name another folder")
 
 

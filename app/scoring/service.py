@@ -67,6 +67,8 @@ class ServiceScorer:
     def close(self) -> None:
         """Do not wait for the service any longer."""
         with self._lock:
+            if self._is_closing:
+                return
             self._is_closing = True
         asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)

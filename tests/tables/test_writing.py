@@ -1,5 +1,4 @@
 import csv
-import gzip
 import io
 import json
 from importlib import import_module

@@ -97,7 +97,7 @@ class HereScorer:
 
     def __init__(self, bundle: Bundle, scorer: EngineScorer, hook: Callable[[Sequence[str]], object]) -> None:
         manifest = bundle.manifest
-        self.model = Model(manifest.task, manifest.labels, {"name": manifest.name, "version": manifest.version})
+        self.model = Model(manifest.task, manifest.labels, {"model": manifest.name, "version": manifest.version})
         self._scorer = scorer
         self._hook = hook
         self.calls = 0

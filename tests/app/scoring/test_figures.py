@@ -69,8 +69,8 @@ def test_the_figures_are_printed() -> None:
         "accuracy           0.5000",
         "calibration error  0.3667 (expected, 15 bins)",
         "In 1 of them the model knows no word; they count as wrong.",
-        "1 row with a label that the model does not have, such as 'meh' in my.csv, line 6: not counted; its labels are: "
-        "negative, positive",
+        "1 row with a label that the model does not have, such as 'meh' in my.csv, line 6: not counted; its labels "
+        "are: negative, positive",
         "",
         "label       as negative  as positive",
         "negative              1            1",

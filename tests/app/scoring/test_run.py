@@ -10,8 +10,8 @@ import pytest
 
 from app.errors import ScoringError
 from app.scoring.display import Display
-from app.scoring.journal import State
 from app.scoring.job import Job, find_columns
+from app.scoring.journal import State
 from app.scoring.run import score
 from tables.errors import TableError
 from tables.formats import open_table
@@ -212,8 +212,8 @@ def test_a_bad_row_stops_the_run_or_goes_to_a_file(tmp_path: Path, run: Run, row
     file = str(tmp_path / "my.jsonl")
     assert str(stopped.value) == (
         f"{file}, line 101 {not_a_text}. To leave such rows out and go on, run the same command with --bad-rows FILE, "
-        f"which keeps them. Or correct {file}, delete {tmp_path / 'scored-my.jsonl.progress'} and start anew: a run goes "
-        "on only with the same input"
+        f"which keeps them. Or correct {file}, delete {tmp_path / 'scored-my.jsonl.progress'} and start anew: a run "
+        "goes on only with the same input"
     )
     texts: list[str] = []
     state = run("my.jsonl", bad_rows="bad", hook=texts.extend)

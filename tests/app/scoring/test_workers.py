@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import PolicyError, ScoringError
+from app.errors import ScoringError
 from app.scoring.workers import Workers, work
 from app.settings import Settings
-from bundle.errors import BundleNotFoundError
 from bundle.store import Store
 from tests.app.scoring.conftest import MODELS, NAME, MakeScorer, make_texts
-from tests.bundle.samples import EXPORTED, LETTERS, REVIEWS, publish, publish_changed
+from tests.bundle.samples import EXPORTED, REVIEWS, publish
 from tests.conftest import SECONDS
 
 SETTINGS = Settings(models=MODELS, workers=2)
