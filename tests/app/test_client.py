@@ -185,7 +185,7 @@ def test_an_explanation_is_that_of_the_service(ask: Ask, url: str) -> None:
         ask(url, "explain", "A film", budget=1)
 
 
-def test_a_model_is_described(ask: Ask, url: str, small_store: Store) -> None:
+def test_a_model_is_described(ask: Ask, url: str) -> None:
     with httpx.Client(base_url=url) as http:
         raw = http.get("/models/sentiment").json()
         assert asdict(ask(url, "describe")) == {name: raw[name] for name in asdict(ask(url, "describe"))}
@@ -742,7 +742,7 @@ def test_a_frame_keeps_its_index(ask: Ask, url: str) -> None:
     frame = pandas.DataFrame({"review": ["A wonderful film.", None, pandas.NA, float("nan")]}, index=[5, 3, 4, 3])
     scored = ask(url, "score_frame", frame, "review")
     assert [*scored.index] == [5, 3, 4, 3] and scored["probability_positive"].isna().to_list() == [False, *[True] * 3]
-    assert scored["words_used"].to_list() == [3, 0, 0, 0]
+    assert scored["words_used"].to_list() == [4, 0, 0, 0]
 
 
 def test_what_is_no_frame_with_texts_is_refused_before_anything_is_sent(
@@ -769,8 +769,8 @@ def test_a_model_with_several_labels_answers_with_each(ask: Ask, tmp_path: Path)
             assert asdict(answer) == raw | {"probability_positive": None}
         pandas = pytest.importorskip("pandas")
         added = [column.name for column in Columns("sentiment", THREE, "p_").added]
-        for texts in (texts, []):
-            scored = ask(url, "score_frame", pandas.DataFrame({"text": texts}), "text", prefix="p_")
+        for some in (texts, []):
+            scored = ask(url, "score_frame", pandas.DataFrame({"text": some}), "text", prefix="p_")
             assert [*scored.columns] == ["text", *added]
         scored = ask(url, "score_frame", pandas.DataFrame({"text": [UNREADABLE, "lazy"]}), "text")
         assert sum(scored[f"probability_{label}"][1] for label in THREE) == pytest.approx(1)
