@@ -7,6 +7,7 @@ import os
 import pickle
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -585,6 +586,55 @@ def test_a_service_that_gives_up_at_the_deadline_gives_no_answer(ask: Ask, app: 
     with serve_app(Between(app, decide)) as served:
         with pytest.raises(NoAnswerError, match="/sentiment: the time was over"):
             ask(str(served.base_url), "sentiment", "A film", deadline=0.3)
+
+
+def test_tls_that_fails_is_told_at_once(ask: Ask, app: ASGIApp) -> None:
+    with serve_app(app) as served:
+        url = str(served.base_url).replace("http", "https")
+        with pytest.raises(NoAnswerError, match=r"TLS fails \(\w+\); without TLS its address begins with http://"):
+            ask(url, "sentiment", "A film", timeout=SECONDS)
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
+def test_a_certificate_that_is_not_trusted_is_told_at_once(ask: Ask, tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        str(key),
+        "-out",
+        str(certificate),
+    ]
+    subprocess.run([*command, *names], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as threads:
+        asked = threads.submit(ask, f"https://localhost:{listener.getsockname()[1]}", "sentiment", "A film", timeout=60)
+        with listener.accept()[0] as connection, pytest.raises(ssl.SSLError):
+            context.wrap_socket(connection, server_side=True)
+        with pytest.raises(
+            NoAnswerError, match=r"its certificate is not trusted \(self.signed .*\); name .* SSL_CERT_FILE"
+        ):
+            asked.result(SECONDS)
+
+
+def test_a_connection_that_is_lost_is_told(ask: Ask) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as threads:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        asked = threads.submit(ask, url, "sentiment", "A film", timeout=0.1)
+        connection, _ = listener.accept()
+        assert connection.recv(1)
+        connection.close()
+        with pytest.raises(
+            NoAnswerError, match=r"/sentiment: (the connection was lost \(.+\); if the|the time was over)"
+        ):
+            asked.result(SECONDS)
 
 
 def test_a_host_that_is_not_there_is_told(ask: Ask) -> None:
