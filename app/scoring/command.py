@@ -100,7 +100,8 @@ def _score(
             job = Job(None if output == _PIPE else Path(output), columns, prefix, bad_rows)
             state = score(table, job, lambda: _open_scorer(settings, model, version, url), display)
     except _Ended as ended:
-        display.say("stopped; run the same command again to go on")
+        goes_on = output != _PIPE and not is_stream(Path(output)) and Path(source).is_file()
+        display.say(f"stopped; {'run the same command again to go on' if goes_on else 'start anew'}")
         sys.exit(128 + ended.number)
     except ReaderLeftError:  # such as `head`, which has what it wants
         sys.exit(128 + signal.SIGPIPE)
