@@ -76,7 +76,8 @@ def check_places(table: Table, job: Job) -> None:
         if not table.is_stream:
             name = output or "standard output"
             raise ScoringError(f"{name} is no file, and {table.format} cannot be written to a pipe; name a file")
-    elif output:
+    else:
+        assert output
         _check_file(output, source, "output")
         _check_suffix(table, job, output)
         _check_folder(output)

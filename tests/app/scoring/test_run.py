@@ -418,6 +418,15 @@ def test_standard_output_gets_the_rows(
     assert list_files(tmp_path) == ["bad", "my.csv"]
 
 
+def test_a_bad_row_stops_a_run_that_cannot_go_on(
+    tmp_path: Path, make_scorer: MakeScorer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "my.csv").write_text("review\na\nb,c\n")
+    with pytest.raises(ScoringError, match="line 3 has 2 fields.* To leave such rows out, add --bad-rows FILE, which"):
+        score(open_table(FileInput(tmp_path / "my.csv")), Job(None, ("review",)), make_scorer, Display(io.StringIO()))
+    assert capfd.readouterr().out.startswith("review,predicted_sentiment,")
+
+
 def test_what_cannot_be_written_is_told(tmp_path: Path, rows: list[dict[str, Any]], make_scorer: MakeScorer) -> None:
     path = write_table(tmp_path / "my.csv", rows)
     job = Job(Path("/proc/out.csv"), ("review",))
