@@ -14,6 +14,8 @@ import json
 import logging
 import os
 import random
+import socket
+import ssl
 import threading
 import time
 from collections import deque
@@ -23,7 +25,6 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from itertools import count
-from types import TracebackType
 from typing import Any, Generic, Self, TypedDict, TypeVar, Unpack
 from urllib.parse import quote
 
@@ -32,9 +33,14 @@ import httpx
 __all__ = [
     "AsyncClient",
     "Client",
+    "ExplainedToken",
+    "Explanation",
+    "ExplanationOptions",
     "FieldError",
     "LetterOptions",
+    "Limits",
     "Model",
+    "ModelDetails",
     "NextLetterAnswer",
     "NoAnswerError",
     "Options",
@@ -52,16 +58,18 @@ DEFAULT_URL = "http://localhost:8000"
 DEFAULT_TIMEOUT = 30.0  # seconds; a service that is restarted is back by then
 # Batches at a time. With the service's defaults, four have places in the queue of one process.
 DEFAULT_CONCURRENCY = 4
-DEFAULT_PREFIX = "predicted_"
 
 _CONNECT_SECONDS = 5.0
 _FIRST_PAUSE = 0.1  # seconds; each further one is twice as long, ...
 _LONGEST_PAUSE = 5.0  # ... up to this, unless the service asks for more
 _TOO_LATE = 504
+_OUT_OF_TIME = frozenset({408, _TOO_LATE})
+_LEAST_SECONDS = 0.01  # with less time left, the service has ended a request because its deadline was ours
 _RETRIED = frozenset({429, 502, 503, _TOO_LATE})  # 502 and 504 also come from a proxy while the service is restarted
 _HALVED = frozenset({413, _TOO_LATE})  # 413 also comes from a proxy with a lower limit
 _NO_TYPE = "about:blank"  # RFC 9457, section 4.2.1
 _NEVER = float("inf")
+_WORDS = ("words_used", "words_unknown", "words_cut")
 _OTHER_BYTES = 1024  # of a body, besides the texts
 _MISSING = frozenset({"NAType", "NaTType"})  # classes of pandas, whose values equal nothing
 
@@ -89,6 +97,12 @@ class SentimentOptions(Options, total=False):
     """What a sentiment may be asked with: a less probable one than `min_confidence` is `uncertain`."""
 
     min_confidence: float | None
+
+
+class ExplanationOptions(SentimentOptions, total=False):
+    """What an explanation may be asked with: the most texts that the model may judge for it."""
+
+    budget: int | None
 
 
 class LetterOptions(Options, total=False):
@@ -122,6 +136,27 @@ class SentimentAnswer:
     words_cut: int
     model: str
     version: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedToken:
+    """A word or mark, its place in the text, and how much it moves the logit; `docs/api.md` describes the fields."""
+
+    start: int
+    end: int
+    is_known: bool
+    contribution: float
+    standard_error: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation(SentimentAnswer):
+    """The answer to one text, and why: `logit_of_nothing` and the contributions of all tokens add up to `logit`."""
+
+    logit: float
+    logit_of_nothing: float
+    evaluations: int
+    tokens: tuple[ExplainedToken, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +203,28 @@ class Version:
     default: bool
     loaded_processes: int | None
     default_processes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDetails:
+    """What one version of a model is; `docs/api.md` describes the fields of `GET /models/{name}`."""
+
+    name: str
+    version: int
+    task: str
+    created: str
+    labels: Sequence[str]
+    metrics: Mapping[str, float]
+    preprocessing: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the service accepts in one request."""
+
+    max_batch: int
+    max_text_characters: int
+    max_body_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,15 +289,6 @@ class ProblemError(ServiceError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Limits:
-    """What the service accepts in one request."""
-
-    max_batch: int
-    max_text_characters: int
-    max_body_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Request:
     """A request to send, by POST if it has a body; its answer is due at `end`, on the clock of `time.monotonic`."""
 
@@ -266,7 +314,7 @@ class _Task(Generic[Answered]):
         """The field of several inputs."""
         return f"{self.field}s"
 
-    def check(self, place: str, text: object, limits: _Limits) -> None:
+    def check(self, place: str, text: object, limits: Limits) -> None:
         """Return if a text can be sent.
 
         Raises:
@@ -279,7 +327,7 @@ class _Task(Generic[Answered]):
             most = limits.max_text_characters
             raise ServiceError(f"{place} has {len(text)} characters, the limit of the service is {most}; shorten it")
 
-    def split(self, texts: Iterable[str], limits: _Limits) -> Iterator[tuple[int, list[bytes]]]:
+    def split(self, texts: Iterable[str], limits: Limits) -> Iterator[tuple[int, list[bytes]]]:
         """Return the texts as JSON in batches within the limits, each with the place of its first text."""
         if isinstance(texts, Sequence):
             for place, text in enumerate(texts):  # before the first request
@@ -297,11 +345,19 @@ class _Task(Generic[Answered]):
             yield first, batch
 
 
-def _read_sentiment(answer: dict[str, Any]) -> SentimentAnswer:
+def _find_probability(answer: dict[str, Any]) -> float | None:
+    """Return the probability of the likeliest label; the answer of a model with two labels has that of the second."""
     positive = answer.get("probability_positive")
-    probability = answer.get("probability") if positive is None else max(positive, round(1 - positive, 8))
-    read = {"probability": probability, "probability_positive": positive, "probabilities": answer.get("probabilities")}
-    return _take(SentimentAnswer, answer | read)
+    return answer.get("probability") if positive is None else max(positive, round(1 - positive, 8))
+
+
+def _read_sentiment(answer: dict[str, Any]) -> SentimentAnswer:
+    return _take(SentimentAnswer, answer | {"probability": _find_probability(answer)})
+
+
+def _read_explanation(answer: dict[str, Any]) -> Explanation:
+    tokens = tuple(_take(ExplainedToken, token) for token in answer["tokens"])
+    return _take(Explanation, answer | {"probability": _find_probability(answer), "tokens": tokens})
 
 
 def _read_next_letter(answer: dict[str, Any]) -> NextLetterAnswer:
@@ -309,7 +365,40 @@ def _read_next_letter(answer: dict[str, Any]) -> NextLetterAnswer:
 
 
 _SENTIMENT = _Task("/sentiment", "text", _read_sentiment)
+_EXPLANATION = _Task("/sentiment/explain", "text", _read_explanation)
 _NEXT_LETTER = _Task("/next-letter", "sequence", _read_next_letter)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan(Generic[Frame]):
+    """A frame, the texts of its column, what to ask for them, and the names of the columns to add."""
+
+    frame: Frame
+    column: str
+    texts: Sequence[str]
+    names: Sequence[str]
+    labels: Sequence[str]
+    options: Mapping[str, Any]
+
+    def add(self, answers: Sequence[SentimentAnswer]) -> Frame:
+        """Return the frame with the columns."""
+        probabilities: list[list[Any]] = [[answer.probability_positive for answer in answers]]
+        if len(self.labels) != 2:
+            found = [answer.probabilities or {} for answer in answers]
+            probabilities = [[each.get(label) for each in found] for label in self.labels]
+        words = [[getattr(answer, name) for answer in answers] for name in _WORDS]
+        values = [[answer.sentiment for answer in answers], *probabilities, *words]
+        frame: Any = self.frame
+        make = type(frame[self.column])
+        is_polars = hasattr(frame, "with_columns")
+        kinds = [str if is_polars else object, *(float for _ in probabilities), *(int for _ in words)]
+        columns = [*zip(self.names, values, kinds, strict=True)]
+        if is_polars:
+            added: Frame = frame.with_columns(*(make(name, each, kind) for name, each, kind in columns))
+        else:
+            new = {name: make(each, index=frame.index, dtype=kind) for name, each, kind in columns}
+            added = frame.assign(**new)
+        return added
 
 
 class _BaseClient:
@@ -317,7 +406,11 @@ class _BaseClient:
 
     def __init__(self, url: str | None, key: str | None, timeout: float, concurrency: int) -> None:
         self.url = (url or os.environ.get(URL_VARIABLE) or DEFAULT_URL).strip().rstrip("/")
-        if httpx.URL(self.url).scheme not in ("http", "https") or not httpx.URL(self.url).host:
+        try:
+            is_address = httpx.URL(self.url).scheme in ("http", "https") and httpx.URL(self.url).host
+        except httpx.InvalidURL:
+            is_address = False
+        if not is_address:
             raise ValueError(f"{self.url!r} is not the address of a service; write it as {DEFAULT_URL}")
         key = (key or os.environ.get(KEY_VARIABLE) or "").strip()
         if not (key.isascii() and key.isprintable()) or " " in key:
@@ -327,7 +420,7 @@ class _BaseClient:
         self._headers = {"authorization": f"Bearer {key}"} if key else {}
         self._timeout = timeout
         self._concurrency = concurrency
-        self._limits: _Limits | None = None
+        self._limits: Limits | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
@@ -365,14 +458,17 @@ class _BaseClient:
             failure: ProblemError | NoAnswerError
             if isinstance(outcome, httpx.Response):
                 failure = _make_problem(outcome)
+                if failure.status in _OUT_OF_TIME and time.monotonic() + _LEAST_SECONDS >= end:
+                    raise NoAnswerError(f"no answer from {self.url}{path}: the time was over") from failure
                 may_help = failure.status in _RETRIED and failure.kind != "model-refused"
                 may_help = may_help and not (failure.status == _TOO_LATE and can_halve)
                 asked, level = failure.retry_after or 0, logging.INFO
             else:
-                why = f"{type(outcome).__name__}: {outcome}".rstrip(": ")
-                failure = NoAnswerError(f"no answer from {self.url}{path} in time ({why})")
+                assert outcome
+                why, may_help = _explain_error(outcome)
+                failure = NoAnswerError(f"no answer from {self.url}{path}: {why}")
                 failure.__cause__ = outcome
-                may_help, asked, level = True, 0, logging.WARNING
+                asked, level = 0, logging.WARNING
             # Spread out, so that clients that were rejected together do not come back together.
             pause = random.uniform(1, 1.5) * max(asked, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt, 10)))
             if not may_help or time.monotonic() + pause >= end:
@@ -417,11 +513,11 @@ class _BaseClient:
         after = yield from self._ask_texts(task, first + half, texts[half:], options, end)
         return before + after
 
-    def _learn_limits(self, due: float) -> _Steps[_Limits]:
+    def _learn_limits(self, due: float = _NEVER) -> _Steps[Limits]:
         """Return the limits of the service, which is asked for them once."""
         if self._limits is None:
             limits = yield from self._ask("/models", self._find_end(due), member="limits")
-            self._limits = _take(_Limits, limits)
+            self._limits = _take(Limits, limits)
         return self._limits
 
     def _list_models(self) -> _Steps[list[Model]]:
@@ -432,6 +528,38 @@ class _BaseClient:
         path = f"/models/{quote(name, safe='')}/versions"
         versions = yield from self._ask(path, self._find_end(_NEVER), member="versions")
         return [_take(Version, version) for version in versions]
+
+    def _find_details(self, name: str | None, version: int | str | None, due: float = _NEVER) -> _Steps[ModelDetails]:
+        """Return what a model is, by default the default model of sentiments and its version that answers.
+
+        Raises:
+            ServiceError: there is none, or no such label; or there was no answer.
+        """
+        if name is None:
+            models = yield from self._list_models()
+            defaults = [model.name for model in models if model.task == "sentiment" and model.default]
+            if not defaults:
+                names = ", ".join(model.name for model in models) or "none"
+                raise ServiceError(f"{self.url} has no default model of sentiment; name one of its models: {names}")
+            (name,) = defaults
+        if isinstance(version, str):
+            labels = {label: one.version for one in (yield from self._list_versions(name)) for label in one.labels}
+            if version not in labels:
+                have = ", ".join(sorted(labels)) or "none"
+                raise ServiceError(f"there is no label {version!r} of {name} at {self.url}; labels: {have}")
+            version = labels[version]
+        path = f"/models/{quote(name, safe='')}{'' if version is None else f'/versions/{version}'}"
+        details = yield from self._ask(path, self._find_end(due))
+        return _take(ModelDetails, details)
+
+    def _plan_frame(self, frame: Frame, column: str, prefix: str, options: Mapping[str, Any]) -> "_Steps[_Plan[Frame]]":
+        """Return how to score a frame: see `Client.score_frame`."""
+        texts = _read_column(frame, column)
+        chosen = options.get("model"), options.get("version")
+        details = yield from self._find_details(*chosen, _find_due(options))
+        names = _name_columns(frame, details.labels, prefix)
+        options = {**options, "model": details.name, "version": details.version}
+        return _Plan(frame, column, texts, names, details.labels, options)
 
 
 class Client(_BaseClient):
@@ -489,6 +617,10 @@ class Client(_BaseClient):
         """Return the sentiments one by one: see `sentiments`. Texts are read only a few batches ahead."""
         return self._stream(_SENTIMENT, _refuse_one(texts), options)
 
+    def explain(self, text: str, **options: Unpack[ExplanationOptions]) -> Explanation:
+        """Return the sentiment of one text, and how much each of its words moves it: see `sentiment`."""
+        return self._run(self._ask_one(_EXPLANATION, text, options, _find_due(options)))
+
     def next_letter(self, sequence: str, **options: Unpack[LetterOptions]) -> NextLetterAnswer:
         """Return the character after one sequence, and the likeliest ones.
 
@@ -505,26 +637,26 @@ class Client(_BaseClient):
         """Return the character after each of any number of sequences, in their order: see `sentiments`."""
         return [*self._stream(_NEXT_LETTER, [*_refuse_one(sequences)], options)]
 
-    def score_frame(
-        self, frame: Frame, column: str, *, prefix: str = DEFAULT_PREFIX, **options: Unpack[SentimentOptions]
-    ) -> Frame:
+    def score_frame(self, frame: Frame, column: str, *, prefix: str = "", **options: Unpack[SentimentOptions]) -> Frame:
         """Return a data frame of pandas or polars with columns for the sentiment of each row.
 
-        They are `sentiment`, `probability` and `probability_positive`; for a model with more than two labels, instead
-        of the last one, `probability_` and the label for each. Rows without a text have missing values.
+        They are those of `python -m app score`: `predicted_sentiment`; the probability of the second label, such as
+        `probability_positive`, or that of each label of a model with more; `words_used`, `words_unknown` and
+        `words_cut`. Rows without a text have missing values. One version of the model answers all rows.
 
         Args:
             frame: with the texts; it stays as it is.
             column: of the texts.
-            prefix: of the names of the new columns. Columns that have these names are replaced.
+            prefix: what the names of the new columns begin with.
             options: see `sentiment`.
 
         Raises:
-            TypeError: it is no such frame, or a value of the column is no text.
+            TypeError: it is no such frame, or a value of the column is no text; nothing was sent.
+            ValueError: it has no such column, or has a column with the name of a new one.
             ServiceError: a text is too long, or a request failed.
         """
-        answers = [*self._stream(_SENTIMENT, _read_column(frame, column), options)]
-        return _add_columns(frame, column, _make_columns(answers, prefix))
+        plan = self._run(self._plan_frame(frame, column, prefix, options))
+        return plan.add([*self._stream(_SENTIMENT, plan.texts, plan.options)])
 
     def models(self) -> list[Model]:
         """Return the models of the service."""
@@ -534,6 +666,14 @@ class Client(_BaseClient):
         """Return the versions of a model, the newest first."""
         return self._run(self._list_versions(name))
 
+    def describe(self, name: str | None = None, version: int | str | None = None) -> ModelDetails:
+        """Return what a model is, by default the default model of sentiments and its version that answers."""
+        return self._run(self._find_details(name, version))
+
+    def limits(self) -> Limits:
+        """Return what the service accepts in one request."""
+        return self._run(self._learn_limits())
+
     def close(self) -> None:
         """Close the connections."""
         if self._is_own:
@@ -542,9 +682,7 @@ class Client(_BaseClient):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _stream(self, task: _Task[Answered], texts: Iterable[str], options: Mapping[str, Any]) -> Iterator[Answered]:
@@ -621,6 +759,10 @@ class AsyncClient(_BaseClient):
         """Return the sentiments one by one: see `Client.iter_sentiments`."""
         return self._stream(_SENTIMENT, _refuse_one(texts), options)
 
+    async def explain(self, text: str, **options: Unpack[ExplanationOptions]) -> Explanation:
+        """Return the sentiment of one text, and how much each of its words moves it: see `Client.explain`."""
+        return await self._run(self._ask_one(_EXPLANATION, text, options, _find_due(options)))
+
     async def next_letter(self, sequence: str, **options: Unpack[LetterOptions]) -> NextLetterAnswer:
         """Return the character after one sequence: see `Client.next_letter`."""
         return await self._run(self._ask_one(_NEXT_LETTER, sequence, options, _find_due(options)))
@@ -630,11 +772,11 @@ class AsyncClient(_BaseClient):
         return [answer async for answer in self._stream(_NEXT_LETTER, [*_refuse_one(sequences)], options)]
 
     async def score_frame(
-        self, frame: Frame, column: str, *, prefix: str = DEFAULT_PREFIX, **options: Unpack[SentimentOptions]
+        self, frame: Frame, column: str, *, prefix: str = "", **options: Unpack[SentimentOptions]
     ) -> Frame:
         """Return a data frame with columns for the sentiment of each row: see `Client.score_frame`."""
-        answers = [answer async for answer in self._stream(_SENTIMENT, _read_column(frame, column), options)]
-        return _add_columns(frame, column, _make_columns(answers, prefix))
+        plan = await self._run(self._plan_frame(frame, column, prefix, options))
+        return plan.add([answer async for answer in self._stream(_SENTIMENT, plan.texts, plan.options)])
 
     async def models(self) -> list[Model]:
         """Return the models of the service."""
@@ -644,6 +786,14 @@ class AsyncClient(_BaseClient):
         """Return the versions of a model, the newest first."""
         return await self._run(self._list_versions(name))
 
+    async def describe(self, name: str | None = None, version: int | str | None = None) -> ModelDetails:
+        """Return what a model is: see `Client.describe`."""
+        return await self._run(self._find_details(name, version))
+
+    async def limits(self) -> Limits:
+        """Return what the service accepts in one request."""
+        return await self._run(self._learn_limits())
+
     async def close(self) -> None:
         """Close the connections."""
         if self._is_own:
@@ -652,9 +802,7 @@ class AsyncClient(_BaseClient):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def _stream(
@@ -758,8 +906,7 @@ def _read_answer(answer: httpx.Response, member: str | None) -> Any:
 
 def _make_problem(answer: httpx.Response) -> ProblemError:
     """Return the error in an answer."""
-    is_problem = answer.headers.get("content-type", "").startswith("application/problem+json")
-    document: dict[str, Any] = answer.json() if is_problem else {}
+    document = _read_problem(answer)
     place = f", which refers to {answer.headers['location']}" if "location" in answer.headers else ""
     other = f"{answer.url} answers {answer.status_code} {answer.reason_phrase}{place}, without a problem document"
     return ProblemError(
@@ -767,10 +914,42 @@ def _make_problem(answer: httpx.Response) -> ProblemError:
         document.get("type", _NO_TYPE),
         document.get("title", answer.reason_phrase),
         document.get("detail", other),
-        tuple(_take(FieldError, field | {"loc": tuple(field["loc"])}) for field in document.get("errors", ())),
+        tuple(_take(FieldError, field | {"loc": tuple(field.get("loc", ()))}) for field in document.get("errors", ())),
         _read_retry_after(answer.headers.get("retry-after", "")),
         answer.headers.get("x-request-id", ""),
     )
+
+
+def _read_problem(answer: httpx.Response) -> dict[str, Any]:
+    """Return the problem document of an answer; an empty one if it has none, or if a proxy has cut it."""
+    try:
+        document = answer.json()
+    except ValueError:
+        return {}
+    is_problem = answer.headers.get("content-type", "").startswith("application/problem+json")
+    return document if is_problem and isinstance(document, dict) else {}
+
+
+def _explain_error(error: BaseException) -> tuple[str, bool]:
+    """Return why there was no answer and what to do, in words; and whether to ask again may help."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            why = f"its certificate is not trusted ({error.verify_message})"
+            return f"{why}; name a file with the certificate of its authority in SSL_CERT_FILE", False
+        case ssl.SSLError():
+            return f"TLS fails ({error.reason}); without TLS its address begins with http://", False
+        case socket.gaierror():
+            return "there is no host of this name; correct the address", True
+        case ConnectionRefusedError():
+            return "nothing listens there; start the service, or correct the address", True
+        case httpx.TimeoutException():
+            return "the time was over", True
+        case BaseExceptionGroup():  # one for each address of the host
+            return _explain_error(error.exceptions[0])
+    if cause := error.__cause__ or error.__context__:
+        return _explain_error(cause)
+    lost = str(error) or type(error).__name__
+    return f"the connection was lost ({lost}); if the service uses TLS, its address begins with https://", True
 
 
 def _read_retry_after(value: str) -> float | None:
@@ -803,41 +982,36 @@ def _read_column(frame: Any, column: str) -> list[str]:
     """Return the texts of a column, with an empty one where there is none.
 
     Raises:
-        TypeError: it is no data frame with such a column.
+        TypeError: it is no data frame, or a value is no text.
+        ValueError: it has no such column.
     """
     if not hasattr(frame, "with_columns") and not hasattr(frame, "assign"):
         raise TypeError(f"{type(frame).__name__} is no data frame of pandas or polars")
-    if not hasattr(frame[column], "to_list"):
-        raise TypeError(f"{type(frame).__name__} has no single column {column!r}")
-    return ["" if _is_missing(value) else value for value in frame[column].to_list()]
+    if [*frame.columns].count(column) != 1:
+        names = ", ".join(map(repr, frame.columns))
+        raise ValueError(f"the frame should have one column {column!r}; its columns are: {names:.500}")
+    texts = ["" if _is_missing(value) else value for value in frame[column].to_list()]
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(f"row {row} of the column {column!r} is {text!r:.80}; it should be a string")
+    return texts
 
 
 def _is_missing(value: object) -> bool:
     return value is None or type(value).__name__ in _MISSING or (isinstance(value, float) and value != value)
 
 
-def _make_columns(answers: Sequence[SentimentAnswer], prefix: str) -> dict[str, list[Any]]:
-    """Return the columns of `Client.score_frame`."""
-    columns: dict[str, list[Any]] = {
-        f"{prefix}sentiment": [answer.sentiment for answer in answers],
-        f"{prefix}probability": [answer.probability for answer in answers],
-    }
-    labels = next((answer.probabilities for answer in answers if answer.probabilities), None)
-    if labels is None:
-        columns[f"{prefix}probability_positive"] = [answer.probability_positive for answer in answers]
-    else:
-        for label in labels:
-            probabilities = [answer.probabilities and answer.probabilities[label] for answer in answers]
-            columns[f"{prefix}probability_{label}"] = probabilities
-    return columns
+def _name_columns(frame: Any, labels: Sequence[str], prefix: str) -> list[str]:
+    """Return the names of the columns of `Client.score_frame`.
 
-
-def _add_columns(frame: Frame, column: str, columns: Mapping[str, list[Any]]) -> Frame:
-    """Return a frame with further columns."""
-    known: Any = frame
-    if hasattr(known, "with_columns"):
-        series = type(known[column])
-        added: Frame = known.with_columns(*(series(name, values) for name, values in columns.items()))
-    else:
-        added = known.assign(**columns)
-    return added
+    Raises:
+        ValueError: the frame has one of them.
+    """
+    probabilities = [f"probability_{label}" for label in (labels[1:] if len(labels) == 2 else labels)]
+    names = [f"{prefix}{name}" for name in ("predicted_sentiment", *probabilities, *_WORDS)]
+    if taken := [name for name in names if name in frame.columns]:
+        raise ValueError(
+            f"the frame has already the column {', '.join(map(repr, taken))}; choose other names for the new ones "
+            'with prefix, such as prefix="new_"'
+        )
+    return names

@@ -12,6 +12,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator
 
 INTERNAL_ERROR = "the service failed on this request; its log has the reason under the answer's x-request-id"
+TEXT_TOO_LONG = "the text has {} characters, the limit is {}; shorten it"
 TOO_LATE = "the deadline passed before the answer was there; try again later or allow it more time"
 METRICS_MISSING = "the processes cannot read the files of their metrics: {}; give them a tmpfs with space at /dev/shm"
 ENDING = "this process of the service is shutting down; send the request again in a moment"
@@ -71,6 +72,10 @@ class PolicyError(ServiceError):
 
 class ScoringError(ServiceError):
     """A file cannot be scored."""
+
+
+class ReaderLeftError(ScoringError):
+    """Whoever reads the output has ended."""
 
 
 class ClientLeftError(ServiceError):

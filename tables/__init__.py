@@ -1,5 +1,5 @@
-"""Files of texts as rows: CSV, TSV, JSON Lines and Parquet, compressed too, and from a pipe.
+"""Files of texts as rows, to read and to write with further columns: CSV, TSV, JSON Lines and Parquet.
 
-Training and the service read the files of users with it. It imports neither of them, nor `bundle`; pyarrow only to read
-Parquet. `formats.open_table` is the way in.
+Inputs may be compressed, or come from a pipe. Training and the service read the files of users with it. It imports
+neither of them, nor `bundle`; pyarrow only for Parquet. `formats.open_table` is the way in.
 """

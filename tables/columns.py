@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tables.errors import TableError
+from tables.errors import TableError, show_names
 from tables.table import Table
 
 # Compared without case, spaces, hyphens and underscores.
@@ -41,7 +41,7 @@ def find_column(table: Table, kind: str, usual: Sequence[str], without: Sequence
     names = {_fold(name) for name in usual}
     fitting = [name for name in table.columns if name not in without and _fold(name) in names]
     if len(fitting) != 1:
-        which = f"{', '.join(map(repr, fitting))} could all be the {kind}s" if fitting else f"no column is named {kind}"
+        which = f"{show_names(fitting)} could all be the {kind}s" if fitting else f"no column is named {kind}"
         raise TableError(f"{which}; name the right one with --{kind}-column: {list_columns(table)}")
     return fitting[0]
 
@@ -54,13 +54,14 @@ def check_columns(table: Table, names: Sequence[str]) -> None:
     """
     for name in names:
         if table.columns.count(name) != 1:
-            count = "no column" if name not in table.columns else "several columns"
-            raise TableError(f"there is {count} {name!r}; {list_columns(table)}")
+            count = "is no column" if name not in table.columns else "are several columns"
+            advice = "" if name not in table.columns else "; rename all but one"
+            raise TableError(f"there {count} {show_names([name])}{advice}; {list_columns(table)}")
 
 
 def list_columns(table: Table) -> str:
     """Return which columns there are, for messages."""
-    return f"the columns of {table.source.name} are: {', '.join(map(repr, table.columns))}{table.hint}"
+    return f"the columns of {table.source.name} are: {show_names(table.columns)}{table.hint}"
 
 
 def looks_like_data(fields: Sequence[str]) -> bool:

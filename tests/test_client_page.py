@@ -14,8 +14,7 @@ import httpx
 import pytest
 
 from app import client as module
-from app.client import AsyncClient, Client, LetterOptions, SentimentOptions
-from tests.app.test_client import PandasFrame
+from app.client import AsyncClient, Client, ExplanationOptions, LetterOptions
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = (DOCS / "client.md").read_text(encoding="utf-8")
@@ -60,22 +59,20 @@ def test_the_notebook_runs(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     run_cells([cell for cell in CELLS if has_pandas or "pandas" not in cell["metadata"].get("tags", ())])
 
 
-def test_the_cell_of_pandas_runs_with_a_frame_like_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LSTM_CLIENT_URL", url)
-    (cell,) = (cell for cell in CELLS if "pandas" in cell["metadata"].get("tags", ()))
-    source = "".join(cell["source"])
-    assert source.startswith("import pandas as pd\n")
-    tried = {**cell, "source": [source.removeprefix("import pandas as pd\n").replace("pd.DataFrame", "PandasFrame")]}
-    imported = {"source": [f"from {PandasFrame.__module__} import PandasFrame\n"]}
-    run_cells([CELLS[0], imported, tried, CELLS[-1]])  # the last one closes the client
-
-
 def test_the_notebook_is_complete_and_has_no_outputs() -> None:
     assert (NOTEBOOK["nbformat"], NOTEBOOK["nbformat_minor"]) == (4, 5)
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in CELLS)
     assert len({cell["id"] for cell in NOTEBOOK["cells"]}) == len(NOTEBOOK["cells"])
     text = "".join("".join(cell["source"]) for cell in CELLS)
-    for shown in ("sentiments(", "iter_sentiments(", "score_frame(", "next_letter(", "next_letters(", "await "):
+    for shown in (
+        "sentiments(",
+        "iter_sentiments(",
+        "score_frame(",
+        "explain(",
+        "next_letter(",
+        "next_letters(",
+        "await ",
+    ):
         assert shown in text
 
 
@@ -91,7 +88,7 @@ def test_the_page_has_every_method_argument_and_exception() -> None:
     assert rows["timeout"] == str(round(module.DEFAULT_TIMEOUT)) and rows["url"] == f"`{module.DEFAULT_URL}`"
     assert rows["concurrency"] == str(module.DEFAULT_CONCURRENCY)
     assert f"`{module.URL_VARIABLE}`" in PAGE and f"`{module.KEY_VARIABLE}`" in PAGE
-    options = {*SentimentOptions.__annotations__, *LetterOptions.__annotations__}
+    options = {*ExplanationOptions.__annotations__, *LetterOptions.__annotations__}
     assert {f"`{name}`" for name in options} <= {*re.findall(r"`\w+`", PAGE)}
     errors = {name for name in module.__all__ if name.endswith("Error")} - {"FieldError"}
     assert errors <= rows.keys() | {*re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)}

@@ -17,10 +17,11 @@ from app.engines.base import Engine
 from app.errors import ModelNotFoundError, NotReadyError, RequestError, escape_surrogates
 from app.runtime.batcher import Batcher
 from app.runtime.changes import Changes
+from app.runtime.defaults import choose_default_model
 from app.runtime.keeper import Keeper
 from app.runtime.pace import LoopTime
 from app.runtime.versions import Model, Selector, Versions
-from app.settings import PREFIX, Settings
+from app.settings import Settings
 from app.telemetry.metrics import ModelMetrics
 from bundle.errors import explain
 from bundle.store import Bundle, Store
@@ -176,24 +177,13 @@ class Repository:
         return self.find_versions(name).find(version)
 
     def find_default(self, task: str) -> str:
-        """Return the name of the model that answers requests of a task without a model; there may be none of this name.
-
-        It is the one of the setting `default_models`, or else the model with the name of the task, or else the only
-        model of the task.
+        """Return the name of the model that answers requests of a task without a model: see `choose_default_model`.
 
         Raises:
             ModelNotFoundError: several models answer the task, and none of them is its default.
         """
         named = self._settings.default_models.get(task)
-        if named is not None or task in self._keepers:
-            return named or task
-        found = self._list_models(task)
-        if len(found) > 1:
-            raise ModelNotFoundError(
-                f"several models answer {task}: {', '.join(found)}; name one in the field model, or make one the "
-                f"default ({PREFIX}DEFAULT_MODELS={task}={found[0]})"
-            )
-        return found[0] if found else task
+        return choose_default_model(task, named, self._keepers, lambda: self._list_models(task))
 
     def is_default(self, model: Model) -> bool:
         """Return whether a model answers requests of its task without a model."""

@@ -1,13 +1,13 @@
 """Answers to the texts of a file, and the columns that they add to it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from bundle.tasks import NEXT_LETTER
+from tables.table import Column
 
 # As the service gives it in JSON.
 Answer = Mapping[str, Any]
-Kind = Literal["text", "probability", "count"]
 
 _COUNTS = ("words_used", "words_unknown", "words_cut")
 
@@ -18,32 +18,30 @@ class Refused(NamedTuple):
     reason: str
 
 
-class Column(NamedTuple):
-    """A column that is added; values may be None."""
-
-    name: str
-    kind: Kind
-
-
 class Columns:
     """The columns that the answers of a model add.
 
     Attributes:
         labels: of the model.
         added: the columns, in order.
+        nothing: the answer to a row without a text.
     """
 
     def __init__(self, task: str, labels: Sequence[str], prefix: str = "") -> None:
         """Take the task and the labels of a model, and what the names of the columns begin with."""
         self.labels = tuple(labels)
         self._has_letters = task == NEXT_LETTER.name
+        self.nothing: Answer
         predicted = Column("predicted_letter" if self._has_letters else "predicted_sentiment", "text")
         if self._has_letters:
             added = [predicted, Column("probability", "probability")]
+            self.nothing = {"next_letter": None, "probability": None}
         else:
             shown = labels[1:] if len(labels) == 2 else labels
             probabilities = [Column(f"probability_{label}", "probability") for label in shown]
             added = [predicted, *probabilities, *(Column(name, "count") for name in _COUNTS)]
+            nothing = dict.fromkeys(("sentiment", "probability_positive", "probability", "probabilities"))
+            self.nothing = nothing | dict.fromkeys(_COUNTS, 0)
         self.added = tuple(Column(prefix + column.name, column.kind) for column in added)
 
     def list_values(self, answer: Answer) -> list[Any]:
@@ -59,12 +57,10 @@ class Columns:
 
     def find_label(self, answer: Answer) -> tuple[str, float] | None:
         """Return the label of an answer with its probability; None if the model knows nothing in the text."""
-        if self._has_letters:
-            return answer["next_letter"], answer["probability"]
-        label = answer["sentiment"]
+        label = answer["next_letter" if self._has_letters else "sentiment"]
         if label is None:
             return None
-        if len(self.labels) == 2:
+        if not self._has_letters and len(self.labels) == 2:
             second = answer["probability_positive"]
             return label, second if label == self.labels[1] else 1 - second
         return label, answer["probability"]

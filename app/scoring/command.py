@@ -10,11 +10,12 @@ from types import FrameType
 
 import click
 
-from app.errors import ServiceError
-from app.scoring.display import Display
+from app.errors import ReaderLeftError, ScoringError, ServiceError
+from app.scoring.display import Display, count_rows
 from app.scoring.figures import describe
+from app.scoring.job import Job, find_columns, is_stream
 from app.scoring.journal import State
-from app.scoring.run import Job, find_columns, score
+from app.scoring.run import score
 from app.scoring.scorer import Scorer
 from app.settings import Settings
 from bundle.errors import BundleError
@@ -23,7 +24,7 @@ from tables.formats import open_table
 from tables.inputs import FileInput, Input, PipeInput
 
 STOPPED, PUT_ASIDE = 1, 3
-KEY_VARIABLE = "LSTM_API_KEY"
+KEY_VARIABLE = "LSTM_CLIENT_KEY"  # as of `app.client`, which is imported only to ask a service
 
 _PIPE = "-"
 
@@ -51,7 +52,8 @@ class _VersionType(click.ParamType[int | str]):
     ".gz) or Parquet, OUTPUT has the same format; - is standard input or output. A run that was stopped goes on when "
     "the same command is run again.",
     epilog="Exit status: 0 all rows are scored; 1 stopped, the message says why; 2 wrong options; 3 all rows are done, "
-    "and some of them are in the file of --bad-rows; 130 and 143 ended by SIGINT (Ctrl-C) and SIGTERM.",
+    "and some of them are in the file of --bad-rows; 130 and 143 ended by SIGINT (Ctrl-C) and SIGTERM; 141 whoever "
+    "reads the output has ended.",
 )
 @click.argument("source", metavar="INPUT")
 @click.argument("output", metavar="OUTPUT")
@@ -96,10 +98,13 @@ def _score(
             table = open_table(opened, encoding)
             columns = find_columns(table, text_column, label_column)
             job = Job(None if output == _PIPE else Path(output), columns, prefix, bad_rows)
-            state = score(table, job, _open_scorer(settings, model, version, url), display)
+            state = score(table, job, lambda: _open_scorer(settings, model, version, url), display)
     except _Ended as ended:
-        display.say("stopped; run the same command again to go on")
+        goes_on = output != _PIPE and not is_stream(Path(output)) and Path(source).is_file()
+        display.say(f"stopped; {'run the same command again to go on' if goes_on else 'start anew'}")
         sys.exit(128 + ended.number)
+    except ReaderLeftError:  # such as `head`, which has what it wants
+        sys.exit(128 + signal.SIGPIPE)
     except (ServiceError, BundleError, TableError) as error:
         display.say(f"error: {error}")
         sys.exit(STOPPED)
@@ -134,10 +139,15 @@ def _open_input(source: str) -> Iterator[Input]:
 def _open_scorer(settings: Settings, name: str | None, version: int | str | None, url: str | None) -> Scorer:
     """Return what answers. Only one of the two is imported: a service is asked without an engine."""
     if url:
-        from app.scoring.service import ServiceScorer
-
+        try:
+            from app.scoring.service import ServiceScorer
+        except ModuleNotFoundError as error:
+            raise ScoringError(
+                "--url needs httpx; install it with `pip install httpx`, or score without --url"
+            ) from error
         return ServiceScorer(url, name, version, os.environ.get(KEY_VARIABLE))
-    from app.scoring.workers import Workers, find_bundle
+    from app.scoring.bundles import find_bundle
+    from app.scoring.workers import Workers
 
     return Workers(find_bundle(settings, name, version), settings)
 
@@ -146,7 +156,7 @@ def _report(state: State, job: Job, display: Display) -> None:
     """Print what was done: the figures on standard output, unless the rows are there."""
     display.say(display.describe_end(state.scored))
     if state.bad:
-        display.say(f"{state.bad:,} rows put aside in {job.bad_rows}")
+        display.say(f"{count_rows(state.bad)} put aside in {job.bad_rows}")
     if state.figures:
         for line in describe(state.figures):
-            click.echo(line, err=job.output is None)
+            click.echo(line, err=is_stream(job.output))

@@ -11,6 +11,11 @@ _PLAIN_SECONDS = 10.0
 _CLEAR = "\r\x1b[K"
 
 
+def count_rows(rows: int) -> str:
+    """Return a number of rows in words."""
+    return f"{rows:,} row{'s' if rows != 1 else ''}"
+
+
 class Display:
     """Shows the progress of a run on standard error."""
 
@@ -46,17 +51,17 @@ class Display:
     def describe_end(self, rows: int) -> str:
         """Return how many rows the output has, and how many of them this run did in which time."""
         if self._first is None:
-            return f"{rows:,} rows"
+            return count_rows(rows)
         first_rows, _ = self._first
         seconds = self._clock() - self._started
         of_them = f", {rows - first_rows:,} of them now," if first_rows else ""
-        return f"{rows:,} rows{of_them} in {seconds:.1f} s{self._describe_rate(rows - first_rows, seconds)}"
+        return f"{count_rows(rows)}{of_them} in {seconds:.1f} s{self._describe_rate(rows - first_rows, seconds)}"
 
     def _describe(self, rows: int, share: float | None, now: float) -> str:
         assert self._first
         first_rows, first_share = self._first
         seconds = now - self._started
-        shown = f"{rows:,} rows{self._describe_rate(rows - first_rows, seconds)}"
+        shown = f"{count_rows(rows)}{self._describe_rate(rows - first_rows, seconds)}"
         if share is None or share <= first_share:
             return shown
         left = seconds * (1 - share) / (share - first_share)

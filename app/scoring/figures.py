@@ -7,6 +7,7 @@ from typing import Any, Self
 from pydantic import BaseModel
 
 from app.scoring.answers import Answer, Columns
+from app.scoring.display import count_rows
 
 BINS = 15  # of equal width, as in `training.evaluation.calibration`
 _MOST_SHOWN = 12  # labels of a confusion matrix
@@ -110,10 +111,10 @@ def describe(figures: Figures) -> Iterator[str]:
     if unreadable := sum(figures.unreadable):
         yield f"In {unreadable:,} of them the model knows no word; they count as wrong."
     if figures.without:
-        yield f"{figures.without:,} rows have no label."
+        yield f"{count_rows(figures.without)} without a label."
     if figures.other:
         yield (
-            f"{figures.other:,} rows have a label that the model does not have, such as {figures.first_other}, and are "
+            f"{count_rows(figures.other)} with a label that the model does not have, such as {figures.first_other}: "
             f"not counted; its labels are: {', '.join(figures.labels)}"
         )
     if figures.rows and len(figures.labels) <= _MOST_SHOWN:

@@ -12,6 +12,8 @@ from app.scoring.figures import Figures
 from app.scoring.sinks import clear_errors
 from bundle.errors import explain
 
+_DIGESTS = ("input", "checksum")
+
 
 class State(BaseModel):
     """What has been written for certain.
@@ -60,9 +62,10 @@ class Journal:
             raise ScoringError(f"{self.path} cannot be read ({explain(error)}); {self._advice}") from error
         names = identity.keys() | state.identity.keys()
         if differing := sorted(name for name in names if identity.get(name) != state.identity.get(name)):
+            changes = (_compare(name, state.identity.get(name), identity.get(name)) for name in differing)
             raise ScoringError(
-                f"a run was stopped that writes this output, and now other things are not as they were then: "
-                f"{', '.join(differing)}; to go on, make them so again, or {self._advice}"
+                f"a run was stopped that writes this output, and some things are not as they were then: "
+                f"{', '.join(changes)}; to go on, make them so again, or {self._advice}"
             )
         return state
 
@@ -82,3 +85,8 @@ class Journal:
     @property
     def _advice(self) -> str:
         return f"delete {self.path} to start anew"
+
+
+def _compare(name: str, before: Any, now: Any) -> str:
+    """Return what has changed; the values only if people know them."""
+    return name if name in _DIGESTS else f"{name} (before: {before}, now: {now})"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from app.engines.base import Engine
+from app.errors import TEXT_TOO_LONG
 from app.runtime.grouping import Grouping
 from app.runtime.queue import CANDIDATES
 from app.scoring.answers import Answer, Refused
@@ -21,7 +22,7 @@ class Model:
     Attributes:
         task: its name.
         labels: of the model.
-        identity: what its answers depend on, for a resumed run to compare; values are those of JSON.
+        identity: what its answers depend on, for a resumed run to compare, by name; values are those of JSON.
     """
 
     task: str
@@ -56,8 +57,9 @@ class Scorer(Protocol):
 class EngineScorer:
     """Answers texts with an engine, those of similar length together."""
 
-    def __init__(self, bundle: Bundle, engine: Engine) -> None:
-        """Take a bundle and its engine."""
+    def __init__(self, bundle: Bundle, engine: Engine, max_text_characters: int) -> None:
+        """Take a bundle, its engine, and the setting: texts are refused that the service would refuse."""
+        self._max_text_characters = max_text_characters
         self._bundle = bundle
         self._engine = engine
         self._served = SERVED[bundle.manifest.task]
@@ -69,6 +71,9 @@ class EngineScorer:
         answers: list[Answer | Refused] = [Refused("")] * len(texts)
         encoded: dict[int, Encoded] = {}
         for place, text in enumerate(texts):
+            if len(text) > self._max_text_characters:
+                answers[place] = Refused(TEXT_TOO_LONG.format(len(text), self._max_text_characters))
+                continue
             try:
                 encoded[place] = self._served.encode(self._bundle, text)
             except InputError as error:

@@ -1,55 +1,31 @@
-"""Answers texts by a running service. The only client of HTTP here."""
+"""Answers texts by a running service, which `app.client` asks in a thread of its own."""
 
-import json
-import ssl
+import asyncio
 import threading
-import time
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Sequence
-from http import HTTPStatus
-from http.client import HTTPException
-from typing import Any, NamedTuple
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import CancelledError
+from dataclasses import asdict
+from typing import Any, TypeVar
 
-from app.errors import ScoringError
+from app.client import KEY_VARIABLE, AsyncClient, ProblemError, ServiceError
+from app.errors import TEXT_TOO_LONG, ScoringError
 from app.scoring.answers import Answer, Refused
 from app.scoring.scorer import Model
 from app.tasks import SERVED
-from bundle.tasks import SENTIMENT
+from bundle.tasks import NEXT_LETTER
 
 # Requests at a time: enough for the processes of a service of two cores.
 PLACES = 4
-TIMEOUT_SECONDS = 120
-# A service that is not there may be restarting; it is asked again after this time.
-PAUSE_SECONDS = 1.0
-# A request is sent again for this long. A service that asks for more time, such as until its quota's next day, is not
+# A service that is restarted is back by then. One that asks for more time, such as until its quota's next day, is not
 # waited for.
-MOST_SECONDS = 600
+MOST_SECONDS = 600.0
+# For the questions before the first text: who names a wrong address is told soon.
+FIRST_SECONDS = 3.0
 
-_BUSY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE}
-# Fewer texts at a time may be answered.
-_TOO_MUCH = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.GATEWAY_TIMEOUT}
 _AGAIN = "run the same command again to go on"
+_UNAUTHORIZED, _TOO_LARGE = 401, 413
 
-
-class _Response(NamedTuple):
-    """An answer of the service: its status, its JSON, and the seconds after which to ask again, if it says so."""
-
-    status: int
-    body: Any
-    retry_after: float | None
-
-    @property
-    def detail(self) -> str:
-        """What a problem document says."""
-        detail = self.body.get("detail") if isinstance(self.body, dict) else None
-        return detail if isinstance(detail, str) else f"status {self.status}"
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether to ask again: the service says when, or a proxy answers in its place."""
-        return self.status in _BUSY and (self.retry_after is not None or self.body is None)
+_Result = TypeVar("_Result")
 
 
 class ServiceScorer:
@@ -69,126 +45,99 @@ class ServiceScorer:
         Raises:
             ScoringError: it cannot be asked, or has no such model.
         """
-        parts = urllib.parse.urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise ScoringError(f"{url!r} is not the address of a service; write one such as http://localhost:8000")
-        self._url = url.rstrip("/")
-        self._headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {key}"} if key else {})
-        self._tls = ssl.create_default_context()
-        self._is_closing = threading.Event()
-        name = name or self._find_default()
-        details = self._get(f"/models/{_quote(name)}{self._find_version(name, version)}")
-        self._model = {"model": details["name"], "version": details["version"]}
-        self._form = SERVED[details["task"]].batch
-        self.model = Model(details["task"], tuple(details["labels"]), {"url": self._url, **details})
-        config = self._get(f"/v2/models/{_quote(name)}/versions/{details['version']}/config")
-        self.most_texts = int(config["parameters"]["max_batch"]["string_value"])
+        try:
+            self._client = AsyncClient(url, key=key, timeout=MOST_SECONDS, concurrency=PLACES)
+        except ValueError as error:
+            raise ScoringError(str(error)) from error
+        self._lock = threading.Lock()
+        self._is_closing = False
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="service", daemon=True)
+        self._thread.start()
+        try:
+            self._run(self._open(AsyncClient(url, key=key, timeout=FIRST_SECONDS), name, version), "")
+        except BaseException:
+            self.close()
+            raise
 
     def score(self, texts: Sequence[str]) -> list[Answer | Refused]:
         """Return the answers of the service: see `Scorer`."""
-        response = self._send(self._form.path, {self._form.field: texts, **self._model}, MOST_SECONDS)
-        if response.status == HTTPStatus.OK:
-            answers: list[Answer | Refused] = response.body["answers"]
-            return answers
-        if response.status in _TOO_MUCH and len(texts) > 1:
-            middle = len(texts) // 2
-            return self.score(texts[:middle]) + self.score(texts[middle:])
-        refused = self._find_refused(response)
-        others = [text for place, text in enumerate(texts) if place not in refused]
-        answered = iter(self.score(others) if others else ())
-        return [Refused(refused[place]) if place in refused else next(answered) for place in range(len(texts))]
+        return self._run(self._score(texts), f"; {_AGAIN}")
 
     def close(self) -> None:
         """Do not wait for the service any longer."""
-        self._is_closing.set()
+        with self._lock:
+            if self._is_closing:
+                return
+            self._is_closing = True
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
-    def _find_refused(self, response: _Response) -> dict[int, str]:
-        """Return which texts of a request the service refuses, and why.
-
-        Raises:
-            ScoringError: it refuses the request.
-        """
-        if response.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            return {0: response.detail}  # the only one
-        if response.status == HTTPStatus.UNPROCESSABLE_ENTITY:
-            places = {
-                problem["loc"][2]: problem["msg"]
-                for problem in response.body["errors"]
-                if problem["loc"][:2] == ["body", self._form.field] and len(problem["loc"]) == 3
-            }
-            if places:
-                return places
-        raise ScoringError(f"the service at {self._url} does not answer: {response.detail}; {_AGAIN}")
-
-    def _find_default(self) -> str:
-        models = self._get("/models")["models"]
-        for model in models:
-            if model.get("task") == SENTIMENT.name and model["default"]:
-                return str(model["name"])
-        names = ", ".join(model["name"] for model in models) or "none"
-        raise ScoringError(f"the service at {self._url} has no default model of {SENTIMENT.name}; models: {names}")
-
-    def _find_version(self, name: str, version: int | str | None) -> str:
-        """Return the end of the path of a version."""
-        if isinstance(version, str):
-            listed = self._get(f"/models/{_quote(name)}/versions")["versions"]
-            labels = {label: entry["version"] for entry in listed for label in entry["labels"]}
-            if version not in labels:
-                raise ScoringError(f"there is no label {version!r} of {name}; labels: {', '.join(labels) or 'none'}")
-            version = labels[version]
-        return "" if version is None else f"/versions/{version}"
-
-    def _get(self, path: str) -> Any:
-        response = self._send(path)
-        if response.status != HTTPStatus.OK:
-            raise ScoringError(f"the service at {self._url} does not answer {path}: {response.detail}")
-        return response.body
-
-    def _send(self, path: str, body: object = None, seconds: float = 0) -> _Response:
-        """Send a request, again and again while the service is busy or not there, for this time.
+    def _run(self, asking: Coroutine[Any, Any, _Result], advice: str) -> _Result:
+        """Return what the service answers.
 
         Raises:
-            ScoringError: it is not there, or stays busy.
+            ScoringError: it does not answer.
         """
-        end = time.monotonic() + seconds
-        pause = 0.0
-        while not self._is_closing.wait(pause):
-            response: _Response | None = None
-            try:
-                response = self._ask(path, body)
-                problem = response.detail
-            except (OSError, HTTPException) as error:
-                problem = str(error)
-            if response is not None and not response.is_busy:
-                return response
-            pause = PAUSE_SECONDS if response is None or response.retry_after is None else response.retry_after
-            if time.monotonic() + pause > end:
-                raise ScoringError(f"the service at {self._url} does not answer: {problem}; {_AGAIN}")
-        raise ScoringError("the scoring has ended")
-
-    def _ask(self, path: str, body: object) -> _Response:
-        """Send a request once.
-
-        Raises:
-            OSError, HTTPException: there is no answer.
-        """
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self._url + path, data, self._headers)
+        with self._lock:
+            if self._is_closing:
+                asking.close()
+                raise ScoringError("the scoring has ended")
+            asked = asyncio.run_coroutine_threadsafe(asking, self._loop)
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS, context=self._tls) as answer:
-                return _Response(answer.status, _parse(answer.read()), None)
-        except urllib.error.HTTPError as error:
-            with error:
-                after = error.headers.get("retry-after", "")
-                return _Response(error.code, _parse(error.read()), float(after) if after.isdecimal() else None)
+            return asked.result()
+        except CancelledError as error:
+            raise ScoringError("the scoring has ended") from error
+        except ProblemError as error:
+            if error.status == _UNAUTHORIZED:
+                advice = f"; set the variable {KEY_VARIABLE} to a key of this service"
+            raise ScoringError(f"the service at {self._client.url} does not answer: {error}{advice}") from error
+        except ServiceError as error:
+            raise ScoringError(f"{error}{advice}") from error
 
+    async def _open(self, asking: AsyncClient, name: str | None, version: int | str | None) -> None:
+        async with asking:
+            details = await asking.describe(name, version)
+            self._limits = await asking.limits()
+        self.most_texts = self._limits.max_batch
+        self._choice: dict[str, Any] = {"model": details.name, "version": details.version}
+        has_letters = details.task == NEXT_LETTER.name
+        self._predict: Any = self._client.next_letters if has_letters else self._client.sentiments
+        self._field = SERVED[details.task].batch.field
+        identity = {"address of the service": self._client.url, **self._choice, "created": details.created}
+        self.model = Model(details.task, tuple(details.labels), identity)
 
-def _quote(name: str) -> str:
-    return urllib.parse.quote(name, safe="")
+    async def _score(self, texts: Sequence[str]) -> list[Answer | Refused]:
+        most = self._limits.max_text_characters
+        answers = iter(await self._ask([text for text in texts if len(text) <= most]))
+        return [
+            next(answers) if len(text) <= most else Refused(TEXT_TOO_LONG.format(len(text), most)) for text in texts
+        ]
 
+    async def _ask(self, texts: Sequence[str]) -> list[Answer | Refused]:
+        """Return the answers to texts; those that the service refuses are left out of a further request."""
+        try:
+            return [asdict(answer) for answer in await self._predict(texts, **self._choice)]
+        except ProblemError as error:
+            refused = {
+                field.loc[2]: field.msg
+                for field in error.fields
+                if field.loc[:2] == ("body", self._field) and len(field.loc) == 3
+            }
+            if not refused and error.status != _TOO_LARGE:
+                raise
+            reason = error.detail
+        if not refused:
+            half = len(texts) // 2
+            return await self._ask(texts[:half]) + await self._ask(texts[half:]) if half else [Refused(reason)]
+        answers = iter(await self._ask([text for place, text in enumerate(texts) if place not in refused]))
+        return [Refused(refused[place]) if place in refused else next(answers) for place in range(len(texts))]
 
-def _parse(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except ValueError:  # from a proxy
-        return None
+    async def _end(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for other in others:
+            other.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await self._client.close()

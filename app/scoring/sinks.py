@@ -1,4 +1,4 @@
-"""Where the bytes of an output go: a file that gets its name when it is complete, or standard output."""
+"""Where the bytes of an output go: a file that gets its name when it is complete, or a pipe or a device."""
 
 import fcntl
 import io
@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from app.errors import ScoringError
+from app.errors import ReaderLeftError, ScoringError
 from bundle.errors import explain
 from bundle.files import flush
 
+_STREAM_ADVICE = "; it has only a part of the rows, so start anew"
 _ADVICE = "; make room, or make it writable, and run the same command again to go on"
 
 
@@ -47,7 +48,7 @@ class FileSink:
         Raises:
             ScoringError: it cannot be written, another process writes it, or bytes of it are missing.
         """
-        self._part = _find_part(path)
+        self._part = find_part(path)
         self.size = size
         with clear_errors(self._part):
             self._file = self._part.open("ab", buffering=0)
@@ -61,7 +62,7 @@ class FileSink:
             self._file.close()
             raise ScoringError(
                 f"{self._part} has {found:,} bytes, and a run before wrote {size:,}; restore it, or delete "
-                f"{path}.progress to start anew"
+                "the file .progress beside the output to start anew"
             )
         self._file.truncate(size)
 
@@ -81,17 +82,27 @@ class FileSink:
         self._file.close()
 
 
-class StandardOutput:
-    """Standard output, where nothing can be taken back."""
+class StreamSink:
+    """Standard output, a pipe or a device, where nothing can be taken back."""
 
-    def __init__(self) -> None:
-        """Open it without a buffer of its own, which would be written only at the end."""
-        self._file = io.FileIO(1, "w", closefd=False)
+    def __init__(self, path: Path | None) -> None:
+        """Open it without a buffer of its own, which would be written only at the end.
+
+        Args:
+            path: of it; None for standard output, which may also have a name such as /dev/stdout.
+
+        Raises:
+            ScoringError: it cannot be written.
+        """
+        self._name = str(path or "standard output")
         self.size = 0
+        with clear_errors(self._name, _STREAM_ADVICE):
+            is_standard = path is None or os.path.samestat(path.stat(), os.fstat(1))
+            self._file = io.FileIO(1, "w", closefd=False) if is_standard else io.FileIO(str(path), "w")
 
     def write(self, contents: bytes) -> None:
         """Write bytes: see `Sink.write`."""
-        with clear_errors("standard output", ""):
+        with clear_errors(self._name, _STREAM_ADVICE):
             _write_all(self._file, contents)
         self.size += len(contents)
 
@@ -99,32 +110,32 @@ class StandardOutput:
         """Do nothing: see `Sink.sync`."""
 
     def close(self) -> None:
-        """Do nothing: see `Sink.close`."""
+        """Close the file, but not standard output: see `Sink.close`."""
+        self._file.close()
 
 
-def publish(path: Path, make: Callable[[Path, Path], None]) -> None:
-    """Make a file of its part, in which all bytes are; do nothing if a run before did so.
+def publish(path: Path, convert: Callable[[Path], Path] | None = None) -> None:
+    """Give a file its name in one step, once all bytes are in its part; do nothing if a run before did so.
+
+    Args:
+        path: its name.
+        convert: makes another file of the part first, and returns it.
 
     Raises:
         ScoringError: it cannot be written.
     """
-    part = _find_part(path)
+    part = find_part(path)
     with clear_errors(path):
         if part.exists():
-            make(part, path)
+            whole = convert(part) if convert else part
+            flush(whole)
+            os.replace(whole, path)
+            flush(path.parent)
+            part.unlink(missing_ok=True)
 
 
-def rename(part: Path, path: Path) -> None:
-    """Give a part its name.
-
-    Raises:
-        OSError: it cannot be renamed.
-    """
-    os.replace(part, path)
-    flush(path.parent)
-
-
-def _find_part(path: Path) -> Path:
+def find_part(path: Path) -> Path:
+    """Return the name of a file until it is complete."""
     return path.with_name(f"{path.name}.part")
 
 
@@ -133,10 +144,13 @@ def clear_errors(name: Path | str, advice: str = _ADVICE) -> Iterator[None]:
     """Convert the errors of a file that cannot be written.
 
     Raises:
-        ScoringError: there was one.
+        ReaderLeftError: nobody reads the pipe any more.
+        ScoringError: there was another one.
     """
     try:
         yield
+    except BrokenPipeError as error:
+        raise ReaderLeftError(f"nobody reads {name} any more") from error
     except OSError as error:
         raise ScoringError(f"{name} cannot be written ({explain(error)}){advice}") from error
 

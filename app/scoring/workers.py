@@ -8,43 +8,15 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 
 from app.engines import load_engine
-from app.errors import EngineError, PolicyError, ScoringError
-from app.runtime.policy import STABLE, read_policy
+from app.errors import EngineError, ScoringError
 from app.scoring.answers import Answer, Refused
 from app.scoring.scorer import EngineScorer, Model
 from app.settings import Settings
 from bundle.errors import BundleError
 from bundle.store import Bundle, Store
-from bundle.tasks import SENTIMENT
 
 # So few that their lengths differ little in a batch of any size, and that no process runs much longer than the others.
 WINDOW_TEXTS = 256
-
-
-def find_bundle(settings: Settings, name: str | None, version: int | str | None) -> Bundle:
-    """Return the bundle that the service would answer with.
-
-    Args:
-        settings: name the folders, and the default models.
-        name: of the model; by default the one that answers sentiments, or the only one.
-        version: or a label of one; by default the stable version, or the newest one.
-
-    Raises:
-        BundleError: there is none, or it is damaged.
-        PolicyError: the policy of the model cannot be read, or it has no such label.
-    """
-    store = Store(settings.models)
-    names = store.names()
-    name = name or settings.default_models.get(SENTIMENT.name) or (names[0] if len(names) == 1 else SENTIMENT.name)
-    if name in names:
-        labels = read_policy((settings.policies or store.root) / name).labels
-        if isinstance(version, str):
-            if version not in labels:
-                raise PolicyError(f"there is no label {version!r} of {name}; labels: {', '.join(labels) or 'none'}")
-            version = labels[version]
-        elif version is None:
-            version = labels.get(STABLE)
-    return store.open(name, version if isinstance(version, int) else None)
 
 
 class Workers:
@@ -60,7 +32,7 @@ class Workers:
         """
         manifest = bundle.manifest
         identity = {
-            "name": manifest.name,
+            "model": manifest.name,
             "version": manifest.version,
             "checksum": manifest.checksum,
             "engine": settings.engine,
@@ -126,7 +98,7 @@ def _load(settings: Settings, name: str, version: int) -> tuple[EngineScorer | N
     """Return what scores; or None, and why not."""
     try:
         bundle = Store(settings.models).open(name, version)
-        return EngineScorer(bundle, load_engine(bundle, settings)), ""
+        return EngineScorer(bundle, load_engine(bundle, settings), settings.max_text_characters), ""
     except (BundleError, EngineError) as error:
         return None, str(error)
     except Exception as error:  # engines have errors of their own

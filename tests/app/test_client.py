@@ -7,6 +7,7 @@ import os
 import pickle
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -29,6 +30,7 @@ from app import client as module
 from app.access.keys import add_client
 from app.client import AsyncClient, Client, NoAnswerError, ProblemError, ServiceError
 from app.http.app import create_app
+from app.scoring.answers import Columns
 from app.settings import Settings
 from benchmarks.servers import find_free_port
 from bundle.store import Store
@@ -173,6 +175,39 @@ def test_next_letters_are_those_of_the_service(ask: Ask, url: str) -> None:
         assert ask(url, "next_letters", sequences) == [client.next_letter(sequence) for sequence in sequences]
 
 
+def test_an_explanation_is_that_of_the_service(ask: Ask, url: str) -> None:
+    for options in ({}, {"budget": 128, "model": "imdb-500"}):
+        raw = httpx.post(f"{url}/sentiment/explain", json={"text": "A wonderful, lazy film.", **options}).json()
+        answer = ask(url, "explain", "A wonderful, lazy film.", **options)
+        assert asdict(answer).items() >= {**raw, "tokens": tuple(raw["tokens"])}.items()
+        total = answer.logit_of_nothing + sum(token.contribution for token in answer.tokens)
+        assert total == pytest.approx(answer.logit)
+    with pytest.raises(ProblemError, match="422 invalid-input: body.budget: "):
+        ask(url, "explain", "A film", budget=1)
+
+
+def test_a_model_is_described(ask: Ask, url: str) -> None:
+    with httpx.Client(base_url=url) as http:
+        raw = http.get("/models/sentiment").json()
+        assert asdict(ask(url, "describe")) == {name: raw[name] for name in asdict(ask(url, "describe"))}
+        assert asdict(ask(url, "limits")).items() <= http.get("/models").json()["limits"].items()
+    assert ask(url, "describe", "next-letter", 1).task == "next-letter"
+    with pytest.raises(ServiceError, match=f"there is no label 'new' of sentiment at {url}; labels: none"):
+        ask(url, "describe", "sentiment", "new")
+
+
+def test_a_model_is_described_by_a_label(ask: Ask, small_store: Store, tmp_path: Path) -> None:
+    shutil.copytree(small_store.root / "next-letter", tmp_path / "next-letter")
+    (tmp_path / "next-letter" / "policy.json").write_text('{"labels": {"old": 1}}')
+    with serve_app(create_app(Settings(models=tmp_path))) as served:
+        url = str(served.base_url)
+        assert ask(url, "describe", "next-letter", "old").version == 1
+        with pytest.raises(
+            ServiceError, match="has no default model of sentiment; name one of its models: next-letter"
+        ):
+            ask(url, "describe")
+
+
 def test_models_and_versions_are_listed(ask: Ask, url: str) -> None:
     with httpx.Client(base_url=url) as http:
         assert [asdict(model) for model in ask(url, "models")] == http.get("/models").json()["models"]
@@ -314,7 +349,7 @@ def test_a_key_that_cannot_be_sent_is_refused_and_not_shown(key: str) -> None:
     assert "cret" not in str(raised.value)
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "ftp://localhost", "http://"])
+@pytest.mark.parametrize("url", ["localhost:8000", "ftp://localhost", "http://", "http://localhost:port"])
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="write it as http://localhost:8000"):
         Client(url)
@@ -453,6 +488,9 @@ def test_other_answers_say_what_they_are(ask: Ask, app: ASGIApp) -> None:
         "/list/models": (200, {"content-type": "application/json"}, b"[]"),
         "/moved/sentiment": (308, {"location": "https://example.com/sentiment"}, b""),
         "/none/sentiment": (404, {"content-type": "application/json"}, b'{"detail": "Not Found"}'),
+        "/cut/sentiment": (400, {"content-type": "application/problem+json"}, b'{"detail": "Not'),
+        "/text/sentiment": (400, {"content-type": "application/problem+json"}, b'"no"'),
+        "/place/sentiment": (400, {"content-type": "application/problem+json"}, b'{"errors": [{"msg": "no"}]}'),
     }
     with serve_app(Between(app, lambda scope, _: answers.get(scope["path"]))) as served:
         with pytest.raises(ServiceError, match="without JSON; is it the address of the service"):
@@ -465,8 +503,10 @@ def test_other_answers_say_what_they_are(ask: Ask, app: ASGIApp) -> None:
             ProblemError, match="308 Permanent Redirect: .* which refers to https://example.com/sentiment"
         ):
             ask(f"{served.base_url}/moved", "sentiment", "A film")
-        with pytest.raises(ProblemError, match="404 Not Found: .* without a problem document"):
-            ask(f"{served.base_url}/none", "sentiment", "A film")
+        for status, place in ((404, "none"), (400, "cut"), (400, "text"), (400, "place")):
+            with pytest.raises(ProblemError, match=f"^{status} .*: .* without a problem document") as raised:
+                ask(f"{served.base_url}/{place}", "sentiment", "A film")
+        assert raised.value.fields[0].msg == "no"
 
 
 def test_a_refused_model_is_not_waited_for(ask: Ask, small_store: Store, tmp_path: Path) -> None:
@@ -484,7 +524,7 @@ def test_a_refused_model_is_not_waited_for(ask: Ask, small_store: Store, tmp_pat
 def test_a_service_that_is_not_there_is_waited_for(ask: Ask, caplog: pytest.LogCaptureFixture) -> None:
     url = f"http://127.0.0.1:{find_free_port()}"
     started = time.monotonic()
-    with pytest.raises(NoAnswerError, match=f"no answer from {url}/sentiment in time .ConnectError") as raised:
+    with pytest.raises(NoAnswerError, match=f"no answer from {url}/sentiment: nothing listens there; start") as raised:
         ask(url, "sentiment", "A film", timeout=1)
     assert time.monotonic() - started < 10 and isinstance(raised.value.__cause__, httpx.ConnectError)
     assert "trying again in 0.1 s" in caplog.text
@@ -509,7 +549,7 @@ def test_an_answer_that_does_not_come_ends_the_call(ask: Ask, sends: bytes) -> N
         connection, _ = listener.accept()
         with connection:
             connection.sendall(sends)
-            with pytest.raises(NoAnswerError, match="ReadTimeout"):
+            with pytest.raises(NoAnswerError, match="/sentiment: the time was over"):
                 asked.result(SECONDS)
 
 
@@ -526,6 +566,80 @@ def test_an_answer_that_comes_bit_by_bit_does_not_prolong_the_call() -> None:
                 time.sleep(0.05)
                 assert time.monotonic() < end
             assert isinstance(asked.exception(), NoAnswerError)
+
+
+def test_a_deadline_that_nothing_can_meet_is_no_answer(ask: Ask, url: str) -> None:
+    for deadline in (0.001, 0.002, 0):
+        with pytest.raises(NoAnswerError, match="the time was over"):
+            ask(url, "sentiment", "A film" * 500, deadline=deadline)
+
+
+@pytest.mark.parametrize("status", [408, 504])
+def test_a_service_that_gives_up_at_the_deadline_gives_no_answer(ask: Ask, app: ASGIApp, status: int) -> None:
+    def decide(scope: Scope, _: bytes) -> tuple[int, Mapping[str, str], bytes] | None:
+        headers = dict(scope["headers"])
+        if b"x-deadline-ms" not in headers:
+            return None
+        time.sleep(int(headers[b"x-deadline-ms"]) / 1000 - 0.001)
+        return status, {}, b""
+
+    with serve_app(Between(app, decide)) as served:
+        with pytest.raises(NoAnswerError, match="/sentiment: the time was over"):
+            ask(str(served.base_url), "sentiment", "A film", deadline=0.3)
+
+
+def test_tls_that_fails_is_told_at_once(ask: Ask, app: ASGIApp) -> None:
+    with serve_app(app) as served:
+        url = str(served.base_url).replace("http", "https")
+        with pytest.raises(NoAnswerError, match=r"TLS fails \(\w+\); without TLS its address begins with http://"):
+            ask(url, "sentiment", "A film", timeout=SECONDS)
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
+def test_a_certificate_that_is_not_trusted_is_told_at_once(ask: Ask, tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        str(key),
+        "-out",
+        str(certificate),
+    ]
+    subprocess.run([*command, *names], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as threads:
+        asked = threads.submit(ask, f"https://localhost:{listener.getsockname()[1]}", "sentiment", "A film", timeout=60)
+        with listener.accept()[0] as connection, pytest.raises(ssl.SSLError):
+            context.wrap_socket(connection, server_side=True)
+        with pytest.raises(
+            NoAnswerError, match=r"its certificate is not trusted \(self.signed .*\); name .* SSL_CERT_FILE"
+        ):
+            asked.result(SECONDS)
+
+
+def test_a_connection_that_is_lost_is_told(ask: Ask) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as threads:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        asked = threads.submit(ask, url, "sentiment", "A film", timeout=0.1)
+        connection, _ = listener.accept()
+        assert connection.recv(1)
+        connection.close()
+        with pytest.raises(
+            NoAnswerError, match=r"/sentiment: (the connection was lost \(.+\); if the|the time was over)"
+        ):
+            asked.result(SECONDS)
+
+
+def test_a_host_that_is_not_there_is_told(ask: Ask) -> None:
+    with pytest.raises(NoAnswerError, match="there is no host of this name; correct the address"):
+        ask("http://nobody.invalid", "sentiment", "A film", timeout=0.5)
 
 
 def test_a_call_ends_by_its_deadline(ask: Ask, blocked: Blocked) -> None:
@@ -623,112 +737,77 @@ def test_a_service_that_is_restarted_loses_no_text(small_store: Store, tmp_path:
             assert [first, *rest.result()] == client.sentiments(TEXTS * 3)
 
 
-class Column:
-    """A column of a frame as pandas and polars have it."""
+class NoFrame:
+    """Has columns as a frame, and nothing else of it."""
 
-    def __init__(self, name: str, values: list[Any]) -> None:
-        self.name = name
-        self.values = values
-
-    def to_list(self) -> list[Any]:
-        return self.values
+    columns = ("review",)
 
 
-class NAType:
-    """Equals nothing, as the missing value of pandas."""
-
-    def __eq__(self, other: object) -> Any:
-        return self
-
-    def __bool__(self) -> bool:
-        raise TypeError("boolean value of NA is ambiguous")
+FRAMES = ("pandas", "polars")
+ADDED = ["predicted_sentiment", "probability_positive", "words_used", "words_unknown", "words_cut"]
 
 
-class PandasFrame:
-    """What the client uses of a frame of pandas."""
+@pytest.fixture(params=FRAMES)
+def make_frame(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """A function that makes a data frame, of each package in turn."""
+    package = pytest.importorskip(request.param)
 
-    def __init__(self, columns: dict[str, list[Any]]) -> None:
-        self.columns = columns
+    def make(columns: Mapping[str, list[Any]]) -> Any:
+        return package.DataFrame(columns)
 
-    def __getitem__(self, name: str) -> Column:
-        return Column(name, self.columns[name])
-
-    def assign(self, **columns: list[Any]) -> "PandasFrame":
-        return PandasFrame(self.columns | columns)
+    return make
 
 
-class PolarsFrame:
-    """What the client uses of a frame of polars."""
-
-    def __init__(self, columns: dict[str, list[Any]]) -> None:
-        self.columns = columns
-
-    def __getitem__(self, name: str) -> Column:
-        return Column(name, self.columns[name])
-
-    def with_columns(self, *columns: Column) -> "PolarsFrame":
-        return PolarsFrame(self.columns | {column.name: column.values for column in columns})
+def list_column(frame: Any, name: str) -> list[Any]:
+    """Return the values of a column, with None for missing ones."""
+    return [None if value is None or value != value else value for value in frame[name].to_list()]
 
 
-MISSING = [None, float("nan"), NAType()]
-ROWS: dict[str, list[Any]] = {"review": [*TEXTS, *MISSING, UNREADABLE], "sentiment": ["?"] * 104}
-
-
-@pytest.mark.parametrize("kind", [PandasFrame, PolarsFrame])
-def test_a_frame_gets_columns(ask: Ask, url: str, kind: Callable[[Any], Any]) -> None:
-    frame = kind(ROWS)
-    scored = ask(url, "score_frame", frame, "review").columns
-    assert frame.columns == ROWS
-    assert [*scored] == [
-        "review",
-        "sentiment",
-        "predicted_sentiment",
-        "predicted_probability",
-        "predicted_probability_positive",
-    ]
-    raw = get_answers(url, TEXTS)
-    assert scored["predicted_sentiment"] == [one["sentiment"] for one in raw] + [None] * 4
-    assert scored["predicted_probability_positive"] == [one["probability_positive"] for one in raw] + [None] * 4
-    assert [*ask(url, "score_frame", kind(scored), "review").columns] == [*scored]  # once more: they are replaced
-    named = ask(url, "score_frame", kind(ROWS), "review", prefix="", model="imdb-500", min_confidence=0.9999999)
-    assert {*named.columns["sentiment"]} == {"uncertain", None}
-
-
-def test_a_frame_of_nothing_gets_empty_columns(ask: Ask, url: str) -> None:
-    assert {*map(len, ask(url, "score_frame", PandasFrame({"review": []}), "review").columns.values())} == {0}
-
-
-def test_what_is_no_frame_is_refused(ask: Ask, url: str) -> None:
-    with pytest.raises(TypeError, match="dict is no data frame of pandas or polars"):
-        ask(url, "score_frame", {"review": TEXTS}, "review")
-    with pytest.raises(KeyError):
-        ask(url, "score_frame", PandasFrame(ROWS), "text")
-
-    class Twice(PandasFrame):
-        def __getitem__(self, name: str) -> Any:
-            return PandasFrame({name: self.columns[name]})
-
-    with pytest.raises(TypeError, match="Twice has no single column 'review'"):
-        ask(url, "score_frame", Twice(ROWS), "review")
-    with pytest.raises(TypeError, match=r"texts\[1\] is 7;"):
-        ask(url, "score_frame", PandasFrame({"review": ["A film", 7]}), "review")
-
-
-def test_a_frame_of_pandas_gets_columns(ask: Ask, url: str) -> None:
-    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
-    frame = pandas.DataFrame({"review": ["A wonderful film.", None, pandas.NA]}, index=[5, 3, 4])
+def test_a_frame_gets_the_columns_of_a_scored_file(ask: Ask, url: str, make_frame: Callable[..., Any]) -> None:
+    frame = make_frame({"review": [*TEXTS, None, "", UNREADABLE], "sentiment": ["?"] * 103})
     scored = ask(url, "score_frame", frame, "review")
-    assert [*scored.index] == [5, 3, 4] and [*frame.columns] == ["review"]
-    assert scored["predicted_probability"].dtype == float and scored["predicted_probability"].isna().sum() == 2
-    assert scored["predicted_sentiment"].to_list()[0] in ("negative", "positive")
+    assert [*frame.columns] == ["review", "sentiment"]
+    assert [*scored.columns] == ["review", "sentiment", *ADDED]
+    assert ADDED == [column.name for column in Columns("sentiment", ["negative", "positive"]).added]
+    answers = get_answers(url, [*TEXTS, "", "", UNREADABLE])
+    expected = [Columns("sentiment", ["negative", "positive"]).list_values(answer) for answer in answers]
+    assert [[*row] for row in zip(*(list_column(scored, name) for name in ADDED), strict=True)] == expected
+    with pytest.raises(ValueError, match="the frame has already the column 'predicted_sentiment', 'probability_pos.*="):
+        ask(url, "score_frame", scored, "review")
+    again = ask(url, "score_frame", scored, "review", prefix="new_", model="imdb-500", min_confidence=0.9999999)
+    assert [*again.columns][7:] == [f"new_{name}" for name in ADDED]
+    assert {*list_column(again, "new_predicted_sentiment")} == {"uncertain", None}
 
 
-def test_a_frame_of_polars_gets_columns(ask: Ask, url: str) -> None:
-    polars = pytest.importorskip("polars", reason="polars is not installed")
-    frame = polars.DataFrame({"review": ["A wonderful film.", None]})
+def test_a_frame_without_verdicts_gets_the_same_columns(ask: Ask, url: str, make_frame: Callable[..., Any]) -> None:
+    kinds = ask(url, "score_frame", make_frame({"review": ["A film"]}), "review").dtypes
+    for texts in ([], [None, UNREADABLE]):
+        scored = ask(url, "score_frame", make_frame({"review": texts}), "review")
+        assert [*scored.columns] == ["review", *ADDED] and len(scored) == len(texts)
+        assert [*scored.dtypes][1:] == [*kinds][1:]
+
+
+def test_a_frame_keeps_its_index(ask: Ask, url: str) -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"review": ["A wonderful film.", None, pandas.NA, float("nan")]}, index=[5, 3, 4, 3])
     scored = ask(url, "score_frame", frame, "review")
-    assert scored.schema["predicted_probability"] == polars.Float64 and frame.columns == ["review"]
-    assert scored["predicted_sentiment"].null_count() == 1
+    assert [*scored.index] == [5, 3, 4, 3] and scored["probability_positive"].isna().to_list() == [False, *[True] * 3]
+    assert scored["words_used"].to_list() == [4, 0, 0, 0]
+
+
+def test_what_is_no_frame_with_texts_is_refused_before_anything_is_sent(
+    ask: Ask, url: str, make_frame: Callable[..., Any]
+) -> None:
+    requests: list[httpx.Request] = []
+    for wrong in ({"review": TEXTS}, NoFrame()):
+        with pytest.raises(TypeError, match="(dict|NoFrame) is no data frame of pandas or polars"):
+            ask(url, "score_frame", wrong, "review", seen=requests)
+    frame = make_frame({"review": ["A film"], "stars": [7]})
+    with pytest.raises(ValueError, match="the frame should have one column 'text'; its columns are: 'review', 'stars'"):
+        ask(url, "score_frame", frame, "text", seen=requests)
+    with pytest.raises(TypeError, match="row 0 of the column 'stars' is 7; it should be a string"):
+        ask(url, "score_frame", frame, "stars", seen=requests)
+    assert not requests
 
 
 def test_a_model_with_several_labels_answers_with_each(ask: Ask, tmp_path: Path) -> None:
@@ -738,10 +817,14 @@ def test_a_model_with_several_labels_answers_with_each(ask: Ask, tmp_path: Path)
         texts = ["A wonderful film.", UNREADABLE, "lazy boring"]
         for answer, raw in zip(ask(url, "sentiments", texts), get_answers(url, texts), strict=True):
             assert asdict(answer) == raw | {"probability_positive": None}
-        scored = ask(url, "score_frame", PandasFrame({"text": texts}), "text", prefix="p_").columns
-        assert [*scored] == ["text", "p_sentiment", "p_probability", *(f"p_probability_{label}" for label in THREE)]
-        assert sum(scored[f"p_probability_{label}"][0] for label in THREE) == pytest.approx(1)
-        assert scored[f"p_probability_{THREE[0]}"][1] is None
+        pandas = pytest.importorskip("pandas")
+        added = [column.name for column in Columns("sentiment", THREE, "p_").added]
+        for some in (texts, []):
+            scored = ask(url, "score_frame", pandas.DataFrame({"text": some}), "text", prefix="p_")
+            assert [*scored.columns] == ["text", *added]
+        scored = ask(url, "score_frame", pandas.DataFrame({"text": [UNREADABLE, "lazy"]}), "text")
+        assert sum(scored[f"probability_{label}"][1] for label in THREE) == pytest.approx(1)
+        assert list_column(scored, f"probability_{THREE[0]}")[0] is None
 
 
 def test_the_file_works_alone(url: str, tmp_path: Path) -> None:

@@ -37,8 +37,16 @@ def test_columns_that_are_not_there_once_are_refused() -> None:
     check_columns(make("a,b,b"), ["a"])
     with pytest.raises(TableError, match="there is no column 'c'; the columns of my.csv are: 'a', 'b', 'b'"):
         check_columns(make("a,b,b"), ["a", "c"])
-    with pytest.raises(TableError, match="there is several columns 'b'"):
+    with pytest.raises(TableError, match="there are several columns 'b'; rename all but one; the columns"):
         check_columns(make("a,b,b"), ["b"])
+
+
+def test_long_names_and_many_are_clipped() -> None:
+    for header in ("x" * 900_000, ",".join(f"column{n}" for n in range(10_000))):
+        with pytest.raises(TableError) as raised:
+            find_column(make(header), "text", TEXT_NAMES)
+        assert len(str(raised.value)) < 600
+    assert str(raised.value).endswith(" and 9,980 more")
 
 
 @pytest.mark.parametrize(

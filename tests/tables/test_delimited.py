@@ -90,16 +90,27 @@ def test_bad_rows_are_given_with_their_first_lines_and_the_others_read(tmp_path:
         strict=True,
     ):
         assert reason.startswith(expected)
+    assert [row.shown for row in rows if isinstance(row, BadRow)] == [
+        "a, b,1",
+        "short",
+        '"two\nlines \ufffd",0',
+        '"a" b,1',
+        "bare\rreturn,1",
+    ]
 
 
 def test_a_fault_in_a_row_that_has_another_is_not_that_of_the_next_row(tmp_path: Path) -> None:
     first, second = read(open_table(write(tmp_path, b'text,label\n"a" \xe9,1\ngood,1\n')))
-    assert isinstance(first, BadRow) and second == Row(3, ("good", "1"), ["good", "1"])
+    assert (
+        isinstance(first, BadRow) and first.shown == '"a" \ufffd,1' and second == Row(3, ("good", "1"), ["good", "1"])
+    )
 
 
 def test_a_quote_that_is_not_closed_ends_the_reading(tmp_path: Path) -> None:
     table = open_table(write(tmp_path, 'text,label\ngood,1\n"bad,0\nmore,1\n'))
-    with pytest.raises(TableError, match=r'my.csv, line 3 has a quotation mark \("\) whose second one is missing'):
+    with pytest.raises(
+        TableError, match=r'my.csv, line 3 has a quotation mark \("\) whose second one is missing, so nothing'
+    ):
         read(table)
     table = open_table(write(tmp_path, 'text,label\n"' + "more,1\n" * 2_500_000))
     with pytest.raises(TableError, match=r"my.csv, line 2 has a quotation mark"):

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from starlette.types import Message, Receive, Scope, Send
 
 from app.errors import (
+    TEXT_TOO_LONG,
     TOO_LATE,
     ClientLeftError,
     DeadlineError,
@@ -270,7 +271,7 @@ def check_texts(located: Mapping[Location, str], settings: Settings) -> None:
         FieldProblem(
             type="text_too_long",
             loc=list(location),
-            msg=f"the text has {len(text)} characters, the limit is {limit}; shorten it",
+            msg=TEXT_TOO_LONG.format(len(text), limit),
         )
         for location, text in located.items()
         if len(text) > limit

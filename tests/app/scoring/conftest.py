@@ -22,6 +22,7 @@ from tests.app.service import ROOT
 
 MODELS = ROOT / "models"
 NAME = "imdb-500"
+MAX_TEXT_CHARACTERS = 1_000_000
 
 WORDS = "a tender wonderful film with two dull hours that I will never forget or get back qwxz".split()
 ADDED = ("predicted_sentiment", "probability_positive", "words_used", "words_unknown", "words_cut")
@@ -96,7 +97,7 @@ class HereScorer:
 
     def __init__(self, bundle: Bundle, scorer: EngineScorer, hook: Callable[[Sequence[str]], object]) -> None:
         manifest = bundle.manifest
-        self.model = Model(manifest.task, manifest.labels, {"name": manifest.name, "version": manifest.version})
+        self.model = Model(manifest.task, manifest.labels, {"model": manifest.name, "version": manifest.version})
         self._scorer = scorer
         self._hook = hook
         self.calls = 0
@@ -121,7 +122,7 @@ def make_scorer() -> MakeScorer:
     def make(name: str = NAME, hook: Callable[[Sequence[str]], object] = len) -> HereScorer:
         if name not in loaded:
             bundle = Store(MODELS).open(name)
-            loaded[name] = bundle, EngineScorer(bundle, load_engine(bundle, Settings()))
+            loaded[name] = bundle, EngineScorer(bundle, load_engine(bundle, Settings()), MAX_TEXT_CHARACTERS)
         return HereScorer(*loaded[name], hook)
 
     return make

@@ -17,8 +17,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from app import client
 from app.command import make_command
+from app.scoring import command
 from app.scoring.workers import WINDOW_TEXTS
+from app.settings import PREFIX, Settings
 from tests.app.processes.commands import ENVIRONMENT
 from tests.app.scoring.conftest import ADDED, MODELS, NAME, make_rows, make_texts, read_table, write_table
 from tests.app.service import ROOT
@@ -97,7 +100,7 @@ def test_a_pipe_is_scored_to_a_pipe() -> None:
     scored = [json.loads(line) for line in output.splitlines()]
     assert [row["review"] for row in scored] == [row["review"] for row in rows]
     assert [*scored[0]] == ["review", "kind", *ADDED]
-    assert "50 rows have a label that the model does not have" in error
+    assert "50 rows with a label that the model does not have" in error
 
 
 def test_a_named_pipe_is_scored(tmp_path: Path) -> None:
@@ -115,15 +118,14 @@ def test_a_reader_that_leaves_ends_it(tmp_path: Path) -> None:
     process.stdout.close()
     error = process.stderr.read().decode()
     process.stderr.close()
-    assert process.wait(SECONDS) == 1
-    assert error == "error: standard output cannot be written (Broken pipe)\n"
+    assert (process.wait(SECONDS), error) == (128 + signal.SIGPIPE, "")
 
 
-def check_output(output: Path, rows: list[dict[str, Any]]) -> None:
-    """Check that every row with a text is there once, and the others are in the file of the bad rows."""
-    expected = [row["id"] for row in rows if row["review"] is not None]
+def check_output(output: Path, expected: list[int], whole: Path) -> None:
+    """Check that every good row is there once, and that both files are those of a run that was not stopped."""
     assert [row["id"] for row in read_table(output)] == expected
-    assert len((output.parent / "bad").read_text().splitlines()) == len(rows) - len(expected)
+    assert output.read_bytes() == whole.read_bytes()
+    assert (output.parent / "bad").read_bytes() == (whole.parent / "bad").read_bytes()
 
 
 @pytest.mark.parametrize(("format", "kills", "workers"), [("csv", 20, "1"), ("jsonl.gz", 4, "2"), ("parquet", 4, "2")])
@@ -135,15 +137,21 @@ def test_killed_again_and_again_it_loses_and_doubles_no_row(
     rows = make_rows(ROWS)
     for row in rows:  # longer ones, which take some seconds
         row["review"] = " ".join([row["review"]] * 8)
+    expected = [*range(ROWS)]
     if format != "csv":
-        rows[ROWS // 3]["review"] = None
+        rows[ROWS // 3]["review"] = "word " * 30_000
+        del expected[ROWS // 3]
     source, output = write_table(tmp_path / f"my.{format}", rows), tmp_path / f"out.{format}"
+    (tmp_path / "whole").mkdir()
+    whole = tmp_path / "whole" / output.name
+    arguments = ["--bad-rows", tmp_path / "whole" / "bad", "--label-column", "label"]
+    assert run(source, whole, *arguments, workers="2")[0] == (0 if format == "csv" else 3)
     randomly = random.Random(7)
     done: list[int] = []
     killed = 0
     while killed < kills or not output.exists():
         if output.exists():  # it was faster than the next kill: again
-            check_output(output, rows)
+            check_output(output, expected, whole)
             output.unlink()
             (tmp_path / "bad").unlink()
         process = start(source, output, "--bad-rows", tmp_path / "bad", "--label-column", "label", workers=workers)
@@ -162,9 +170,9 @@ def test_killed_again_and_again_it_loses_and_doubles_no_row(
         else:
             process.communicate(timeout=SECONDS)
             assert process.returncode == (0 if format == "csv" else 3)
-    check_output(output, rows)
+    check_output(output, expected, whole)
     assert format != "csv" or any(0 < rows_done < ROWS for rows_done in done)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([source.name, output.name, "bad"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([source.name, output.name, "bad", "whole"])
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -193,12 +201,47 @@ def test_a_full_disk_stops_it_and_the_same_command_goes_on(tmp_path: Path) -> No
     assert [row["id"] for row in read_table(output)] == [*range(3000)]
 
 
+@pytest.mark.parametrize(
+    ("output", "status", "message"),
+    [
+        ("/dev/null", 0, "3,000 rows in "),
+        (
+            "/dev/full",
+            1,
+            "error: /dev/full cannot be written (No space left on device); it has only a part of the rows",
+        ),
+        ("none/out.csv", 1, "error: there is no folder none for out.csv; make it (mkdir -p none), or name another"),
+    ],
+)
+def test_devices_are_written_as_pipes(tmp_path: Path, output: str, status: int, message: str) -> None:
+    source = write_table(tmp_path / "my.csv", make_rows(3000))
+    found, shown, error = run(source, output)
+    assert (found, shown) == (status, b"")
+    assert error.startswith(message) and len(error.splitlines()) == 1
+    assert Path("/dev/full").is_char_device() and Path("/dev/null").is_char_device()
+
+
+def test_standard_output_under_its_name_gets_the_rows(tmp_path: Path) -> None:
+    source = write_table(tmp_path / "my.csv", make_rows(30))
+    with (tmp_path / "out.csv").open("w") as file:
+        command = [*COMMAND, str(source), "/dev/stdout", "--label-column", "label", *MODEL]
+        ended = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, stdout=file, stderr=subprocess.PIPE, text=True)
+    assert ended.returncode == 0 and "accuracy" in ended.stderr
+    assert [row["id"] for row in read_table(tmp_path / "out.csv")] == [*range(30)]
+
+
+def test_a_file_without_line_breaks_has_a_short_message(tmp_path: Path) -> None:
+    (tmp_path / "my.csv").write_text("x" * 900_000)
+    status, _, error = run(tmp_path / "my.csv", tmp_path / "out.csv")
+    assert status == 1 and len(error) < 1000
+
+
 def test_rows_that_are_put_aside_have_an_exit_status_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "my.csv").write_text("text,label\ngood,1\nbad\n")
     status, _, error = run(tmp_path / "my.csv", tmp_path / "out.csv")
     assert status == 1 and f"error: {tmp_path / 'my.csv'}, line 3 has 1 field, the header has 2" in error
     status, _, error = run(tmp_path / "my.csv", tmp_path / "out.csv", "--bad-rows", tmp_path / "bad")
-    assert status == 3 and error.endswith(f"1 rows put aside in {tmp_path / 'bad'}\n")
+    assert status == 3 and error.endswith(f"1 row put aside in {tmp_path / 'bad'}\n")
 
 
 TEXTS = ["my.csv", "out.csv", "--text-column", "a"]
@@ -217,7 +260,7 @@ TEXTS = ["my.csv", "out.csv", "--text-column", "a"]
         (["my.csv", "out.csv", "--encoding", "nothing"], "error: there is no encoding 'nothing'"),
         (["my.csv", "out.csv", "--text-column", "b"], "error: there is no column 'b'; the columns of my.csv are: 'a'"),
         (["-", "out.csv"], "error: standard input is empty; data may be: CSV"),
-        ([*TEXTS, "--url", "service"], "error: 'service' is not the address of a service; write one"),
+        ([*TEXTS, "--url", "service"], "error: 'service' is not the address of a service; write it as"),
     ],
 )
 @pytest.mark.usefixtures("restored")
@@ -230,6 +273,32 @@ def test_what_cannot_be_done_is_an_error_in_one_line(
     assert result.exit_code == 1
     assert result.stderr.startswith(message), result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("restored")
+def test_without_httpx_the_message_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my.csv").write_text("text\na\n")
+    monkeypatch.delitem(sys.modules, "app.scoring.service", raising=False)
+    monkeypatch.setitem(sys.modules, "app.client", None)
+    result = invoke(tmp_path / "my.csv", tmp_path / "out.csv", "--url", "http://localhost:1")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: --url needs httpx; install it with `pip install httpx`")
+
+
+@pytest.mark.usefixtures("restored")
+def test_in_this_process_a_reader_that_leaves_ends_it_quietly(tmp_path: Path) -> None:
+    source = write_table(tmp_path / "my.csv", make_rows(2000))
+    os.mkfifo(tmp_path / "fifo")
+    reading = threading.Thread(target=lambda: (tmp_path / "fifo").open("rb").close())
+    reading.start()
+    ended = invoke(source, tmp_path / "fifo")
+    reading.join(SECONDS)
+    assert (ended.exit_code, ended.stderr) == (128 + signal.SIGPIPE, "")
+
+
+def test_client_and_command_read_the_same_variable_and_the_service_has_no_such_setting() -> None:
+    assert command.KEY_VARIABLE == client.KEY_VARIABLE
+    assert command.KEY_VARIABLE.removeprefix(PREFIX).lower() not in Settings.model_fields
 
 
 @pytest.fixture
@@ -257,7 +326,7 @@ def test_in_this_process_it_reads_files_and_pipes(tmp_path: Path) -> None:
     writing.start()
     piped = invoke(tmp_path / "fifo", tmp_path / "piped.csv", "--bad-rows", tmp_path / "bad")
     writing.join(SECONDS)
-    assert piped.exit_code == 3 and "1 rows put aside in " in piped.stderr
+    assert piped.exit_code == 3 and "1 row put aside in " in piped.stderr
     assert (tmp_path / "piped.csv").read_text() == (tmp_path / "out.csv").read_text()
 
 

@@ -59,7 +59,7 @@ def test_rows_without_a_label_are_not_counted() -> None:
     figures = count([(None, 0.9), ("", 0.9), (" ", 0.9), (math.nan, 0.9)])
     assert (figures.rows, figures.without) == (0, 4)
     assert math.isnan(figures.accuracy) and math.isnan(figures.calibration_error)
-    assert [*describe(figures)] == ["labelled rows      0", "4 rows have no label."]
+    assert [*describe(figures)] == ["labelled rows      0", "4 rows without a label."]
 
 
 def test_the_figures_are_printed() -> None:
@@ -69,8 +69,8 @@ def test_the_figures_are_printed() -> None:
         "accuracy           0.5000",
         "calibration error  0.3667 (expected, 15 bins)",
         "In 1 of them the model knows no word; they count as wrong.",
-        "1 rows have a label that the model does not have, such as 'meh' in my.csv, line 6, and are not counted; its "
-        "labels are: negative, positive",
+        "1 row with a label that the model does not have, such as 'meh' in my.csv, line 6: not counted; its labels "
+        "are: negative, positive",
         "",
         "label       as negative  as positive",
         "negative              1            1",

@@ -10,12 +10,15 @@ import pytest
 
 from app.errors import ScoringError
 from app.scoring.display import Display
+from app.scoring.job import Job, find_columns
 from app.scoring.journal import State
-from app.scoring.run import Job, find_columns, score
+from app.scoring.run import score
+from tables.errors import TableError
 from tables.formats import open_table
 from tables.inputs import FileInput, PipeInput
 from tests.app.scoring.conftest import (
     ADDED,
+    MAX_TEXT_CHARACTERS,
     MakeScorer,
     every_format,
     make_rows,
@@ -39,7 +42,7 @@ def run(tmp_path: Path, make_scorer: MakeScorer) -> Run:
         job = Job(
             tmp_path / (output or f"scored-{source}"), columns, bad_rows=tmp_path / bad if bad else None, **options
         )
-        return score(table, job, make_scorer(model, hook), Display(io.StringIO()))
+        return score(table, job, lambda: make_scorer(model, hook), Display(io.StringIO()))
 
     return run
 
@@ -101,8 +104,7 @@ def test_a_run_that_was_stopped_goes_on(tmp_path: Path, run: Run, rows: list[dic
     state = run(name, label_column="label", hook=texts.extend)
     assert state.scored == 150 and state.figures and state.figures.rows == 150
     assert read_table(tmp_path / f"scored-{name}") == read_table(tmp_path / ("whole." + format))
-    if format != "parquet":  # which has no fixed place for its footer
-        assert (tmp_path / f"scored-{name}").read_bytes() == (tmp_path / ("whole." + format)).read_bytes()
+    assert (tmp_path / f"scored-{name}").read_bytes() == (tmp_path / ("whole." + format)).read_bytes()
     assert list_files(tmp_path) == sorted([name, "whole." + format, f"scored-{name}"])
 
 
@@ -151,11 +153,14 @@ def test_a_parquet_file_that_was_published_by_half_is_completed(
 @pytest.mark.parametrize(
     ("changes", "differing"),
     [
-        ({"text_column": "note"}, "text column"),
-        ({"label_column": "label"}, "label column"),
-        ({"prefix": "new_"}, "prefix"),
+        ({"text_column": "note"}, r"text column \(before: review, now: note\)"),
+        ({"label_column": "label"}, r"label column \(before: None, now: label\)"),
+        ({"prefix": "new_"}, r"prefix \(before: , now: new_\)"),
         ({"source": "other.csv"}, "input"),
-        ({"model": "next-letter", "source": "other.csv"}, "input, model"),
+        (
+            {"model": "next-letter", "source": "other.csv"},
+            r"input, model \(before: imdb-500, now: next-letter\)",
+        ),
     ],
 )
 def test_another_run_does_not_go_on_with_the_same_output(
@@ -188,9 +193,12 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, run: Ru
         with path.open("ab") as file:
             file.write(b"\n")
 
-    with pytest.raises(ScoringError, match="my.csv changed while it was read; start anew"):
+    advice = "my.csv changed while it was read; delete .*{}.progress and start anew"
+    with pytest.raises(ScoringError, match=advice.format("out.csv")):
         run("my.csv", "out.csv", hook=append)
-    with pytest.raises(ScoringError, match="my.csv changed while it was read; start anew"):
+    with pytest.raises(ScoringError, match="not as they were then: input; to go on, make them so again, or delete"):
+        run("my.csv", "out.csv")
+    with pytest.raises(ScoringError, match=advice.format("scored-my.csv")):
         run("my.csv", hook=lambda _: path.unlink(missing_ok=True))
 
 
@@ -202,7 +210,11 @@ def test_a_bad_row_stops_the_run_or_goes_to_a_file(tmp_path: Path, run: Run, row
         run("my.jsonl")
     not_a_text = "has a value of the type int in the column of the texts; a text was expected"
     file = str(tmp_path / "my.jsonl")
-    assert str(stopped.value) == f"{file}, line 101 {not_a_text}. With --bad-rows FILE such rows go to a file"
+    assert str(stopped.value) == (
+        f"{file}, line 101 {not_a_text}. To leave such rows out and go on, run the same command with --bad-rows FILE, "
+        f"which keeps them. Or correct {file}, delete {tmp_path / 'scored-my.jsonl.progress'} and start anew: a run "
+        "goes on only with the same input"
+    )
     texts: list[str] = []
     state = run("my.jsonl", bad_rows="bad", hook=texts.extend)
     assert len(texts) == 150 - 96 - 3
@@ -214,8 +226,89 @@ def test_a_bad_row_stops_the_run_or_goes_to_a_file(tmp_path: Path, run: Run, row
         "has a field 'words_cut' already; choose other names for the new ones with --prefix",
     ]
     assert [json.loads(line) for line in (tmp_path / "bad").read_text().splitlines()] == [
-        {"file": file, "line": line, "reason": reason} for line, reason in zip((101, 121, 141), reasons, strict=True)
+        {"file": file, "line": line, "reason": reason, "row": lines[line - 1]}
+        for line, reason in zip((101, 121, 141), reasons, strict=True)
     ]
+
+
+@every_format
+def test_bad_rows_can_be_repaired_and_scored_alone(
+    tmp_path: Path, run: Run, rows: list[dict[str, Any]], format: str
+) -> None:
+    for row in (rows[7], rows[70]):
+        row["review"] = "long " * (MAX_TEXT_CHARACTERS // 5) + row["review"]
+    write_table(tmp_path / f"my.{format}", rows)
+    assert run(f"my.{format}", bad_rows="bad", text_column="review").bad == 2
+    kept = [json.loads(line)["row"] for line in (tmp_path / "bad").read_text().splitlines()]
+    suffix = "jsonl" if format == "parquet" else format.removesuffix(".gz")
+    lines = [row if isinstance(row, str) else json.dumps(row) for row in kept]
+    header = [] if suffix == "jsonl" else ["\t".join(rows[0]) if suffix == "tsv" else ",".join(rows[0])]
+    repaired = "\n".join([*header, *lines]).replace("long ", "")
+    (tmp_path / f"again.{suffix}").write_bytes(repaired.encode())
+    assert run(f"again.{suffix}", text_column="review").bad == 0
+    assert [row["id"] for row in read_table(tmp_path / f"scored-again.{suffix}")] == [7, 70]
+
+
+def test_after_a_bad_row_the_run_goes_on_or_starts_anew(tmp_path: Path, run: Run, rows: list[dict[str, Any]]) -> None:
+    lines = [json.dumps(row) for row in rows]
+    damaged = [*lines[:100], "{", *lines[101:]]
+    for way, expected in (("with the option", [*range(100), *range(101, 150)]), ("repaired", [*range(150)])):
+        (tmp_path / "my.jsonl").write_text("\n".join(damaged))
+        with pytest.raises(ScoringError, match="line 101 is not JSON"):
+            run("my.jsonl", "out.jsonl")
+        if way == "repaired":
+            (tmp_path / "my.jsonl").write_text("\n".join(lines))
+            with pytest.raises(ScoringError, match="input; to go on, make them so again, or delete .* to start anew"):
+                run("my.jsonl", "out.jsonl")
+            (tmp_path / "out.jsonl.progress").unlink()
+        run("my.jsonl", "out.jsonl", bad_rows=None if way == "repaired" else "bad")
+        assert [row["id"] for row in read_table(tmp_path / "out.jsonl")] == expected
+        (tmp_path / "out.jsonl").unlink()
+
+
+def test_a_quote_that_is_not_closed_stops_the_run_with_and_without_a_file_for_bad_rows(
+    tmp_path: Path, run: Run
+) -> None:
+    (tmp_path / "my.csv").write_text('text,label\ngood,1\n"bad,0\nmore,1\n')
+    for bad in (None, "bad"):
+        with pytest.raises(
+            TableError, match="line 3 has a quotation mark .* nothing from there on can be read as rows"
+        ):
+            run("my.csv", bad_rows=bad)
+
+
+@every_format
+def test_a_row_without_a_text_has_no_verdict(tmp_path: Path, run: Run, rows: list[dict[str, Any]], format: str) -> None:
+    texts: list[str] = []
+    rows[3]["review"] = rows[149]["review"] = ""
+    rows[4]["review"] = None if format.startswith(("json", "parquet")) else ""
+    write_table(tmp_path / f"my.{format}", rows)
+    state = run(f"my.{format}", text_column="review", label_column="label", hook=texts.extend)
+    assert (state.scored, state.bad, len(texts)) == (150, 0, 147)
+    assert state.figures and sum(state.figures.unreadable) == 3
+    scored = read_table(tmp_path / f"scored-my.{format}")
+    assert [[row[name] for name in ADDED] for row in (scored[3], scored[4], scored[149])] == [[None, None, 0, 0, 0]] * 3
+    assert None not in [row["predicted_sentiment"] for row in scored[5:149] if row["words_used"] > 2]
+
+
+def test_a_line_without_the_key_has_no_verdict(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "my.jsonl").write_text('{"text": "a great film"}\n{"n": 1}\n{"text": NaN}\n{"text": 1.5}\n')
+    state = run("my.jsonl", bad_rows="bad")
+    assert (state.scored, state.bad) == (3, 1)
+    assert "value of the type float" in (tmp_path / "bad").read_text()
+    assert [row["predicted_sentiment"] for row in read_table(tmp_path / "scored-my.jsonl")[1:]] == [None, None]
+
+
+def test_letters_that_are_missing_are_not_continued(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "my.csv").write_text("text,n\nABC,1\n,2\n")
+    assert run("my.csv", model="next-letter").bad == 0
+    assert (tmp_path / "scored-my.csv").read_text().splitlines()[2] == ",2,,"
+
+
+def test_a_text_that_the_service_would_refuse_is_a_bad_row(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "my.csv").write_text(f"text\n{'a' * MAX_TEXT_CHARACTERS}\n{'a' * MAX_TEXT_CHARACTERS}b\n")
+    assert run("my.csv", bad_rows="bad").bad == 1
+    assert "cannot be scored: the text has 1000001 characters, the limit is 1000000" in (tmp_path / "bad").read_text()
 
 
 def test_bad_rows_of_a_run_before_are_not_lost(tmp_path: Path, run: Run, rows: list[dict[str, Any]]) -> None:
@@ -225,23 +318,12 @@ def test_bad_rows_of_a_run_before_are_not_lost(tmp_path: Path, run: Run, rows: l
     with pytest.MonkeyPatch.context() as patch, pytest.raises(ScoringError):
         patch.setattr("app.scoring.run.COMMIT_SECONDS", 0)
         run("my.jsonl", bad_rows="bad", hook=stop_at("number 100"))
-    with pytest.raises(ScoringError, match="the run before put 1 rows aside; name their file again with --bad-rows"):
+    with pytest.raises(ScoringError, match="the run before put 1 row aside; name the file again with --bad-rows"):
         run("my.jsonl")
     with pytest.raises(ScoringError, match="other.part has 0 bytes, and a run before wrote"):
         run("my.jsonl", bad_rows="other")
     assert run("my.jsonl", bad_rows="bad").bad == 2
     assert len((tmp_path / "bad").read_text().splitlines()) == 2
-
-
-@needs_pyarrow
-def test_rows_of_parquet_without_a_text_are_put_aside(tmp_path: Path, run: Run, rows: list[dict[str, Any]]) -> None:
-    for number in (0, 7, 8, 149):
-        rows[number]["review"] = None
-    write_table(tmp_path / "my.parquet", rows)
-    assert run("my.parquet", bad_rows="bad").bad == 4
-    scored = read_table(tmp_path / "scored-my.parquet")
-    assert [row["id"] for row in scored] == [n for n in range(150) if n not in (0, 7, 8, 149)]
-    assert json.loads((tmp_path / "bad").read_text().splitlines()[0])["row"] == 1
 
 
 def test_sequences_of_letters_are_continued(tmp_path: Path, run: Run) -> None:
@@ -253,7 +335,7 @@ def test_sequences_of_letters_are_continued(tmp_path: Path, run: Run) -> None:
     ]
     assert state.figures and state.figures.accuracy == 1
     assert "line 4" not in (tmp_path / "bad").read_text()
-    assert "cannot be read by the model: '1' (U+0031) at position 1" in (tmp_path / "bad").read_text()
+    assert "cannot be scored: '1' (U+0031) at position 1" in (tmp_path / "bad").read_text()
 
 
 def test_nothing_is_written_over(tmp_path: Path, run: Run, rows: list[dict[str, Any]]) -> None:
@@ -276,8 +358,8 @@ def test_an_output_that_another_process_writes_is_refused(tmp_path: Path, run: R
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path, run: Run, rows: list[dict[str, Any]]) -> None:
     write_table(tmp_path / "my.csv", rows)
-    with pytest.raises(ScoringError, match=r"none/out.csv.part cannot be written \(No such file or directory\)"):
-        run("my.csv", "none/out.csv")
+    with pytest.raises(ScoringError, match=r"there is no folder .*none for out.csv; make it \(mkdir -p .*/none\)"):
+        run("my.csv", "none/out.csv", hook=stop_at(""))
 
 
 @pytest.mark.parametrize(
@@ -317,7 +399,7 @@ def test_a_pipe_is_scored_to_a_file_but_cannot_go_on(
 
     def run(hook: Callable[[Sequence[str]], object]) -> State:
         with path.open("rb") as file:
-            return score(open_table(PipeInput(file)), job, make_scorer(hook=hook), Display(io.StringIO()))
+            return score(open_table(PipeInput(file)), job, lambda: make_scorer(hook=hook), Display(io.StringIO()))
 
     with pytest.raises(ScoringError, match="no more"):
         run(stop_at("number 100"))
@@ -331,16 +413,25 @@ def test_standard_output_gets_the_rows(
 ) -> None:
     path = write_table(tmp_path / "my.csv", rows)
     job = Job(None, ("review",), bad_rows=tmp_path / "bad")
-    state = score(open_table(FileInput(path)), job, make_scorer(), Display(io.StringIO()))
+    state = score(open_table(FileInput(path)), job, lambda: make_scorer(), Display(io.StringIO()))
     assert state.scored == len(capfd.readouterr().out.split("\r\n;\t")) - 1 == 150
     assert list_files(tmp_path) == ["bad", "my.csv"]
+
+
+def test_a_bad_row_stops_a_run_that_cannot_go_on(
+    tmp_path: Path, make_scorer: MakeScorer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "my.csv").write_text("review\na\nb,c\n")
+    with pytest.raises(ScoringError, match="line 3 has 2 fields.* To leave such rows out, add --bad-rows FILE, which"):
+        score(open_table(FileInput(tmp_path / "my.csv")), Job(None, ("review",)), make_scorer, Display(io.StringIO()))
+    assert capfd.readouterr().out.startswith("review,predicted_sentiment,")
 
 
 def test_what_cannot_be_written_is_told(tmp_path: Path, rows: list[dict[str, Any]], make_scorer: MakeScorer) -> None:
     path = write_table(tmp_path / "my.csv", rows)
     job = Job(Path("/proc/out.csv"), ("review",))
     with pytest.raises(ScoringError, match="out.csv.part cannot be written"):
-        score(open_table(FileInput(path)), job, make_scorer(), Display(io.StringIO()))
+        score(open_table(FileInput(path)), job, lambda: make_scorer(), Display(io.StringIO()))
 
 
 def test_a_full_disk_is_told(tmp_path: Path, run: Run, rows: list[dict[str, Any]]) -> None:

@@ -37,7 +37,7 @@ def test_rows_run_in_batches_of_similar_lengths() -> None:
             batches.append([len(row) for row in rows])
             return engine.run(rows)
 
-    EngineScorer(bundle, Recording()).score(make_texts(200))
+    EngineScorer(bundle, Recording(), 1000).score(make_texts(200))
     assert max(map(len, batches)) == 8
     assert sum(map(len, batches)) == 200
     assert sum(len(batch) * max(batch) for batch in batches) < 1.1 * sum(map(sum, batches))

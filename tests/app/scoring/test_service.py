@@ -5,7 +5,8 @@ import json
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ import pytest
 from app.access.keys import add_client
 from app.errors import ScoringError
 from app.runtime.changes import Changes
-from app.scoring import service
-from app.scoring.answers import Refused
+from app.scoring.answers import Answer, Columns, Refused
 from app.scoring.display import Display
-from app.scoring.run import Job, score
+from app.scoring.job import Job
+from app.scoring.journal import Journal, State
+from app.scoring.run import score
+from app.scoring.scorer import Scorer
 from app.scoring.service import ServiceScorer
 from app.settings import Settings
 from bundle.store import Store
@@ -43,12 +46,19 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ask(models: Path, name: str | None = None, key: str | None = None, **settings: Any) -> Iterator[ServiceScorer]:
     """Serve the models, and give what scores by the service."""
     with serve(Settings(models=models, default_models={"sentiment": NAME}, **settings)) as client:
-        yield ServiceScorer(f"{client.base_url}/", name, None, key)
+        with closing(ServiceScorer(f"{client.base_url}/", name, None, key)) as scorer:
+            yield scorer
+
+
+def list_values(scorer: Scorer, answers: Sequence[Answer | Refused]) -> list[object]:
+    """Return what is written for each answer."""
+    columns = Columns(scorer.model.task, scorer.model.labels)
+    return [answer if isinstance(answer, Refused) else columns.list_values(answer) for answer in answers]
 
 
 def test_answers_are_those_of_the_network_here(models: Path, make_scorer: MakeScorer) -> None:
     with ask(models, max_batch=16) as scorer:
-        assert scorer.score(TEXTS) == make_scorer().score(TEXTS)
+        assert list_values(scorer, scorer.score(TEXTS)) == list_values(scorer, make_scorer().score(TEXTS))
         assert scorer.most_texts == 16
         assert scorer.model.task == "sentiment"
         assert scorer.model.labels == ("negative", "positive")
@@ -59,7 +69,7 @@ def test_letters_are_continued_and_wrong_ones_refused(models: Path, make_scorer:
     texts = ["XYZ", "A1", *["ABC"] * 9, "", *["1"] * 12]
     with ask(models, "next-letter") as scorer:
         answers = scorer.score(texts)
-    assert answers == make_scorer("next-letter").score(texts)
+        assert list_values(scorer, answers) == list_values(scorer, make_scorer("next-letter").score(texts))
     assert sum(isinstance(answer, Refused) for answer in answers) == 14
 
 
@@ -70,12 +80,13 @@ def test_a_service_that_rejects_most_requests_answers_every_text_once(
     source = write_table(tmp_path / "my.csv", rows)
     settings = Settings(models=models, default_models={"sentiment": NAME}, max_batch=8, max_queue=8)
     with serve(settings) as client:
-        scorer = ServiceScorer(str(client.base_url), None, None, None)
-        score(open_table(FileInput(source)), Job(tmp_path / "out.csv", ("review",)), scorer, Display(io.StringIO()))
+        url = str(client.base_url)
+        job = Job(tmp_path / "out.csv", ("review",))
+        score(open_table(FileInput(source)), job, lambda: ServiceScorer(url, None, None, None), Display(io.StringIO()))
         metrics = client.get("/metrics").text
     rejections = [line for line in metrics.splitlines() if line.startswith("lstm_serve_rejections_total{")]
     assert sum(float(line.rpartition(" ")[2]) for line in rejections) > 0
-    score(open_table(FileInput(source)), Job(tmp_path / "here.csv", ("review",)), make_scorer(), Display(io.StringIO()))
+    score(open_table(FileInput(source)), Job(tmp_path / "here.csv", ("review",)), make_scorer, Display(io.StringIO()))
     assert read_table(tmp_path / "out.csv") == read_table(tmp_path / "here.csv")
 
 
@@ -87,17 +98,20 @@ def test_a_client_with_a_rate_waits_as_long_as_it_is_told(models: Path, tmp_path
 
 def test_without_its_key_a_service_is_not_asked(models: Path, tmp_path: Path) -> None:
     add_client(tmp_path / "keys.json", "files", ["predict"])
-    with pytest.raises(ScoringError, match="does not answer /models: the request has no API key"):
+    with pytest.raises(
+        ScoringError,
+        match="does not answer: 401 key-missing: the request has no API key.*; set the variable LSTM_CLIENT_KEY",
+    ):
         with ask(models, keys=tmp_path / "keys.json"):
             pass
 
 
 def test_a_batch_with_too_many_bytes_is_split_and_a_text_with_too_many_refused(models: Path) -> None:
     texts = make_texts(20)
-    with ask(models, max_body_bytes=800, max_text_characters=500) as scorer:
-        answers = scorer.score([*texts, "word " * 200, "word " * 110, *texts])
+    with ask(models, max_body_bytes=800, max_text_characters=900) as scorer:
+        answers = scorer.score([*texts, "word " * 170, "word " * 200, *texts])
     assert [place for place, answer in enumerate(answers) if isinstance(answer, Refused)] == [20, 21]
-    assert "the body has" in str(answers[20]) and "550 characters, the limit is 500" in str(answers[21])
+    assert "the body has" in str(answers[20]) and "1000 characters, the limit is 900" in str(answers[21])
 
 
 def test_a_version_is_chosen_by_its_number_or_by_a_label(models: Path, tmp_path: Path) -> None:
@@ -106,35 +120,42 @@ def test_a_version_is_chosen_by_its_number_or_by_a_label(models: Path, tmp_path:
     with serve(settings) as client:
         url = str(client.base_url)
         for version in (3, "old"):
-            assert ServiceScorer(url, NAME, version, None).model.identity["version"] == 3
-        with pytest.raises(ScoringError, match="there is no label 'new' of imdb-500; labels: old"):
+            with closing(ServiceScorer(url, NAME, version, None)) as scorer:
+                assert scorer.model.identity["version"] == 3
+        with pytest.raises(ScoringError, match="there is no label 'new' of imdb-500 at http.*; labels: old"):
             ServiceScorer(url, NAME, "new", None)
-        with pytest.raises(ScoringError, match="does not answer /models/imdb-500/versions/4: there is no version 4"):
+        with pytest.raises(ScoringError, match="does not answer: 404 model-not-found: there is no version 4"):
             ServiceScorer(url, NAME, 4, None)
-        with pytest.raises(ScoringError, match="does not answer /models/a%20b: there is no model 'a b'"):
+        with pytest.raises(ScoringError, match="does not answer: 404 model-not-found: there is no model 'a b'"):
             ServiceScorer(url, "a b", None, None)
 
 
 def test_a_service_without_a_default_model_is_told(models: Path, tmp_path: Path) -> None:
     shutil.copytree(models / "next-letter", tmp_path / "next-letter")
     with serve(Settings(models=tmp_path)) as client:
-        with pytest.raises(ScoringError, match="has no default model of sentiment; models: next-letter"):
+        with pytest.raises(
+            ScoringError, match="has no default model of sentiment; name one of its models: next-letter"
+        ):
             ServiceScorer(str(client.base_url), None, None, None)
 
 
 @pytest.mark.parametrize("url", ["service", "ftp://service", "http://"])
 def test_an_address_that_is_none_is_refused(url: str) -> None:
-    with pytest.raises(ScoringError, match="is not the address of a service; write one such as http://localhost:8000"):
+    with pytest.raises(ScoringError, match="is not the address of a service; write it as http://localhost:8000"):
         ServiceScorer(url, None, None, None)
 
 
-def test_a_service_that_is_not_there_is_told_at_once() -> None:
-    with pytest.raises(ScoringError, match="http://127.0.0.1:1 does not answer: .*Connection refused"):
+def test_a_service_that_is_not_there_is_told_soon() -> None:
+    with pytest.raises(
+        ScoringError, match="no answer from http://127.0.0.1:1/models: nothing listens there; start the service"
+    ):
         ServiceScorer("http://127.0.0.1:1", None, None, None)
 
 
-DETAILS = {"name": "m", "version": 2, "task": "sentiment", "labels": ["negative", "positive"]}
+DETAILS = {"name": "m", "version": 2, "task": "sentiment", "labels": ["negative", "positive"], "created": "now"}
+LIMITS = {"max_batch": 4, "max_text_characters": 10, "max_body_bytes": 10_000}
 ANSWER = {"sentiment": "positive", "probability_positive": 0.9, "words_used": 1, "words_unknown": 0, "words_cut": 0}
+VALUES = ["positive", 0.9, 1, 0, 0]
 Reply = tuple[int, dict[str, str], Any]
 
 
@@ -149,8 +170,8 @@ class Scripted(ThreadingHTTPServer):
     def answer(self, path: str, body: dict[str, Any]) -> Reply | None:
         if path == "/v1/models/m":
             return 200, {}, DETAILS
-        if path == "/v1/v2/models/m/versions/2/config":
-            return 200, {}, {"parameters": {"max_batch": {"string_value": "2"}}}
+        if path == "/v1/models":
+            return 200, {}, {"models": [], "limits": LIMITS}
         assert path == "/v1/sentiment/batch" and (body["model"], body["version"]) == ("m", 2)
         self.asked.append(body["texts"])
         return self.script.pop(0) if self.script else (200, {}, {"answers": [ANSWER] * len(body["texts"])})
@@ -183,7 +204,8 @@ def run_script(*script: Reply | None) -> Iterator[tuple[ServiceScorer, Scripted]
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield ServiceScorer(f"http://127.0.0.1:{server.server_port}/v1", "m", None, None), server
+            with closing(ServiceScorer(f"http://127.0.0.1:{server.server_port}/v1", "m", None, None)) as scorer:
+                yield scorer, server
         finally:
             server.shutdown()
             thread.join(SECONDS)
@@ -199,31 +221,33 @@ def run_script(*script: Reply | None) -> Iterator[tuple[ServiceScorer, Scripted]
         None,
     ],
 )
-def test_a_request_that_may_succeed_later_is_sent_again(reply: Reply | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "PAUSE_SECONDS", 0.01)
+def test_a_request_that_may_succeed_later_is_sent_again(reply: Reply | None) -> None:
     with run_script(reply, reply) as (scorer, server):
-        assert scorer.score(["a", "b"]) == [ANSWER, ANSWER]
+        assert list_values(scorer, scorer.score(["a", "b"])) == [VALUES, VALUES]
     assert server.asked == [["a", "b"]] * 3
 
 
 def test_what_does_not_get_done_in_time_is_asked_in_parts() -> None:
     with run_script((504, {}, {"detail": "the deadline passed"})) as (scorer, server):
-        assert scorer.score(["a", "b", "c"]) == [ANSWER] * 3
+        assert list_values(scorer, scorer.score(["a", "b", "c"])) == [VALUES] * 3
     assert server.asked == [["a", "b", "c"], ["a"], ["b", "c"]]
+
+
+def refuse(status: int, **document: Any) -> Reply:
+    return status, {"content-type": "application/problem+json"}, {"type": "about:blank", "title": "No", **document}
 
 
 @pytest.mark.parametrize(
     ("reply", "message"),
     [
         (
-            (504, {}, {"detail": "the deadline passed"}),
-            "does not answer: the deadline passed; run the same command again",
+            refuse(503, type="tag:lstm-serve,2026:model-refused", detail="m is refused"),
+            "does not answer: 503 model-refused: m is refused; run the same command again",
         ),
-        ((503, {}, {"detail": "m is refused"}), "does not answer: m is refused; run the same command again"),
-        ((503, {"retry-after": "86400"}, {"detail": "tomorrow"}), "does not answer: tomorrow; run the same command"),
-        ((404, {}, {"detail": "version 2 is not loaded"}), "does not answer: version 2 is not loaded"),
-        ((500, {}, "oh"), "does not answer: status 500"),
-        ((422, {}, {"detail": "no", "errors": [{"loc": ["body", "texts"], "msg": "no"}]}), "does not answer: no"),
+        ((503, {"retry-after": "86400"}, "tomorrow"), "does not answer: 503 .*; run the same command again to go on"),
+        (refuse(404, detail="version 2 is not loaded"), "does not answer: 404 No: version 2 is not loaded"),
+        ((500, {}, "oh"), "does not answer: 500 Internal Server Error: .*without a problem document"),
+        (refuse(422, detail="no", errors=[{"loc": ["body", "texts"], "msg": "no"}]), "422 No: body.texts: no"),
     ],
 )
 def test_what_will_not_succeed_soon_stops_the_run(reply: Reply, message: str) -> None:
@@ -231,15 +255,43 @@ def test_what_will_not_succeed_soon_stops_the_run(reply: Reply, message: str) ->
         scorer.score(["a"])
 
 
-def test_after_its_end_nothing_is_asked() -> None:
-    with run_script((503, {"retry-after": "60"}, {"detail": "busy"})) as (scorer, server):
-        asking = threading.Thread(target=lambda: pytest.raises(ScoringError, scorer.score, ["a"]))
-        asking.start()
+def test_texts_that_the_service_refuses_are_left_out_and_the_others_answered() -> None:
+    errors = [{"loc": ["body", "texts", 1], "msg": "not this", "type": "x"}]
+    with run_script(refuse(422, detail="no", errors=errors), refuse(413, detail="large")) as (scorer, server):
+        assert list_values(scorer, scorer.score(["a", "b", "longer than ten", "c"])) == [
+            VALUES,
+            Refused("not this"),
+            Refused("the text has 15 characters, the limit is 10; shorten it"),
+            VALUES,
+        ]
+    assert server.asked == [["a", "b", "c"], ["a", "c"], ["a"], ["c"]]
+
+
+def test_a_text_that_is_too_large_alone_is_refused() -> None:
+    with run_script(*[refuse(413, detail="large")] * 3) as (scorer, server):
+        assert list_values(scorer, scorer.score(["a", "b"])) == [Refused("large"), VALUES]
+    assert server.asked == [["a", "b"], ["a"], ["a"], ["b"]]
+
+
+def test_its_end_ends_the_waiting_and_nothing_is_asked_any_more() -> None:
+    with run_script((503, {"retry-after": "60"}, {"detail": "busy"})) as (scorer, server), ThreadPoolExecutor() as pool:
+        asked = pool.submit(scorer.score, ["a"])
         while not server.asked:
             pass
         scorer.close()
-        asking.join(SECONDS)
-        assert not asking.is_alive()
-        with pytest.raises(ScoringError, match="has ended"):
-            scorer.score(["a"])
+        scorer.close()
+        for ended in (asked.result, lambda _: scorer.score(["a"])):
+            with pytest.raises(ScoringError, match="the scoring has ended"):
+                ended(SECONDS)
     assert server.asked == [["a"]]
+
+
+def test_another_address_is_another_run(models: Path, tmp_path: Path) -> None:
+    source = write_table(tmp_path / "my.csv", make_rows(3))
+    job = Job(tmp_path / "out.csv", ("review",))
+    with ask(models) as scorer:
+        identity = {**scorer.model.identity}
+    with ask(models) as scorer:
+        Journal(tmp_path / "out.csv").write(State(identity=identity))
+        with pytest.raises(ScoringError, match=r"address of the service \(before: http://127.*, now: http://127.*\), "):
+            score(open_table(FileInput(source)), job, lambda: scorer, Display(io.StringIO()))

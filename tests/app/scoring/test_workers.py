@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import PolicyError, ScoringError
-from app.scoring.workers import Workers, find_bundle, work
+from app.errors import ScoringError
+from app.scoring.workers import Workers, work
 from app.settings import Settings
-from bundle.errors import BundleNotFoundError
 from bundle.store import Store
 from tests.app.scoring.conftest import MODELS, NAME, MakeScorer, make_texts
-from tests.bundle.samples import EXPORTED, LETTERS, REVIEWS, publish, publish_changed
+from tests.bundle.samples import EXPORTED, REVIEWS, publish
 from tests.conftest import SECONDS
 
 SETTINGS = Settings(models=MODELS, workers=2)
@@ -84,23 +83,3 @@ def test_a_process_that_cannot_load_says_why(tmp_path: Path) -> None:
         mine, other = Pipe()
         work(other, SETTINGS.model_copy(update={"models": tmp_path}), name, 1)
         assert message in mine.recv()
-
-
-def test_the_bundle_is_the_one_that_the_service_answers_with(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    settings = Settings(models=tmp_path)
-    first = publish(store, REVIEWS)
-    assert find_bundle(settings, None, None).manifest.name == "reviews"  # the only one
-    publish_changed(store, first)
-    assert find_bundle(settings, None, None).manifest.version == 2
-    (tmp_path / "reviews" / "policy.json").write_text('{"labels": {"old": 1, "stable": 1}}')
-    assert find_bundle(settings, "reviews", None).manifest.version == 1
-    assert find_bundle(settings, "reviews", 2).manifest.version == 2
-    assert find_bundle(settings, "reviews", "old").manifest.version == 1
-    with pytest.raises(PolicyError, match="there is no label 'new' of reviews; labels: old, stable"):
-        find_bundle(settings, "reviews", "new")
-    publish(store, LETTERS)
-    with pytest.raises(BundleNotFoundError, match="there is no bundle sentiment in .*; the names are letters, reviews"):
-        find_bundle(settings, None, None)
-    defaults = settings.model_copy(update={"default_models": {"sentiment": "reviews"}})
-    assert find_bundle(defaults, None, 2).manifest.name == "reviews"
