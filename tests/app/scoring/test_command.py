@@ -198,7 +198,7 @@ def test_rows_that_are_put_aside_have_an_exit_status_of_their_own(tmp_path: Path
     status, _, error = run(tmp_path / "my.csv", tmp_path / "out.csv")
     assert status == 1 and f"error: {tmp_path / 'my.csv'}, line 3 has 1 field, the header has 2" in error
     status, _, error = run(tmp_path / "my.csv", tmp_path / "out.csv", "--bad-rows", tmp_path / "bad")
-    assert status == 3 and error.endswith(f"1 rows put aside in {tmp_path / 'bad'}\n")
+    assert status == 3 and error.endswith(f"1 row put aside in {tmp_path / 'bad'}\n")
 
 
 TEXTS = ["my.csv", "out.csv", "--text-column", "a"]
@@ -214,7 +214,6 @@ TEXTS = ["my.csv", "out.csv", "--text-column", "a"]
         ([*TEXTS, "--model", "nobody"], "error: there is no bundle nobody in "),
         ([*TEXTS, "--model", NAME, "--version", "99"], "error: there is no bundle imdb-5"),
         ([*TEXTS, "--model", NAME, "--version", "old"], "error: there is no label 'old' of imdb-500"),
-        (["my.csv", "out.csv", "--encoding", "nothing"], "error: there is no encoding 'nothing'"),
         (["my.csv", "out.csv", "--text-column", "b"], "error: there is no column 'b'; the columns of my.csv are: 'a'"),
         (["-", "out.csv"], "error: standard input is empty; data may be: CSV"),
         ([*TEXTS, "--url", "service"], "error: 'service' is not the address of a service; write one"),
@@ -230,6 +229,20 @@ def test_what_cannot_be_done_is_an_error_in_one_line(
     assert result.exit_code == 1
     assert result.stderr.startswith(message), result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_an_encoding_that_there_is_not_is_a_wrong_option() -> None:
+    result = CliRunner().invoke(make_command(), ["score", "my.csv", "out.csv", "--encoding", "nothing"])
+    assert result.exit_code == 2
+    assert "Invalid value for '--encoding': there is no encoding 'nothing'; usual ones are" in result.stderr
+
+
+def test_after_a_quotation_mark_that_is_not_closed_the_rest_is_scored(tmp_path: Path) -> None:
+    (tmp_path / "my.csv").write_text('text,id\n"A tender film,1\nA boring film,2\n"Lazy",3\n')
+    status, _, error = run(tmp_path / "my.csv", tmp_path / "out.csv", "--bad-rows", tmp_path / "bad")
+    assert status == 3 and error.endswith(f"1 row put aside in {tmp_path / 'bad'}\n")
+    assert [int(row["id"]) for row in read_table(tmp_path / "out.csv")] == [2, 3]
+    assert json.loads((tmp_path / "bad").read_text())["line"] == 2
 
 
 @pytest.fixture
@@ -257,7 +270,7 @@ def test_in_this_process_it_reads_files_and_pipes(tmp_path: Path) -> None:
     writing.start()
     piped = invoke(tmp_path / "fifo", tmp_path / "piped.csv", "--bad-rows", tmp_path / "bad")
     writing.join(SECONDS)
-    assert piped.exit_code == 3 and "1 rows put aside in " in piped.stderr
+    assert piped.exit_code == 3 and "1 row put aside in " in piped.stderr
     assert (tmp_path / "piped.csv").read_text() == (tmp_path / "out.csv").read_text()
 
 
