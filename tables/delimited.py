@@ -2,18 +2,23 @@
 
 import csv
 import io
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tables.columns import looks_like_data
-from tables.encodings import LONGEST, Lines, find_encoding
+from tables.encodings import LONGEST, Lines, find_encoding, guess_garbled
 from tables.errors import TableError
 from tables.inputs import Input
 from tables.table import BadRow, Column, Extended, Row, Table, Writer
 
 csv.field_size_limit(LONGEST)  # of the whole process; the default is shorter than a long review
 
-_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
+_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
+DELIMITERS = "".join(_DELIMITERS)
+_UNCLOSED = (
+    'has a quotation mark (") whose second one is missing; a field in quotes ends with ", and a " within it is doubled'
+)
 _NO_HEADER = "; the first line looks like data: a header is needed, such as text,label"
 
 
@@ -37,7 +42,7 @@ class Delimited(Table):
             TableError: there is no header, or see `find_encoding`.
         """
         encoding = find_encoding(source, encoding)
-        headers = {delimiter: _read_header(source, encoding, delimiter) for delimiter in delimiters}
+        headers = _read_headers(source, encoding, delimiters)
         self.delimiter = max(headers, key=lambda delimiter: len(headers[delimiter]))
         self.header = headers[self.delimiter]
         columns = [field.strip() for field in self.header]
@@ -47,38 +52,55 @@ class Delimited(Table):
         suffixes = (".tsv", ".tab") if self.delimiter == "\t" else (".csv",)
         super().__init__(source, kind, columns, encoding, suffixes)
         self.hint = _NO_HEADER if looks_like_data(columns) else ""
+        if garbled := guess_garbled(",".join(columns)):
+            name, reading = garbled
+            self.hint += f"; in the encoding {name} they are {reading!r}: if that is right, add --encoding {name}"
 
     def read(self, columns: Sequence[str], whole: bool = False) -> Iterator[Row | BadRow]:  # noqa: ARG002
-        """Yield the rows: see `Table.read`. A position is the first line of a row."""
+        """Yield the rows: see `Table.read`. A position is the first line of a row.
+
+        Of a row that cannot be split into fields only the first line is bad: it may have a quotation mark whose second
+        one is missing, or is that of another row. The next row begins with the next line.
+        """
         wanted = [self.columns.index(name) for name in columns]
         with self.source.open() as file:
             lines = Lines(self.source.name, file, self.encoding or "utf-8")
-            read: list[str] = []  # the lines of the row
-            reader = csv.reader(_note(lines, read), delimiter=self.delimiter, strict=True)
+            again = _Again(iter(lines))
+            reader = csv.reader(again, delimiter=self.delimiter, strict=True)
             next(reader)
-            position = reader.line_num + 1
             while True:
-                read.clear()
+                position = again.begin_row()
                 try:
                     fields = next(reader, None)
                 except csv.Error as error:
-                    yield BadRow(position, _explain(self.source.name, position, error), _join(read))
-                    lines.faults.clear()
+                    again.keep_first()
+                    reason = _explain(error)
                 else:
                     if fields is None:
                         return
-                    if lines.faults:
-                        yield BadRow(position, _take_first(lines.faults), _join(read))
-                    elif len(fields) == len(self.header):
-                        yield Row(position, tuple(fields[place] for place in wanted), fields)
-                    elif fields:  # else the line is empty
-                        yield BadRow(
-                            position,
-                            f"has {_count(len(fields))}, the header has {len(self.header)}; "
-                            f"a text with a {_DELIMITERS[self.delimiter]} must be in quotes",
-                            _join(read),
-                        )
-                position = reader.line_num + 1
+                    reason = ""
+                    if len(again.taken) > 1 and self._are_rows(again.taken):
+                        again.keep_first()
+                        reason = _UNCLOSED
+                faults = [lines.faults.pop(number) for number in sorted(lines.faults) if number <= again.number]
+                if reason := (faults[0] if faults else reason):
+                    yield BadRow(position, reason, _join(again.taken))
+                elif fields and len(fields) == len(self.header):
+                    yield Row(position, tuple(fields[place] for place in wanted), fields)
+                elif fields:  # else the line is empty
+                    yield BadRow(
+                        position,
+                        f"has {_count(len(fields))}, the header has {len(self.header)}; "
+                        f"a text with a {_DELIMITERS[self.delimiter]} must be in quotes",
+                        _join(again.taken),
+                    )
+
+    def _are_rows(self, lines: Sequence[str]) -> bool:
+        """Return whether the lines of one row are rather a row each, whose quotation marks are part of the text.
+
+        It is known for tabs only, which texts hardly have.
+        """
+        return self.delimiter == "\t" and all(line.count("\t") == len(self.header) - 1 for line in lines)
 
     def show(self, record: Any) -> str:
         """Return a row as text: see `Table.show`."""
@@ -114,14 +136,62 @@ def _write(rows: Iterable[list[Any]], delimiter: str) -> str:
     return text.getvalue()
 
 
-def _note(lines: Iterable[str], read: list[str]) -> Iterator[str]:
-    for line in lines:
-        read.append(line)
-        yield line
-
-
 def _join(lines: Sequence[str]) -> str:
     return "".join(lines).rstrip("\r\n")
+
+
+class _Again:
+    """Lines, of which those of the last row can be read again.
+
+    Attributes:
+        number: of the line that was read last.
+        taken: the lines of the row.
+    """
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self.number = 0
+        self.taken: list[str] = []
+        self._lines = lines
+        self._again: deque[str] = deque()
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._again.popleft() if self._again else next(self._lines)
+        self.number += 1
+        self.taken.append(line)
+        return line
+
+    def begin_row(self) -> int:
+        """Return the number of the first line of the next row."""
+        self.taken.clear()
+        return self.number + 1
+
+    def keep_first(self) -> None:
+        """Go back, so that only the first line of the row has been read."""
+        rest = self.taken[1:]
+        del self.taken[1:]
+        self._again.extendleft(reversed(rest))
+        self.number -= len(rest)
+
+
+def _read_headers(source: Input, encoding: str, delimiters: str) -> dict[str, list[str]]:
+    """Return the header by delimiter; without the delimiters that are wrong, because quotes end elsewhere.
+
+    Raises:
+        TableError: all are wrong.
+    """
+    headers: dict[str, list[str]] = {}
+    errors = []
+    for delimiter in delimiters:
+        try:
+            headers[delimiter] = _read_header(source, encoding, delimiter)
+        except TableError as error:
+            errors.append(error)
+    if not headers:
+        raise errors[0]
+    return headers
 
 
 def _read_header(source: Input, encoding: str, delimiter: str) -> list[str]:
@@ -130,34 +200,20 @@ def _read_header(source: Input, encoding: str, delimiter: str) -> list[str]:
         try:
             fields: list[str] = next(csv.reader(iter(lines), delimiter=delimiter, strict=True), [])
         except csv.Error as error:
-            raise TableError(f"{source.name}, line 1 {_explain(source.name, 1, error)}") from error
+            raise TableError(f"{source.name}, line 1 {_explain(error)}") from error
         if lines.faults:
-            raise TableError(f"{source.name}, line 1 {_take_first(lines.faults)}")
+            raise TableError(f"{source.name}, line 1 {next(iter(lines.faults.values()))}")
         return fields
 
 
-def _explain(name: str, position: int, error: csv.Error) -> str:
-    """Return why a row cannot be read.
-
-    Raises:
-        TableError: nothing after it can be read either.
-    """
+def _explain(error: csv.Error) -> str:
+    """Return why a row cannot be read."""
     reason = str(error)
     if "end of data" in reason or "field limit" in reason:
-        raise TableError(
-            f'{name}, line {position} has a quotation mark (") whose second one is missing, so nothing from there on '
-            'can be read as rows; correct that line: a field in quotes ends with ", and a " within it is doubled'
-        ) from error
+        return _UNCLOSED
     if "new-line" in reason:
         return "has a carriage return within a field; write the field in quotes, or end lines with a line feed"
     return 'has text after the closing quotation mark of a field; double each " within a field in quotes'
-
-
-def _take_first(faults: dict[int, str]) -> str:
-    """Return the first fault, and take all out."""
-    reason = next(iter(faults.values()))
-    faults.clear()
-    return reason
 
 
 def _count(fields: int) -> str:

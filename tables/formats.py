@@ -1,6 +1,8 @@
 """The formats of tables, found by contents and suffix."""
 
-from tables.delimited import Delimited
+import codecs
+
+from tables.delimited import DELIMITERS, Delimited
 from tables.errors import TableError
 from tables.inputs import Input
 from tables.json_lines import JsonLines
@@ -9,7 +11,6 @@ from tables.table import Table
 
 TAKEN = "CSV (.csv), TSV (.tsv), JSON Lines (.jsonl), each also as .gz, Parquet (.parquet)"
 
-_DELIMITERS = ",;\t"
 # Formats that a suffix may hide, by their first bytes.
 _OTHERS = {
     b"PK\x03\x04": "a ZIP archive or a spreadsheet; unpack it, or save the sheet as CSV",
@@ -43,17 +44,40 @@ def open_table(source: Input, encoding: str | None = None, taken: str = TAKEN) -
             raise TableError(f"{source.name} is {what}. Data may be: {taken}")
     match source.suffix:
         case ".csv":
-            return Delimited(source, encoding, _DELIMITERS)
+            return Delimited(source, encoding, DELIMITERS)
         case ".tsv" | ".tab":
             return Delimited(source, encoding, "\t")
         case ".jsonl" | ".ndjson" | ".json":
-            if start.lstrip().startswith(b"["):
-                raise TableError(f"{source.name} is one JSON array; write one object a line (JSON Lines)")
+            _check_lines(source, start)
             return JsonLines(source, encoding)
-    if start.lstrip().startswith(b"{"):
+    if _strip(start).startswith((b"{", b'[{"')):
+        _check_lines(source, start)
         return JsonLines(source, encoding)
     if source.path is None:
-        return Delimited(source, encoding, _DELIMITERS)
+        return Delimited(source, encoding, DELIMITERS)
+    if source.suffix == ".txt":
+        raise TableError(
+            f"{source.name} is a text file, and columns for text and label are needed. If it has a header and "
+            f"delimiters, name it .csv or .tsv. Data may be: {taken}"
+        )
     raise TableError(
         f"the format of {source.name} is unknown (suffix {source.suffix or 'missing'}); data may be: {taken}"
     )
+
+
+def _check_lines(source: Input, start: bytes) -> None:
+    """Check that the first line of JSON is not the beginning of an array.
+
+    Raises:
+        TableError: it is.
+    """
+    if _strip(start).startswith(b"["):
+        raise TableError(
+            f"{source.name} is one JSON array; write one object a line (JSON Lines), as `jq -c '.[]'` does, or "
+            "`to_json(orient='records', lines=True)` of pandas"
+        )
+
+
+def _strip(start: bytes) -> bytes:
+    """Return the first bytes without a mark of UTF-8 and white space."""
+    return start.removeprefix(codecs.BOM_UTF8).lstrip()

@@ -1,6 +1,7 @@
 """The command line `python -m training`: list, check, train, import, evaluate, wild, export, convert, report.
 
-The exit status is 0, or 2 for what was typed wrongly, 1 for everything else that failed, and 130 after Ctrl-C.
+The exit status is 0, or 2 for what was typed wrongly, 1 for everything else that failed, 130 after Ctrl-C, and 143
+after SIGTERM.
 """
 
 import typer

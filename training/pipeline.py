@@ -115,6 +115,8 @@ def publish(
     evaluation = served.evaluate(trained.test)
     if trained.learnt_from:
         origin = {**origin, "learnt_from": dict(trained.learnt_from)}
+    if trained.baseline:
+        origin = {**origin, "baseline": dict(trained.baseline)}
     description = _describe(recipe, name, trained, served, evaluation, origin)
     task = TRAINED[recipe.task]
     task.write_files(trained.codec, folder)

@@ -19,6 +19,7 @@ from app.scoring.run import score
 from app.scoring.scorer import Scorer
 from app.settings import Settings
 from bundle.errors import BundleError
+from tables.encodings import check_encoding
 from tables.errors import TableError
 from tables.formats import open_table
 from tables.inputs import FileInput, Input, PipeInput
@@ -47,6 +48,19 @@ class _VersionType(click.ParamType[int | str]):
         return int(value) if value.isdecimal() else value
 
 
+class _EncodingType(click.ParamType[str]):
+    """The name of an encoding."""
+
+    name = "encoding"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name as Python has it."""
+        try:
+            return check_encoding(value)
+        except TableError as error:
+            self.fail(str(error), param, ctx)
+
+
 @click.command(
     help="Score a file: add what a model answers to each text as columns. INPUT is CSV, TSV, JSON Lines (each also as "
     ".gz) or Parquet, OUTPUT has the same format; - is standard input or output. A run that was stopped goes on when "
@@ -70,7 +84,12 @@ class _VersionType(click.ParamType[int | str]):
     metavar="FILE",
     help="File for rows that cannot be scored, as JSON Lines; without it the first one stops the run.",
 )
-@click.option("--encoding", metavar="NAME", help="Of the input, such as cp1252; by default UTF-8 or its mark.")
+@click.option(
+    "--encoding",
+    type=_EncodingType(),
+    metavar="NAME",
+    help="Of the input, such as cp1252; by default UTF-8 or its mark.",
+)
 @click.pass_context
 def _score(
     context: click.Context,

@@ -45,7 +45,7 @@ def find_columns(table: Table, text: str | None, label: str | None) -> tuple[str
     Raises:
         TableError: the table does not have each of them once.
     """
-    text = text or find_column(table, "text", TEXT_NAMES, [label])
+    text = text or find_column(table, "text", TEXT_NAMES, {"label": label})
     columns = (text,) if label is None else (text, label)
     check_columns(table, columns)
     return columns

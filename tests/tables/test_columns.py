@@ -14,10 +14,18 @@ def make(header: str) -> Table:
 
 
 @pytest.mark.parametrize(
-    ("header", "found"), [("id,Review Text", "Review Text"), ("tweet_text,date", "tweet_text"), ("text,body", "body")]
+    ("header", "found"),
+    [
+        ("id,Review Text", "Review Text"),
+        ("tweet_text,date", "tweet_text"),
+        ("text,body", "body"),
+        ("id,Текст", "Текст"),
+        ("id,Kommentar", "Kommentar"),
+        ("id,resena", "resena"),
+    ],
 )
 def test_a_column_is_found_by_its_usual_names(header: str, found: str) -> None:
-    assert find_column(make(header), "text", TEXT_NAMES, ["text", None]) == found
+    assert find_column(make(header), "text", TEXT_NAMES, {"label": "text", "group": None}) == found
 
 
 @pytest.mark.parametrize(
@@ -31,6 +39,15 @@ def test_a_column_is_found_by_its_usual_names(header: str, found: str) -> None:
 def test_without_one_column_of_a_usual_name_they_are_listed(header: str, message: str) -> None:
     with pytest.raises(TableError, match=message):
         find_column(make(header), "text", TEXT_NAMES)
+
+
+def test_a_column_that_has_something_else_already_is_named() -> None:
+    with pytest.raises(
+        TableError,
+        match="'text' is the column of the texts already, so it cannot be that of the groups too; name another one "
+        "with --group-column, or with --text-column: the columns of my.csv are: 'text', 'label'",
+    ):
+        find_column(make("text,label"), "text", TEXT_NAMES, {"label": None, "group": "text"})
 
 
 def test_columns_that_are_not_there_once_are_refused() -> None:
@@ -57,7 +74,8 @@ def test_long_names_and_many_are_clipped() -> None:
         (["a film that I liked", "good"], True),
         (["nice", "1"], True),
         (["nice", "-4.5"], True),
-        (["nice", ""], True),
+        (["", "text", "label"], False),
+        (["text", ""], False),
     ],
 )
 def test_a_first_line_of_texts_or_numbers_looks_like_data(fields: list[str], expected: bool) -> None:

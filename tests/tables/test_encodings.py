@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tables.encodings import LONGEST, Lines, find_encoding
+from tables.encodings import LONGEST, Lines, explain, find_encoding, guess_garbled
 from tables.errors import TableError
 from tables.inputs import FileInput
 
@@ -37,14 +37,16 @@ def test_an_encoding_without_a_mark_is_asked_for(tmp_path: Path, encoding: str) 
     assert read_lines(path, encoding) == (["раз\r\n", "два"], {})
 
 
-def test_a_bad_byte_is_named_with_what_it_would_be_in_windows_1252(tmp_path: Path) -> None:
+def test_a_bad_byte_is_named_with_what_it_would_be_in_others(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"good\ncaf\xe9\n\x81\nend\n")
     lines, faults = read_lines(path)
     assert lines[::3] == ["good\n", "end\n"]
     assert faults == {
-        2: "is not UTF-8: byte E9 at 4 would be 'é' in Windows-1252; if that is right, add --encoding cp1252",
-        3: "is not UTF-8: byte 81 at 1; name its encoding with --encoding",
+        2: "is not UTF-8: byte E9 at 4. It would be 'café' in cp1252, 'café' in cp1250, 'cafй' in cp1251; name the "
+        "right one, such as --encoding cp1252",
+        3: "is not UTF-8: byte 81 at 1. It would be 'Ѓ' in cp1251, '│' in koi8-r, '\ufffd' in cp1252; name the right "
+        "one, such as --encoding cp1251",
     }
     assert read_lines(path, "ascii")[1][2] == "is not ASCII: byte E9 at 4; name its encoding with --encoding"
 
@@ -70,3 +72,48 @@ def test_a_line_without_end_is_refused(tmp_path: Path) -> None:
         path.write_bytes(gzip.compress(content, 1))
         with pytest.raises(TableError, match="file, line 2 has more than 16 MiB"):
             read_lines(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("Прекрасный фильм, очень", "cp1251"),
+        ("ПРЕКРАСНЫЙ Фильм", "cp1251"),
+        ("Прекрасный фильм, очень", "koi8-r"),
+        ("ужасный", "koi8-r"),
+        ("un café très bon", "cp1252"),
+        ("ÜBER Größe", "cp1252"),
+        ("żółty głupi", "cp1250"),
+    ],
+)
+def test_the_likely_encoding_is_guessed_by_letters(text: str, encoding: str) -> None:
+    with pytest.raises(UnicodeDecodeError) as refused:
+        text.encode(encoding).decode()
+    reason = explain(refused.value, "utf-8")
+    assert reason.endswith(f"such as --encoding {encoding}")
+    assert f"in {encoding}, " in reason
+
+
+@pytest.mark.parametrize("encoding", ["cp1251", "koi8-r"])
+def test_cyrillic_that_was_read_in_windows_1252_is_recognised(encoding: str) -> None:
+    text = "Прекрасный фильм, очень советую всем"
+    assert guess_garbled(text.encode(encoding).decode("cp1252")) == (encoding, text)
+
+
+@pytest.mark.parametrize("text", ["", "1 2", "Прекрасный фильм", "Größe über alles", "Tôi rất thích phim này", "映画"])
+def test_a_text_that_looks_right_is_no_garble(text: str) -> None:
+    assert guess_garbled(text) is None
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("text", ["text,label\ngood,1\n", "текст,метка\nочень хороший фильм,1\nплохой фильм,0\n"])
+def test_utf_16_without_a_mark_is_recognised_by_its_nuls(tmp_path: Path, text: str, encoding: str) -> None:
+    (tmp_path / "file").write_bytes(text.encode(encoding))
+    assert find_encoding(FileInput(tmp_path / "file"), None) == encoding
+    assert "".join(read_lines(tmp_path / "file")[0]) == text
+
+
+@pytest.mark.parametrize("content", [b"a\0b\0\0c\n", b"one \0 in a long line", b""])
+def test_some_nuls_are_no_utf_16(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "file").write_bytes(content)
+    assert find_encoding(FileInput(tmp_path / "file"), None) == "utf-8"

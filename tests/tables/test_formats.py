@@ -24,6 +24,7 @@ CSV, TSV, JSONL = b"text,label\na,1\n", b"text\tlabel\na\t1\n", b'{"text": "a", 
         ("my.ndjson.gz", gzip.compress(JSONL), "JSON Lines"),
         ("my.json", JSONL, "JSON Lines"),
         ("my.txt", b"\n" + JSONL, "JSON Lines"),
+        ("my.csv", CSV.replace(b",", b"|"), "CSV with the delimiter vertical bar"),
     ],
 )
 def test_a_format_is_found_by_contents_and_suffix(tmp_path: Path, name: str, content: bytes, format: str) -> None:
@@ -59,8 +60,15 @@ def test_the_format_of_a_pipe_is_found_by_its_contents(content: bytes, format: s
         ),
         ("my.db", b"SQLite format 3\0", "is a database; export the table as CSV"),
         ("my.csv.bz2", b"BZh91AY", "is compressed by bzip2; unpack it"),
-        ("my.json", b' [{"text": "a"}]', "is one JSON array; write one object a line"),
-        ("my.txt", b"text,label\n", r"the format of .*my.txt is unknown \(suffix .txt\); data may be: CSV"),
+        ("my.json", b' [{"text": "a"}]', "is one JSON array; write one object a line .*, as `jq -c '.\\[\\]'` does"),
+        ("my.json", b"\xef\xbb\xbf[\n1]", "is one JSON array"),
+        ("my.txt", b'[{"text": "a"}]', "is one JSON array"),
+        (
+            "my.txt",
+            b"text,label\n",
+            "my.txt is a text file, .* delimiters, name it .csv or .tsv. Data may be",
+        ),
+        ("my.xyz", b"text,label\n", r"the format of .*my.xyz is unknown \(suffix .xyz\); data may be: CSV"),
         ("my", b"text,label\n", r"the format of .*my is unknown \(suffix missing\); data may be: CSV"),
     ],
 )

@@ -16,7 +16,7 @@ from training.commands.options import (
     TestShareOption,
     TextColumnOption,
 )
-from training.commands.terminal import clear_errors, console
+from training.commands.terminal import clear_errors, clear_usage, console
 from training.data.labelled.description import render
 from training.data.labelled.reading import DataOptions, read
 from training.data.labelled.source import Columns
@@ -36,6 +36,9 @@ def check(
 ) -> None:
     """Read your own labelled texts as a training would, and show what is in them and what is odd."""
     columns = Columns(text_column, label_column, group_column)
+    options = DataOptions(columns, test, test_share, label_map, encoding, skip_bad_rows)
+    with clear_usage():
+        options.check()
     with clear_errors(), console.status(f"Reading {escape(str(data))}"):
-        found = read(data, DataOptions(columns, test, test_share, label_map, encoding, skip_bad_rows), seed)
+        found = read(data, options, seed)
     console.print(render(found.description))

@@ -9,8 +9,8 @@ DataOption = Annotated[
     Path | None,
     typer.Option(
         help="The IMDB archive, or the folder unpacked from it (default: downloaded to the user's cache); for the "
-        "recipe reviews, your labelled texts as for `check`; for the recipe letters, a text file with one sequence a "
-        "line, also as .gz."
+        "recipes reviews, imdb-500 and imdb-20, your labelled texts as for `check`; for the recipe letters, a text "
+        "file with one sequence a line, also as .gz."
     ),
 ]
 

@@ -1,7 +1,7 @@
 """Figures as tables on the terminal."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -14,18 +14,33 @@ from training.commands.terminal import say
 from training.recipes.recipe import Recipe
 from training.reports.figures import COLUMNS
 from training.reports.serving import describe_serving
+from training.reports.verdicts import compare
 
 if TYPE_CHECKING:
     from training.evaluation.evaluate import LabelFigures
 
 
-def tell_published(bundle: Bundle, recipe: Recipe, progress: Console) -> None:
-    """Print the figures of a new bundle beside the published ones, how to serve it, and its folder."""
-    found = bundle.manifest.metrics
-    known = {name: figure for name in found if (figure := recipes.find_published(recipe, name)) is not None}
-    print_metrics(found, known, COLUMNS[0], progress)
-    say(describe_serving(bundle), progress)
+def tell_published(bundle: Bundle, recipe: Recipe, progress: Console, example: str | None = None) -> None:
+    """Print the figures of a new bundle beside those of its source or of its baseline, how to serve it, and its folder.
+
+    `example` is a text of the data, for the request.
+    """
+    manifest = bundle.manifest
+    found = manifest.metrics
+    if isinstance(baseline := manifest.recipe.get("baseline"), dict):
+        others = {name: figure for name, figure in baseline.items() if isinstance(figure, float) and name in found}
+        print_metrics(found, others, "TF-IDF", progress)
+    else:
+        others = {} if manifest.dataset.files else _list_published(recipe, found)
+        print_metrics(found, others, COLUMNS[0], progress)
+    say(describe_serving(bundle, example), progress)
+    if isinstance(baseline, dict):
+        say(compare(found["accuracy"], others["accuracy"]), progress)
     say(f"Published {bundle.folder}")
+
+
+def _list_published(recipe: Recipe, found: Iterable[str]) -> dict[str, float]:
+    return {name: figure for name in found if (figure := recipes.find_published(recipe, name)) is not None}
 
 
 def print_metrics(found: dict[str, float], others: dict[str, float], whose: str, progress: Console) -> None:

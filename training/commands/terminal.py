@@ -3,6 +3,7 @@
 import errno
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +29,19 @@ _REMEDIES = {
 }
 
 
-console = Console()
+_LOG_COLUMNS = 200  # of a pipe or a log, where tables are not to be folded
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came."""
+
+
+def open_console(quiet: bool) -> Console:
+    """Return the console for everything but errors and the last line."""
+    return Console(quiet=quiet, width=None if sys.stdout.isatty() else _LOG_COLUMNS)
+
+
+console = open_console(False)
 
 
 def say(message: str, to: Console = console) -> None:
@@ -58,9 +71,10 @@ def clear_usage() -> Iterator[None]:
 
 @contextmanager
 def clear_errors(consequence: str = "") -> Iterator[None]:
-    """Convert the expected errors to one sentence and exit status 1, and an interruption to status 130."""
+    """Convert the expected errors to one sentence and exit status 1, Ctrl-C to status 130, and SIGTERM to 143."""
     try:
-        yield
+        with _sigterm_raises():
+            yield
     except (TrainingError, BundleError) as error:
         complain(f"error: {error}")
         raise typer.Exit(1) from error
@@ -69,16 +83,25 @@ def clear_errors(consequence: str = "") -> Iterator[None]:
         remedy = f"; {_REMEDIES[error.errno]}" if error.errno in _REMEDIES else ""
         complain(f"error: {error.strerror or error}{place}{consequence}{remedy}")
         raise typer.Exit(1) from error
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
         complain(f"stopped{consequence}")
         # Not by an exception: TensorFlow's threads may be in the middle of a step, and a normal shutdown of the
         # interpreter then sometimes crashes.
-        os._exit(130)
+        os._exit(128 + (signal.SIGTERM if isinstance(interruption, Terminated) else signal.SIGINT))
 
 
-def open_console(quiet: bool) -> Console:
-    """Return the console for everything but errors and the last line."""
-    return Console(quiet=quiet)
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Have SIGTERM end the block by an exception, so that what it began is removed."""
+    previous = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated
 
 
 def open_typed_bundle(folder: Path) -> Bundle:

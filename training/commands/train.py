@@ -2,8 +2,11 @@
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
+from types import UnionType
 from typing import Annotated
 
 import typer
@@ -38,21 +41,38 @@ from training.commands.terminal import (
     prepare_frameworks,
     say,
 )
-from training.data.labelled.description import render
+from training.data.labelled.description import DataDescription, render
 from training.data.labelled.languages import ENGLISH
 from training.data.labelled.reading import DataOptions
 from training.data.labelled.texts import LabelledTexts
 from training.data.pairs import FOLDER as PAIRS
 from training.data.sources import Sources
 from training.errors import RecipeError, ResultsError
-from training.labelled.reading import read_texts
+from training.labelled.reading import check_options, read_texts
+from training.recipes.general import GeneralSettings
 from training.recipes.labelled import FIRST, LabelledSettings
 from training.recipes.recipe import Recipe
+from training.recipes.sequences import SequenceSettings
+from training.recipes.settings import RecipeSettings
 from training.recipes.staged import RUNS, STAGES, StagedSettings
 from training.reports.estimates import describe_plan
 from training.reports.results import RESULTS, Results
 
 _FROM_NONE = Path("none")
+# Whose options they are, if not those of the recipe for the user's own labelled texts.
+_FAMILIES: dict[str, type[RecipeSettings] | UnionType] = {
+    "--test": LabelledSettings | SequenceSettings,
+    "--test-share": LabelledSettings | SequenceSettings,
+    "--skip-bad-rows": LabelledSettings | SequenceSettings,
+    "--alphabet": SequenceSettings,
+    "--fold-case": SequenceSettings,
+    "--phrases": GeneralSettings,
+    "--pairs": GeneralSettings,
+    "--transformer": GeneralSettings,
+}
+# A text for the request that is printed at the end.
+_SHORT = 100  # characters
+_MOST_ASKED = 1000
 
 
 def train(
@@ -119,7 +139,24 @@ def train(
     It first says how long that takes; it asks nothing.
     """
     progress = open_console(quiet)
+    given = {
+        "--text-column": text_column,
+        "--label-column": label_column,
+        "--group-column": group_column,
+        "--label-map": label_map,
+        "--language": language,
+        "--encoding": encoding,
+        "--test": test,
+        "--test-share": test_share,
+        "--skip-bad-rows": skip_bad_rows or None,
+        "--alphabet": alphabet,
+        "--fold-case": fold_case or None,
+        "--phrases": phrases,
+        "--pairs": pairs,
+        "--transformer": transformer,
+    }
     with clear_usage():
+        _check_family(recipes.find(recipe), [option for option, value in given.items() if value is not None])
         changes = [] if seed is None else [f"seed={seed}"]
         changes += [] if alphabet is None else [f"alphabet={json.dumps(alphabet)}"]
         changes += ["fold_case=true"] * fold_case + ["test_share=0"] * (test is not None)
@@ -139,6 +176,8 @@ def train(
         if stages is not None and (name is not None or start is not None):
             raise RecipeError("with --stages nothing is published; leave --name and --from out")
         names = [] if stages is None else _read_stages(chosen, stages)
+        if isinstance(chosen.settings, LabelledSettings):
+            check_options(chosen.settings, test)
         published_as = check_name(recipe if name is None else name)
     with clear_errors("; nothing was published"):
         if names:
@@ -152,16 +191,41 @@ def train(
         options = DataOptions(test=test, skip_bad_rows=skip_bad_rows)
         sources = Sources(data, phrases, pairs or PAIRS, transformer, options)
         begun = open_typed_bundle(start) if start and start != _FROM_NONE else None
+        described = example = None
         if isinstance(chosen.settings, LabelledSettings):
-            sources = replace(sources, labelled=_read_labelled(chosen.settings, sources, progress))
+            texts = _read_labelled(chosen.settings, sources, progress)
+            described, example = texts.description, _find_example(texts)
+            sources = replace(sources, labelled=texts)
             if start is None:
                 begun = _find_first(chosen.settings, sources, Store(models), progress)
-        say(_describe_plan(chosen, runs), progress)
+        say(_describe_plan(chosen, runs, described), progress)
         prepare_frameworks()
         from training import pipeline
 
         bundle = pipeline.train(chosen, published_as, Store(models), sources, progress, begun, runs)
-    tell_published(bundle, chosen, progress)
+    tell_published(bundle, chosen, progress, example)
+
+
+def _check_family(recipe: Recipe, given: Iterable[str]) -> None:
+    """Check that a recipe reads the options that were given.
+
+    Raises:
+        RecipeError: one of them belongs to other recipes.
+    """
+    for option in given:
+        kinds = _FAMILIES.get(option, LabelledSettings)
+        if not isinstance(recipe.settings, kinds):
+            names = [other.name for other in recipes.RECIPES.values() if isinstance(other.settings, kinds)]
+            raise RecipeError(
+                f"{option} belongs to the recipe{'s' if len(names) > 1 else ''} {' and '.join(names)}, and "
+                f"{recipe.name} does not read it; leave it out"
+            )
+
+
+def _find_example(texts: LabelledTexts) -> str:
+    """Return a short test text on one line, or the beginning of one."""
+    lines = [" ".join(text.split()) for text in islice(texts.test.read(), _MOST_ASKED)]
+    return next((line for line in lines if len(line) <= _SHORT), lines[0][:_SHORT])
 
 
 def _read_stages(recipe: Recipe, text: str) -> list[str]:
@@ -202,10 +266,10 @@ def _find_first(settings: LabelledSettings, sources: Sources, store: Store, prog
         raise RecipeError(f"{error}; --from names another bundle to begin with, or none") from error
 
 
-def _describe_plan(recipe: Recipe, runs: Path) -> str:
+def _describe_plan(recipe: Recipe, runs: Path, data: DataDescription | None = None) -> str:
     """Return what is said before a training: see `describe_plan`; without the recorded runs if they are not here."""
     try:
         results = Results(RESULTS)
     except (ResultsError, OSError):
         results = Results(Path(os.devnull))
-    return describe_plan(recipe, results, runs)
+    return describe_plan(recipe, results, runs, data)

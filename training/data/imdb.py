@@ -168,4 +168,7 @@ def _read_archive(archive: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
             while members.fileobj and members.fileobj.read(1024 * 1024):
                 pass
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise DataError(f"{archive} cannot be read as a tar.gz archive ({error}); get it again") from error
+        raise DataError(
+            f"{archive} cannot be read as a tar.gz archive ({error}). If it is {ARCHIVE}, get it again; for your own "
+            "texts, such as a CSV file, use the recipe reviews: train reviews --data FILE"
+        ) from error

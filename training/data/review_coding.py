@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import track
 
 from bundle.manifest import Dataset
 from bundle.reviews import RESERVED_IDS, ReviewCodec, ReviewPreprocessing, read_vocabulary
 from bundle.tokenisers import KerasTokeniser, ReadableTokeniser, Tokeniser, TokenTokeniser, WordTokeniser
 from training.data import imdb
 from training.data.examples import Examples
+from training.progress_bar import follow
 from training.recipes.reviews import ReviewSettings
 
 KERAS_WORDS = Path(__file__).parent / "keras_words.txt"
@@ -40,7 +40,7 @@ def learn_review_codec(settings: ReviewSettings, texts: list[str], console: Cons
     if settings.ranks == "keras":
         return make_review_codec(settings, read_vocabulary(KERAS_WORDS))
     tokeniser = TOKENISERS[settings.tokeniser]
-    counts = count_words(tokeniser, track(texts, "Counting words", console=console))
+    counts = count_words(tokeniser, follow(texts, "Counting words", len(texts), console))
     return make_review_codec(
         settings, choose_words(tokeniser, counts, settings.vocabulary_size - RESERVED_IDS, settings.endings)
     )
@@ -114,4 +114,4 @@ def code_texts(codec: ReviewCodec, texts: list[str], what: str, console: Console
 
 def code_each(codec: ReviewCodec, texts: list[str], what: str, console: Console) -> list[NDArray[np.int32]]:
     """Return the ids of each text, int32 [ids]; `what` labels the progress bar."""
-    return [codec.encode(text).ids for text in track(texts, what, console=console)]
+    return [codec.encode(text).ids for text in follow(texts, what, len(texts), console)]

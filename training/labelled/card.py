@@ -7,6 +7,7 @@ from training.data.labelled.description import DataDescription
 from training.evaluation.analysis import escape
 from training.evaluation.evaluate import Evaluation
 from training.labelled.baseline import Baseline
+from training.reports import verdicts
 
 
 def describe_baseline(baseline: Baseline) -> str:
@@ -22,11 +23,9 @@ def compare(evaluation: Evaluation, macro_f1: float, baseline: Baseline | None) 
     if baseline is None:
         return ""
     accuracy = evaluation.metrics["accuracy"]
-    verdict = (
-        "**The baseline is better.** It is smaller and faster too: use it, or train on more texts."
-        if baseline.accuracy > accuracy
-        else f"The network is {100 * (accuracy - baseline.accuracy):.1f} points better than the baseline."
-    )
+    verdict = verdicts.compare(accuracy, baseline.accuracy)
+    if baseline.accuracy > accuracy:
+        verdict = f"**{verdict}**"
     return f"""\
 Beside the baseline, TF-IDF of words and pairs of words with logistic regression, trained on {baseline.rows:,} of the
 same training rows:

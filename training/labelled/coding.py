@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import track
 
 from bundle.reviews import RESERVED_IDS, ReviewCodec
 from bundle.tokenisers import Tokeniser
@@ -17,6 +16,7 @@ from training.data.examples import Examples
 from training.data.labelled.texts import Texts
 from training.distillation.corpus import Corpus
 from training.errors import DataError
+from training.progress_bar import follow
 from training.recipes.labelled import LabelledSettings
 
 MOST_UNKNOWN = 1 / 3  # share of unknown words that is warned of
@@ -47,7 +47,7 @@ def code(codec: ReviewCodec, texts: Texts, what: str, console: Console) -> Coded
     """Return the ids of texts; `what` labels the progress bar."""
     ids, ends = array("i"), array("q")
     used = unknown = 0
-    for text in track(texts.read(), what, len(texts), console=console):
+    for text in follow(texts.read(), what, len(texts), console):
         row = codec.encode(text)
         ids.frombytes(row.ids.tobytes())
         ends.append(len(ids))
@@ -61,7 +61,7 @@ def count_words(tokeniser: Tokeniser, parts: Sequence[Texts], console: Console) 
     """Return the count of each word in parts of the data: see `review_coding.count_words`."""
     texts = (text for part in parts for text in part.read())
     total = sum(map(len, parts))
-    return review_coding.count_words(tokeniser, track(texts, "Counting words", total, console=console))
+    return review_coding.count_words(tokeniser, follow(texts, "Counting words", total, console))
 
 
 def learn_codec(settings: LabelledSettings, parts: Sequence[Texts], console: Console) -> ReviewCodec:

@@ -16,6 +16,7 @@ from training.loops.fit import COMPILES, History, interrupted_between_steps
 from training.loops.progress import Progress
 from training.loops.resumable import time_epoch
 from training.networks.fused_lstm import narrow_products
+from training.quantities import count, describe_time
 from training.recipes.staged import TuningSettings
 
 # A step is compiled for each group of lengths, which takes seconds.
@@ -79,8 +80,9 @@ def fit_texts(
         for variable, value in zip(variables, first, strict=True):
             variable.assign(value)
         console.print(
-            f"{len(corpus):,} texts in {batches.steps_per_pass:,} steps a pass; at most {epochs} epochs of about "
-            f"{seconds:.0f} s. It stops earlier when the loss on other rows no longer falls.",
+            f"{count(len(corpus), 'text')} in {count(batches.steps_per_pass, 'step')} a pass; "
+            f"at most {count(epochs, 'epoch')} of about {seconds:.0f} s, about {describe_time(epochs * seconds)}. "
+            "It stops earlier when the loss on other rows no longer falls.",
             highlight=False,
             soft_wrap=True,
         )
@@ -103,7 +105,7 @@ def fit_texts(
             for name, value in figures.items():
                 history.setdefault(name, []).append(float(value))
             shown = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
-            console.print(f"after {epoch + 1} of at most {epochs} epochs: {shown}", highlight=False, soft_wrap=True)
+            console.print(f"after epoch {epoch + 1} of at most {epochs}: {shown}", highlight=False, soft_wrap=True)
             if figures["val_loss"] < best:
                 best, waited, weights, answers = figures["val_loss"], 0, averaged, found
             else:

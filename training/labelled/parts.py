@@ -5,8 +5,6 @@ from functools import cached_property
 
 import numpy as np
 
-from bundle.manifest import Dataset, DatasetFile, DatasetLabel
-from training.data.labelled.description import DataDescription
 from training.data.labelled.languages import is_without_spaces
 from training.data.labelled.splits import choose_part
 from training.data.labelled.texts import LabelledTexts, Texts
@@ -96,23 +94,3 @@ def make_data(settings: LabelledSettings, texts: LabelledTexts, parts: Parts) ->
 def measure_baseline_of(settings: LabelledSettings, texts: LabelledTexts) -> Baseline | None:
     """Return the baseline of a training on texts; None if they have no words."""
     return make_data(settings, texts, split(settings, texts)).baseline
-
-
-def describe_dataset(
-    description: DataDescription, settings: LabelledSettings, training: int, validation: int, test: int
-) -> Dataset:
-    """Return the manifest's description of the data; the SHA-256 is that of the file with the test texts."""
-    files = [file for file in (description.data, description.test) if file]
-    return Dataset(
-        name=description.name + (f", tested on {description.test.name}" if description.test else ""),
-        sha256=files[-1].sha256,
-        training_examples=training,
-        test_examples=test,
-        files=tuple(DatasetFile(**file.model_dump(include={*DatasetFile.model_fields})) for file in files),
-        language=settings.language or description.language,
-        script=description.script,
-        labels=tuple(DatasetLabel(**label.model_dump()) for label in description.labels),
-        unlabelled=description.unlabelled,
-        split=str(description.split),
-        held_out=validation,
-    )

@@ -17,15 +17,26 @@ def make_options(settings: LabelledSettings, test: Path | None) -> DataOptions:
     return DataOptions(columns, test, share, settings.label_map, settings.encoding, settings.skip_bad_rows)
 
 
+def check_options(settings: LabelledSettings, test: Path | None) -> None:
+    """Check what can be checked without the data; `test` is the file of the test texts.
+
+    Raises:
+        DataError: see `DataOptions.check`.
+        RecipeError: the share of the test is not 0 although the test texts have a file of their own, or the reverse.
+    """
+    if (test is None) == (settings.test_share == 0):
+        raise RecipeError("test_share is 0 if the test texts are in a file of their own (--test FILE), and only then")
+    make_options(settings, test).check()
+
+
 def read_texts(settings: LabelledSettings, sources: Sources) -> LabelledTexts:
     """Read the data of a training.
 
     Raises:
         DataError: the data cannot be used.
-        RecipeError: the share of the test is not 0 although the test texts have a file of their own, or the reverse.
+        RecipeError: see `check_options`.
     """
     if sources.reviews is None:
         raise DataError("reviews learns from your own labelled texts; name their file or folder: --data FILE")
-    if (sources.options.test is None) == (settings.test_share == 0):
-        raise RecipeError("test_share is 0 if the test texts are in a file of their own (--test FILE), and only then")
+    check_options(settings, sources.options.test)
     return read(sources.reviews, make_options(settings, sources.options.test), settings.seed)

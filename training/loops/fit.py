@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Literal
 
 import keras
@@ -75,19 +76,31 @@ def fit(
     return {name: [float(value) for value in values] for name, values in history.history.items()}
 
 
+Handler = Callable[[int, FrameType | None], object]
+
+
 class _Interruption(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Raises KeyboardInterrupt after the step in which Ctrl-C was pressed."""
+    """Handles a signal after the step in which it came."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._pressed = False
+        self._handlers: dict[int, Handler] = {}
+        self._came: int | None = None
 
-    def press(self, *_: object) -> None:
-        self._pressed = True
+    def replace(self, number: int, handler: Handler) -> None:
+        self._handlers[number] = handler
+        signal.signal(number, self._note)
+
+    def restore(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
 
     def interrupt(self) -> None:
-        if self._pressed:
-            raise KeyboardInterrupt
+        if self._came is not None:
+            self._handlers[self._came](self._came, None)
+
+    def _note(self, number: int, _: object) -> None:
+        self._came = number
 
     def on_train_batch_end(self, batch: int, logs: object = None) -> None:
         del batch, logs
@@ -96,17 +109,20 @@ class _Interruption(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
 
 @contextmanager
 def interrupted_between_steps() -> Iterator[_Interruption]:
-    """Delay Ctrl-C until a step ends: otherwise memory would be freed while TensorFlow's threads still write to it."""
+    """Delay Ctrl-C and SIGTERM until a step ends.
+
+    Otherwise memory would be freed while TensorFlow's threads still write to it. Signals without a handler of Python
+    are left as they are.
+    """
     interruption = _Interruption()
-    previous = signal.getsignal(signal.SIGINT)
-    replaced = previous is signal.default_int_handler and threading.current_thread() is threading.main_thread()
-    if replaced:
-        signal.signal(signal.SIGINT, interruption.press)
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if callable(handler := signal.getsignal(number)) and not isinstance(handler, signal.Handlers):
+                interruption.replace(number, handler)
     try:
         yield interruption
     finally:
-        if replaced:
-            signal.signal(signal.SIGINT, previous)
+        interruption.restore()
     interruption.interrupt()
 
 

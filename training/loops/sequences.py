@@ -8,6 +8,7 @@ from training.data.sequence_batches import SequenceBatches
 from training.errors import DivergedError
 from training.loops.fit import COMPILES, History, interrupted_between_steps, make_optimiser
 from training.loops.resumable import time_epoch
+from training.quantities import count, describe_time
 from training.recipes.sequences import SequenceSettings
 
 
@@ -56,8 +57,9 @@ def fit_sequences(
         for variable, value in zip(variables, first, strict=True):
             variable.assign(value)
         console.print(
-            f"{training.characters:,} characters in {len(training):,} steps an epoch, about {_duration(seconds)} each; "
-            f"at most {settings.epochs} epochs, about {_duration(settings.epochs * seconds)}. It stops earlier when "
+            f"{training.characters:,} characters in {count(len(training), 'step')} an epoch, about "
+            f"{describe_time(seconds)} each; at most {count(settings.epochs, 'epoch')}, about "
+            f"{describe_time(settings.epochs * seconds)}. It stops earlier when "
             "the loss on other lines no longer falls.",
             highlight=False,
             soft_wrap=True,
@@ -95,7 +97,3 @@ def fit_sequences(
                     break
     network.set_weights(weights)
     return history
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

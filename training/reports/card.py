@@ -14,6 +14,7 @@ from training.evaluation.plots import CONFUSION_MATRIX, LEARNING_CURVE, ROC_CURV
 from training.recipes.general import GeneralSettings
 from training.recipes.labelled import LabelledSettings
 from training.recipes.recipe import Recipe
+from training.recipes.reviews import ReviewSettings
 from training.recipes.sequences import SequenceSettings
 from training.recipes.settings import flatten
 from training.recipes.stack import StackSettings, TrainingSettings
@@ -117,7 +118,8 @@ def renew_card(folder: Path, recipe: Recipe, description: Description, analysis:
 
 def _describe_figures(folder: Path, recipe: Recipe, description: Description, analysis: str) -> str:
     figures = "\n".join(
-        f"| {metric} | {value:.4f} | {_published(recipe, metric)} |" for metric, value in description.metrics.items()
+        f"| {metric} | {value:.4f} | {_published(recipe, description, metric)} |"
+        for metric, value in description.metrics.items()
     )
     plots = [name for name in (LEARNING_CURVE, CONFUSION_MATRIX, ROC_CURVE) if (folder / name).exists()]
     return f"""\
@@ -131,7 +133,7 @@ On {description.dataset.test_examples:,} examples ({TRAINED[description.task].de
 
 {" ".join(f"![{name.removesuffix('.png').replace('-', ' ')}]({name})" for name in plots)}
 
-Check them with `python -m training evaluate models/{description.name}/<version>{_name_data(recipe)}`.
+Check them with `python -m training evaluate models/{description.name}/<version>{_name_data(recipe, description)}`.
 
 """ + (f"{analysis}\n" if analysis else "")
 
@@ -219,6 +221,8 @@ def _command(recipe: Recipe, description: Description) -> str:
         words += ["--data", "FILE"] + ["--test", "FILE"] * (recipe.settings.test_share == 0)
         words += ["--from", "none"] * ("start" not in description.recipe)
         changes = {key: value for key, value in changes.items() if (key, value) != ("test_share", 0)}
+    if isinstance(recipe.settings, ReviewSettings) and description.dataset.files:
+        words += ["--data", "FILE"]
     for key, value in changes.items():
         words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value, separators=(',', ':'))}"]
     if isinstance(recipe.settings, GeneralSettings):
@@ -233,13 +237,14 @@ def _command(recipe: Recipe, description: Description) -> str:
     return shlex.join(["python", "-m", "training", *words])
 
 
-def _name_data(recipe: Recipe) -> str:
+def _name_data(recipe: Recipe, description: Description) -> str:
     """Return the option for data that only the user has."""
-    return " --data FILE" if isinstance(recipe.settings, SequenceSettings | LabelledSettings) else ""
+    is_own = isinstance(recipe.settings, SequenceSettings | LabelledSettings) or description.dataset.files
+    return " --data FILE" if is_own else ""
 
 
-def _published(recipe: Recipe, metric: str) -> str:
-    published = recipes.find_published(recipe, metric)
+def _published(recipe: Recipe, description: Description, metric: str) -> str:
+    published = None if description.dataset.files else recipes.find_published(recipe, metric)
     return "-" if published is None else f"{published:.4f}"
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from bundle.reviews import ReviewCodec
 from bundle.store import Bundle
 from bundle.tasks import check_labels, count_outputs
+from training.data.labelled.description import describe_dataset
 from training.data.labelled.reading import read, read_labelled
 from training.data.sources import Sources
 from training.distillation.corpus import Corpus
@@ -21,7 +22,7 @@ from training.labelled import coding, replay, teacher
 from training.labelled.coding import CodedTexts
 from training.labelled.first_network import FirstNetwork, find_sides, have_same_meaning
 from training.labelled.fitting import fit_texts, to_targets
-from training.labelled.parts import MOST_TEST_ROWS, LabelledData, Parts, describe_dataset, make_data, sample, split
+from training.labelled.parts import MOST_TEST_ROWS, LabelledData, Parts, make_data, sample, split
 from training.labelled.reading import make_options, read_texts
 from training.networks import builders
 from training.recipes.labelled import LabelledSettings
@@ -96,12 +97,15 @@ def train(settings: LabelledSettings, sources: Sources, console: Console, start:
         codec,
         history,
         test.pad(codec),
-        describe_dataset(texts.description, settings, len(parts.training), len(parts.validation), len(parts.test)),
+        describe_dataset(
+            texts.description, settings.language, len(parts.training), len(parts.validation), len(parts.test)
+        ),
         validation.pad(codec),
         data,
         labelled_card.describe_data(texts.description, len(parts.training), facts, warnings),
         labels=labels,
         reports_per_epoch=max(1, len(history["loss"]) // tuning.epochs),
+        baseline={"accuracy": baseline.accuracy, "macro_f1": baseline.macro_f1} if baseline else {},
     )
 
 

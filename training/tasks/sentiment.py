@@ -16,12 +16,14 @@ from bundle.store import Bundle
 from bundle.tasks import SENTIMENT, Task
 from training.convert.conversion import to_keras
 from training.convert.state import State
-from training.data import imdb, pairs, review_coding, treebank
+from training.data import imdb, own_texts, pairs, review_coding, treebank
 from training.data.examples import Examples
+from training.data.labelled.description import describe_dataset
+from training.data.own_texts import OwnTexts
 from training.data.sources import Sources
 from training.data.word_list import read_word_list
 from training.distillation.stages import Stages
-from training.errors import ConversionError, RecipeError
+from training.errors import ConversionError, DataError, RecipeError
 from training.evaluation import analysis, plots, reference
 from training.evaluation.evaluate import Evaluation, evaluate, find_macro_f1
 from training.general.stages import GeneralStages
@@ -158,18 +160,20 @@ class Sentiment(TrainedTask[ReviewCodec, ReviewSettings | LabelledSettings]):
         """Return the test reviews and the held-out reviews, or the user's own: see `TrainedTask.read_data`."""
         if isinstance(settings, LabelledSettings):
             return labelled.read_data(codec, settings, source, console, labels)
-        reviews = review_coding.load_reviews(source, console)
+        reviews = own_texts.load(source, settings.seed, console)
         test, dataset = review_coding.describe_reviews(codec, reviews, 0, console)
+        if (own := _find_labels(reviews) or self.task.labels) != labels:
+            raise DataError(f"{source} has the labels {', '.join(own)}, the bundle has {', '.join(labels)}")
         if not share:
-            return BundleData(test, None, dataset.sha256, ReviewData(reviews))
+            return BundleData(test, None, dataset.sha256, _make_data(reviews))
         _, indices = imdb.hold_out(reviews.train, share, settings.validation, settings.seed)
         held_out_reviews = tuple(reviews.train[index] for index in indices)
         held_out = review_coding.code_reviews(codec, held_out_reviews, "Coding the held-out reviews", console)
-        return BundleData(test, held_out, dataset.sha256, ReviewData(reviews))
+        return BundleData(test, held_out, dataset.sha256, _make_data(reviews))
 
     def describe_use(self, recipe: Recipe, description: Description) -> str:
         """Return a card's description of the texts that a network judges: see `TrainedTask.describe_use`."""
-        if isinstance(recipe.settings, LabelledSettings):
+        if isinstance(recipe.settings, LabelledSettings) or description.dataset.files:
             return labelled_card.describe_use(description)
         if description.labels != self.task.labels:
             labels = ", ".join(map(analysis.escape, description.labels))
@@ -177,9 +181,9 @@ class Sentiment(TrainedTask[ReviewCodec, ReviewSettings | LabelledSettings]):
         use = _GENERAL_USE if isinstance(recipe.settings, GeneralSettings) else _REVIEWS_USE
         return use.format(length=description.preprocessing.length)
 
-    def describe_examples(self, recipe: Recipe, description: Description) -> str:
+    def describe_examples(self, recipe: Recipe, description: Description) -> str:  # noqa: ARG002
         """Return a card's description of the test reviews, or of other test texts."""
-        if description.labels != self.task.labels or isinstance(recipe.settings, LabelledSettings):
+        if description.labels != self.task.labels or description.dataset.files:
             return "the test texts, which are never trained on"
         return "the test reviews, which are never trained on"
 
@@ -284,7 +288,7 @@ def _read_words(path: Path, settings: ReviewSettings, console: Console) -> list[
 
 
 def _train_at_once(settings: ReviewSettings, source: Path | None, console: Console, start: Bundle | None) -> Trained:
-    data = review_coding.load_reviews(source, console)
+    data = own_texts.load(source, settings.seed, console)
     texts = [review.text for review in data.train]
     codec = _take_codec(settings, start) if start else review_coding.learn_review_codec(settings, texts, console)
     labelled = review_coding.code_reviews(codec, data.train, "Coding the training reviews", console)
@@ -295,8 +299,33 @@ def _train_at_once(settings: ReviewSettings, source: Path | None, console: Conso
         take_weights(network, start)
     validation = labelled.take(held_out) if len(held_out) else None
     history = fit(network, settings, training, validation, console)
-    tested = review_coding.describe_reviews(codec, data, len(training.labels), console)
-    return Trained(network, codec, history, *tested, validation, ReviewData(data))
+    tested, dataset = review_coding.describe_reviews(codec, data, len(training.labels), console)
+    stages = ""
+    if isinstance(data, OwnTexts):
+        described = data.description
+        dataset = describe_dataset(described, None, len(training.labels), len(held_out), len(data.test))
+        stages = labelled_card.describe_data(described, len(training.labels), (), ())
+    return Trained(
+        network,
+        codec,
+        history,
+        tested,
+        dataset,
+        validation,
+        _make_data(data),
+        stages,
+        labels=_find_labels(data),
+    )
+
+
+def _find_labels(data: imdb.Imdb) -> tuple[str, ...] | None:
+    """Return the labels of the user's own texts; None of the film reviews, which have those of the task."""
+    return data.labels if isinstance(data, OwnTexts) else None
+
+
+def _make_data(data: imdb.Imdb) -> ReviewData | TextData:
+    """Return what a card needs of the film reviews, or of the user's own texts."""
+    return TextData(tuple(review.text for review in data.test)) if isinstance(data, OwnTexts) else ReviewData(data)
 
 
 def _run_stages(

@@ -29,6 +29,7 @@ class Trained:
         seconds: the time of the stages, which may have been run long before.
         reports_per_epoch: number of values in the history per epoch.
         with_torch: whether PyTorch trained it.
+        baseline: figures of a simpler model on the same test examples, as in `accuracy`.
         learnt_from: SHA-256 of further data that it learnt from, by their field in `Sources`.
         labels: of the bundle, in the order of the outputs; by default those of the task.
     """
@@ -46,6 +47,7 @@ class Trained:
     with_torch: bool = False
     learnt_from: Mapping[str, str] = field(default_factory=dict)
     labels: tuple[str, ...] | None = None
+    baseline: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

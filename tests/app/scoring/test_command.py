@@ -257,7 +257,6 @@ TEXTS = ["my.csv", "out.csv", "--text-column", "a"]
         ([*TEXTS, "--model", "nobody"], "error: there is no bundle nobody in "),
         ([*TEXTS, "--model", NAME, "--version", "99"], "error: there is no bundle imdb-5"),
         ([*TEXTS, "--model", NAME, "--version", "old"], "error: there is no label 'old' of imdb-500"),
-        (["my.csv", "out.csv", "--encoding", "nothing"], "error: there is no encoding 'nothing'"),
         (["my.csv", "out.csv", "--text-column", "b"], "error: there is no column 'b'; the columns of my.csv are: 'a'"),
         (["-", "out.csv"], "error: standard input is empty; data may be: CSV"),
         ([*TEXTS, "--url", "service"], "error: 'service' is not the address of a service; write it as"),
@@ -299,6 +298,20 @@ def test_in_this_process_a_reader_that_leaves_ends_it_quietly(tmp_path: Path) ->
 def test_client_and_command_read_the_same_variable_and_the_service_has_no_such_setting() -> None:
     assert command.KEY_VARIABLE == client.KEY_VARIABLE
     assert command.KEY_VARIABLE.removeprefix(PREFIX).lower() not in Settings.model_fields
+
+
+def test_an_encoding_that_there_is_not_is_a_wrong_option() -> None:
+    result = CliRunner().invoke(make_command(), ["score", "my.csv", "out.csv", "--encoding", "nothing"])
+    assert result.exit_code == 2
+    assert "Invalid value for '--encoding': there is no encoding 'nothing'; usual ones are" in result.stderr
+
+
+def test_after_a_quotation_mark_that_is_not_closed_the_rest_is_scored(tmp_path: Path) -> None:
+    (tmp_path / "my.csv").write_text('text,id\n"A tender film,1\nA boring film,2\n"Lazy",3\n')
+    status, _, error = run(tmp_path / "my.csv", tmp_path / "out.csv", "--bad-rows", tmp_path / "bad")
+    assert status == 3 and error.endswith(f"1 row put aside in {tmp_path / 'bad'}\n")
+    assert [int(row["id"]) for row in read_table(tmp_path / "out.csv")] == [2, 3]
+    assert json.loads((tmp_path / "bad").read_text())["line"] == 2
 
 
 @pytest.fixture

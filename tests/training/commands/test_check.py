@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.commands.command import check_error, one_line, run
+from tests.training.commands.command import check_error, check_usage, one_line, run
 
 ROWS = [("the film is good and " + "so " * number, 1 + number % 5, number % 9) for number in range(100)]
 
@@ -57,4 +57,22 @@ def test_check_says_what_is_wrong(file: Path, tmp_path: Path) -> None:
     check_error(
         run("check", file, "--text-column", "text"), "there is no column 'text'; the columns of .* are: 'Review'"
     )
-    check_error(run("check", file, "--encoding", "none"), "there is no encoding 'none'")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--encoding", "none"], "there is no encoding 'none'"),
+        (["--label-map", "1,2"], "'1,2' maps no labels"),
+        (["--test-share", "1"], "a test share of 1 is not between 0 and 1"),
+    ],
+)
+def test_check_refuses_what_makes_no_sense(file: Path, options: list[str], message: str) -> None:
+    check_usage(run("check", file, *options), message)
+
+
+def test_tables_of_a_pipe_are_not_folded(tmp_path: Path) -> None:
+    path = tmp_path / "my.csv"
+    path.write_text("text,label\n" + "".join(f"text {n},{'long ' * 18}{n % 2}\n" for n in range(20)))
+    result = run("check", path)
+    assert any("long " * 18 + "1" in line for line in result.stdout.splitlines())

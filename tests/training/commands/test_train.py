@@ -18,7 +18,7 @@ from bundle.store import Bundle, Store
 from tests.conftest import leftovers, serve
 from tests.rights import modes_hold
 from tests.training.commands.command import QUICK, QUICK_OPTIONS, ROOT, check_error, check_usage, one_line, run
-from tests.training.films import SMALL
+from tests.training.films import SMALL, TWO
 
 
 class Trained(NamedTuple):
@@ -69,7 +69,23 @@ def test_train_prints_the_figures_and_the_folder_as_it_is(trained: Trained) -> N
             ["sentiment-night", "--stages", "labels,second_round"],
             "sentiment-night has no second round; leave second_round out of --stages",
         ),
-        (["next-letter", "--alphabet", "0123"], "next-letter has no field 'alphabet'"),
+        (
+            ["next-letter", "--alphabet", "0123"],
+            "--alphabet belongs to the recipe letters, and next-letter does not read it; leave it out",
+        ),
+        (["imdb-500", "--text-column", "x"], "--text-column belongs to the recipe reviews, and imdb-500 does not read"),
+        (["reviews", "--fold-case"], "--fold-case belongs to the recipe letters, and reviews does not read it"),
+        (["imdb-20", "--skip-bad-rows"], "--skip-bad-rows belongs to the recipes letters and reviews, and imdb-20"),
+        (["sentiment", "--test", "x"], "--test belongs to the recipes letters and reviews, and sentiment"),
+        (["reviews", "--phrases", "x"], "--phrases belongs to the recipe sentiment-general, and reviews"),
+        (["reviews", "--data", "x", "--encoding", "none"], "there is no encoding 'none'"),
+        (["reviews", "--data", "x", "--label-map", "1,2"], "'1,2' maps no labels"),
+        (["reviews", "--data", "x", "--test-share", "0"], "test_share is 0 if the test texts are in a file"),
+        (["reviews", "--data", "x", "--test-share", "2"], "test_share: Input should be less than 1, not 2.0"),
+        (
+            ["reviews", "--data", "x", "--test", "y", "--test-share", "0.5"],
+            "test_share is 0 if the test texts are in a",
+        ),
     ],
 )
 def test_train_refuses_what_makes_no_sense(tmp_path: Path, arguments: list[str], message: str) -> None:
@@ -291,7 +307,10 @@ def test_train_says_why_nothing_can_be_published(tmp_path: Path, place: str, mes
     assert {path.name for path in tmp_path.rglob("*")} == {"file", "closed"}
 
 
-def test_control_c_stops_a_training_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_control_c_and_sigterm_stop_a_training_and_leave_nothing(
+    tmp_path: Path, number: signal.Signals, status: int
+) -> None:
     # A shell that runs the tests in the background has its children ignore the signal.
     script = """
 import runpy, signal
@@ -308,9 +327,9 @@ runpy.run_module("training", run_name="__main__")
     ) as process:
         assert process.stdout is not None
         assert any("epoch 1 of 3,000" in line for line in process.stdout)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, errors = process.communicate(timeout=120)
-    assert process.returncode == 130
+    assert process.returncode == status
     assert errors.endswith("stopped; nothing was published\n")
     assert "Traceback" not in errors
     assert Store(tmp_path).names() == []
@@ -326,9 +345,17 @@ def test_english_texts_begin_with_the_latest_sentiment(two: Path, small_store: S
     assert result.exit_code == 0, result.stderr
     shown = one_line(result.stdout)
     assert "The training begins with the network in" in shown and "Baseline, TF-IDF with logistic" in shown
+    assert "Training on 64 rows of about 5 words takes at most about" in shown
+    assert re.search(r"│ accuracy +│ [\d.]+ +│ [\d.]+ +│", shown) and "┃ TF-IDF ┃" in shown
+    *_, verdict, published = result.stdout.splitlines()
+    assert "baseline" in verdict and published.startswith("Published ")
+    assert "100%" not in result.stdout and "Coding the test texts\n" in result.stdout
+    request = json.loads(re.findall(r"-d '(.*)'\n", result.stdout)[0])
+    assert request["text"] in {text for text, _ in TWO}
     assert "│ negative │ 32 │ 8 │" in shown
-    start = Store(tmp_path).open("mine").manifest.recipe["start"]
-    assert isinstance(start, dict) and start["name"] == "sentiment"
+    recorded = Store(tmp_path).open("mine").manifest.recipe
+    assert isinstance(start := recorded["start"], dict) and start["name"] == "sentiment"
+    assert isinstance(baseline := recorded["baseline"], dict) and {*baseline} == {"accuracy", "macro_f1"}
 
 
 @pytest.mark.parametrize(
@@ -359,3 +386,23 @@ def test_the_users_data_are_checked_before_a_training(tmp_path: Path) -> None:
     bad = tmp_path / "bad.csv"
     bad.write_text("text,label\na,b,c\n" + "good,1\nbad,0\n" * 20)
     check_error(run("train", "reviews", "--data", bad, "--models", tmp_path), "line 2 has 3 fields")
+
+
+def test_the_recipes_of_the_reviews_take_the_users_texts(two: Path, tmp_path: Path) -> None:
+    small = ("units=2", "embedding=2", "length=8", "epochs=1", "batch_size=16", "steps_per_call=1")
+    options = [part for assignment in small for part in ("--set", assignment)]
+    result = run("train", "imdb-20", "--data", two, "--name", "mine", "--models", tmp_path, *options)
+    assert result.exit_code == 0, result.stderr
+    assert "columns text: text, label: label" in one_line(result.stdout)
+    manifest = Store(tmp_path).open("mine").manifest
+    assert manifest.labels == ("negative", "positive") and manifest.dataset.name == "films.csv"
+    assert (manifest.dataset.test_examples, manifest.dataset.files[0].name) == (16, "films.csv")
+    card = (tmp_path / "mine" / "1" / "README.md").read_text()
+    assert "--data FILE" in card and "for texts like those of films.csv" in card and "film review" not in card
+    again = run("evaluate", tmp_path / "mine" / "1", "--data", two)
+    assert again.exit_code == 0 and "The figures are those of the manifest." in again.stdout
+
+
+def test_a_recipe_in_stages_refuses_the_users_texts(two: Path, tmp_path: Path) -> None:
+    result = run("train", "sentiment", "--data", two, "--models", tmp_path / "m", "--runs", tmp_path / "r")
+    check_error(result, "films.csv cannot be read as a tar.gz archive .*for your own texts, .* use the recipe reviews")

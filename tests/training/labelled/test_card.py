@@ -12,7 +12,10 @@ EVALUATION = evaluate(np.array([[0.1], [0.9], [0.8], [0.3]], np.float32), LABELS
 
 @pytest.mark.parametrize(
     ("accuracy", "verdict"),
-    [(0.9, "**The baseline is better.**"), (0.5, "The network is 25.0 points better than the baseline.")],
+    [
+        (0.9, "**The baseline is 15.0 points better. It is"),
+        (0.5, "The network is 25.0 points better than the baseline."),
+    ],
 )
 def test_the_better_one_is_named(accuracy: float, verdict: str) -> None:
     text = card.compare(EVALUATION, 0.7, Baseline(accuracy, 0.4, 1200))

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from tests.training.films import find_settings, write
+from training.data.labelled.description import describe_dataset
 from training.data.labelled.reading import DataOptions, read
 from training.data.labelled.texts import LabelledTexts
-from training.labelled.parts import describe_dataset, make_data, measure_baseline_of, sample, split
+from training.labelled.parts import make_data, measure_baseline_of, sample, split
 
 
 def test_a_tenth_of_the_training_rows_is_held_out(texts: LabelledTexts) -> None:
@@ -39,7 +40,7 @@ def test_words_without_spaces_are_compared_by_characters(tmp_path: Path) -> None
 
 
 def test_the_dataset_names_files_labels_and_split(texts: LabelledTexts) -> None:
-    dataset = describe_dataset(texts.description, find_settings("language=Dutch"), 58, 6, 16)
+    dataset = describe_dataset(texts.description, "Dutch", 58, 6, 16)
     assert dataset.sha256 == texts.description.data.sha256 and dataset.language == "Dutch"
     assert dataset.split == "20% of each label held out for the test, seed 1"
     assert [label.label for label in dataset.labels] == ["negative", "positive"]

@@ -61,7 +61,7 @@ def test_the_training_stops_and_keeps_its_best_weights() -> None:
     for kept, expected in zip(network.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_allclose(kept, expected, atol=1e-5)
     printed = console.export_text()
-    assert "56 characters in 1 steps an epoch, about" in printed and "at most 30 epochs, about" in printed
+    assert "56 characters in 1 step an epoch, about" in printed and "at most 30 epochs, about" in printed
     assert f"epoch {best + 1} of 30: loss" in printed
 
 

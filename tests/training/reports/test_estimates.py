@@ -4,6 +4,7 @@ import pytest
 
 from tests.training.commands.command import record
 from training import recipes
+from training.data.labelled.texts import LabelledTexts
 from training.recipes.recipe import Recipe
 from training.reports.estimates import describe_plan, estimate_seconds
 from training.reports.results import Results
@@ -41,6 +42,17 @@ def test_of_other_settings_the_time_is_not_known(results: Results, assignments: 
     recipe = change(*assignments)
     assert estimate_seconds(recipe, results) is None
     assert describe_plan(recipe, results, RUNS).startswith("No run of imdb-500 with these settings is recorded, so ")
+
+
+def test_the_time_of_own_texts_depends_on_their_number_and_length(results: Results, texts: LabelledTexts) -> None:
+    recipe = recipes.find("reviews")
+    many = texts.description.model_copy(update={"mean_characters": 1380.0})
+    plan = describe_plan(recipe, results, RUNS, many)
+    assert plan.startswith(
+        "Training on 64 rows of about 230 words takes at most about 3 min on two processor cores; it s"
+    )
+    short = describe_plan(recipe, results, RUNS, texts.description)
+    assert short.startswith("Training on 64 rows of about 5 words takes at most about 62 s on two processor cores")
 
 
 def test_a_recipe_in_stages_names_them_and_how_to_go_on(results: Results) -> None:

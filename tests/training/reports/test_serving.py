@@ -43,6 +43,18 @@ def test_the_request_has_words_of_the_vocabulary_if_it_lacks_those_of_the_exampl
     assert ask(describe_serving(bundle))["text"] == "хороший плохой фильм"
 
 
+def test_the_request_may_have_a_text_of_the_data(small_store: Store, tmp_path: Path) -> None:
+    bundle = small_store.open("imdb-500")
+    assert ask(describe_serving(bundle, "It isn't a film."))["text"] == "It isn't a film."
+    preprocessing = REVIEWS.preprocessing.model_copy(update={"vocabulary_size": 6})
+    store = Store(tmp_path)
+    with store.stage(REVIEWS.name) as folder:
+        (folder / MODEL_FILE).write_bytes(b"weights")
+        write_vocabulary(folder / "vocabulary.txt", ("1", "!!"))
+        bundle = store.publish(folder, REVIEWS.model_copy(update={"preprocessing": preprocessing}))
+    assert ask(describe_serving(bundle, "unreadable"))["text"] == "1 !!"
+
+
 def test_the_request_has_characters_of_the_alphabet(tmp_path: Path) -> None:
     codec = SymbolCodec(alphabet="αβγδ", length=2)
     bundle = publish(Store(tmp_path), LETTERS.model_copy(update={"preprocessing": codec, "labels": codec.labels}))

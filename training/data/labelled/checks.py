@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.labelled.description import LabelDescription, OddRows, SplitDescription
-from training.data.labelled.labels import LabelMap, find_spellings
+from training.data.labelled.labels import MOST_LABELS, LabelMap, find_spellings
 from training.data.labelled.scan import Counts
 from training.data.labelled.texts import Texts
 from training.errors import DataError
@@ -25,14 +25,19 @@ def check_labels(labelled: Texts, labels: Sequence[str], counts: Counts, label_m
         DataError: it cannot.
     """
     path = labelled.source.path
-    if label_map is not None and (unused := sorted(label_map.keys() - counts.mapped)):
-        known = sorted(counts.mapped | counts.dropped.keys())
-        raise DataError(
-            f"the label map names {_quote(unused)}, which {path} does not have; its labels are {_quote(known[:50])}"
-        )
     if len(labels) < 2:
         found = f"all labelled rows have the label {labels[0]!r}" if labels else "no row has a label"
+        if label_map is not None:
+            known = sorted(counts.mapped | counts.dropped.keys())
+            found += f" after the label map; the labels of the file are {_quote(known[:MOST_LABELS]) or 'none'}"
         raise DataError(f"{path}: {found}; two labels or more are needed")
+    if spellings := find_spellings(labels):
+        groups = [*spellings, *([label] for label in labels if not any(label in group for group in spellings))]
+        joined = ";".join(f"{','.join(group)}={group[-1]}" for group in groups)
+        raise DataError(
+            f"{path} has the labels {_quote(spellings[0])}, which differ only in case; join them, as in "
+            f'--label-map "{joined}"'
+        )
     if len(labels) == len(labelled):
         column = labelled.source.columns.label
         raise DataError(
@@ -88,6 +93,7 @@ def list_notes(
     labels: Sequence[LabelDescription],
     contradictions: Sequence[str],
     split: SplitDescription,
+    label_map: LabelMap | None,
 ) -> Iterator[str]:
     """Yield a sentence about each odd thing."""
     if odd.bad:
@@ -98,6 +104,14 @@ def list_notes(
         each = [f"{label} ({count:,})" for label, count in odd.dropped_labels.items()]
         shown = ", ".join([*each[:_SHOWN], *(["..."] if len(each) > _SHOWN else [])])
         yield f"{_rows(sum(odd.dropped_labels.values()))} left out, whose labels the map does not name: {shown}"
+    if unused := sorted((label_map or {}).keys() - counts.mapped):
+        yield f"the label map names {_quote(unused)}, which no row has"
+    if odd.missing_labels:
+        words = ", ".join(f"{word} ({count:,})" for word, count in odd.missing_labels.items())
+        yield (
+            f"{_rows(sum(odd.missing_labels.values()))} with a word for a missing label, so without a label: {words}; "
+            "if it is a label, name it in --label-map"
+        )
     if odd.test_without_label:
         yield f"{_rows(odd.test_without_label)} of the test data without a label left out"
     if odd.in_both_parts:
@@ -125,8 +139,6 @@ def _list_notes_on_labels(labels: Sequence[LabelDescription]) -> Iterator[str]:
             f"imbalance: {rows[most]:,} rows of {most!r} for {rows[least]:,} of {least!r}; "
             "look at the figures of each label, not at the accuracy alone"
         )
-    for group in find_spellings(rows):
-        yield f"the labels {_quote(group)} differ only in case; --label-map can join them"
 
 
 def _name_row(parts: Sequence[Texts], labels: Sequence[str], row: int) -> str:

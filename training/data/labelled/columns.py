@@ -13,9 +13,9 @@ def find_columns(table: Table, wanted: Columns) -> Columns:
         DataError: one column is to have two uses.
         TableError: a wanted column is missing or occurs twice, or none or several have a usual name.
     """
-    given = (wanted.text, wanted.label, wanted.group)
+    given = {"label": wanted.label, "group": wanted.group}
     text = wanted.text or find_column(table, "text", TEXT_NAMES, given)
-    label = wanted.label or find_column(table, "label", LABEL_NAMES, (*given, text))
+    label = wanted.label or find_column(table, "label", LABEL_NAMES, {"text": text, "group": wanted.group})
     columns = Columns(text, label, wanted.group)
     names = [name for name in (text, label, wanted.group) if name is not None]
     check_columns(table, names)

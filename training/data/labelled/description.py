@@ -7,6 +7,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from bundle.manifest import Dataset, DatasetFile, DatasetLabel
+
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 _SPLITS = {
     "file": "test texts from a file of their own",
@@ -62,6 +64,7 @@ class OddRows(BaseModel):
     bad: int = Field(description="Left out: they could not be read.")
     empty: int = Field(description="Left out: they have no text.")
     dropped_labels: dict[str, int] = Field(description="Left out: rows by label that the label map does not name.")
+    missing_labels: dict[str, int] = Field(description="Unlabelled: rows by label that is a word such as NaN.")
     test_without_label: int = Field(description="Left out: test rows without a label.")
     in_both_parts: int = Field(description="Left out of training: their texts are test texts too.")
     duplicates: int = Field(description="Rows whose text an earlier row of the same part has.")
@@ -79,6 +82,7 @@ class DataDescription(BaseModel):
     test: FileDescription | None = Field(description="None if the test rows are a part of the data.")
     labels: tuple[LabelDescription, ...]
     unlabelled: int = Field(description="Training rows without a label.")
+    mean_characters: float = Field(description="Of the texts.")
     split: SplitDescription
     script: str = Field(description='Of most letters, as in "Latin"; "mixed" or "unknown".')
     language: str = Field(description='"English" or "unknown".')
@@ -113,6 +117,29 @@ def render(description: DataDescription) -> Group:
     labels.add_section()
     labels.add_row("all", f"{description.train_rows:,}", f"{description.test_rows:,}")
     return Group(facts, labels, *(Text(f"- {note}") for note in description.notes))
+
+
+def describe_dataset(
+    description: DataDescription, language: str | None, training: int, validation: int, test: int
+) -> Dataset:
+    """Return the manifest's description of the data; the SHA-256 is that of the file with the test texts.
+
+    The numbers are those of the examples; `language` is what the user said of it.
+    """
+    files = [file for file in (description.data, description.test) if file]
+    return Dataset(
+        name=description.name + (f", tested on {description.test.name}" if description.test else ""),
+        sha256=files[-1].sha256,
+        training_examples=training,
+        test_examples=test,
+        files=tuple(DatasetFile(**file.model_dump(include={*DatasetFile.model_fields})) for file in files),
+        language=language or description.language,
+        script=description.script,
+        labels=tuple(DatasetLabel(**label.model_dump()) for label in description.labels),
+        unlabelled=description.unlabelled,
+        split=str(description.split),
+        held_out=validation,
+    )
 
 
 def _add_file(facts: Table, heading: str, file: FileDescription) -> None:

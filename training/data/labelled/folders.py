@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bundle.files import hash_file
-from tables.encodings import find_encoding
+from tables.encodings import explain, find_encoding
 from tables.inputs import FileInput
 from tables.table import BadRow
 from training.data import imdb
@@ -29,16 +29,24 @@ class Folder(Source):
             DataError: there are none.
         """
         super().__init__(path, "folder with one subfolder for each label", Columns(), encoding)
+        folders = sorted(folder for folder in path.iterdir() if folder.is_dir())
         self._files: list[tuple[str, str]] = [  # names, because so many paths would need much memory
             (folder.name, name)
-            for folder in sorted(folder for folder in path.iterdir() if folder.is_dir())
+            for folder in folders
             for name in sorted(file.name for file in folder.iterdir() if file.suffix == ".txt" and file.is_file())
         ]
+        filled = {folder for folder, _ in self._files}
+        self._empty = [folder.name for folder in folders if folder.name not in filled]
         if not self._files:
             raise DataError(
                 f"{path} has no subfolders with .txt files; one subfolder for each label was expected. For "
                 "subfolders train and test with such subfolders, name them apart: .../train, and .../test as --test"
             )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The subfolders without texts: see `Source.notes`."""
+        return tuple(f"the subfolder {name!r} has no .txt files, so it is no label" for name in self._empty)
 
     def locate(self, position: int) -> str:
         """Return the path of a file."""
@@ -66,8 +74,8 @@ class Folder(Source):
                     contents = file.read()
             try:
                 text = contents.decode(encoding).removeprefix("\ufeff")
-            except UnicodeError as error:
-                yield BadRow(position, f"is not {encoding.upper()} ({error}); name its encoding with --encoding")
+            except UnicodeDecodeError as error:
+                yield BadRow(position, explain(error, encoding))
             else:
                 yield Row(position, text, None if folder in UNLABELLED else folder)
 

@@ -46,10 +46,19 @@ def open_source(path: Path, wanted: Columns | None = None, encoding: str | None 
     return _open_file(path, columns, encoding)
 
 
+def is_archive(source: FileInput) -> bool:
+    """Return whether a file is a tar archive, also compressed.
+
+    Raises:
+        TableError: it cannot be read.
+    """
+    return source.read_start()[_TAR_AT:].startswith(_TAR)
+
+
 def _open_file(path: Path, columns: Columns, encoding: str | None) -> Source:
     source = FileInput(path)
     with clear_errors():
-        if source.read_start()[_TAR_AT:].startswith(_TAR):
+        if is_archive(source):
             return _without_columns(ImdbTexts(path, imdb.load(path)), columns)
         return TabularSource(formats.open_table(source, encoding, TAKEN), columns)
 

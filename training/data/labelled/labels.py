@@ -12,6 +12,9 @@ _PAIRS = (("negative", "positive"), ("neg", "pos"), ("0", "1"), ("false", "true"
 _WHOLE_NUMBER = re.compile(r"([+-]?\d+)\.0+")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
+# Words that programs write for a missing value. Compared without case.
+_MISSING = frozenset({"nan", "none", "null", "n/a", "na", "<na>"})
+
 LabelMap = dict[str, str]
 
 
@@ -23,14 +26,25 @@ def clean_label(label: str | None) -> str | None:
     return whole[1] if whole else label
 
 
-def order_labels(labels: Iterable[str]) -> tuple[str, ...]:
-    """Return labels in their order: a known pair as negative and positive, numbers ascending, others by alphabet."""
+def is_missing(value: str) -> bool:
+    """Return whether a value is a word for a missing one, such as NaN."""
+    return value.casefold() in _MISSING
+
+
+def order_labels(labels: Iterable[str], label_map: LabelMap | None = None) -> tuple[str, ...]:
+    """Return labels in their order.
+
+    A known pair is negative and positive; others are in the order of the map if there is one; without it, numbers
+    ascend, and others are in alphabetical order.
+    """
     ordered = sorted(labels)
-    if all(_NUMBER.fullmatch(label) for label in ordered):
-        return tuple(sorted(ordered, key=float))
     for pair in _PAIRS:
         if len(ordered) == 2 and {label.casefold() for label in ordered} == {*pair}:
             return tuple(sorted(ordered, key=lambda label: pair.index(label.casefold())))
+    if label_map is not None:
+        return tuple(label for label in dict.fromkeys(label_map.values()) if label in ordered)
+    if all(_NUMBER.fullmatch(label) for label in ordered):
+        return tuple(sorted(ordered, key=float))
     return tuple(ordered)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tables.encodings import check_encoding, guess_garbled
 from training.data.labelled.checks import check_labels, check_parts, count_repeated, find_contradictions, list_notes
 from training.data.labelled.description import (
     DataDescription,
@@ -14,11 +15,12 @@ from training.data.labelled.description import (
     SplitDescription,
 )
 from training.data.labelled.formats import open_source
-from training.data.labelled.labels import order_labels, parse_label_map
+from training.data.labelled.labels import LabelMap, order_labels, parse_label_map
 from training.data.labelled.languages import guess_language, guess_script, is_without_spaces
 from training.data.labelled.scan import Scan, scan
 from training.data.labelled.source import Columns, Source
 from training.data.labelled.splits import choose_part
+from training.data.labelled.tabular import clear_errors
 from training.data.labelled.texts import UNLABELLED, LabelledTexts, Texts
 from training.errors import DataError
 
@@ -26,6 +28,13 @@ _NO_SPACES = (
     "{script} script has no spaces between words, and a run of letters is read as one word: put spaces between the "
     "words first, in these texts and in those that the service is asked about"
 )
+
+_GARBLED = (
+    "most letters of the texts have accents, so the encoding is probably another one: in {name} they are {reading!r}; "
+    "if that is right, name it with --encoding {name}"
+)
+_JUDGED = 10_000  # characters
+_SHOWN = 40
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,23 @@ class DataOptions:
     encoding: str | None = None
     skip_bad_rows: bool = False
 
+    def check(self) -> None:
+        """Check what can be checked without the data.
+
+        Raises:
+            DataError: the share, the map or the encoding cannot be.
+        """
+        if not 0 < self.test_share < 1:
+            raise DataError(f"a test share of {self.test_share:g} is not between 0 and 1; choose one such as 0.2")
+        self.parse_label_map()
+        if self.encoding is not None:
+            with clear_errors():
+                check_encoding(self.encoding)
+
+    def parse_label_map(self) -> LabelMap | None:
+        """Return the map of the labels, if there is one: see `parse_label_map`."""
+        return None if self.label_map is None else parse_label_map(self.label_map)
+
 
 def read(path: Path, options: DataOptions, seed: int) -> LabelledTexts:
     """Read and check a user's data, and split them.
@@ -62,16 +88,15 @@ def read(path: Path, options: DataOptions, seed: int) -> LabelledTexts:
     Raises:
         DataError: the data or the options cannot be used; the message says why.
     """
-    if not 0 < options.test_share < 1:
-        raise DataError(f"a test share of {options.test_share:g} is not between 0 and 1; choose one such as 0.2")
-    label_map = None if options.label_map is None else parse_label_map(options.label_map)
+    options.check()
+    label_map = options.parse_label_map()
     source = open_source(path, options.columns, options.encoding)
     test_source = _open_test(source, options)
     found = scan(source, label_map, options.skip_bad_rows)
     test_found = scan(test_source, label_map, options.skip_bad_rows) if test_source else None
     counts = found.counts + test_found.counts if test_found else found.counts
 
-    labels = order_labels(found.names)
+    labels = order_labels(found.names, label_map)
     rows = _take_rows(found, labels)
     labelled, unlabelled = _part(rows)
     check_labels(labelled, labels, counts, label_map)
@@ -88,12 +113,18 @@ def read(path: Path, options: DataOptions, seed: int) -> LabelledTexts:
         split = SplitDescription(kind=kind, share=options.test_share, seed=seed)
     contradictions, named = find_contradictions([train, test], labels)
     kept, unlabelled_kept = (part.take(~np.isin(part.hashes, test.hashes)) for part in (train, unlabelled))
+    if options.test and len(train) and not len(kept):
+        raise DataError(
+            f"{options.test} has all training texts of {path}, so none is left to learn from; name a file of other "
+            "texts, or leave --test out"
+        )
     check_parts(kept, test, labels)
 
     odd = OddRows(
         bad=counts.bad,
         empty=counts.empty,
         dropped_labels=dict(counts.dropped.most_common()),
+        missing_labels=dict(counts.missing.most_common()),
         test_without_label=test_unlabelled,
         in_both_parts=len(train) - len(kept) + len(unlabelled) - len(unlabelled_kept),
         duplicates=sum(count_repeated(each.texts) for each in (found, test_found) if each),
@@ -105,18 +136,24 @@ def read(path: Path, options: DataOptions, seed: int) -> LabelledTexts:
         for label, trained, tested in zip(labels, kept.count(len(labels)), test.count(len(labels)), strict=True)
     )
     script = guess_script(found.sample)
-    notes = list_notes(odd, counts, described, named, split)
+    notes = [*source.notes, *list_notes(odd, counts, described, named, split, label_map)]
+    if is_without_spaces(script):
+        notes.append(_NO_SPACES.format(script=script))
+    if garbled := guess_garbled(" ".join(found.sample)[:_JUDGED]):
+        name, reading = garbled
+        notes.append(_GARBLED.format(name=name, reading=reading[:_SHOWN]))
     description = DataDescription(
         name=source.name,
         data=_describe(source, found),
         test=_describe(test_source, test_found) if options.test and test_source and test_found else None,
         labels=described,
         unlabelled=len(unlabelled_kept),
+        mean_characters=found.counts.characters / len(found.positions),
         split=split,
         script=script,
         language=guess_language(found.sample),
         odd=odd,
-        notes=(*notes, *([_NO_SPACES.format(script=script)] if is_without_spaces(script) else [])),
+        notes=tuple(notes),
     )
     return LabelledTexts(kept, test, unlabelled_kept, labels, description)
 
@@ -128,8 +165,8 @@ def read_labelled(path: Path, options: DataOptions, labels: tuple[str, ...]) -> 
         DataError: the data or the options cannot be used, or have other labels.
         MissingPackageError: the format needs a package that is not installed.
     """
-    label_map = None if options.label_map is None else parse_label_map(options.label_map)
-    found = scan(open_source(path, options.columns, options.encoding), label_map, options.skip_bad_rows)
+    source = open_source(path, options.columns, options.encoding)
+    found = scan(source, options.parse_label_map(), options.skip_bad_rows)
     labelled, _ = _part(_take_rows(found, labels))
     if not len(labelled):
         raise DataError(f"{path} has no labelled rows")

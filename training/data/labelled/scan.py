@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tables.table import BadRow
-from training.data.labelled.labels import MOST_LABELS, LabelMap, clean_label
+from training.data.labelled.labels import MOST_LABELS, LabelMap, clean_label, is_missing
 from training.data.labelled.source import Row, Source
 from training.data.labelled.texts import UNLABELLED
 from training.errors import DataError
@@ -31,18 +31,22 @@ class Counts:
         bad: rows that cannot be read.
         first_bad: the first of them, with their places and the reasons.
         empty: rows without a text.
+        characters: of all texts.
         without_group: rows without a group, if there are groups.
         dropped: rows by label that the map does not name.
         mapped: the labels that the map names, as far as they occur.
+        missing: rows by label that is a word for a missing one.
     """
 
     rows: int = 0
     bad: int = 0
     first_bad: list[str] = field(default_factory=list)
     empty: int = 0
+    characters: int = 0
     without_group: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     mapped: set[str] = field(default_factory=set)
+    missing: Counter[str] = field(default_factory=Counter)
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
@@ -50,9 +54,11 @@ class Counts:
             self.bad + other.bad,
             [*self.first_bad, *other.first_bad],
             self.empty + other.empty,
+            self.characters + other.characters,
             self.without_group + other.without_group,
             self.dropped + other.dropped,
             self.mapped | other.mapped,
+            self.missing + other.missing,
         )
 
 
@@ -115,13 +121,20 @@ class _Scanner:
         if not text:
             self._counts.empty += 1
             return
+        if problem := _find_problem(text, row.label or ""):
+            self._add_bad(BadRow(row.position, problem))
+            return
         label = clean_label(row.label)
+        if label is not None and is_missing(label) and label not in (self._map or {}):
+            self._counts.missing[label] += 1
+            label = None
         if label is not None and self._map is not None:
             if label not in self._map:
                 self._drop(label)
                 return
             self._counts.mapped.add(label)
             label = self._map[label]
+        self._counts.characters += len(text)
         self._labels.append(UNLABELLED if label is None else self._encode(label))
         self._positions.append(row.position)
         self._texts.append(_hash(text))
@@ -151,6 +164,8 @@ class _Scanner:
             self._counts.first_bad.append(message)
 
     def _add_group(self, group: str) -> None:
+        if is_missing(group):
+            group = ""
         self._counts.without_group += not group
         self._groups.append(_hash(group) if group else self._texts[-1])
 
@@ -177,3 +192,15 @@ class _Scanner:
 def _hash(text: str) -> int:
     """Return 64 bits: among a million texts two have the same with a probability of 3e-8."""
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+def _find_problem(*texts: str) -> str | None:
+    """Return which character of texts cannot be a part of one; None if there is none."""
+    for text in texts:
+        if "\0" in text:
+            return "has a NUL character, which no text has; is it a binary file, or in another encoding?"
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return "has half of a surrogate pair, which is no character; write the text again as valid Unicode"
+    return None

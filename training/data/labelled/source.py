@@ -57,6 +57,11 @@ class Source(ABC):
         return self.path.resolve().name
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about what is odd before a row is read."""
+        return ()
+
+    @property
     def test(self) -> "Source | None":
         """The test texts, if the layout has them apart."""
         return None

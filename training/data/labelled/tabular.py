@@ -72,12 +72,12 @@ def make_row(position: int, columns: Columns, values: dict[str, Value]) -> Row |
 
 
 def _write(value: Value) -> str | None:
-    """Return a value as text; not-a-number is a missing value, as pandas writes it."""
+    """Return a value as text; not-a-number as NaN, which is a word for a missing value."""
     match value:
         case bool():
             return str(value).lower()
         case float() if math.isnan(value):
-            return None
+            return "NaN"
         case None | str():
             return value
         case _:

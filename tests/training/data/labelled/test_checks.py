@@ -3,6 +3,7 @@ import re
 import pytest
 
 from tests.training.data.labelled.conftest import Read, Write, make_rows
+from training.data.labelled.reading import DataOptions, read
 from training.data.labelled.source import Columns
 from training.errors import DataError
 
@@ -28,9 +29,17 @@ ROWS = make_rows(bad=20, good=20)
         (ROWS, {"label_map": "bad=0;good=1;poor,=2"}, "'poor,=2' maps no labels"),
         (
             ROWS,
-            {"label_map": "bad,poor=0;good=1"},
-            "names 'poor', which .* does not have; its labels are 'bad', 'good'",
+            {"label_map": "Bad=0;Good=1"},
+            "no row has a label after the label map; the labels of the file are 'bad', 'good'; two labels or more",
         ),
+        ([("a", ""), ("b", "")], {"label_map": "Bad=0;Good=1"}, "the labels of the file are none"),
+        (
+            [*ROWS, *make_rows(Good=2, ok=4)],
+            {},
+            "the labels 'Good', 'good', which differ only in case; join them, as in --label-map "
+            '"Good,good=good;bad=bad;ok=ok"',
+        ),
+        (ROWS, {"encoding": "none"}, "there is no encoding 'none'"),
         (ROWS, {"test_share": 0.0}, "a test share of 0 is not between 0 and 1; choose one such as 0.2"),
         (ROWS, {"test_share": 1.0}, "a test share of 1 is not between 0 and 1"),
     ],
@@ -78,15 +87,19 @@ def test_what_is_odd_is_counted_and_told(read_rows: Read) -> None:
         ("bad text 0", "good"),
         ("what", "so-so"),
         ("what else", "so-so"),
-        ("Great", "Good"),
-        ("Better", "Good"),
+        ("Great", "fine"),
+        ("Better", "fine"),
+        ("who", "NaN"),
+        ("knows", "N/A"),
+        ("it", "NaN"),
         ("unlabelled", ""),
     ]
     rows = [*make_rows(bad=40, good=20), *odd]
     found = read_rows(rows, skip_bad_rows=True).description
     assert found.data.rows == len(rows)
     assert (found.odd.bad, found.odd.empty, found.odd.duplicates, found.odd.contradictions) == (1, 2, 3, 1)
-    assert found.unlabelled == 1
+    assert found.unlabelled == 4
+    assert found.odd.missing_labels == {"NaN": 2, "N/A": 1}
     notes = "\n".join(re.sub(r"\S*/my.csv", "my.csv", note) for note in found.notes)
     assert (
         notes
@@ -94,12 +107,12 @@ def test_what_is_odd_is_counted_and_told(read_rows: Read) -> None:
 1 row could not be read and left out. my.csv, line 64 has 1 field, the header has 2; a text with a comma must be in \
 quotes
 2 rows without a text left out
+3 rows with a word for a missing label, so without a label: NaN (2), N/A (1); if it is a label, name it in --label-map
 3 rows with a text that an earlier row has; all rows of one text are in the same part
 texts with different labels: 1, such as my.csv, line 2 (bad) and my.csv, line 67 (good)
-the label 'Good' has only 2 rows: too few to learn it or to measure it
+the label 'fine' has only 2 rows: too few to learn it or to measure it
 the label 'so-so' has only 2 rows: too few to learn it or to measure it
-imbalance: 40 rows of 'bad' for 2 of 'Good'; look at the figures of each label, not at the accuracy alone
-the labels 'Good', 'good' differ only in case; --label-map can join them"""
+imbalance: 40 rows of 'bad' for 2 of 'fine'; look at the figures of each label, not at the accuracy alone"""
     )
 
 
@@ -109,6 +122,34 @@ def test_rows_that_a_map_drops_are_told_by_label(read_rows: Read) -> None:
     assert found.odd.dropped_labels == {"b": 4, "c": 3, "d": 2, "a": 1}
     assert found.notes == ("10 rows left out, whose labels the map does not name: b (4), c (3), d (2), ...",)
     assert [label.label for label in found.labels] == ["0", "1"]
+
+
+def test_a_label_of_the_map_that_does_not_occur_is_told(read_rows: Read) -> None:
+    found = read_rows(ROWS, label_map="bad,poor=0;good=1;ok=2").description
+    assert found.notes == ("the label map names 'ok', 'poor', which no row has",)
+    assert [label.label for label in found.labels] == ["0", "1"]
+
+
+def test_a_word_for_a_missing_label_may_be_a_label_by_the_map(read_rows: Read) -> None:
+    found = read_rows([*ROWS, *make_rows(none=9)], label_map="none=no;good=yes").description
+    assert [(label.label, label.train + label.test) for label in found.labels] == [("no", 9), ("yes", 20)]
+    assert found.odd.missing_labels == {}
+
+
+def test_a_test_file_with_all_training_texts_is_refused(read_rows: Read, write: Write) -> None:
+    with pytest.raises(
+        DataError, match="my.csv has all training texts of .*my.csv, so none is left to learn from; name"
+    ):
+        read_rows(ROWS, test=write(ROWS))
+
+
+def test_texts_that_were_read_in_a_wrong_encoding_are_told(write: Write) -> None:
+    path = write([(f"Прекрасный фильм номер {number}", str(number % 2)) for number in range(20)])
+    path.write_bytes(path.read_text("utf-8").encode("cp1251"))
+    (note,) = read(path, DataOptions(encoding="cp1252"), 1).description.notes
+    assert note.startswith("most letters of the texts have accents, so the encoding is probably another one: in cp1251")
+    assert "'Прекрасный фильм номер 0" in note and note.endswith("name it with --encoding cp1251")
+    assert read(path, DataOptions(encoding="cp1251"), 1).description.notes == ()
 
 
 def test_texts_in_both_parts_are_not_trained_on(read_rows: Read, write: Write) -> None:

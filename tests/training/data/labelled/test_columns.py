@@ -34,6 +34,10 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
         (["id", "Title", "Review Text", "Rating"], "Review Text", "Rating"),
         (["polarity", "tweet_text", "date"], "tweet_text", "polarity"),
         (["STARS", "review-body"], "review-body", "STARS"),
+        (["№", "Текст", "Метка"], "Текст", "Метка"),
+        (["texte", "étiquette"], "texte", "étiquette"),
+        (["Kommentar", "Klasse"], "Kommentar", "Klasse"),
+        (["reseña", "sentimiento"], "reseña", "sentimiento"),
     ],
 )
 def test_columns_are_found_by_their_usual_names(make: Make, found: list[str], text: str, label: str) -> None:
@@ -69,7 +73,13 @@ def test_the_named_columns_are_taken_and_the_others_found(make: Make) -> None:
             Columns(group="user"),
             "there is no column 'user'; the columns of my.csv are: 'text', 'label'",
         ),
-        (["text", "label", "text"], Columns(text="text"), "there is several columns 'text'"),
+        (["text", "label", "text"], Columns(text="text"), "there are several columns 'text'"),
+        (["text", "label"], Columns(group="text"), "'text' is the column of the texts already, "),
+        (
+            ["text", "label"],
+            Columns(group="label"),
+            "'label' is the column of the labels already, ",
+        ),
         (["text", "label"], Columns(text="text", label="text"), "different columns, not text, text"),
     ],
 )

@@ -28,6 +28,7 @@ def test_a_folder_has_one_subfolder_for_each_label(tmp_path: Path) -> None:
         Row(4, "who knows", None),
     ]
     assert source.locate(2) == str(folder / "good" / "a.txt")
+    assert source.notes == ("the subfolder 'empty.d' has no .txt files, so it is no label",)
     assert source.name == "my" and source.columns == Columns() and source.test is None
     assert source.count_bytes() == sum(len(text.encode()) for text in TEXTS.values())
 
@@ -44,7 +45,8 @@ def test_encodings_are_those_of_each_file(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "my", files)
     first, bad, last = open_source(folder).read()
     assert (first, last) == (Row(1, "раз", "a"), Row(3, "два", "b"))
-    assert isinstance(bad, BadRow) and bad.position == 2 and bad.reason.startswith("is not UTF-8")
+    assert isinstance(bad, BadRow) and bad.position == 2
+    assert bad.reason.startswith("is not UTF-8: byte E9 at 4. It would be 'café' in cp1252, ")
     assert [row.text for row in open_source(folder, encoding="cp1252").read() if isinstance(row, Row)][1] == "café"
 
 

@@ -22,7 +22,7 @@ def test_a_pipe_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("my.txt", b"text,label\n", r"the format of .*my.txt is unknown \(suffix .txt\); data may be: CSV .* a folder"),
+        ("my.txt", b"text,label\n", r"my.txt is a text file, .* name it .csv or .tsv. Data may be: CSV .* a folder"),
         ("my.csv", b"one,two\n", "no column is named text; name the right one with --text-column"),
     ],
 )

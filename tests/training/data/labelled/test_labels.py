@@ -1,6 +1,6 @@
 import pytest
 
-from training.data.labelled.labels import clean_label, find_spellings, order_labels, parse_label_map
+from training.data.labelled.labels import clean_label, find_spellings, is_missing, order_labels, parse_label_map
 from training.errors import DataError
 
 
@@ -40,6 +40,19 @@ def test_a_label_has_one_form(label: str | None, expected: str | None) -> None:
 )
 def test_labels_have_an_order(labels: set[str], expected: tuple[str, ...]) -> None:
     assert order_labels(labels) == expected
+
+
+def test_labels_have_the_order_of_the_map() -> None:
+    label_map = {"5": "good", "4": "good", "3": "so-so", "1": "bad", "0": "awful"}
+    assert order_labels({"bad", "good", "so-so"}, label_map) == ("good", "so-so", "bad")
+    assert order_labels({"1", "2", "10"}, {"a": "10", "b": "1", "c": "2"}) == ("10", "1", "2")
+    assert order_labels({"positive", "negative"}, {"5": "positive", "1": "negative"}) == ("negative", "positive")
+
+
+@pytest.mark.parametrize("value", ["nan", "NaN", "None", "null", "NULL", "N/A", "NA", "<NA>"])
+def test_words_for_missing_values_are_known(value: str) -> None:
+    assert is_missing(value)
+    assert not is_missing(f"{value}s")
 
 
 def test_a_map_joins_labels() -> None:

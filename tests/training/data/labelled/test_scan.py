@@ -21,7 +21,30 @@ def test_rows_are_kept_without_their_texts(write: Write) -> None:
     assert found.texts[0] == found.texts[2] != found.texts[1]
     assert found.groups is None
     assert found.sample == ("good film", "bad", "good film", "who")
-    assert (found.counts.rows, found.counts.empty) == (5, 1)
+    assert (found.counts.rows, found.counts.empty, found.counts.characters) == (5, 1, 24)
+
+
+def test_texts_and_labels_with_what_is_no_character_are_bad(tmp_path: Path) -> None:
+    path = tmp_path / "my.jsonl"
+    lines = ['"a\\u0000b", "label": 1', '"\\ud800", "label": 1', '"é", "label": "\\udc00"', '"naïve", "label": 1']
+    path.write_text("\n".join(f'{{"text": {line}}}' for line in lines))
+    counts = scan_file(path).counts
+    assert (counts.rows, counts.bad) == (4, 3)
+    nul, surrogate, label = (message.partition(" has ")[2] for message in counts.first_bad)
+    assert nul.startswith("a NUL character, which no text has")
+    assert (
+        surrogate == label == "half of a surrogate pair, which is no character; write the text again as valid Unicode"
+    )
+    with pytest.raises(DataError, match="my.jsonl, line 1 has a NUL character.*With --skip-bad-rows"):
+        scan(open_source(path), None, skip_bad_rows=False)
+
+
+def test_words_for_missing_values_are_no_labels_and_no_groups(write: Write) -> None:
+    rows = [("a", "1", "NaN"), ("b", "nan", "anna"), ("c", "None", "null"), ("d", "0", "anna")]
+    found = scan_file(write(rows, more=("who",)), group="who")
+    assert (found.names, found.labels.tolist()) == (("1", "0"), [0, -1, -1, 1])
+    assert found.counts.missing == {"nan": 1, "None": 1}
+    assert found.counts.without_group == 2
 
 
 def test_a_row_without_a_group_is_a_group_by_its_text(write: Write) -> None:

@@ -16,7 +16,7 @@ def test_labels_have_any_simple_type(tmp_path: Path) -> None:
     path = tmp_path / "my.jsonl"
     path.write_text("\n".join(json.dumps({"text": "a", "label": value}) for value in VALUES) + '\n{"text": "b"}')
     labels = [row.label for row in open_source(path).read() if isinstance(row, Row)]
-    assert labels == ["good", "1", "2.0", "true", None, None, None]
+    assert labels == ["good", "1", "2.0", "true", None, "NaN", None]
 
 
 def test_a_group_is_read(tmp_path: Path) -> None:
@@ -53,6 +53,6 @@ def test_a_parquet_file_is_read(tmp_path: Path) -> None:
     assert list(source.read()) == [
         Row(1, "a", "1.0", "7"),
         BadRow(2, "has nothing as 'text'; a text was expected"),
-        Row(3, "c", None, "9"),
+        Row(3, "c", "NaN", "9"),
     ]
     assert source.locate(3) == f"{path}, row 3"
