@@ -13,13 +13,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "build" / "pages"
 README = "README.md"
+SCRIPT = "docs/site/iframe-worker.js"  # of zensical.toml
 _LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)")
 
 
 def main() -> None:
     """Write the pages and what they link, in place of those of the last time."""
     shutil.rmtree(PAGES, ignore_errors=True)
-    paths = [README, *(str(page.relative_to(ROOT)) for page in sorted((ROOT / "docs").rglob("*.md")))]
+    paths = [README, SCRIPT, *(str(page.relative_to(ROOT)) for page in sorted((ROOT / "docs").rglob("*.md")))]
     for path in paths:  # more are added below
         target = PAGES / find_place(path)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +49,8 @@ def find_place(path: str) -> str:
     """Return the place in the site of a path in the repository."""
     if path == README:
         return "index.md"
-    return path.removeprefix("docs/") if path.startswith("docs/") else f"repository/{path}"
+    # The generator leaves out files whose name begins with a dot.
+    return path.removeprefix("docs/") if path.startswith("docs/") else f"repository/{path.removeprefix('.')}"
 
 
 if __name__ == "__main__":
