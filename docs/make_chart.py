@@ -42,8 +42,7 @@ def read_ratio(model: str, peer: str, file: str) -> float:
     (ratio,) = (
         bar["ratio"]
         for bar in bars
-        if (bar["bundle"], bar["figure"], bar["concurrency"], bar["peer"])
-        == (model, "requests/s", CONNECTIONS, peer)
+        if (bar["bundle"], bar["figure"], bar["concurrency"], bar["peer"]) == (model, "requests/s", CONNECTIONS, peer)
     )
     return float(ratio)
 
@@ -68,10 +67,11 @@ def draw() -> str:
     height = y + 22
     title = f"Requests answered in a second, {OURS} = 100 %"
     note = f"{CONNECTIONS} clients send real reviews; two processes on two cores; medians over the rounds"
+    size = f'viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}"'
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" '
-            'role="img" font-family="system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif" font-size="13">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" '
+            'font-family="system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif" font-size="13">',
             f"  <title>{title}</title>",
             f'{_STYLE}  <rect class="ground" width="{_WIDTH}" height="{height}" rx="8"/>',
             f'  <text class="head" x="16" y="28" font-size="15">{title}</text>',

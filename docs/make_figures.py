@@ -1,6 +1,6 @@
-"""`python docs/make_figures.py`: renews the figures in docs/accuracy.md and docs/results.md after a new bundle or new runs.
+"""`python docs/make_figures.py`: renews docs/accuracy.md and docs/results.md after a new bundle or new runs.
 
-They come from docs/results.jsonl and from the manifests in models/.
+The figures come from docs/results.jsonl and from the manifests in models/.
 """
 
 import sys
