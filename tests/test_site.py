@@ -82,7 +82,8 @@ class Addresses(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note the addresses of an element."""
         found = dict(attrs)
-        self.anchors |= {found["id"]} if found.get("id") else set()
+        if anchor := found.get("id"):
+            self.anchors.add(anchor)
         if source := found.get("src"):
             self.loaded.append(source)
         if address := found.get("href"):
