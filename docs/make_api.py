@@ -12,8 +12,9 @@ PAGE = ROOT / "docs" / "api.md"
 _HEAD = """\
 # HTTP interface
 
-Made by `python docs/make_api.py` from the OpenAPI document, which a running service answers at `/openapi.json`; `/docs`
-shows it as a page to try.
+Which paths, fields and errors are there? [Requests](requests.md) has examples to begin with. This page is made by
+`python docs/make_api.py` from the OpenAPI document, which a running service answers at `/openapi.json`; `/docs` shows
+it as a page to try.
 
 Every answer carries an `x-request-id`, which the log has too: that of the request, if it has a valid one. A trace id of
 the header `traceparent` (W3C Trace Context) stands in the log. Every error is a problem document (RFC 9457), such as

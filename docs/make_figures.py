@@ -1,6 +1,6 @@
-"""`python docs/make_figures.py`: renews the figures in README.md and docs/results.md after a new bundle or new runs.
+"""`python docs/make_figures.py`: renews docs/accuracy.md and docs/results.md after a new bundle or new runs.
 
-They come from docs/results.jsonl and from the manifests in models/.
+The figures come from docs/results.jsonl and from the manifests in models/.
 """
 
 import sys
@@ -22,8 +22,8 @@ def main() -> None:
     if problems:
         sys.exit(f"error: {'; '.join(problems)}")
     write_report(results, ROOT / "docs" / "results.md", measured)
-    readme = ROOT / "README.md"
-    readme.write_text(renew_table(readme.read_text(encoding="utf-8"), results, measured), encoding="utf-8")
+    page = ROOT / "docs" / "accuracy.md"
+    page.write_text(renew_table(page.read_text(encoding="utf-8"), results, measured), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -143,13 +143,15 @@ def pins(lock: str) -> dict[str, set[str]]:
 def test_the_locks_pin_the_same_versions_with_hashes() -> None:
     serve, tensorflow, training, test = (pins(lock) for lock in ("serve", "serve-tensorflow", "training", "test"))
     assert serve.items() <= tensorflow.items() <= training.items() <= test.items()
+    assert serve.items() <= (docs := pins("docs")).items()
+    assert all(test[name] == versions for name, versions in docs.items() if name in test)
 
 
 def test_the_service_is_installed_without_tensorflow_and_keras() -> None:
     assert not [name for name in pins("serve") if name.startswith(("tensorflow", "keras"))]
 
 
-@pytest.mark.parametrize("lock", ["serve", "serve-tensorflow", "training", "torch", "test"])
+@pytest.mark.parametrize("lock", ["serve", "serve-tensorflow", "training", "torch", "docs", "test"])
 def test_a_lock_names_no_index(lock: str) -> None:
     text = (ROOT / "requirements" / f"{lock}.txt").read_text(encoding="utf-8")
     assert not re.search(r"https?:|--index|--extra-index|--find-links|-i ", text)
@@ -163,6 +165,7 @@ def test_every_declared_dependency_is_in_its_lock() -> None:
         "serve-tensorflow": [extras["tensorflow"]],
         "training": [extras["training"]],
         "torch": [extras["torch"]],
+        "docs": [extras["docs"]],
         "test": [extras["test"], extras["otlp"], extras["client"]],
     }.items():
         for requirement in (requirement for group in groups for requirement in group):

@@ -14,7 +14,8 @@ from training.reports.results import Results
 ROOT = Path(__file__).parent.parent
 RESULTS = Results(ROOT / "docs" / "results.jsonl")
 MEASURED, PROBLEMS = list_measured(Store(ROOT / "models"))
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+ACCURACY = (ROOT / "docs" / "accuracy.md").read_text(encoding="utf-8")
+TRAINING = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
 RENEW = "call `python docs/make_figures.py`"
 
 
@@ -22,10 +23,10 @@ def test_all_bundles_have_figures() -> None:
     assert PROBLEMS == []
 
 
-def test_the_readme_has_the_figures_of_every_model() -> None:
-    assert renew_table(README, RESULTS, MEASURED) == README, RENEW
+def test_the_page_of_accuracy_has_the_figures_of_every_model() -> None:
+    assert renew_table(ACCURACY, RESULTS, MEASURED) == ACCURACY, RENEW
     for name in Store(ROOT / "models").names():
-        assert re.search(rf"^\| `{name}` \| .* \({name}/\d+\b.*\) \|$", README, re.MULTILINE)
+        assert re.search(rf"^\| `{name}` \| .* \({name}/\d+\b.*\) \|$", ACCURACY, re.MULTILINE)
 
 
 def test_the_page_of_results_has_the_figures_of_every_recipe(tmp_path: Path) -> None:
@@ -60,5 +61,5 @@ def test_the_fast_variants_are_at_least_as_good_and_those_that_are_not_faster_ar
             assert figures.fast.mean >= figures.published.mean
             if figures.fast.seconds >= figures.published.seconds:
                 slower.append(recipe.name)
-    (named,) = re.findall(r"in less time for all but (`.*?`):", " ".join(README.split()))
+    (named,) = re.findall(r"in less time for all but (`.*?`):", " ".join(TRAINING.split()))
     assert named == " and ".join(f"`{name}`" for name in slower)

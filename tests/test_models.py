@@ -1,4 +1,4 @@
-"""The committed bundles: whole, as good as they have to be, and what the README says they are."""
+"""The committed bundles: whole, and as good as they have to be."""
 
 from collections.abc import Sequence
 from functools import cache

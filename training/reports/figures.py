@@ -1,4 +1,4 @@
-"""The figures of the recipes, as `list`, README.md and the page of results show them.
+"""The figures of the recipes, as `list` and the pages of accuracy and results show them.
 
 They come from the recorded runs and from the manifests of the bundles, and from nowhere else. It imports neither Keras
 nor TensorFlow.

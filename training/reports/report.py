@@ -81,9 +81,10 @@ def write_report(results: Results, path: Path, measured: Sequence[Measured] = ()
 _INTRODUCTION = """\
 # Results
 
-Every reference system as a recipe, with its published figure and ours. `python -m training report` writes this page
-from the runs in [results.jsonl](results.jsonl) and the bundles in `models/`, after training the missing runs; `report
---fast` trains only the fast variants, and with an empty results file it rebuilds all their figures.
+Are the recipes as good as the systems that they reproduce? Here is every reference system as a recipe, with its
+published figure and ours. `python -m training report` writes this page from the runs in [results.jsonl](results.jsonl)
+and the bundles in `models/`, after training the missing runs; `report --fast` trains only the fast variants, and with
+an empty results file it rebuilds all their figures.
 
 A figure of a recipe is in one of four columns:
 
