@@ -13,14 +13,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "build" / "pages"
 README = "README.md"
-ASSETS = ("docs/site/iframe-worker.js", "docs/site/site.css")  # of zensical.toml
+STYLE = "docs/site/site.css"  # of zensical.toml
 _LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)")
 
 
 def main() -> None:
     """Write the pages and what they link, in place of those of the last time."""
     shutil.rmtree(PAGES, ignore_errors=True)
-    paths = [README, *ASSETS, *(str(page.relative_to(ROOT)) for page in sorted((ROOT / "docs").rglob("*.md")))]
+    paths = [README, STYLE, *(str(page.relative_to(ROOT)) for page in sorted((ROOT / "docs").rglob("*.md")))]
     for path in paths:  # more are added below
         target = PAGES / find_place(path)
         target.parent.mkdir(parents=True, exist_ok=True)
