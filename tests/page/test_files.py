@@ -337,9 +337,7 @@ def test_files_of_gzip_are_unpacked(files: Page, service: httpx.Client, name: st
     assert found == [answer["sentiment"] for answer in ask(service, [row["review"] for row in rows])]
 
 
-@pytest.mark.parametrize(
-    "parts", [[b"abc" * 50_000, b"", b"d" * 9], [b"\x1f\x8b\x08\0" * 3, b"\x1f\x8b\x08" * 400_000]]
-)
+@pytest.mark.parametrize("parts", [[b"abc" * 50_000, b"", b"d" * 9], [b"\x1f\x8b\x08\0" * 3, b"\x1f\x8b\x08" * 200]])
 def test_members_of_gzip_are_read_as_one(page: Page, parts: list[bytes]) -> None:
     """Also if stored bytes look like the beginning of a member."""
     packed = b"".join(gzip.compress(part, 0) for part in parts)
