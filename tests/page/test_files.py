@@ -275,10 +275,14 @@ def test_a_model_of_several_labels_adds_a_column_for_each(files: Page, service: 
         ("a.jsonl", '{"text": "film"}\n["film"]\n', "Line 2: it is not a JSON object."),
         ("a.jsonl", '{"text": "film"}\n{"text": ["film"]}\n', "Line 2: text is not a text."),
         ("a.jsonl", '{"text": "film"}\n{"text": 5}\n', "Line 2: text is not a text."),
-        ("a.csv.gz", gzip.compress(b"text\nfilm\nfilm\n" * 9)[:-4], "the file cannot be unpacked"),
+        ("a.csv.gz", gzip.compress(b"text\nfilm\nfilm\n" * 9, mtime=0)[:-4], "the file cannot be unpacked"),
         ("a.csv.gz", b"text\nfilm\n", "Line 1: from here on, the file cannot be unpacked. It is not gzip"),
-        ("a.csv.gz", gzip.compress(b"text\nfilm\n") + b"more", "the file cannot be unpacked"),
-        ("a.csv.gz", gzip.compress(b"text\nfilm\n") + gzip.compress(b"film,1\n"), "Line 3: it has 2 fields"),
+        ("a.csv.gz", gzip.compress(b"text\nfilm\n", mtime=0) + b"more", "the file cannot be unpacked"),
+        (
+            "a.csv.gz",
+            gzip.compress(b"text\nfilm\n", mtime=0) + gzip.compress(b"film,1\n", mtime=0),
+            "Line 3: it has 2 fields",
+        ),
     ],
 )
 def test_a_bad_file_says_which_line(files: Page, name: str, content: str | bytes, words: str) -> None:
@@ -333,9 +337,7 @@ def test_files_of_gzip_are_unpacked(files: Page, service: httpx.Client, name: st
     assert found == [answer["sentiment"] for answer in ask(service, [row["review"] for row in rows])]
 
 
-@pytest.mark.parametrize(
-    "parts", [[b"abc" * 50_000, b"", b"d" * 9], [b"\x1f\x8b\x08\0" * 3, b"\x1f\x8b\x08" * 400_000]]
-)
+@pytest.mark.parametrize("parts", [[b"abc" * 50_000, b"", b"d" * 9], [b"\x1f\x8b\x08\0" * 3, b"\x1f\x8b\x08" * 200]])
 def test_members_of_gzip_are_read_as_one(page: Page, parts: list[bytes]) -> None:
     """Also if stored bytes look like the beginning of a member."""
     packed = b"".join(gzip.compress(part, 0) for part in parts)
