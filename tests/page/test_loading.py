@@ -20,9 +20,6 @@ from tests.page.test_files import choose
 FILES = Path(__file__).parent.parent.parent / "app" / "http" / "page"
 FOR_PARQUET = {"/page/parquet.js", "/page/snappy.js"}  # loaded with the first such file
 MOST_BYTES = 60_000  # of all files as they are sent
-INTERACTIVE_MS = 1000  # until the page can be used, on a processor of a quarter of the speed
-SLOWER = 4
-LOADS = 3  # of which the fastest counts, as other tests may run
 
 
 def open_everything(page: Page) -> None:
@@ -52,19 +49,6 @@ def test_everything_comes_from_the_service(contexts: Callable[..., BrowserContex
 
 def test_all_files_together_are_small() -> None:
     assert sum(len(gzip.compress(path.read_bytes(), 1)) for path in FILES.iterdir()) <= MOST_BYTES
-
-
-def test_it_can_soon_be_used_on_a_slow_processor(
-    contexts: Callable[..., BrowserContext], service: httpx.Client
-) -> None:
-    times = []
-    for _ in range(LOADS):
-        context = contexts()
-        page = context.new_page()
-        context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": SLOWER})
-        page.goto(str(service.base_url))
-        times.append(page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"))
-    assert min(times) < INTERACTIVE_MS
 
 
 def test_a_second_visit_loads_no_file_again(contexts: Callable[..., BrowserContext], service: httpx.Client) -> None:

@@ -52,8 +52,11 @@ def run(*arguments: object, stdin: bytes | None = None, **options: Any) -> tuple
 
 
 def find_processes(parent: int) -> list[int]:
-    """Return the processes that have this one as parent."""
-    return [int(number) for number in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+    """Return the processes that have this one as parent; none if it has ended."""
+    try:
+        return [int(number) for number in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
 
 
 def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
