@@ -16,12 +16,12 @@ CSV, TSV, JSONL = b"text,label\na,1\n", b"text\tlabel\na\t1\n", b'{"text": "a", 
     [
         ("my.csv", CSV, "CSV with the delimiter comma"),
         ("MY.CSV", TSV, "CSV with the delimiter tab"),
-        ("my.csv.gz", gzip.compress(CSV), "CSV with the delimiter comma"),
-        ("my.csv", gzip.compress(CSV), "CSV with the delimiter comma"),
+        ("my.csv.gz", gzip.compress(CSV, mtime=0), "CSV with the delimiter comma"),
+        ("my.csv", gzip.compress(CSV, mtime=0), "CSV with the delimiter comma"),
         ("my.tsv", TSV, "TSV"),
-        ("my.tab.gz", gzip.compress(TSV), "TSV"),
+        ("my.tab.gz", gzip.compress(TSV, mtime=0), "TSV"),
         ("my.jsonl", JSONL, "JSON Lines"),
-        ("my.ndjson.gz", gzip.compress(JSONL), "JSON Lines"),
+        ("my.ndjson.gz", gzip.compress(JSONL, mtime=0), "JSON Lines"),
         ("my.json", JSONL, "JSON Lines"),
         ("my.txt", b"\n" + JSONL, "JSON Lines"),
         ("my.csv", CSV.replace(b",", b"|"), "CSV with the delimiter vertical bar"),
@@ -40,7 +40,7 @@ def test_a_format_is_found_by_contents_and_suffix(tmp_path: Path, name: str, con
     [
         (CSV, "CSV with the delimiter comma"),
         (TSV, "CSV with the delimiter tab"),
-        (gzip.compress(JSONL), "JSON Lines"),
+        (gzip.compress(JSONL, mtime=0), "JSON Lines"),
     ],
 )
 def test_the_format_of_a_pipe_is_found_by_its_contents(content: bytes, format: str) -> None:
