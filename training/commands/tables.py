@@ -11,10 +11,10 @@ from rich.table import Table
 from bundle.store import Bundle
 from training import recipes
 from training.commands.terminal import say
+from training.evaluation.verdicts import compare
 from training.recipes.recipe import Recipe
 from training.reports.figures import COLUMNS
 from training.reports.serving import describe_serving
-from training.reports.verdicts import compare
 
 if TYPE_CHECKING:
     from training.evaluation.evaluate import LabelFigures

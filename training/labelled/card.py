@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from bundle.manifest import Description
 from training.data.labelled.description import DataDescription
+from training.evaluation import verdicts
 from training.evaluation.analysis import escape
 from training.evaluation.evaluate import Evaluation
 from training.labelled.baseline import Baseline
-from training.reports import verdicts
 
 
 def describe_baseline(baseline: Baseline) -> str:

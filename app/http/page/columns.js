@@ -15,8 +15,18 @@ export const TEXT_NAMES = [
   "review content",
   "comment text",
   "tweet text",
+  ...["Kommentar", "Rezension", "Nachricht"],
+  ...["texte", "avis", "commentaire"],
+  ...["texto", "reseña", "comentario"],
+  ...["текст", "отзыв", "комментарий", "сообщение"],
 ];
-export const LABEL_NAMES = ["label", "sentiment", "class", "category", "target", "rating", "stars", "score", "polarity"];
+export const LABEL_NAMES = [
+  ...["label", "sentiment", "class", "category", "target", "rating", "stars", "score", "polarity"],
+  ...["Klasse", "Kategorie", "Stimmung"],
+  ...["étiquette", "classe", "catégorie"],
+  ...["etiqueta", "clase", "categoría", "sentimiento"],
+  ...["метка", "класс", "категория", "оценка", "тональность"],
+];
 
 // Other names of negative and positive. Compared without case.
 const PAIRS = [

@@ -1,5 +1,5 @@
 // Reads Parquet files of flat columns, page by page. It is loaded only for such a file.
-// The format: https://parquet.apache.org/docs/file-format/ and apache/parquet-format on GitHub.
+// The format: the documentation of Apache Parquet and apache/parquet-format on GitHub.
 
 import { FileError, Table, describeValue, makeCommand, writeFields } from "./parsing.js";
 import { unsnap } from "./snappy.js";

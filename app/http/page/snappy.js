@@ -1,4 +1,4 @@
-// Decompresses blocks of Snappy: https://github.com/google/snappy/blob/main/format_description.txt
+// Decompresses blocks of Snappy, as format_description.txt of google/snappy describes them.
 
 /** Return the bytes of a block; throws a RangeError if it is damaged or has another size. */
 export function unsnap(block, size) {

@@ -13,7 +13,6 @@ from app.scoring.display import Display
 from app.scoring.job import Job, find_columns
 from app.scoring.journal import State
 from app.scoring.run import score
-from tables.errors import TableError
 from tables.formats import open_table
 from tables.inputs import FileInput, PipeInput
 from tests.app.scoring.conftest import (
@@ -264,17 +263,6 @@ def test_after_a_bad_row_the_run_goes_on_or_starts_anew(tmp_path: Path, run: Run
         run("my.jsonl", "out.jsonl", bad_rows=None if way == "repaired" else "bad")
         assert [row["id"] for row in read_table(tmp_path / "out.jsonl")] == expected
         (tmp_path / "out.jsonl").unlink()
-
-
-def test_a_quote_that_is_not_closed_stops_the_run_with_and_without_a_file_for_bad_rows(
-    tmp_path: Path, run: Run
-) -> None:
-    (tmp_path / "my.csv").write_text('text,label\ngood,1\n"bad,0\nmore,1\n')
-    for bad in (None, "bad"):
-        with pytest.raises(
-            TableError, match="line 3 has a quotation mark .* nothing from there on can be read as rows"
-        ):
-            run("my.csv", bad_rows=bad)
 
 
 @every_format

@@ -51,7 +51,7 @@ def test_the_card_names_data_baseline_and_limits(from_scratch: Bundle) -> None:
         "| negative | 32 | 8 |",
         "| TF-IDF with logistic regression | 100.00% |",
         "Answers by label",
-        "points better than the baseline",
+        "The network and the baseline are equally good.",
         "train reviews --data FILE --from none --set ",
         "models/films/<version> --data FILE`",
         "for texts like those of films.csv",

@@ -1,6 +1,6 @@
 import pytest
 
-from training.reports import verdicts
+from training.evaluation import verdicts
 
 
 @pytest.mark.parametrize(
