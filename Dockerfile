@@ -24,8 +24,9 @@ FROM ${BASE} AS source
 WORKDIR /srv/lstm-serve
 COPY models models
 COPY bundle bundle
+COPY tables tables
 COPY app app
-RUN chmod -R a+rX . && python3 -m compileall -q app bundle
+RUN chmod -R a+rX . && python3 -m compileall -q app bundle tables
 
 # ---- The runtime of the service
 FROM ${BASE} AS runtime
@@ -81,6 +82,7 @@ RUN /opt/venv/bin/pip install --quiet --no-cache-dir --require-hashes -r require
 WORKDIR /srv/lstm-serve
 ENV PATH=/opt/venv/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 COPY bundle bundle
+COPY tables tables
 COPY training training
 RUN chmod -R a+rX .
 USER 10001:10001

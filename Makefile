@@ -2,13 +2,14 @@
 # make training: install the packages for training.  make torch: install PyTorch, which is optional.
 # make test: all tests except the deployment tests.  make docker-test: the deployment tests, with Docker.
 # make reliability: only the drills, with hostile clients and killed processes.
+# make docs: the documentation as a site, in build/docs.
 # make lint: ruff and mypy.  make format: ruff, in place.  make lock: renew the pinned versions.
 PYTHON ?= python3
 BIN := .venv/bin
 # Does not read ENGINE from the environment, where it may have another meaning.
 ENGINE = $(or $(LSTM_SERVE_ENGINE),onnx)
 
-.PHONY: serve training torch test reliability docker-test lint format lock clean
+.PHONY: serve training torch test reliability docker-test docs lint format lock clean
 .DELETE_ON_ERROR:
 
 # Without exec, a signal that ends make would end a shell, and not the service.
@@ -22,7 +23,7 @@ torch: .venv/training .venv/torch
 # The coverage reports print nothing if the limits are reached, so that pytest's summary is the last output.
 test: .venv/test
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --cov --cov-report=
-	@$(BIN)/coverage report --show-missing --include='app/*,bundle/*' --fail-under=100 > coverage.txt \
+	@$(BIN)/coverage report --show-missing --include='app/*,bundle/*,tables/*' --fail-under=100 > coverage.txt \
 	    || { cat coverage.txt; exit 1; }
 	@$(BIN)/coverage report --show-missing --include='training/*' --fail-under=90 > coverage.txt \
 	    || { cat coverage.txt; exit 1; }
@@ -32,6 +33,10 @@ reliability: .venv/test
 
 docker-test: .venv/test
 	$(BIN)/pytest -m docker -ra tests/deploy
+
+docs: .venv/docs
+	$(BIN)/python docs/make_site.py
+	$(BIN)/zensical build --strict --clean
 
 lint: .venv/test
 	$(BIN)/ruff format --check .
@@ -43,7 +48,7 @@ format: .venv/test
 	$(BIN)/ruff format .
 
 # All targets share one environment. The test requirements are a superset, with the same versions.
-.venv/serve .venv/serve-tensorflow .venv/training .venv/torch .venv/test: .venv/%: requirements/%.txt | .venv/bin/pip
+.venv/serve .venv/serve-tensorflow .venv/training .venv/torch .venv/docs .venv/test: .venv/%: requirements/%.txt | .venv/bin/pip
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	touch $@
 
@@ -59,10 +64,11 @@ COMPILE := .venv-lock/bin/uv pip compile --quiet pyproject.toml --universal --py
 lock:
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet uv==0.13.8
-	$(COMPILE) --upgrade --extra tensorflow --extra training --extra otlp --extra test -o requirements/test.txt
-	$(COMPILE) -c requirements/test.txt --extra tensorflow --extra training -o requirements/training.txt
+	$(COMPILE) --upgrade --extra tensorflow --extra training --extra parquet --extra otlp --extra test -o requirements/test.txt
+	$(COMPILE) -c requirements/test.txt --extra tensorflow --extra training --extra parquet -o requirements/training.txt
 	$(COMPILE) -c requirements/test.txt --extra tensorflow -o requirements/serve-tensorflow.txt
 	$(COMPILE) -c requirements/test.txt -o requirements/serve.txt
+	$(COMPILE) -c requirements/test.txt --extra docs -o requirements/docs.txt
 
 clean:
-	rm -rf .venv .venv-lock .coverage coverage.txt .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-lock build .coverage coverage.txt .mypy_cache .pytest_cache .ruff_cache

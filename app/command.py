@@ -1,42 +1,23 @@
 """The command line of the service: every setting is an option, and without a subcommand it serves.
 
-Its process supervises the workers, so it imports neither FastAPI nor engines, and a subcommand only to run it. The
-options are click's, which uvicorn needs anyway; Typer would add 15 MB to the image.
+Its process supervises the workers, so it imports neither FastAPI nor engines, a subcommand only to run it, and the
+service only to serve. The options are click's, which uvicorn needs anyway; Typer would add 15 MB to the image.
 """
 
-import logging
-import math
 import os
-import resource
 import sys
-from contextlib import ExitStack
-from functools import partial
 from importlib import import_module
 from typing import Any, Literal, get_args, get_origin
 
 import click
-import uvicorn
 from pydantic_core import PydanticUndefined
 
 from app import __version__
-from app.access.guard import Guard
-from app.access.usage import Usage, share_usage
 from app.errors import SettingsError
-from app.processes.sockets import Address, hold
-from app.processes.supervisor import Supervisor
-from app.processes.worker import make_app, run
 from app.settings import PREFIX, Settings, read_settings
-from app.telemetry import logs
-from app.telemetry.sharing import hold_folder
-from app.telemetry.traces import check_exporter
-
-# A process that was asked to stop is killed this long after the deadline of its last request.
-MORE_SECONDS = 5
 
 # The modules of the subcommands; each has a function `make_command`.
-SUBCOMMANDS = {"keys": "app.operate_keys", "models": "app.operate_models"}
-
-logger = logging.getLogger("app")
+SUBCOMMANDS = {"keys": "app.operate_keys", "models": "app.operate_models", "score": "app.scoring.command"}
 
 
 class Commands(click.Group):
@@ -76,7 +57,7 @@ def make_command() -> click.Command:
         subcommand_metavar="[COMMAND]",
         help=f"Serve the models of a folder over HTTP. Every option is also an environment variable: --log-level is "
         f"{PREFIX}LOG_LEVEL. An option overrides its variable. The commands below change who may ask, and "
-        "what answers.",
+        "what answers, or score a file.",
     )
     return version(command)
 
@@ -87,27 +68,9 @@ def _begin(context: click.Context, /, **options: str | None) -> None:
     _open_standard_files()
     context.obj = read_settings({name: value for name, value in options.items() if value is not None})
     if context.invoked_subcommand is None:
+        from app.processes.service import serve
+
         serve(context.obj)
-
-
-def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then finish the requests that have begun.
-
-    Raises:
-        SettingsError: the service cannot run with these settings.
-        SystemExit: it has ended.
-    """
-    logs.configure(settings.log_level)
-    guard = None
-    with ExitStack() as held:
-        if settings.keys:
-            guard = Guard(settings.keys, Usage(held.enter_context(share_usage())))
-        if settings.traces:
-            check_exporter()
-        address = held.enter_context(hold(settings))
-        held.enter_context(hold_folder())
-        status = _serve_on(address, settings, guard)
-    sys.exit(status)
 
 
 def _open_standard_files() -> None:
@@ -116,32 +79,6 @@ def _open_standard_files() -> None:
     while lowest <= 2:
         lowest = os.open(os.devnull, os.O_RDWR)
     os.close(lowest)
-
-
-def _serve_on(address: Address, settings: Settings, guard: Guard | None) -> int:
-    """Serve on an address, and return the exit status."""
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection needs a file descriptor
-    logger.info("starting", extra={"address": str(address), "workers": settings.workers})
-    longest = math.ceil(settings.deadline_ms / 1000) + 1
-    config = uvicorn.Config(
-        partial(make_app, settings, guard),
-        factory=True,
-        http="app.http.protocol:Protocol",
-        ws="none",
-        workers=settings.workers,  # otherwise uvicorn reads WEB_CONCURRENCY
-        log_config=None,
-        proxy_headers=False,
-        server_header=False,
-        headers=[("x-content-type-options", "nosniff")],  # of every answer, also to bytes that are no request
-        root_path=settings.root_path,
-        timeout_keep_alive=settings.keep_alive_s,
-        timeout_graceful_shutdown=longest,  # every request has its answer by then
-    )
-    grace_seconds = longest + MORE_SECONDS
-    target = partial(run, config, grace_seconds)
-    look = guard.look if guard else None
-    return Supervisor(target, address.open, settings.workers, grace_seconds, look).run()
 
 
 def _make_option(name: str) -> click.Option:

@@ -12,6 +12,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator
 
 INTERNAL_ERROR = "the service failed on this request; its log has the reason under the answer's x-request-id"
+TEXT_TOO_LONG = "the text has {} characters, the limit is {}; shorten it"
 TOO_LATE = "the deadline passed before the answer was there; try again later or allow it more time"
 METRICS_MISSING = "the processes cannot read the files of their metrics: {}; give them a tmpfs with space at /dev/shm"
 ENDING = "this process of the service is shutting down; send the request again in a moment"
@@ -28,11 +29,16 @@ def escape_surrogates(text: str) -> str:
 
 
 def _make_sendable(value: object) -> object:
-    """Return a value that is valid in JSON: without lone surrogates and NaN, and not long."""
+    """Return a value that is valid in JSON: without lone surrogates and NaN, and not long.
+
+    Of a longer number it has the first digits, as a text.
+    """
     if isinstance(value, str):
         return escape_surrogates(value[:ECHO_CHARACTERS])
-    is_number = isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
-    return value if is_number or value is None else None
+    if not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
+        return None
+    digits = str(value)
+    return value if len(digits) <= ECHO_CHARACTERS else digits[:ECHO_CHARACTERS]
 
 
 class FieldProblem(BaseModel):
@@ -62,6 +68,14 @@ class EngineError(ServiceError):
 
 class PolicyError(ServiceError):
     """The policy of a model cannot be read or written."""
+
+
+class ScoringError(ServiceError):
+    """A file cannot be scored."""
+
+
+class ReaderLeftError(ScoringError):
+    """Whoever reads the output has ended."""
 
 
 class ClientLeftError(ServiceError):
@@ -100,7 +114,11 @@ class BadRequestError(RequestError):
     kind = "bad-request"
 
 
-class KeyMissingError(RequestError):
+class AccessError(RequestError):
+    """Root of the errors of a client that may not do this, or not now."""
+
+
+class KeyMissingError(AccessError):
     """The request has no API key."""
 
     status = HTTPStatus.UNAUTHORIZED
@@ -108,7 +126,7 @@ class KeyMissingError(RequestError):
     headers = {"www-authenticate": CHALLENGE}
 
 
-class KeyUnknownError(RequestError):
+class KeyUnknownError(AccessError):
     """The API key is not valid, or not any more."""
 
     status = HTTPStatus.UNAUTHORIZED
@@ -116,7 +134,7 @@ class KeyUnknownError(RequestError):
     headers = {"www-authenticate": f'{CHALLENGE}, error="invalid_token"'}
 
 
-class ScopeMissingError(RequestError):
+class ScopeMissingError(AccessError):
     """The client of the API key may not do this."""
 
     status = HTTPStatus.FORBIDDEN
@@ -124,7 +142,7 @@ class ScopeMissingError(RequestError):
     headers = {"www-authenticate": f'{CHALLENGE}, error="insufficient_scope"'}
 
 
-class ManagementClosedError(RequestError):
+class ManagementClosedError(AccessError):
     """The service has no API keys, so nobody may change its models."""
 
     status = HTTPStatus.FORBIDDEN
@@ -212,7 +230,14 @@ class InvalidInputError(RequestError):
         self.errors = listed
 
 
-class QuotaExceededError(RequestError):
+class BatchOverQuotaError(AccessError):
+    """The request has more texts than its client may send in a day, so it never succeeds as it is."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    kind = "batch-over-quota"
+
+
+class QuotaExceededError(AccessError):
     """The client has used its requests or its texts."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS

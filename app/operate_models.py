@@ -55,7 +55,10 @@ def make_command() -> click.Command:
 @models.command("list")
 @click.pass_obj
 def list_models(changes: Changes) -> None:
-    """List the models with their versions, labels and shadow shares, one JSON object a line."""
+    """List the models with their versions, labels and shadow shares, one JSON object a line.
+
+    With a problem, the line says which, and the exit status is 1.
+    """
     with _clear_errors():
         names = changes.list_names()
     has_failed = False
@@ -63,9 +66,11 @@ def list_models(changes: Changes) -> None:
         line: dict[str, object] = {"name": name}
         try:
             line |= {"versions": changes.list_versions(name), **changes.read(name).model_dump()}
+            if misnamed := changes.describe_misnamed(name):
+                line["problem"] = misnamed
         except PolicyError as error:
             line["problem"] = str(error)
-            has_failed = True
+        has_failed |= "problem" in line
         click.echo(json.dumps(line))
     if has_failed:
         sys.exit(1)

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from app.container import count_processors, read_memory_limit
 from app.errors import SettingsError
 from bundle.errors import phrase
+from bundle.task_names import TASK_NAMES
 
 PREFIX = "LSTM_SERVE_"
 # The address of a client that is connected to the Unix socket, where clients have none.
@@ -40,6 +41,26 @@ def _count_workers() -> int:
 def _split(value: object) -> object:
     """Return the names of a list with commas."""
     return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+
+def _read_defaults(value: object) -> object:
+    """Return the models by task of a list such as `sentiment=my-reviews,next-letter=words`.
+
+    Raises:
+        ValueError: it is not such a list.
+    """
+    if not isinstance(value, str):
+        return value
+    pairs = [tuple(part.strip() for part in entry.split("=")) for entry in value.split(",") if entry.strip()]
+    tasks = [pair[0] for pair in pairs]
+    if any(len(pair) != 2 or not pair[1] for pair in pairs) or not {*tasks} <= {*TASK_NAMES}:
+        raise ValueError(
+            "Input should be TASK=MODEL, separated by commas, such as sentiment=my-reviews; tasks: "
+            f"{', '.join(TASK_NAMES)}"
+        )
+    if len({*tasks}) < len(tasks):
+        raise ValueError("Input should name one model for each task")
+    return {pair[0]: pair[1] for pair in pairs}
 
 
 def _find_keys(value: object) -> object:
@@ -91,6 +112,11 @@ class Settings(BaseSettings):
         description="Models, separated by commas, that must be loaded before the service is ready; by default the "
         "default model of each task.",
     )
+    default_models: Annotated[Mapping[str, str], NoDecode, BeforeValidator(_read_defaults)] = Field(
+        default={},
+        description="Models that answer requests without a model, as TASK=MODEL, separated by commas; by default the "
+        "model with the name of the task, or else its only model.",
+    )
     watch_ms: int = Field(
         default=200,
         ge=10,
@@ -107,6 +133,11 @@ class Settings(BaseSettings):
     max_text_characters: int = Field(default=100_000, ge=1, description="Characters in one text or sequence.")
     max_batch: int = Field(default=128, ge=1, description="Texts or sequences in one batch request.")
     max_queue: int = Field(default=512, ge=1, description="Texts that may wait for one model in a process.")
+    max_explanation: int = Field(
+        default=4096,
+        ge=128,
+        description="Texts with words left out that a model may judge for one explanation.",
+    )
     deadline_ms: int = Field(
         default=5000, ge=1, le=3_600_000, description="Milliseconds in which a request must be answered."
     )
@@ -121,7 +152,10 @@ class Settings(BaseSettings):
         description="File of the API keys, or its contents, which begin with {; without keys, everybody may use the "
         "models and nobody change them.",
     )
-    open_docs: bool = Field(default=False, description="Whether /docs and /openapi.json need no key if there are keys.")
+    open_docs: bool = Field(
+        default=False,
+        description="Whether the page at /, /docs and /openapi.json need no key if there are keys.",
+    )
     open_metrics: bool = Field(default=False, description="Whether /metrics needs no key if there are keys.")
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
         default=(),

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -69,22 +69,8 @@ class Server:
         return json.loads(self._demand("POST", path, body))
 
     def memory(self) -> float:
-        """Return its resident memory in MiB; pages that its processes share count once.
-
-        Pages shared with other programs count too, so that the figure does not depend on them.
-        """
-        kilobytes = 0
-        files: dict[str, int] = {}  # resident kilobytes of each mapped part of a file
-        for process in self._processes():
-            try:
-                rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
-                mappings = Path(f"/proc/{process}/smaps").read_text()
-            except OSError:  # it has ended since
-                continue
-            kilobytes += sum(map(int, re.findall(r"^Pss_(?:Anon|Shmem):\s+(\d+) kB", rollup, re.MULTILINE)))
-            for part, resident in _list_mapped_files(mappings):
-                files[part] = max(files.get(part, 0), resident)
-        return (kilobytes + sum(files.values())) / 1024
+        """Return its resident memory in MiB: see `measure_memory`."""
+        return measure_memory(self._processes())
 
     def memory_by_process(self) -> list[float]:
         """Return the resident memory of each of its processes in MiB, the largest first.
@@ -233,6 +219,25 @@ def find_free_port() -> int:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def measure_memory(processes: Iterable[int]) -> float:
+    """Return the resident memory of processes in MiB; pages that they share count once.
+
+    Pages shared with other programs count too, so that the figure does not depend on them.
+    """
+    kilobytes = 0
+    files: dict[str, int] = {}  # resident kilobytes of each mapped part of a file
+    for process in processes:
+        try:
+            rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
+            mappings = Path(f"/proc/{process}/smaps").read_text()
+        except OSError:  # it has ended since
+            continue
+        kilobytes += sum(map(int, re.findall(r"^Pss_(?:Anon|Shmem):\s+(\d+) kB", rollup, re.MULTILINE)))
+        for part, resident in _list_mapped_files(mappings):
+            files[part] = max(files.get(part, 0), resident)
+    return (kilobytes + sum(files.values())) / 1024
 
 
 def find_workers(supervisor: int) -> list[int]:

@@ -29,8 +29,11 @@ class Codec(Protocol):
     def make_longest_row(self) -> Row:
         """Return a valid row of the full length."""
 
+    def make_row(self, steps: int, random: np.random.Generator, /) -> Row:
+        """Return a random row with this number of steps, which may be 0."""
+
     def pad(self, rows: "list[Row]", /) -> NDArray[np.generic]:
-        """Pad rows on the left to the input of the Keras network, [rows, ...]."""
+        """Pad rows to the input of the Keras network, [rows, ...]; see `Preprocessing.pads_right`."""
 
 
 class Preprocessing(BaseModel):
@@ -45,6 +48,16 @@ class Preprocessing(BaseModel):
     def files(self) -> frozenset[str]:
         """Names of the files that the codec needs, besides the manifest."""
         return frozenset()
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """The labels of a bundle with this section; None if the section does not decide them."""
+        return None
+
+    @property
+    def pads_right(self) -> bool:
+        """Whether padding follows a row, not precedes it."""
+        return False
 
     @abstractmethod
     def open_codec(self, folder: Path) -> Codec:

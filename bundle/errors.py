@@ -1,6 +1,7 @@
 """Every error of the package. A message names the value found, the value expected, and the remedy."""
 
 import json
+import re
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -15,6 +16,9 @@ _PHRASES = {
     "string_unicode": "Input should be a string that UTF-8 can encode",
     "tuple_type": "Input should be a valid array",
 }
+
+
+_PLACE = re.compile(r" at line (\d+) column (\d+)$")
 
 
 class BundleError(Exception):
@@ -71,7 +75,13 @@ class ChecksumError(BundleError):
 
 def phrase(problem: ErrorDetails) -> str:
     """Return the message of one validation error in words of JSON."""
-    return _PHRASES.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+    message = problem["msg"]
+    match problem["type"]:
+        case "json_invalid" if place := _PLACE.search(message):
+            return f"it is not JSON at line {place[1]}, column {place[2]}"
+        case "too_long" | "too_short":  # such as "List should have at most 1 item after validation, not 2"
+            return f"Input{message[message.index(' should') :]}".replace(" after validation", "")
+    return _PHRASES.get(problem["type"], message.removeprefix("Value error, "))
 
 
 def explain(error: OSError | ValueError | RecursionError) -> str:

@@ -86,6 +86,10 @@ class LetterCodec(Preprocessing):
         """Return a row of the full length, float32 [length]."""
         return self.encode((self.alphabet * self.length)[: self.length])
 
+    def make_row(self, steps: int, random: np.random.Generator) -> NDArray[np.float32]:
+        """Return random letters as a row, float32 [steps]; there may be 0 steps."""
+        return self.encode("".join(random.choice(list(self.alphabet), max(steps, 1))))[:steps]
+
     def pad(self, sequences: Sequence[Row]) -> NDArray[np.float32]:
         """Pad coded sequences on the left to the network's input.
 

@@ -24,7 +24,7 @@ from pydantic import (
 from bundle.codec import Preprocessing
 from bundle.errors import ManifestError, explain
 from bundle.files import read_file
-from bundle.tasks import TASKS
+from bundle.tasks import TASKS, check_labels, count_outputs
 
 MANIFEST_FILE = "manifest.json"
 MANIFEST_VERSION: Literal[2] = 2
@@ -48,7 +48,7 @@ def _read_preprocessing(section: object) -> object:
     """Return a section as an object of the class for its kind."""
     if not isinstance(section, dict):
         return section
-    kinds = {task.preprocessing.model_fields["kind"].default: task.preprocessing for task in TASKS.values()}
+    kinds = {each.model_fields["kind"].default: each for task in TASKS.values() for each in task.sections}
     kind = section.get("kind")
     if not isinstance(kind, str) or kind not in kinds:
         raise ValueError(f"the kind is {json.dumps(kind)[:80]}, this release knows {', '.join(kinds)}")
@@ -59,15 +59,46 @@ TaskName = Annotated[str, AfterValidator(_check_task)]
 AnyPreprocessing = Annotated[SerializeAsAny[Preprocessing], BeforeValidator(_read_preprocessing)]
 
 
-class Dataset(BaseModel):
-    """The data that a model was trained and tested on; `sha256` is over the contents, not over an archive of them."""
+class DatasetFile(BaseModel):
+    """A file or folder of the user's own data."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     sha256: Sha256
+    bytes: int = Field(ge=0)
+    rows: int = Field(ge=0, description="All rows, those that were left out too.")
+
+
+class DatasetLabel(BaseModel):
+    """The rows of one label."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    label: str
+    train: int = Field(ge=0)
+    test: int = Field(ge=0)
+
+
+class Dataset(BaseModel):
+    """The data that a model was trained and tested on; `sha256` is over the contents, not over an archive of them.
+
+    The fields with defaults are for the user's own data.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    sha256: Sha256 | None = Field(description="None if the data are unknown.")
     training_examples: int = Field(ge=0, description="0 if the weights were trained elsewhere.")
-    test_examples: int = Field(ge=1)
+    test_examples: int = Field(ge=0, description="0 if the data are unknown.")
+    files: tuple[DatasetFile, ...] = Field(default=(), description="The data, and the test data if they are apart.")
+    language: str | None = Field(default=None, description="Of the texts, or `unknown`.")
+    script: str | None = Field(default=None, description="Of most letters, such as Latin.")
+    labels: tuple[DatasetLabel, ...] = Field(default=(), description="The labelled rows.")
+    unlabelled: int = Field(default=0, ge=0, description="Training rows without a label.")
+    split: str | None = Field(default=None, description="How the test rows were chosen.")
+    held_out: int = Field(default=0, ge=0, description="Training rows that decided when to stop.")
 
 
 class OnnxForm(BaseModel):
@@ -110,7 +141,7 @@ class Description(BaseModel):
     task: TaskName
     recipe: dict[str, JsonValue] = Field(description="Every hyperparameter of the training run, including the seed.")
     preprocessing: AnyPreprocessing
-    labels: tuple[str, ...] = Field(description="Classes by network output: see `Task`.")
+    labels: tuple[str, ...] = Field(description="Classes by network output: see `count_outputs`.")
     metrics: dict[str, FiniteFloat]
     dataset: Dataset
     frameworks: dict[str, str] = Field(description="Versions of Python and the libraries in the publishing process.")
@@ -119,12 +150,20 @@ class Description(BaseModel):
     @model_validator(mode="after")
     def _preprocessing_and_labels_fit_task(self) -> Self:
         task = TASKS[self.task]
-        if not isinstance(self.preprocessing, task.preprocessing):
+        if not isinstance(self.preprocessing, task.sections):
             raise ValueError(f"preprocessing {self.preprocessing.kind!r} is not that of the task {task.name!r}")
-        if self.labels != task.labels:
-            expected = ", ".join(task.labels)
-            raise ValueError(f"labels {', '.join(self.labels)} are not those of the task {task.name!r}: {expected}")
+        expected = self.preprocessing.labels or task.labels
+        if task.has_free_labels:
+            check_labels(self.labels)
+        elif self.labels != expected:
+            whose = f"the task {task.name!r}" if expected is task.labels else "the alphabet"
+            raise ValueError(f"labels {', '.join(self.labels)} are not those of {whose}: {', '.join(expected)}")
         return self
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs of the network for one row."""
+        return count_outputs(self.labels)
 
 
 class Manifest(Description):
@@ -155,7 +194,8 @@ class Manifest(Description):
         try:
             fields = json.loads(read_file(path))
         except (OSError, ValueError, RecursionError) as error:
-            raise ManifestError(f"{path} cannot be read ({explain(error)}); publish the bundle again") from error
+            remedy = "make it readable" if isinstance(error, PermissionError) else "publish the bundle again"
+            raise ManifestError(f"{path} cannot be read ({explain(error)}); {remedy}") from error
         found = fields.get("manifest_version") if isinstance(fields, dict) else None
         if found not in READ_VERSIONS:
             reads = " and ".join(map(str, READ_VERSIONS))

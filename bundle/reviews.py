@@ -3,21 +3,24 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bundle.codec import Preprocessing
 from bundle.errors import IdsError, ManifestError, explain
 from bundle.files import read_file
+from bundle.imported_tokenisers import AnyTokeniser
 from bundle.rows import Row
 from bundle.sizes import MOST_VOCABULARY_BYTES
 from bundle.tokenisers import CLASSES, ENDING, Tokeniser
 
 # Kinds of ids: marks and reserved ids, known words, unknown words and endings.
 _MARK, _KNOWN, _UNKNOWN = range(3)
+
+Side = Literal["left", "right"]
 
 RESERVED_IDS = 4  # padding, start, unknown word, and one that the Keras coding does not use
 
@@ -42,6 +45,11 @@ class ReviewPreprocessing(Preprocessing):
     truncation_side: Literal["left"] = "left"
 
     @property
+    def word_ids(self) -> range:
+        """The ids of the words, in the order of the vocabulary."""
+        return range(self.rank_offset + 1, self.vocabulary_size)
+
+    @property
     def files(self) -> frozenset[str]:
         """The file of the vocabulary."""
         return frozenset({self.vocabulary_file})
@@ -56,6 +64,64 @@ class ReviewPreprocessing(Preprocessing):
         return ReviewCodec(self, read_vocabulary(folder / self.vocabulary_file))
 
 
+class WordCoding(Preprocessing):
+    """The `preprocessing` section of a sentiment manifest whose network was trained elsewhere, with any integer coding.
+
+    The id of the word on line n of the vocabulary, from 1, is n + `rank_offset`. A row is the start id, if there is
+    one, and the ids of the words. It is cut, then padded.
+    """
+
+    kind: Literal["coding"] = "coding"
+    tokeniser: AnyTokeniser
+    vocabulary_file: Literal["vocabulary.txt"] = "vocabulary.txt"
+    words: int = Field(ge=1, description="Number of words in the vocabulary.")
+    length: int = Field(ge=1, le=10_000, description="Time steps of the network, in ids.")
+    padding_id: int = Field(ge=0)
+    start_id: int | None = Field(ge=0, description="The first id of a row; null if rows begin with a word.")
+    unknown_id: int | None = Field(ge=0, description="The id of other words; null if they are left out.")
+    rank_offset: int = Field(ge=-1)
+    padding_side: Side
+    truncation_side: Side
+
+    @model_validator(mode="after")
+    def _ids_differ(self) -> Self:
+        reserved = {"padding_id": self.padding_id, "start_id": self.start_id, "unknown_id": self.unknown_id}
+        for name, number in reserved.items():
+            if number is not None and number in self.word_ids:
+                raise ValueError(f"{name} is {number}, which is the id of word {number - self.rank_offset}")
+        if self.start_id is not None and self.start_id in (self.padding_id, self.unknown_id):
+            raise ValueError(f"start_id is {self.start_id}, which is also the id of padding or of unknown words")
+        return self
+
+    @property
+    def word_ids(self) -> range:
+        """The ids of the words, in the order of the vocabulary."""
+        return range(self.rank_offset + 1, self.rank_offset + 1 + self.words)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of ids: the largest one plus 1."""
+        reserved = (number for number in (self.padding_id, self.start_id, self.unknown_id) if number is not None)
+        return max(self.word_ids.stop, *(number + 1 for number in reserved))
+
+    @property
+    def pads_right(self) -> bool:
+        """Whether padding follows a row: see `Preprocessing`."""
+        return self.padding_side == "right"
+
+    @property
+    def files(self) -> frozenset[str]:
+        """The file of the vocabulary."""
+        return frozenset({self.vocabulary_file})
+
+    def open_codec(self, folder: Path) -> "ReviewCodec":
+        """Return the codec with the vocabulary in a folder: see `ReviewPreprocessing.open_codec`."""
+        return ReviewCodec(self, read_vocabulary(folder / self.vocabulary_file))
+
+
+WordSection = ReviewPreprocessing | WordCoding
+
+
 @dataclass(frozen=True)
 class EncodedReview:
     """One review as the network reads it.
@@ -63,8 +129,8 @@ class EncodedReview:
     Attributes:
         ids: of its words, int32 [at most `length`].
         words_used: words and marks that are read.
-        words_cut: words and marks before them.
-        words_unknown: words of those used that the vocabulary lacks; of some it has the ending.
+        words_cut: words and marks before them, or after them.
+        words_unknown: words of those used that the vocabulary lacks; of some it has the ending. They may be left out.
         is_readable: whether any of those used is a known word, not only a mark.
     """
 
@@ -85,32 +151,43 @@ class EncodedReview:
         return self.words_unknown / self.words_used if self.words_used else None
 
 
+class ReadWord(NamedTuple):
+    """A word that the network reads, and its place: `text[start:end]`. An unknown word that is left out has no id."""
+
+    start: int
+    end: int
+    id_: int | None
+    is_known: bool
+
+
 class ReviewCodec:
     """Codes reviews with one vocabulary."""
 
-    def __init__(self, preprocessing: ReviewPreprocessing, vocabulary: Sequence[str]) -> None:
-        """Take the words by falling frequency, rank 1 first.
+    def __init__(self, preprocessing: WordSection, vocabulary: Sequence[str]) -> None:
+        """Take the words in the order of their ids.
 
         Raises:
             ManifestError: the vocabulary has a repeated word, or its number of words does not fit `preprocessing`.
         """
         self.preprocessing = preprocessing
         self.vocabulary = tuple(vocabulary)
-        ids = {word: rank + preprocessing.rank_offset for rank, word in enumerate(self.vocabulary, 1)}
-        expected = preprocessing.vocabulary_size - RESERVED_IDS
+        word_ids = preprocessing.word_ids
+        ids = dict(zip(self.vocabulary, word_ids, strict=False))
+        expected = len(word_ids)
         if len(self.vocabulary) != expected or len(ids) != expected:
             raise ManifestError(
-                f"the vocabulary has {len(self.vocabulary)} words, {len(ids)} of them distinct; "
+                f"the vocabulary has {len(self.vocabulary)} words, {len({*self.vocabulary})} of them distinct; "
                 f"vocabulary_size {preprocessing.vocabulary_size} needs "
                 f"{expected} distinct words: train the bundle again"
             )
         self._ids = _Ids(ids, preprocessing)
-        is_ending = [word.startswith(ENDING) for word in self.vocabulary]
+        is_ending = [preprocessing.tokeniser.keeps_case and word.startswith(ENDING) for word in self.vocabulary]
         is_word = [any(map(str.isalnum, word)) and word not in CLASSES for word in self.vocabulary]
-        reserved = np.arange(RESERVED_IDS)
-        is_unknown = np.concatenate([reserved == preprocessing.unknown_id, is_ending])
-        is_known_word = np.concatenate([reserved < 0, is_word]) & ~is_unknown
-        self._kinds = np.where(is_unknown, _UNKNOWN, np.where(is_known_word, _KNOWN, _MARK)).astype(np.uint8)
+        kinds = np.where(is_ending, _UNKNOWN, np.where(is_word, _KNOWN, _MARK))
+        self._kinds = np.full(preprocessing.vocabulary_size, _MARK, np.uint8)
+        self._kinds[word_ids.start : word_ids.stop] = kinds
+        if preprocessing.unknown_id is not None:
+            self._kinds[preprocessing.unknown_id] = _UNKNOWN
 
     @property
     def length(self) -> int:
@@ -123,13 +200,48 @@ class ReviewCodec:
         return np.int32(self.preprocessing.padding_id)
 
     def encode(self, text: str) -> EncodedReview:
-        """Return the ids of a review: the start id and the words, cut on the left to `length` ids."""
+        """Return the ids of a review: the start id and the words, cut to `length` ids on the left or on the right."""
         constants = self.preprocessing
         words = constants.tokeniser.split(text)
-        used = words[-constants.length :]
-        ids: list[int] = [constants.start_id] if len(words) < constants.length else []
-        ids.extend(map(self._ids.__getitem__, used))
-        return self._describe(np.array(ids, np.int32), len(used), len(words) - len(used))
+        used = words[self._choose(words)]
+        known = used if constants.unknown_id is not None else [word for word in used if word in self._ids]
+        ids = [*map(self._ids.__getitem__, known)]
+        if constants.start_id is not None and len(ids) < constants.length:
+            ids.insert(0, constants.start_id)
+        return self._describe(np.array(ids, np.int32), len(used), len(words) - len(used), len(used) - len(known))
+
+    def _choose(self, words: Sequence[str]) -> slice:
+        """Return which words of a text are read, unknown ones between them included."""
+        constants = self.preprocessing
+        is_cut_left = constants.truncation_side == "left"
+        # A start id is kept if the end of a text is cut.
+        most = self.length - (not is_cut_left and constants.start_id is not None)
+        if len(words) <= most:
+            return slice(None)
+        if constants.unknown_id is not None:
+            return slice(-most, None) if is_cut_left else slice(most)
+        places = [place for place, word in enumerate(words) if word in self._ids]
+        if len(places) <= most:
+            return slice(None)
+        return slice(places[-most], None) if is_cut_left else slice(places[most])
+
+    def find_words(self, text: str) -> list[ReadWord]:
+        """Return the words of a review that the network reads: see `Trace.find`."""
+        tokens = self.preprocessing.tokeniser.split_with_places(text)
+        used = tokens[self._choose([token.word for token in tokens])]
+        leaves_out = self.preprocessing.unknown_id is None
+        ids = [None if leaves_out and token.word not in self._ids else self._ids[token.word] for token in used]
+        return [
+            ReadWord(token.start, token.end, id_, id_ is not None and self._kinds[id_] != _UNKNOWN)
+            for token, id_ in zip(used, ids, strict=True)
+        ]
+
+    def make_row_of(self, ids: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Return the row of a review with these ids of words, int32 [at most `length`], as `encode` does."""
+        start = self.preprocessing.start_id
+        if start is None or len(ids) == self.length:
+            return ids
+        return np.concatenate([np.array([start], np.int32), ids])
 
     def read(self, ids: NDArray[np.integer[Any]]) -> EncodedReview:
         """Return a review that a client has encoded: ids [steps], padded on the left or on the right, or not.
@@ -140,7 +252,8 @@ class ReviewCodec:
         constants = self.preprocessing
         places = np.flatnonzero(ids != constants.padding_id)
         if not places.size:
-            raise IdsError(f"all ids are padding ({constants.padding_id}); send at least the id {constants.start_id}")
+            least = "one other id" if constants.start_id is None else f"the id {constants.start_id}"
+            raise IdsError(f"all ids are padding ({constants.padding_id}); send at least {least}")
         row = ids[places[0] : places[-1] + 1]
         wrong = np.flatnonzero((row < 0) | (row >= constants.vocabulary_size))
         if wrong.size:
@@ -148,7 +261,7 @@ class ReviewCodec:
                 f"{row[wrong[0]]} at position {places[0] + wrong[0]} (the first is 0) is not an id of this model; "
                 f"send ids from 0 to {constants.vocabulary_size - 1}"
             )
-        if places.size < row.size:
+        if places.size < row.size and constants.unknown_id != constants.padding_id:
             between = places[0] + np.flatnonzero(row == constants.padding_id)[0]
             raise IdsError(
                 f"padding ({constants.padding_id}) at position {between} (the first is 0) stands between ids; "
@@ -157,33 +270,48 @@ class ReviewCodec:
         if row.size > constants.length:
             raise IdsError(
                 f"the row has {row.size} ids, this model reads at most {constants.length}; "
-                f"send the last {constants.length}"
+                f"send the {'last' if constants.truncation_side == 'left' else 'first'} {constants.length}"
             )
         return self._describe(row.astype(np.int32), row.size - int(row[0] == constants.start_id), 0)
 
-    def _describe(self, row: NDArray[np.int32], words_used: int, words_cut: int) -> EncodedReview:
+    def _describe(self, row: NDArray[np.int32], words_used: int, words_cut: int, left_out: int = 0) -> EncodedReview:
         kinds = self._kinds[row].tobytes()
         return EncodedReview(
             ids=row,
             words_used=words_used,
             words_cut=words_cut,
-            words_unknown=kinds.count(_UNKNOWN),
+            words_unknown=kinds.count(_UNKNOWN) + left_out,
             is_readable=_KNOWN in kinds,
         )
 
     def find_id(self, word: str) -> int:
-        """Return the id that a word is read as: its own, or that of another form, of its ending or of unknown words."""
+        """Return the id that a word is read as: its own, or that of another form, of its ending or of unknown words.
+
+        Raises:
+            KeyError: unknown words are left out, and it is one.
+        """
         return self._ids[word]
 
     def make_longest_row(self) -> NDArray[np.int32]:
         """Return a row of the full length, int32 [length]."""
         # From the end of the vocabulary: this row then finds a table that lacks vectors for the last words.
-        count = len(self.vocabulary)
-        return self.encode(" ".join(self.vocabulary[-1 - number % count] for number in range(self.length))).ids
+        ids = self.preprocessing.word_ids
+        return np.array([ids[-1 - number % len(ids)] for number in range(self.length)], np.int32)
+
+    def make_row(self, steps: int, random: np.random.Generator) -> NDArray[np.int32]:
+        """Return random ids as a row, int32 [steps]; there may be 0 steps. No id is that of padding."""
+        ids = random.integers(0, self.preprocessing.vocabulary_size - 1, steps, np.int32)
+        return ids + (ids >= self.preprocessing.padding_id)
 
     def pad(self, reviews: Sequence[Row]) -> NDArray[np.int32]:
-        """Pad reviews on the left to the network's input, int32 [reviews, length]."""
-        return pad_left(reviews, self.length, self.preprocessing.padding_id)
+        """Pad reviews to the network's input, int32 [reviews, length]."""
+        constants = self.preprocessing
+        if constants.padding_side == "left":
+            return pad_left(reviews, constants.length, constants.padding_id)
+        padded = np.full((len(reviews), constants.length), constants.padding_id, np.int32)
+        for row, ids in zip(padded, reviews, strict=True):
+            row[: len(ids)] = ids
+        return padded
 
 
 def read_vocabulary(path: Path) -> list[str]:
@@ -217,7 +345,7 @@ def pad_left(reviews: Sequence[Row], length: int, padding_id: int) -> NDArray[np
 class _Ids(dict[str, int]):
     """The ids of words. A word that the vocabulary lacks falls back to other forms, and is not stored."""
 
-    def __init__(self, ids: dict[str, int], preprocessing: ReviewPreprocessing) -> None:
+    def __init__(self, ids: dict[str, int], preprocessing: WordSection) -> None:
         self._tokeniser = preprocessing.tokeniser
         self._unknown_id = preprocessing.unknown_id
         if self._tokeniser.keeps_case:
@@ -230,4 +358,6 @@ class _Ids(dict[str, int]):
             for form in forms:
                 if form in self:
                     return self[form]
+        if self._unknown_id is None:
+            raise KeyError(word)
         return self._unknown_id

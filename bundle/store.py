@@ -5,7 +5,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ MOST_VERSION = 10**15 - 1  # a JSON number that every client reads exactly; time
 VECTORS_FILE = "word-vectors.bin"  # shared by all ONNX files of a bundle
 
 _VERSION = re.compile(f"[1-9][0-9]{{0,{len(str(MOST_VERSION)) - 1}}}")
+_LIKE_VERSION = re.compile(r"[vV]?\d")  # the beginning of a name that somebody took for a version's
 
 
 @dataclass(frozen=True)
@@ -86,24 +87,44 @@ class Store:
         self.root = root
 
     def names(self) -> list[str]:
-        """Return the names with at least one published version, or with an unreadable folder, sorted."""
+        """Return the names with at least one version, also with a misnamed one or an unreadable folder, sorted."""
         if not self.root.is_dir():
             return []
         return sorted(folder.name for folder in self.root.iterdir() if self._may_have_versions(folder.name))
 
     def _may_have_versions(self, name: str) -> bool:
         try:
-            return bool(self.versions(name))
+            return bool(self.versions(name) or self.misnamed(name))
         except OSError:  # opening the bundle will raise it
             return True
 
     def versions(self, name: str) -> list[int]:
-        """Return the published versions of a name, in rising order."""
+        """Return the published versions of a name, in rising order.
+
+        Raises:
+            OSError: its folder cannot be read.
+        """
+        return sorted(int(number) for number in self._list_folders(name) if _VERSION.fullmatch(number))
+
+    def misnamed(self, name: str) -> list[str]:
+        """Return the folders of a name that are meant as versions but are not named so, such as `01` or `v1`, sorted.
+
+        These are the folders whose names begin like a version's, and other folders with a manifest.
+
+        Raises:
+            OSError: the folder of the name cannot be read.
+        """
+        others = (folder for folder in self._list_folders(name) if not _VERSION.fullmatch(folder))
+        return sorted(
+            folder
+            for folder in others
+            if not folder.startswith(".")
+            and (_LIKE_VERSION.match(folder) or os.path.exists(self.root / name / folder / MANIFEST_FILE))
+        )
+
+    def _list_folders(self, name: str) -> list[str]:
         folder = self.root / name
-        if not folder.is_dir():
-            return []
-        numbers = (entry.name for entry in folder.iterdir() if entry.is_dir())
-        return sorted(int(number) for number in numbers if _VERSION.fullmatch(number))
+        return [entry.name for entry in folder.iterdir() if entry.is_dir()] if folder.is_dir() else []
 
     def open(self, name: str, version: int | None = None) -> Bundle:
         """Open one version of a name, by default its latest.
@@ -111,13 +132,18 @@ class Store:
         Raises:
             BundleNotFoundError: the store does not have it.
             ManifestError, SizeError, ChecksumError: see `open_bundle`; a ManifestError also if name or version differ
-                from the bundle's folder.
+                from the bundle's folder, or if the folder of the name cannot be read.
         """
-        versions = self.versions(name)
+        try:
+            versions = self.versions(name)
+        except OSError as error:
+            raise ManifestError(f"{self.root / name} cannot be read ({explain(error)}); make it readable") from error
         if not versions or (version is not None and version not in versions):
             wanted = name if version is None else f"{name} version {version}"
             known = ", ".join(map(str, versions or self.names())) or "none"
             have = f"its versions are {known}" if versions else f"the names are {known}"
+            if misnamed := self.misnamed(name):
+                have += f"; {', '.join(misnamed)} is ignored, because a version is a number such as 2: rename it"
             raise BundleNotFoundError(f"there is no bundle {wanted} in {self.root}; {have}")
         bundle = open_bundle(self.root / name / str(versions[-1] if version is None else version))
         manifest = bundle.manifest
@@ -130,14 +156,21 @@ class Store:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Path]:
-        """Provide a folder to write a bundle into; it is removed when the block ends, unless it was published."""
+        """Provide a folder to write a bundle into; it is removed when the block ends, unless it was published.
+
+        The folders above it that had to be made are removed too, unless they hold anything by then.
+        """
         # Not tempfile.mkdtemp: its mode 0700 would stay with the published folder.
         folder = self.root / name / f".staged-{uuid.uuid4().hex}"
-        folder.mkdir(parents=True)
+        made = [parent for parent in folder.parents if not parent.exists()]
         try:
+            folder.mkdir(parents=True)
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):
+                for parent in made:
+                    parent.rmdir()  # it fails if the folder is not empty
 
     def publish(self, staged: Path, description: Description, version: int | None = None) -> Bundle:
         """Publish a staged folder in one rename, by default as the next version of its name.

@@ -12,8 +12,9 @@ PAGE = ROOT / "docs" / "api.md"
 _HEAD = """\
 # HTTP interface
 
-Made by `python docs/make_api.py` from the OpenAPI document, which a running service answers at `/openapi.json`; `/docs`
-shows it as a page to try.
+Which paths, fields and errors are there? [Requests](requests.md) has examples to begin with. This page is made by
+`python docs/make_api.py` from the OpenAPI document, which a running service answers at `/openapi.json`; `/docs` shows
+it as a page to try.
 
 Every answer carries an `x-request-id`, which the log has too: that of the request, if it has a valid one. A trace id of
 the header `traceparent` (W3C Trace Context) stands in the log. Every error is a problem document (RFC 9457), such as
@@ -132,10 +133,13 @@ def _describe(path: str, method: str, operation: Mapping[str, Any], document: Ma
         content = response.get("content", {})
         kinds = [f"`{kind}`" for one in content.values() for kind in one.get("examples", {})]
         if status.startswith("2"):
-            schema = _resolve(next(iter(content.values()), {}).get("schema", {}), document)
-            if "properties" in schema:
-                yield f"Answer ({status}):\n"
-                yield from _list_fields(schema, document)
+            found = next(iter(content.values()), {}).get("schema", {})
+            schemas = [_resolve(option, document) for option in found.get("anyOf", [found])]
+            for schema in schemas:
+                if "properties" in schema:
+                    which = f" {_clean(schema['description'])}" if len(schemas) > 1 else ""
+                    yield f"Answer ({status}):{which}\n"
+                    yield from _list_fields(schema, document)
         elif kinds:
             headers = "".join(f", `{name}`" for name in response.get("headers", {}) if name != "x-request-id")
             yield f"- {status}: {', '.join(kinds)}{headers}"
@@ -217,7 +221,8 @@ def read_interface() -> Interface:
     while classes:
         one = classes.pop()
         classes += one.__subclasses__()
-        kinds[one.kind] = int(one.status), _clean(one.__doc__)
+        if "kind" in vars(one):  # roots of several have none
+            kinds[one.kind] = int(one.status), _clean(one.__doc__)
     metrics: list[tuple[str, str, Sequence[str], str]] = [
         (family.name + "_total" * (family.type == "counter"), family.type, metric.label_names, family.documentation)
         for metric in METRICS

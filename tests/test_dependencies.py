@@ -1,4 +1,7 @@
-"""The dependency rule: `bundle <- training`, `bundle <- app`, and the two never meet; the locks agree with it."""
+"""The dependency rule: `bundle <- training`, `bundle <- app`, and the two never meet; the locks agree with it.
+
+`tables` is the other package that both import; it imports none of the three.
+"""
 
 import ast
 import re
@@ -11,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FORBIDDEN = {
+    "tables": {"app", "bundle", "training", "pydantic", "tensorflow", "onnxruntime", "fastapi", "starlette"},
     "bundle": {"app", "training", "tensorflow", "keras", "onnx", "onnxruntime", "fastapi", "starlette"},
     "training": {"app", "fastapi", "starlette"},
     "app": {"training", "onnx", "matplotlib", "typer", "rich"},
@@ -56,7 +60,7 @@ ROOMS = (
     ("access", "engines"),
     ("runtime",),
     ("tasks",),
-    ("http",),
+    ("http", "scoring"),
     ("processes",),
     ("command", "operate_keys"),
 )
@@ -81,6 +85,15 @@ def test_a_runtime_brings_in_no_framework_of_http_indirectly() -> None:
     code = "import app.tasks, sys; print({'fastapi', 'starlette', 'uvicorn'} & sys.modules.keys())"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
+
+
+def test_only_the_client_imports_httpx_in_the_app() -> None:
+    importing = [path for path in (ROOT / "app").rglob("*.py") if "httpx" in imports(path)]
+    assert importing == [ROOT / "app" / "client.py"]
+
+
+def test_the_client_imports_only_httpx_and_the_standard_library() -> None:
+    assert imports(ROOT / "app" / "client.py") - {*sys.stdlib_module_names} == {"httpx"}
 
 
 def test_only_its_engine_imports_tensorflow_in_the_app() -> None:
@@ -130,13 +143,15 @@ def pins(lock: str) -> dict[str, set[str]]:
 def test_the_locks_pin_the_same_versions_with_hashes() -> None:
     serve, tensorflow, training, test = (pins(lock) for lock in ("serve", "serve-tensorflow", "training", "test"))
     assert serve.items() <= tensorflow.items() <= training.items() <= test.items()
+    assert serve.items() <= (docs := pins("docs")).items()
+    assert all(test[name] == versions for name, versions in docs.items() if name in test)
 
 
 def test_the_service_is_installed_without_tensorflow_and_keras() -> None:
     assert not [name for name in pins("serve") if name.startswith(("tensorflow", "keras"))]
 
 
-@pytest.mark.parametrize("lock", ["serve", "serve-tensorflow", "training", "torch", "test"])
+@pytest.mark.parametrize("lock", ["serve", "serve-tensorflow", "training", "torch", "docs", "test"])
 def test_a_lock_names_no_index(lock: str) -> None:
     text = (ROOT / "requirements" / f"{lock}.txt").read_text(encoding="utf-8")
     assert not re.search(r"https?:|--index|--extra-index|--find-links|-i ", text)
@@ -150,7 +165,8 @@ def test_every_declared_dependency_is_in_its_lock() -> None:
         "serve-tensorflow": [extras["tensorflow"]],
         "training": [extras["training"]],
         "torch": [extras["torch"]],
-        "test": [extras["test"], extras["otlp"]],
+        "docs": [extras["docs"]],
+        "test": [extras["test"], extras["otlp"], extras["client"]],
     }.items():
         for requirement in (requirement for group in groups for requirement in group):
             name = re.match(r"[A-Za-z0-9-]+", requirement)

@@ -14,6 +14,7 @@ import pytest
 from app.settings import Settings
 from tests.conftest import serve
 from tests.test_readme import assert_same
+from tests.tools import need
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "inference-protocol.md").read_text(encoding="utf-8")
@@ -43,7 +44,7 @@ def test_a_question_gets_the_answer_shown(served: httpx.Client, command: str, an
     assert_same(json.loads(result.stdout), json.loads(answer))
 
 
-@pytest.mark.skipif(not find_spec("tritonclient"), reason="tritonclient[http] is not installed")
+@need(find_spec("tritonclient"), "tritonclient[http] is not installed")
 def test_the_program_prints_labels_and_probabilities(served: httpx.Client) -> None:
     program = [sys.executable, "-c", replace_address(PROGRAM, served)]
     printed = subprocess.run(program, capture_output=True, text=True, check=True).stdout

@@ -36,24 +36,24 @@ def test_every_command_works(tmp_path: Path) -> None:
         (tmp_path / name).symlink_to(ROOT / name)
     shutil.copytree(ROOT / "models", tmp_path / "models")
     (tmp_path / "new").mkdir()
-    (tmp_path / "models" / "sentiment" / "7").rename(tmp_path / "new" / "7")
+    (tmp_path / "models" / "sentiment" / "8").rename(tmp_path / "new" / "8")
     (start,) = (index for index, line in enumerate(LINES) if line.startswith(SERVE))
     for line in LINES[:start]:
         run(line, tmp_path)
     with serve(LINES[start], tmp_path) as url:
         key = (tmp_path / "operator.key").read_text().strip()
         expected: dict[str, Callable[[], None]] = {
-            "mv new/7 models/sentiment/7": lambda: wait_for_version(url, key, 7),
+            "mv new/8 models/sentiment/8": lambda: wait_for_version(url, key, 8),
             ".venv/bin/python -m app models pin sentiment 6": lambda: wait_for_version(url, key, 6),
-            ".venv/bin/python -m app models unpin sentiment": lambda: wait_for_version(url, key, 7),
+            ".venv/bin/python -m app models unpin sentiment": lambda: wait_for_version(url, key, 8),
         }
         assert ask(url, key)["version"] == 6
         for line in LINES[start + 1 :]:
             run(line.replace("localhost:8000", url), tmp_path)
             expected.get(line, lambda: None)()
-        wait_for_version(url, key, 7)
+        wait_for_version(url, key, 8)
         assert httpx.get(f"{url}/models", headers={"x-api-key": (tmp_path / "web.key").read_text().strip()}).is_success
-    assert read_policy(tmp_path / "models" / "sentiment") == Policy(labels={"candidate": 7, "stable": 7})
+    assert read_policy(tmp_path / "models" / "sentiment") == Policy(labels={"candidate": 8, "stable": 8})
     assert read_policy(tmp_path / "models" / "imdb-500").is_loaded
 
 

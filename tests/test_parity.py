@@ -31,6 +31,7 @@ from training.export.exported import export
 from training.networks import builders
 from training.recipes import RECIPES
 from training.recipes.general import GeneralSettings
+from training.recipes.labelled import LabelledSettings
 from training.recipes.letters import PLAIN_LETTERS, LetterSettings
 from training.recipes.recipe import Recipe
 from training.recipes.reviews import ReviewSettings
@@ -98,9 +99,11 @@ def architecture(settings: RecipeSettings) -> dict[str, object]:
     """Return what a network is made of, without the sizes."""
     if isinstance(settings, StagedSettings | GeneralSettings):
         settings = settings.published
+    if isinstance(settings, LabelledSettings):
+        settings = settings.make_network(settings.scratch, settings.vocabulary_size, settings.embedding, settings.units)
     assert isinstance(settings, TrainingSettings)
     made_of: dict[str, object] = settings.model_dump(include=set(PLAIN_STACK) | {"bidirectional"})
-    made_of |= {"reads": type(settings), "stacked": bool(settings.further_units)}
+    made_of |= {"embeds": not isinstance(settings, LetterSettings), "stacked": bool(settings.further_units)}
     if isinstance(settings, LetterSettings):
         made_of |= {"layout": settings.layout, "features": bool(settings.features)}
         made_of["padding"] = make_letter_codec(settings).padding_value

@@ -1,37 +1,24 @@
-"""Every command of the README is run, and every answer it shows is the one that comes."""
+"""Every command of README.md and of the page of requests is run, and every answer they show is the one that comes."""
 
 import json
 import re
-import shutil
 import socket
 import subprocess
-import tarfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import SMALL_RECIPES
-from tests.training.general.conftest import SMALL_GENERAL, add_story, write_transformer, write_treebank
+from app.http.app import create_app
+from app.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```sh\n(.*?)```\n(?:\n```json\n(.*?)```)?", README, re.DOTALL)
+REQUESTS = (ROOT / "docs" / "requests.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```sh\n(.*?)```\n(?:\n```json\n(.*?)```)?", README + REQUESTS, re.DOTALL)
 ASKED = [(command.strip(), answer) for command, answer in BLOCKS if command.startswith("curl")]
-TYPED = [line for command, _ in BLOCKS if not command.startswith("curl") for line in command.splitlines()]
-
-NO_PAIRS = ("teaching.pair_copies=0", "learning.pair_copies=0")  # they are thousands
-
-# What a test adds to a command, so that it is over soon.
-SHORTER = {
-    "train next-letter": " --set epochs=1",
-    "train sentiment-night": "".join(f" --set {assignment}" for assignment in SMALL_RECIPES["sentiment"]),
-    "train sentiment-general": "".join(f" --set {assignment}" for assignment in (*SMALL_GENERAL, *NO_PAIRS)),
-}
-NOT_RUN_AGAIN = {"make test"}  # it is what runs this
 
 
 @pytest.fixture(scope="module")
@@ -61,20 +48,6 @@ def is_ready(port: int) -> bool:
         return False
 
 
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory, reviews: Path) -> Path:
-    """A checkout to write in: the code linked, the models copied, and a small archive of reviews."""
-    folder = tmp_path_factory.mktemp("checkout")
-    write_treebank(folder / "trainDevTestTrees_PTB.zip")
-    write_transformer(folder / "all-MiniLM-L6-v2")
-    for name in (".venv", "Makefile", "requirements", "app", "bundle", "training", "pyproject.toml"):
-        (folder / name).symlink_to(ROOT / name)
-    shutil.copytree(ROOT / "models", folder / "models")
-    with tarfile.open(folder / "aclImdb_v1.tar.gz", "w:gz") as archive:
-        archive.add(add_story(reviews, folder / "reviews"), "aclImdb")
-    return folder
-
-
 def assert_same(answer: object, shown: object) -> None:
     """Check an answer against the one shown; the last digits of probabilities differ from machine to machine."""
     if isinstance(answer, dict) and isinstance(shown, dict):
@@ -88,9 +61,15 @@ def assert_same(answer: object, shown: object) -> None:
         assert answer == (pytest.approx(shown, abs=1e-3) if isinstance(shown, float) else shown)
 
 
-def test_the_readme_has_commands_and_questions() -> None:
-    assert {"make serve", "make test"} <= set(TYPED)
-    assert len(ASKED) >= 4
+def test_the_readme_is_short_and_serves_and_asks() -> None:
+    assert len(README.splitlines()) <= 75
+    commands = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    assert len(commands) == 2 and commands[0] == "make serve\n" and commands[1].startswith("curl ")
+
+
+def test_no_block_is_forgotten() -> None:
+    assert len(ASKED) == len(BLOCKS) - 1 == (README + REQUESTS).count("```sh") - 1 >= 5
+    assert all(answer for _, answer in ASKED)
 
 
 @pytest.mark.parametrize(("command", "answer"), ASKED, ids=[command.split()[2] for command, _ in ASKED])
@@ -100,12 +79,9 @@ def test_a_question_gets_the_answer_shown(port: int, command: str, answer: str) 
     assert_same(json.loads(result.stdout), json.loads(answer))
 
 
-@pytest.mark.parametrize("command", [line for line in TYPED if line not in NOT_RUN_AGAIN | {"make serve"}])
-def test_a_command_works(checkout: Path, command: str) -> None:
-    if "torch" in command and not find_spec("torch"):
-        pytest.skip("PyTorch is not installed")
-    for part, more in SHORTER.items():
-        if part in command:
-            command += more
-    result = subprocess.run(["bash", "-c", command], cwd=checkout, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
+def test_the_page_of_requests_has_every_path() -> None:
+    shown = set(re.findall(r"`(?:GET|POST) (/[^`]*)`", REQUESTS))
+    for path in create_app(Settings()).openapi()["paths"]:
+        if not path.startswith("/v2") and "/labels/" not in path and "/shadow" not in path:
+            assert path.removesuffix("/{version}") in shown
+    assert "/" in shown and "/v2/models/{name}/infer" in shown

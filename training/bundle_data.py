@@ -11,7 +11,7 @@ from bundle.store import Bundle
 from training import recipes
 from training.errors import RecipeError
 from training.recipes.recipe import Recipe
-from training.recipes.settings import pick_fields
+from training.recipes.settings import RecipeSettings, pick_fields
 from training.recipes.stack import TrainingSettings
 from training.tasks import TRAINED
 from training.tasks.trained import BundleData
@@ -24,9 +24,12 @@ def read_data(bundle: Bundle, source: Path | None, console: Console) -> BundleDa
         DataError: see `imdb.load`.
         RecipeError: the recipe is not one of this release.
     """
-    settings = read_settings(bundle)
+    _check_recipe(bundle)
+    settings = _read_settings(bundle)
     share = 0 if "converted" in bundle.manifest.recipe else settings.validation_share
-    return TRAINED[bundle.manifest.task].read_data(bundle.codec, settings, share, source, console)
+    return TRAINED[bundle.manifest.task].read_data(
+        bundle.codec, settings, share, source, console, bundle.manifest.labels
+    )
 
 
 def read_recipe(bundle: Bundle) -> Recipe:
@@ -35,6 +38,7 @@ def read_recipe(bundle: Bundle) -> Recipe:
     Raises:
         RecipeError: it is not one of this release.
     """
+    _check_recipe(bundle)
     recipe = recipes.find(str(bundle.manifest.recipe.get("name")))
     kind = type(recipe.settings)
     try:
@@ -47,13 +51,33 @@ def read_settings(bundle: Bundle) -> TrainingSettings:
     """Return the settings of a bundle's network, without training settings that this release does not have.
 
     Raises:
-        RecipeError: the settings do not fit this release.
+        RecipeError: the settings do not fit this release, or the recipe chose the network by the data.
     """
+    settings = _read_settings(bundle)
+    if not isinstance(settings, TrainingSettings):
+        raise RecipeError(f"{bundle.folder} has a network that its recipe chose by the data, so it cannot be converted")
+    return settings
+
+
+def _read_settings(bundle: Bundle) -> RecipeSettings:
     try:
-        settings: TrainingSettings = TRAINED[bundle.manifest.task].read_settings(_read_recorded(bundle))
+        settings: RecipeSettings = TRAINED[bundle.manifest.task].read_settings(_read_recorded(bundle))
     except ValidationError as error:
         raise _unknown_recipe(bundle, error) from error
     return settings
+
+
+def _check_recipe(bundle: Bundle) -> None:
+    """Return if a bundle was made by a recipe.
+
+    Raises:
+        RecipeError: it was imported.
+    """
+    if isinstance(imported := bundle.manifest.recipe.get("imported"), dict):
+        raise RecipeError(
+            f"{bundle.folder} was imported from {imported['file']}; its recipe and data are unknown, so import the "
+            "model again instead"
+        )
 
 
 def _read_recorded(bundle: Bundle) -> Mapping[str, JsonValue]:

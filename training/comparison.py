@@ -14,22 +14,25 @@ from training.errors import DataError
 from training.evaluation.analysis import make_answer
 from training.served import Served
 from training.wild import baselines
-from training.wild.figures import NARRATION, measure
-from training.wild.report import FIGURES, read_figures
-from training.wild.suites import TREEBANK, make_treebank, read_suite
+from training.wild.figures import measure
+from training.wild.measured import Measured
+from training.wild.report import FIGURES
+from training.wild.suites import make_treebank, read_suite
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was measured.
+    """What was measured, and how it compares with what the bundle was published with.
 
     Attributes:
         figures: by classifier, the bundle first.
-        recorded: the figures that the bundle was published with, as far as they are of the same texts.
+        compared: the sections that the bundle has figures of, of the same texts.
+        differing: the figures of these sections that are not as recorded.
     """
 
-    figures: dict[str, dict[str, float]]
-    recorded: dict[str, float]
+    figures: dict[str, Measured]
+    compared: list[str]
+    differing: list[str]
 
 
 def compare(
@@ -55,7 +58,8 @@ def compare(
     codec = bundle.codec
     assert isinstance(codec, ReviewCodec)
     manifest = bundle.manifest
-    classifiers = {f"{manifest.name} {manifest.version}": make_answer(codec, Served.open(bundle).predict_rows)}
+    own = f"{manifest.name} {manifest.version}"
+    classifiers = {own: make_answer(codec, Served.open(bundle).predict_rows)}
     if vader:
         classifiers["VADER"] = baselines.load_vader()
     reviews = review_coding.load_reviews(sources.reviews, console) if sources.reviews else None
@@ -66,15 +70,24 @@ def compare(
     for name, answer in classifiers.items():
         with console.status(f"Asking {name}"):
             columns[name] = measure(answer, reviews.test if reviews else (), suites)
-    recorded = read_recorded(bundle)
-    if reviews and reviews.sha256 != manifest.dataset.sha256:
-        recorded.pop(NARRATION, None)
-    if trees and trees.sha256 != treebank.SHA256:
-        recorded = {name: figure for name, figure in recorded.items() if not name.startswith(TREEBANK)}
-    return Comparison(columns, recorded)
+    return Comparison(columns, *_find_differences(columns[own], read_recorded(bundle)))
 
 
-def read_recorded(bundle: Bundle) -> dict[str, float]:
-    """Return the figures that a bundle was published with; none for a bundle of an earlier release."""
+def read_recorded(bundle: Bundle) -> Measured | None:
+    """Return the figures that a bundle was published with; None for a bundle of an earlier release."""
     path = bundle.folder / FIGURES
-    return read_figures(path) if path.exists() else {}
+    return Measured.read(path) if path.exists() else None
+
+
+def _find_differences(measured: Measured, recorded: Measured | None) -> tuple[list[str], list[str]]:
+    """Return the names of the sections whose texts have recorded figures, and those of the figures that differ."""
+    known = {section.sha256: section for section in recorded.list_sections().values()} if recorded else {}
+    compared, differing = [], []
+    for name, section in measured.list_sections().items():
+        if other := known.get(section.sha256):
+            compared.append(name)
+            for figure in section.figures.keys() & other.figures.keys():
+                found, expected = section.figures[figure], other.figures[figure]
+                if (f"{found.value:.4f}", found.texts) != (f"{expected.value:.4f}", expected.texts):
+                    differing.append(f"{name}, {figure}")
+    return compared, sorted(differing)

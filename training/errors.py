@@ -13,6 +13,10 @@ class DivergedError(TrainingError):
     """The training diverged: the loss or the answers are not finite numbers."""
 
 
+class OutputError(TrainingError):
+    """The outputs of a network are no probabilities of its labels, so the service would refuse it."""
+
+
 class DataError(TrainingError):
     """The dataset is not available, or its layout is not as expected."""
 
@@ -35,3 +39,7 @@ class MissingPackageError(TrainingError):
 
 class ExportError(TrainingError):
     """The network cannot be exported to ONNX, or the export gives other answers."""
+
+
+class ModelImportError(TrainingError):
+    """A model made elsewhere cannot be published, or answers otherwise than its own code."""

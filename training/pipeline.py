@@ -4,8 +4,7 @@ import importlib
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -25,7 +24,7 @@ from training.data.sources import Sources
 from training.distillation.stages import Stages
 from training.errors import ExportError
 from training.evaluation import plots
-from training.evaluation.evaluate import Evaluation, evaluate, predict
+from training.evaluation.evaluate import Evaluation, predict
 from training.export.exported import export
 from training.export.rows import to_rows
 from training.files import compress
@@ -106,18 +105,25 @@ def publish(
 
     Raises:
         DivergedError: its answers are not finite numbers.
+        OutputError: its answers are no probabilities of the labels.
     """
     trained.network.save(folder / MODEL_FILE)
     compress(folder / MODEL_FILE)
     served = Served.export(folder, trained.codec, trained.test, trained.held_out, console)
+    labels = trained.labels or TASKS[recipe.task].labels
+    served.check(labels)
     evaluation = served.evaluate(trained.test)
+    if trained.learnt_from:
+        origin = {**origin, "learnt_from": dict(trained.learnt_from)}
+    if trained.baseline:
+        origin = {**origin, "baseline": dict(trained.baseline)}
     description = _describe(recipe, name, trained, served, evaluation, origin)
     task = TRAINED[recipe.task]
     task.write_files(trained.codec, folder)
-    task.plot(evaluation, folder)
+    task.plot(evaluation, labels, folder)
     if trained.history:
         plots.plot_learning_curve(trained.history, folder / plots.LEARNING_CURVE, trained.reports_per_epoch)
-    analysis = served.analyse(trained.data, evaluation, recipe, folder)
+    analysis = served.analyse(trained.data, evaluation, labels, recipe, folder)
     card.write_card(folder, recipe, description, trained.network.count_params(), seconds, trained.stages, analysis)
     return store.publish(folder, description)
 
@@ -149,13 +155,15 @@ def publish_as_onnx(bundle: Bundle, source: Path | None, console: Console, quant
         rows = to_rows(data.test, bundle.codec)
         exported = export(network, bundle.codec, folder, rows, console, data.held_out, quantised)
         served = Served(bundle.codec, network, exported)
+        served.check(manifest.labels)
         evaluation = served.evaluate(data.test)
         metrics = served.measure(evaluation, data.held_out if HELD_OUT in manifest.metrics else None)
         fields = {field: getattr(manifest, field) for field in Description.model_fields}
-        frameworks = manifest.frameworks | _list_onnx()
+        frameworks = manifest.frameworks | list_onnx()
         description = Description(**fields | {"metrics": metrics, "onnx": exported.onnx, "frameworks": frameworks})
-        TRAINED[manifest.task].plot(evaluation, folder)
-        card.renew_card(folder, recipe, description, served.analyse(data.data, evaluation, recipe, folder))
+        TRAINED[manifest.task].plot(evaluation, manifest.labels, folder)
+        analysis = served.analyse(data.data, evaluation, manifest.labels, recipe, folder)
+        card.renew_card(folder, recipe, description, analysis)
         return store.publish(folder, description)
 
 
@@ -178,18 +186,18 @@ def _find_store(bundle: Bundle) -> Store:
 
 
 def record(recipe: Recipe, source: Path | None, console: Console) -> Run:
-    """Train a recipe for the report, without a bundle.
+    """Train a recipe for the report, without a bundle. The console shows the progress.
 
     Raises:
         DivergedError: the training diverged.
         DataError: see `imdb.load`.
     """
     keras.backend.clear_session()  # frees the previous runs
-    with _without_progress():
-        started = time.monotonic()
-        trained = fit_recipe(recipe, Sources(source), console)
-        seconds = time.monotonic() - started
+    started = time.monotonic()
+    trained = fit_recipe(recipe, Sources(source), console)
+    seconds = time.monotonic() - started
     served = Served(trained.codec, trained.network, None)
+    assert trained.dataset.sha256
     return Run.record(
         recipe,
         served.measure(served.evaluate(trained.test), trained.held_out),
@@ -197,22 +205,13 @@ def record(recipe: Recipe, source: Path | None, console: Console) -> Run:
         trained.dataset.sha256,
         trained.network.count_params(),
         seconds,
-        _list_frameworks(with_torch=trained.with_torch),
+        list_frameworks(with_torch=trained.with_torch),
     )
-
-
-@contextmanager
-def _without_progress() -> Iterator[None]:
-    keras.utils.disable_interactive_logging()
-    try:
-        yield
-    finally:
-        keras.utils.enable_interactive_logging()
 
 
 def evaluate_bundle(
     bundle: Bundle, source: Path | None, console: Console, engine: Literal["onnx", "tensorflow"] = "onnx"
-) -> tuple[Evaluation, str]:
+) -> tuple[Evaluation, str | None]:
     """Evaluate a bundle on the data of its recipe; also return the SHA-256 of the data.
 
     `engine` is `onnx` to run it as the service does, or `tensorflow` to run it with Keras.
@@ -227,7 +226,7 @@ def evaluate_bundle(
         answers = network.predict(to_rows(data.test, bundle.codec))
     else:
         answers = predict(keras.saving.load_model(bundle.model_path), data.test)
-    return evaluate(answers, data.test.labels), data.sha256
+    return TRAINED[bundle.manifest.task].evaluate(bundle.codec, answers, data.test.labels), data.sha256
 
 
 def _describe(
@@ -244,19 +243,21 @@ def _describe(
         task=recipe.task,
         recipe={"name": recipe.name, "settings": recipe.settings.model_dump(mode="json"), **origin},
         preprocessing=codec.preprocessing,
-        labels=TASKS[recipe.task].labels,
+        labels=trained.labels or TASKS[recipe.task].labels,
         metrics=served.measure(evaluation, trained.held_out),
         dataset=trained.dataset,
-        frameworks=_list_frameworks(with_torch=trained.with_torch) | (_list_onnx() if served.exported else {}),
+        frameworks=list_frameworks(with_torch=trained.with_torch) | (list_onnx() if served.exported else {}),
         onnx=served.exported.onnx if served.exported else None,
     )
 
 
-def _list_onnx() -> dict[str, str]:
+def list_onnx() -> dict[str, str]:
+    """Return the releases of ONNX's libraries."""
     return {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__}
 
 
-def _list_frameworks(with_torch: bool) -> dict[str, str]:
+def list_frameworks(with_torch: bool = False) -> dict[str, str]:
+    """Return the releases of Python and the libraries in this process."""
     backend = keras.backend.backend()
     frameworks = {
         "python": platform.python_version(),

@@ -3,7 +3,7 @@
 from app.access.keys import Client, Scope
 from app.access.rates import Allowance
 from app.access.shares import Shares
-from app.errors import QuotaExceededError, ScopeMissingError
+from app.errors import BatchOverQuotaError, QuotaExceededError, ScopeMissingError
 
 
 class Caller:
@@ -55,9 +55,15 @@ class Caller:
         """Count the texts of this request.
 
         Raises:
+            BatchOverQuotaError: the client never has so many.
             QuotaExceededError: the client has fewer left today.
         """
         if quota := self.client.texts_per_day:
+            if texts > quota:
+                raise BatchOverQuotaError(
+                    f"the client {self.name} may send {quota} texts a day (UTC), and the request has {texts}; send it "
+                    "in parts over several days, or ask the operator for a larger quota"
+                )
             allowance, self._day = self._shares.take_texts(self.client, quota, texts)
             self._note(allowance, texts)
 

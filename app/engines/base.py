@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bundle.errors import ManifestError
+from bundle.probabilities import find_fault, make_probe_rows
 from bundle.rows import Row
 from bundle.store import Bundle
-from bundle.tasks import TASKS
 
 
 class Engine(Protocol):
@@ -27,17 +27,21 @@ class Engine(Protocol):
 
 
 def check(engine: Engine, bundle: Bundle) -> None:
-    """Run a network once on its longest row, which also warms it up.
+    """Run a network on its longest row, which also warms it up, and on some others.
 
     Raises:
-        ManifestError: it does not answer with as many numbers as the manifest has labels.
+        ManifestError: it does not answer with as many numbers as its labels need, or they are no probabilities.
     """
-    answer = engine.run([bundle.codec.make_longest_row()])
-    outputs = TASKS[bundle.manifest.task].outputs
-    if answer.shape != (1, outputs):
-        raise ManifestError(
-            f"the network in {bundle.folder} answers with the shape {answer.shape}, its manifest says {(1, outputs)}; "
-            "train the bundle again"
-        )
-    if not np.isfinite(answer).all():
-        raise ManifestError(f"the network in {bundle.folder} answers with NaN or infinity; train the bundle again")
+    for row in make_probe_rows(bundle.codec):
+        answer = engine.run([row])
+        expected = (1, bundle.manifest.outputs)
+        if answer.shape != expected:
+            raise ManifestError(
+                f"the network in {bundle.folder} answers with the shape {answer.shape}, its manifest says {expected}; "
+                "train the bundle again"
+            )
+        if fault := find_fault(answer):
+            raise ManifestError(
+                f"the network in {bundle.folder} answers with {fault}; train the bundle again, with a sigmoid at the "
+                "end of the network for two labels, or a softmax for more"
+            )

@@ -16,7 +16,7 @@ from app.telemetry.logs import annotate_request
 
 PROBES = frozenset({"/livez", "/readyz", "/v2/health/live", "/v2/health/ready"})
 DOCS = frozenset({"/", "/docs", "/openapi.json"})
-DOCS_FILES = "/static-offline-docs/"
+DOCS_FOLDERS = ("/static-offline-docs/", "/page/")
 METRICS = "/metrics"
 NO_KEYS = (
     "the service has no API keys, and without them nobody may change its models; make one with "
@@ -51,7 +51,7 @@ class Access:
         self._open_folders: tuple[str, ...] = ()
         if settings.open_docs:
             self._open |= DOCS
-            self._open_folders = (DOCS_FILES,)
+            self._open_folders = DOCS_FOLDERS
         if settings.open_metrics:
             self._open |= {METRICS}
 

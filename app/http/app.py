@@ -7,9 +7,8 @@ from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
-from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
@@ -17,7 +16,7 @@ from app import __version__
 from app.access.guard import Guard
 from app.http.access import Access
 from app.http.openapi import describe_service
-from app.http.routes import health, inference, management, metadata, metrics, models, prediction
+from app.http.routes import explanation, health, inference, management, metadata, metrics, models, page, prediction
 from app.http.stack import Stack
 from app.runtime.repository import Repository
 from app.settings import Settings, read_settings
@@ -104,15 +103,16 @@ def create_app(settings: Settings | None = None, guard: Guard | None = None) -> 
     routers = (
         prediction.make_router(),
         inference.make_router(),
+        explanation.make_router(),
         health.router,
         models.router,
         management.router,
         management.protocol,
         metadata.router,
         metrics.router,
+        page.make_router(settings),
     )
     app.router.routes[:0] = [route for router in routers for route in router.routes]
-    app.add_api_route("/", _show_docs, include_in_schema=False)
     # The one layer around the routes. It does all that FastAPI's own five do for this service; those take 11 % of the
     # requests a second of a small network. Without the exit stack FastAPI's own routes do not work.
     stack: Any = Stack(AsyncExitStackMiddleware(app.router), settings, access, tracer)
@@ -121,7 +121,3 @@ def create_app(settings: Settings | None = None, guard: Guard | None = None) -> 
     app.middleware_stack = stack
     app.openapi = cache(lambda: describe_service(app, settings, access))  # type: ignore[method-assign]  # the way FastAPI documents
     return app
-
-
-async def _show_docs(request: Request) -> RedirectResponse:
-    return RedirectResponse(f"{request.scope['root_path']}/docs")

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -70,14 +70,19 @@ def make_json_error(error: ValueError | RecursionError) -> InvalidInputError:
     return InvalidInputError([FieldProblem(type="json_invalid", loc=where, msg=message)])
 
 
-def validate(schema: type[Schema], value: Any) -> Schema:
+def validate(schema: type[Schema], value: Any, labels: Sequence[str] | None = None) -> Schema:
     """Return the JSON value of a body as an object of its schema.
+
+    Args:
+        schema: of the body.
+        value: the JSON value.
+        labels: those of the model, if the schema depends on them.
 
     Raises:
         InvalidInputError: it does not fit the schema.
     """
     try:
-        return schema.model_validate(value)
+        return schema.model_validate(value, context=labels and {"labels": labels})
     except ValidationError as error:
         errors = error.errors(include_url=False)
         raise InvalidInputError(describe(errors, "body"), len(errors)) from error

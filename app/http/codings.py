@@ -11,6 +11,8 @@ from starlette.types import Message, Send
 from app.errors import BadRequestError, UnsupportedCodingError
 from app.http.body import RawHeaders
 
+# Of a gzip body (RFC 1952, section 2.2), so that a body of many tiny ones takes little time.
+MOST_MEMBERS = 1000
 # An answer with fewer bytes fits into one packet anyway.
 LEAST_BYTES = 1024
 # The fastest level: answers are compressed in the thread of the event loop.
@@ -30,21 +32,37 @@ class Decoder:
     def __init__(self, coding: bytes) -> None:
         """Take the coding: gzip or deflate."""
         self._name = coding.decode()
-        self._stream = zlib.decompressobj(_FORMATS[coding])
+        self._format = _FORMATS[coding]
+        self._stream = zlib.decompressobj(self._format)
+        self._members = 1
 
     def decode(self, part: bytes, most: int) -> bytes:
         """Return what the next part contains, up to a number of bytes; the rest of a larger part is lost.
 
         Raises:
-            BadRequestError: the part is damaged, or bytes follow the end of the compressed data.
+            BadRequestError: the part is damaged, bytes follow the end of the compressed data, or a gzip body has too
+                many members.
         """
-        try:
-            decoded = self._stream.decompress(part, most)
-        except zlib.error as error:
-            raise BadRequestError(f"the body is not valid {self._name} data; compress it again") from error
-        if self._stream.unused_data:
+        decoded: list[bytes] = []
+        while part and most > 0:
+            if self._stream.eof:
+                self._begin_member()
+            try:
+                decoded.append(self._stream.decompress(part, most))
+            except zlib.error as error:
+                raise BadRequestError(f"the body is not valid {self._name} data; compress it again") from error
+            most -= len(decoded[-1])
+            part = self._stream.unused_data
+        return b"".join(decoded)
+
+    def _begin_member(self) -> None:
+        """Begin another member of a gzip body."""
+        if self._name != "gzip":
             raise BadRequestError(f"bytes follow the end of the {self._name} data; send one compressed body")
-        return decoded
+        self._members += 1
+        if self._members > MOST_MEMBERS:
+            raise BadRequestError(f"the gzip data has more than {MOST_MEMBERS} members; send fewer, or one")
+        self._stream = zlib.decompressobj(self._format)
 
     def finish(self) -> None:
         """Return if the compressed data has ended.

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, StrictBool
 
 from app.tasks.base import with_example
 
-EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository", "schedule_policy", "statistics")
+EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository", "statistics")
 
 
 class ServerMetadata(BaseModel):
@@ -137,7 +137,7 @@ class InferenceStatistics(BaseModel):
 
     success: Duration = Field(description="Requests that were answered, from the queue to the outputs.")
     fail: Duration = Field(description="Requests that failed in between.")
-    queue: Duration = Duration()
+    queue: Duration = Field(description="Inputs that waited for their batches.")
     compute_input: Duration = Duration()
     compute_infer: Duration = Field(description="Batches.")
     compute_output: Duration = Duration()

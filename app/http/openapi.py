@@ -20,6 +20,7 @@ from app.http.routes import add_errors
 from app.http.security import describe_access
 from app.settings import Settings
 from app.tasks import SERVED
+from app.tasks.explanation import ExplanationRequest
 
 _REQUEST_ID = {"description": "The id of the request, also in the log.", "schema": {"type": "string"}}
 _EXAMPLES = {"name": "sentiment", "version": 1, "label": "stable"}  # of the parameters of paths
@@ -58,6 +59,9 @@ def _add_limits(schemas: dict[str, Any], settings: Settings) -> None:
         texts["maxItems"] = settings.max_batch
         texts["items"]["maxLength"] = settings.max_text_characters
         schemas[served.batch.answer.__name__]["properties"]["answers"]["maxItems"] = settings.max_batch
+    explanation = schemas[ExplanationRequest.__name__]["properties"]
+    explanation["text"]["maxLength"] = settings.max_text_characters
+    explanation["budget"]["anyOf"][0]["maximum"] = settings.max_explanation
 
 
 def _add_common_errors(operation: dict[str, Any], path: str) -> None:

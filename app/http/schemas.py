@@ -18,13 +18,11 @@ class VersionSummary(BaseModel):
     detail: str | None = Field(default=None, description="Why the version was refused.")
     labels: list[str] = Field(description="Names by which requests can choose the version.")
     default: bool = Field(description="Whether it answers requests that name no version.")
-    loaded_processes: int | None = Field(
-        default=None,
-        description="Processes of the service in which it was loaded, half a second ago or less; `null` in the answer "
-        "to a change.",
+    loaded_processes: int = Field(
+        description="Processes of the service in which it was loaded, half a second ago or less.",
     )
-    default_processes: int | None = Field(
-        default=None, description="Of these, the processes in which it answered requests that name no version."
+    default_processes: int = Field(
+        description="Of these, the processes in which it answered requests that name no version."
     )
 
 
@@ -36,14 +34,28 @@ class ModelSummary(BaseModel):
     detail: str | None = Field(default=None, description="Why the model was refused.")
     task: TaskName | None = Field(default=None, description="Known once the model is ready.")
     version: int | None = Field(default=None, description="The version that answers requests that name none.")
-    default: bool = Field(default=False, description="Whether it answers requests that name no model.")
+    default: bool = Field(default=False, description="Whether it answers requests of its task that name no model.")
+    alphabet: str | None = Field(
+        default=None, description="The characters that a ready model of the task next-letter reads and answers with."
+    )
     problems: list[str] = Field(
-        default=[], description="Why a version is refused or the policy is not followed, also if another one answers."
+        default=[],
+        description="Why a version is refused, a folder is ignored, or the policy is not followed, also if another "
+        "version answers.",
     )
 
 
+class ServiceLimits(BaseModel):
+    """What the service accepts in one request: its settings."""
+
+    max_batch: int = Field(description="Texts or sequences in one batch request.")
+    max_text_characters: int = Field(description="Characters in one text or sequence.")
+    max_body_bytes: int = Field(description="Bytes in the body of a request.")
+    deadline_ms: int = Field(description="Milliseconds in which a request must be answered.")
+
+
 class ModelList(BaseModel):
-    """The models of this service."""
+    """The models of this service, and its limits."""
 
     model_config = with_example(
         {
@@ -62,11 +74,18 @@ class ModelList(BaseModel):
                     "detail": "its manifest was edited",
                     "problems": ["version 1 is refused: its manifest was edited"],
                 },
-            ]
+            ],
+            "limits": {
+                "max_batch": 128,
+                "max_text_characters": 100_000,
+                "max_body_bytes": 4_194_304,
+                "deadline_ms": 5000,
+            },
         }
     )
 
     models: list[ModelSummary]
+    limits: ServiceLimits
 
 
 class VersionList(BaseModel):
@@ -110,9 +129,7 @@ class VersionList(BaseModel):
     name: str
     versions: list[VersionSummary]
     shadow_share: float = Field(description="Share of the requests that the candidate answers too, unseen by clients.")
-    processes: int | None = Field(
-        default=None, description="Processes that the service should have; `null` in the answer to a change."
-    )
+    processes: int = Field(description="Processes that the service should have.")
 
 
 class ModelDetails(BaseModel):

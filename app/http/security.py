@@ -3,6 +3,7 @@
 from typing import Any
 
 from app.errors import (
+    BatchOverQuotaError,
     KeyMissingError,
     KeyUnknownError,
     ManagementClosedError,
@@ -31,6 +32,12 @@ _LIMITS = {
 }
 
 
+_OVER_QUOTA = BatchOverQuotaError(
+    "the client web may send 100 texts a day (UTC), and the request has 128; send it in parts over several days, or "
+    "ask the operator for a larger quota"
+)
+
+
 def describe_access(document: dict[str, Any], access: Access) -> None:
     """Add to an OpenAPI document which operations need a key, and the answers to requests without a right one."""
     if access.has_keys:
@@ -41,6 +48,8 @@ def describe_access(document: dict[str, Any], access: Access) -> None:
             if permission and access.has_keys:
                 operation["security"] = [{scheme: [permission]} for scheme in _SCHEMES]
                 add_errors(operation["responses"], path, *_list_errors(permission))
+                if permission == "predict" and "504" in operation["responses"]:  # predictions have deadlines
+                    add_errors(operation["responses"], path, _OVER_QUOTA)
                 for response in operation["responses"].values():
                     response.setdefault("headers", {}).update(_LIMITS)
             elif permission == "manage":

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.errors import (
     ENDING,
     INTERNAL_ERROR,
+    AccessError,
     BadRequestError,
     ClientLeftError,
     InternalError,
@@ -26,6 +27,7 @@ from app.errors import (
     MethodNotAllowedError,
     NotFoundError,
     NotReadyError,
+    OverloadedError,
     RequestError,
 )
 from app.http.access import METRICS, PROBES, Access
@@ -37,7 +39,7 @@ from app.http.problems import Answer, cut_path, describe, make_answer
 from app.http.spans import end_span
 from app.settings import Settings
 from app.telemetry.logs import begin_request, make_request_id
-from app.telemetry.metrics import DEPARTURES, REQUESTS
+from app.telemetry.metrics import DEPARTURES, REFUSALS, REQUESTS
 from app.telemetry.traces import begin_parts
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,128}")
 _TRACE_PARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context, level 1
 
 _NOT_PARSED = "There was an error parsing the body"  # FastAPI's detail, with the error of the parser as its cause
+# Of these headers a request may have several lines, but only with one value: others would be understood in two ways.
+_SINGLE = (b"content-encoding", b"inference-header-content-length")
 _STATUSES = {int(status) for status in HTTPStatus}
 
 logger = logging.getLogger(__name__)
@@ -140,6 +144,8 @@ class Stack:
             hosts = sum(name == b"host" for name, _ in scope["headers"])
             if hosts > 1 or (not hosts and scope["http_version"] == "1.1"):
                 raise BadRequestError(f"the request has {hosts} Host headers; send one")
+            if len(limits.headers) < len(scope["headers"]):
+                _check_repeated(scope)
             if self._cors and is_preflight(scope, limits.headers):
                 await self._cors.answer_preflight(scope, limits.receive, send)
                 return
@@ -157,7 +163,22 @@ class Stack:
             answer = _find_answer(raised, scope)
             if answer is None:
                 raise
+            if isinstance(raised, AccessError | OverloadedError):
+                caller = scope["state"].get("caller")
+                REFUSALS.labels(raised.kind, caller.name if caller else "").add()
             await answer.send(send)
+
+
+def _check_repeated(scope: Scope) -> None:
+    """Return if no header comes twice with different values, of those for which that has two meanings.
+
+    Raises:
+        BadRequestError: one does.
+    """
+    for name in _SINGLE:
+        values = {value.strip().lower() for each, value in scope["headers"] if each == name}
+        if len(values) > 1:
+            raise BadRequestError(f"the request has {len(values)} different {name.decode()} headers; send one")
 
 
 def _find_answer(raised: Exception, scope: Scope) -> Answer | None:
@@ -199,6 +220,18 @@ def _list_methods(scope: Scope) -> set[str]:
     return {method for route in routes if route.matches(scope)[0] is not Match.NONE for method in route.methods}
 
 
+def _find_route(scope: Scope) -> object:
+    """Return the route of a request that was answered before the app looked for one; None if there is none."""
+    asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+    found = [route.matches(asked) for route in (scope["app"].routes if "app" in scope else ())]
+    # As the app does: a route with the method of the request comes before others.
+    for wanted in (Match.FULL, Match.PARTIAL):
+        for match, child in found:
+            if match is wanted:
+                return child.get("route")
+    return None
+
+
 def _is_quiet(scope: Scope) -> bool:
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", "")) in QUIET
@@ -206,7 +239,9 @@ def _is_quiet(scope: Scope) -> bool:
 
 def _count(scope: Scope, status: int | None, started: float, fields: Mapping[str, object]) -> None:
     """Count a request; `fields` are those of its log lines."""
-    route = getattr(scope.get("route"), "path", NO_ROUTE)
+    if "route" not in scope:
+        scope["route"] = _find_route(scope)
+    route = getattr(scope["route"], "path", NO_ROUTE)
     if status is None:
         DEPARTURES.labels(route).add()
     else:

@@ -1,6 +1,9 @@
 """The processes of one service: a supervisor starts, watches, replaces and ends them, and does nothing else.
 
 It never waits for a single worker, so a worker that hangs delays neither other workers nor signals.
+
+A worker that hangs is killed, and one that the machine does not let run is not: the seconds in which it waits for a
+processor do not count.
 """
 
 import logging
@@ -14,10 +17,13 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 
 from app.container import count_memory_kills, read_memory_limit
+from app.processes.processor import Use, read_use
 
-# A worker has to answer within this time. TensorFlow takes 20 s to load, and more on a slow machine.
+# A worker has to answer within this time, in which it could run. TensorFlow takes 20 s to load, and more on a slow
+# machine.
 START_SECONDS = 120
-# A worker reports this often. A worker that was listening and has not reported for `SILENT_SECONDS` hangs.
+# A worker reports this often. A worker that was listening and has not reported for `SILENT_SECONDS`, in which it could
+# run, hangs.
 REPORT_SECONDS = 1
 SILENT_SECONDS = 5
 # A worker that ended by itself is replaced at once, the next one after a pause, which doubles each time. The pause is
@@ -30,6 +36,9 @@ LONGEST_PAUSE_SECONDS = 30
 HELD_SIGNALS = frozenset({signal.SIGINT, signal.SIGHUP})
 
 _TICK_SECONDS = 0.1
+# Between two looks at a worker at most this time counts. If more has passed, the supervisor could not run itself, and
+# workers may have had no more luck.
+_MOST_COUNTED_SECONDS = 2 * _TICK_SECONDS
 _SIGNAL_NAMES = {number.value: number.name for number in signal.Signals}
 
 
@@ -66,7 +75,11 @@ class Worker:
             others.close()  # so that each side sees the end of the other one
         self.listener = listener.dup()
         self._is_killed = False
-        self.started_at = self.heard_at = time.monotonic()
+        self.started_at = self._heard_at = time.monotonic()
+        self.seconds = 0.0  # since its start, in which it could run
+        self._heard_at_second = 0.0
+        self._used = 0.0  # seconds of processors, at the last look
+        self._has_waited = False  # it is late with a report, for want of a processor
         self.listening_at: float | None = None
         self.state = State.STARTING
         self.ending_since: float | None = None
@@ -83,14 +96,34 @@ class Worker:
         """The exit status, or the negative number of the signal that ended it; None while it runs."""
         return self._process.exitcode
 
-    def read_reports(self) -> None:
+    @property
+    def silent_seconds(self) -> float:
+        """The seconds since its last report in which it could run."""
+        return self.seconds - self._heard_at_second
+
+    def look(self, passed: float) -> None:
+        """Count the seconds since the last look in which it could run, and read its reports.
+
+        A worker that sleeps, or was stopped, could run all the time: it does nothing although the machine would let it.
+        """
+        use = read_use(self.pid) or Use(self._used, is_busy=False)
+        used, self._used = use.seconds - self._used, use.seconds
+        self.seconds += min(used, passed) if use.is_busy else passed
+        self._read_reports()
+        is_late = self.listening_at is not None and time.monotonic() - self._heard_at > SILENT_SECONDS
+        if is_late and self.silent_seconds < SILENT_SECONDS / 2 and not self._has_waited:
+            self._has_waited = True
+            logger.warning("a worker waits for a processor, so its reports are late", extra={"pid": self.pid})
+
+    def _read_reports(self) -> None:
         """Read its state, and note when it reported last."""
         try:
             while self.connection.poll():
                 self.state = self.connection.recv()
-                self.heard_at = time.monotonic()
+                self._heard_at, self._heard_at_second = time.monotonic(), self.seconds
+                self._has_waited = False
                 if self.listening_at is None and self.state is not State.STARTING:
-                    self.listening_at = self.heard_at
+                    self.listening_at = self._heard_at
                     seconds = round(self.listening_at - self.started_at, 3)
                     fields = {"pid": self.pid, "seconds": seconds}
                     if self.state is State.READY:
@@ -238,21 +271,27 @@ class Supervisor:
     def _look_after(self) -> None:
         """Read the reports of workers, kill workers that hang, and replace workers that have ended."""
         now = time.monotonic()
-        was_paused = now - self._looked_at > SILENT_SECONDS  # the whole machine was: no worker could report
+        passed = min(now - self._looked_at, _MOST_COUNTED_SECONDS)
         self._looked_at = now
         for worker in list(self._workers):
-            worker.read_reports()
+            worker.look(passed)
             self._has_answered = self._has_answered or worker.listening_at is not None
-            if was_paused:
-                worker.heard_at = now
             if worker.status is not None:
                 self._note_end(worker)
             elif worker.ending_since is not None and now - worker.ending_since > self._grace_seconds:
                 worker.kill(f"it has not ended within {self._grace_seconds:g} s")
-            elif worker.listening_at is None and now - worker.started_at > START_SECONDS:
+            elif worker.listening_at is None and worker.seconds > START_SECONDS:
                 worker.kill(f"it did not answer within {START_SECONDS} s")
-            elif worker.listening_at is not None and now - worker.heard_at > SILENT_SECONDS:
-                worker.kill(f"it has not reported for {SILENT_SECONDS} s")
+        self._kill_silent()
+
+    def _kill_silent(self) -> None:
+        """Kill the workers that hang; if all of them seem to, only the first one, until its successor answers."""
+        answering = [worker for worker in self._workers if worker.listening_at is not None]
+        silent = [worker for worker in answering if worker.silent_seconds > SILENT_SECONDS]
+        if len(silent) == len(answering):
+            silent = silent[:1] if len(answering) == len(self._workers) >= self._count else []
+        for worker in silent:
+            worker.kill(f"it has not reported for {SILENT_SECONDS} s")
 
     def _note_end(self, worker: Worker) -> None:
         """Forget a worker that has ended; pause before the next start if it ended by itself."""

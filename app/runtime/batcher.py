@@ -112,6 +112,7 @@ class Batcher:
         A cancelled call drops its rows.
 
         Raises:
+            BatchOverQuotaError: the rows are more than the client may send in a day.
             QuotaExceededError: the client has no texts left today.
             DeadlineError: the deadline has passed; rows that have not run will not.
             RuntimeError: the engine failed.
@@ -225,7 +226,8 @@ class Batcher:
                     entry.request.future.set_exception(failure)
             return
         self._pace.note(len(batch), self._cost(batch), seconds, rows_wait=bool(self._queue))
-        self.tally.note_batch(len(batch), seconds)
+        waited = sum(started - entry.request.queued_at for entry in batch)
+        self.tally.note_batch(len(batch), seconds, waited)
         self.metrics.note_batch([entry.steps for entry in batch], seconds)
         for place, entry in enumerate(batch):
             request = entry.request

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from app.engines import load_engine
-from app.errors import EngineError, PolicyError
+from app.errors import EngineError, PolicyError, escape_surrogates
 from app.runtime.policy import Label, Policy, change_policy, read_policy
 from app.settings import Settings
 from bundle.errors import BundleError, BundleNotFoundError, explain
@@ -40,6 +40,15 @@ class Changes:
         """
         with self._explain_unreadable(name):
             return self._store.versions(name)
+
+    def describe_misnamed(self, name: str) -> str | None:
+        """Return why folders beside the versions of a model are ignored; None if there are none.
+
+        Raises:
+            PolicyError: its folder cannot be read.
+        """
+        with self._explain_unreadable(name):
+            return describe_misnamed(self._store, name)
 
     def read(self, name: str) -> Policy:
         """Return the policy of a model.
@@ -125,6 +134,22 @@ class Changes:
             raise BundleNotFoundError(
                 f"there is no model {name!r} in {self._store.root}; there are: {', '.join(names) or 'none'}"
             )
+
+
+def describe_misnamed(store: Store, name: str) -> str | None:
+    """Return why folders beside the versions of a model are ignored; None if there are none.
+
+    Raises:
+        OSError: its folder cannot be read.
+    """
+    folders = [escape_surrogates(folder) for folder in store.misnamed(name)]
+    if not folders:
+        return None
+    which = "folder " + folders[0] if len(folders) == 1 else "folders " + ", ".join(folders)
+    return (
+        f"ignored beside the versions: {which}; the name of a version is a number from 1 on, without leading zeros, "
+        "such as 2: rename or remove what is ignored"
+    )
 
 
 def _with_labels(policy: Policy, labels: dict[str, int]) -> Policy:

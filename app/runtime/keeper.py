@@ -9,18 +9,19 @@ time.
 import logging
 import os
 import time
-from collections.abc import Callable
-from itertools import islice
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 from app.engines import load_engine
 from app.engines.base import Engine
 from app.errors import EngineError, PolicyError, escape_surrogates
-from app.runtime.policy import POLICY_FILE, STABLE, Policy, read_policy
+from app.runtime.changes import describe_misnamed
+from app.runtime.decision import decide
+from app.runtime.policy import POLICY_FILE, Policy, keep_good_policy, read_good_policy, read_policy
 from app.runtime.versions import Model, Versions
 from app.settings import Settings
-from app.telemetry.metrics import count_refused, note_load
+from app.telemetry.metrics import count_refused, note_load, show_faults
 from bundle.errors import BundleError, explain
 from bundle.manifest import MANIFEST_FILE
 from bundle.store import Bundle, Store
@@ -52,7 +53,8 @@ class Keeper:
         self._store = store
         self._settings = settings
         self._serve = serve
-        self._policy = Policy()
+        self._good: Policy | None = None  # the last good policy
+        self._kept_good: Policy | None = None  # the one in the file
         self._seen: Signature | None = None
         self._followed: Signature | None = None
         self._manifests: dict[int, Signature] = {}  # of the versions that are loaded
@@ -84,18 +86,28 @@ class Keeper:
         self._followed = seen
         return True
 
+    def sign_policy(self) -> Signature:
+        """Return what changes with the policy of the model."""
+        return _sign(self._policy_folder / POLICY_FILE)
+
     def close(self) -> None:
         """Forget the versions: the model is gone, or the process ends."""
         for model in self.versions.loaded.values():
             model.batcher.metrics.close()
         count_refused(self.versions.name, 0)
+        show_faults(self.versions.name, False)
 
     def _follow(self) -> None:
         before = self.versions
+        published, misnamed = [*before.published], before.misnamed
+        policy: Policy | None = None
+        problem: str | None = None
+        if not self.has_followed:
+            self._good = self._kept_good = read_good_policy(self._policy_folder)
         try:
             published = self._store.versions(self._name)
-            self._policy = read_policy(self._policy_folder)
-            problem = None
+            misnamed = describe_misnamed(self._store, self._name)
+            policy = read_policy(self._policy_folder)
         except (OSError, PolicyError) as error:
             why = _explain(error, self._folder)
             problem = self._hide_folder(why)
@@ -103,36 +115,55 @@ class Keeper:
                 self._try_again()
             if problem != before.problem:
                 logger.error("%s", why, extra={"model": before.name})
-            published = list(before.published)
-        policy = self._policy
+        if misnamed and misnamed != before.misnamed:
+            logger.warning("%s", misnamed, extra={"model": before.name})
         self._refused = {number: why for number, why in self._refused.items() if number in published}
         loaded = {number: model for number, model in before.loaded.items() if number in published}
-        kept = self._load_wanted(published, loaded) if policy.is_loaded else set()
-        # The labels that name no loaded version stay where they were.
-        labels = {
-            label: number if number in kept else before.labels.get(label, 0) for label, number in policy.labels.items()
-        }
-        labels = {label: number for label, number in labels.items() if number in loaded and policy.is_loaded}
-        if policy.is_loaded and problem is None:
-            problem = self._describe_missing(labels, before)
-        kept |= set(labels.values())
-        self._manifests = {number: self._manifests[number] for number in kept}
+        decided = decide(
+            policy,
+            self._good,
+            published,
+            lambda number: self._is_loaded(number, loaded),
+            self._settings.loaded_versions,
+        )
+        if decided.policy.is_loaded and problem is None:
+            problem = self._describe_missing(decided.policy, decided.labels, before)
+        self._manifests = {number: self._manifests[number] for number in decided.kept}
         self.versions = Versions(
             before.name,
             tuple(published),
-            MappingProxyType({number: loaded[number] for number in sorted(kept)}),
+            MappingProxyType({number: loaded[number] for number in sorted(decided.kept)}),
             MappingProxyType({number: why for number, (_, why) in sorted(self._refused.items())}),
-            MappingProxyType(labels),
-            policy.labels.get(STABLE),
-            policy.shadow_share,
-            not policy.is_loaded,
+            MappingProxyType({**decided.labels}),
+            decided.default,
+            decided.policy.shadow_share,
+            not decided.policy.is_loaded,
             problem,
+            misnamed,
         )
+        self._good = decided.good
+        self._keep_good()
         self._log_changes(before)
 
-    def _describe_missing(self, labels: dict[str, int], before: Versions) -> str | None:
+    def _keep_good(self) -> None:
+        """Keep the last good policy for processes that start later, if it says more than no policy, or is needed."""
+        good = self._good
+        is_needed = self.versions.problem is not None and self._kept_good is None
+        if good is None or (good == (self._kept_good or Policy()) and not is_needed):
+            return
+        self._kept_good = good  # the next attempt is for the next one
+        try:
+            keep_good_policy(self._policy_folder, good)
+        except OSError as error:
+            logger.info(
+                "the last good policy cannot be kept for processes that start later: %s",
+                explain(error),
+                extra={"model": self.versions.name},
+            )
+
+    def _describe_missing(self, policy: Policy, labels: Mapping[str, int], before: Versions) -> str | None:
         """Return which labels of the policy are not where it wants them, None if all are; and log it once."""
-        missing = {label: number for label, number in self._policy.labels.items() if labels.get(label) != number}
+        missing = {label: number for label, number in policy.labels.items() if labels.get(label) != number}
         if not missing:
             return None
         problem = "; ".join(
@@ -147,34 +178,12 @@ class Keeper:
     def _describe(self, number: int) -> str:
         return f"refused: {self._refused[number][1]}" if number in self._refused else "not there"
 
-    def _load_wanted(self, published: list[int], loaded: dict[int, Model]) -> set[int]:
-        """Load the versions that the policy wants, into `loaded`, and return their numbers.
-
-        These are the labelled ones and the newest good ones. If the stable one cannot be loaded, it is also the newest
-        good one before it: an operator may have rolled back from those that are newer.
-        """
-        kept = {number for number in self._policy.labels.values() if self._is_loaded(number, published, loaded)}
-        newest = 0
-        for number in reversed(published):
-            if newest == self._settings.loaded_versions:
-                break
-            if self._is_loaded(number, published, loaded):
-                kept.add(number)
-                newest += 1
-        stable = self._policy.labels.get(STABLE)
-        if stable is not None and stable not in kept:
-            older = (number for number in reversed(published) if number < stable)
-            kept.update(islice((number for number in older if self._is_loaded(number, published, loaded)), 1))
-        return kept
-
-    def _is_loaded(self, number: int, published: list[int], loaded: dict[int, Model]) -> bool:
-        """Return whether a version is loaded, after an attempt to load it if it is not, or if it was replaced.
+    def _is_loaded(self, number: int, loaded: dict[int, Model]) -> bool:
+        """Return whether a version is loaded, after an attempt to load it into `loaded` if it is not, or was replaced.
 
         A version that was refused must have changed for that, or it may have failed for a reason that passes. One that
         was replaced by a bad one stays loaded as it was.
         """
-        if number not in published:
-            return False
         manifest = _sign(self._folder / str(number) / MANIFEST_FILE)
         if number in loaded and self._manifests[number] == manifest:
             return True
@@ -195,6 +204,8 @@ class Keeper:
             model = self._serve(bundle, load_engine(bundle, self._settings))
         except (BundleError, EngineError) as error:
             self._refuse(number, signature, str(error), error)
+        except OSError as error:
+            self._refuse(number, signature, _explain(error, self._folder / str(number)), error)
         except Exception as error:
             # One bundle that fails for any reason does not keep the others from being served.
             self._refuse(number, signature, "its network cannot be loaded; the service's log has the reason", error)
@@ -213,7 +224,7 @@ class Keeper:
         shown = self._hide_folder(why)
         if self._refused.get(number, (None, None))[1] != shown:
             place = {"model": self.versions.name, "version": number, "folder": str(self._folder / str(number))}
-            is_expected = isinstance(error, BundleError | EngineError)
+            is_expected = isinstance(error, BundleError | EngineError | OSError)
             logger.error("refused: %s", why, extra=place, exc_info=None if is_expected else error)
         may_pass = _may_pass(error)
         if may_pass:
@@ -235,7 +246,8 @@ class Keeper:
             if now.loaded.get(number) is not model:
                 model.batcher.metrics.close()
                 logger.info("unloaded", extra={"model": now.name, "version": number})
-        count_refused(now.name, len(now.refused) or bool(now.problem))
+        count_refused(now.name, len(now.refused))
+        show_faults(now.name, now.problem is not None)
         default, former = (each.default.manifest.version if each.default else None for each in (now, before))
         if default != former:
             logger.info("the version that answers by default", extra={"model": now.name, "version": default})
@@ -243,10 +255,12 @@ class Keeper:
     def _look(self) -> Signature:
         """Return what the folder looks like now.
 
-        These are its versions, its policy, the manifests of loaded versions, and the files of those to be loaded.
+        These are its versions, misnamed folders, its policy, the manifests of loaded versions, and the files of those
+        to be loaded.
         """
         try:
             published = self._store.versions(self._name)
+            misnamed = self._store.misnamed(self._name)
         except OSError as error:
             return ((_explain(error, self._folder), 0),)
         newest = max(self.versions.loaded, default=0)
@@ -257,7 +271,7 @@ class Keeper:
             *(self._folder / str(number) for number in new),
         ]
         files = (entry for path in paths for entry in _sign(path))
-        return (*((str(number), 0) for number in published), *files)
+        return (*((str(folder), 0) for folder in (*published, *misnamed)), *files)
 
 
 def _explain(error: OSError | PolicyError, folder: Path) -> str:

@@ -17,6 +17,7 @@ from bundle.files import read_file
 from bundle.store import MOST_VERSION
 
 POLICY_FILE = "policy.json"
+GOOD_FILE = "policy.good.json"  # the last good policy, which the service writes itself
 STABLE = "stable"  # the label of the version that answers requests that name none
 CANDIDATE = "candidate"  # the label of the version that answers shadow requests
 
@@ -60,6 +61,23 @@ def read_policy(folder: Path) -> Policy:
         raise PolicyError(f"{path} is too large for a policy; correct it or delete it") from error
     except ValidationError as error:
         raise PolicyError(f"{path} is not a policy: {explain(error)}; correct it or delete it") from error
+
+
+def read_good_policy(folder: Path) -> Policy | None:
+    """Return the last good policy that a process has kept in a folder; None if there is none."""
+    try:
+        return Policy.model_validate_json(read_file(folder / GOOD_FILE))
+    except (OSError, SizeError, ValidationError):
+        return None
+
+
+def keep_good_policy(folder: Path, policy: Policy) -> None:
+    """Keep a policy for processes that start while the model's own is wrong.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    replace_file(folder / GOOD_FILE, policy.model_dump_json(indent=1) + "\n", 0o644)
 
 
 def change_policy(folder: Path, change: Callable[[Policy], Policy]) -> Policy:

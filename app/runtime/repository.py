@@ -7,14 +7,17 @@ import logging
 import os
 import random
 import threading
-from collections.abc import Mapping, Set
+import time
+from collections.abc import Iterator, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 from app.container import release_memory
 from app.engines.base import Engine
 from app.errors import ModelNotFoundError, NotReadyError, RequestError, escape_surrogates
 from app.runtime.batcher import Batcher
 from app.runtime.changes import Changes
+from app.runtime.defaults import choose_default_model
 from app.runtime.keeper import Keeper
 from app.runtime.pace import LoopTime
 from app.runtime.versions import Model, Selector, Versions
@@ -28,6 +31,8 @@ from bundle.tasks import TASKS, Task
 # so only a batch that takes less time than a change of threads runs without one.
 INLINE_SECONDS = 0.001
 INLINE_SECONDS_OF_A_CORE = 0.05
+# A change of a policy is followed after one to two of these, however rarely the folders of the versions are looked at.
+POLICY_SECONDS = 0.2
 # A version that is being loaded when the service ends is not waited for longer.
 CLOSE_SECONDS = 1.0
 
@@ -51,6 +56,7 @@ class Repository:
         self.changes = Changes(store, settings)
         self._problem: str | None = None  # why the store cannot be read
         self._watcher: threading.Thread | None = None
+        self._notices: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}  # of those who wait for a change
         self._is_closing = threading.Event()
 
     @property
@@ -104,6 +110,16 @@ class Repository:
         self._watcher = threading.Thread(target=self._watch, name="watcher", daemon=True)
         self._watcher.start()
 
+    @contextmanager
+    def notice_changes(self) -> Iterator[asyncio.Event]:
+        """Give an event that is set whenever the watcher has followed a change, while the block runs."""
+        event = asyncio.Event()
+        self._notices[event] = asyncio.get_running_loop()
+        try:
+            yield event
+        finally:
+            del self._notices[event]
+
     def close(self) -> None:
         """End the threads, and the metrics of the models."""
         self._is_closing.set()
@@ -116,14 +132,15 @@ class Repository:
     def check_ready(self) -> None:
         """Return if the models that readiness needs are loaded: the ones that the settings name, or the default ones.
 
-        Without default models, any model is enough. A default model that came later is needed once it has answered.
+        These are the ones of the setting `default_models`, and for other tasks the model with the name of the task.
+        Without such a model, any model is enough. One that came later is needed once it has answered.
 
         Raises:
             ModelRefusedError: one of them cannot be served.
             NotReadyError: one of them is missing, or there are no models.
         """
         models = self.models
-        for name in self._settings.ready_models or [name for name in TASKS if name in self._needed & models.keys()]:
+        for name in self._settings.ready_models or self._list_needed_defaults(models):
             if name not in models:
                 raise NotReadyError(f"there is no model {name!r}, which has to answer before the service is ready")
             if not models[name].is_unloaded:
@@ -159,19 +176,33 @@ class Repository:
         """
         return self.find_versions(name).find(version)
 
-    def find_for(self, task: Task, name: str | None, version: Selector = None) -> Model:
-        """Return the model of a name, by default the one that has the name of the task; see `find`.
+    def find_default(self, task: str) -> str:
+        """Return the name of the model that answers requests of a task without a model: see `choose_default_model`.
 
         Raises:
-            ModelNotFoundError: also if the model answers another task.
+            ModelNotFoundError: several models answer the task, and none of them is its default.
         """
-        model = self.find(name or task.name, version)
+        named = self._settings.default_models.get(task)
+        return choose_default_model(task, named, self._keepers, lambda: self._list_models(task))
+
+    def is_default(self, model: Model) -> bool:
+        """Return whether a model answers requests of its task without a model."""
+        try:
+            return self.find_default(model.manifest.task) == model.manifest.name
+        except ModelNotFoundError:
+            return False
+
+    def find_for(self, task: Task, name: str | None, version: Selector = None) -> Model:
+        """Return the model of a name, by default the one that `find_default` names; see `find`.
+
+        Raises:
+            ModelNotFoundError: also if the model answers another task, or if there are several without a default.
+        """
+        model = self.find(name or self.find_default(task.name), version)
         if model.manifest.task != task.name:
-            defaults = {other: versions.default for other, versions in self.models.items()}
-            others = [other for other, known in defaults.items() if known and known.manifest.task == task.name]
             raise ModelNotFoundError(
                 f"the model {model.manifest.name!r} answers {model.manifest.task}, not {task.name}; "
-                f"models that do: {', '.join(others) or 'none'}"
+                f"models that do: {', '.join(self._list_models(task.name)) or 'none'}"
             )
         return model
 
@@ -186,15 +217,48 @@ class Repository:
             return None
         return versions.candidate if random.random() < versions.shadow_share else None
 
+    def _list_needed_defaults(self, models: Mapping[str, Versions]) -> list[str]:
+        named = self._settings.default_models
+        there = self._needed & models.keys()
+        return [*named.values(), *(task for task in TASKS if task not in named and task in there)]
+
+    def _list_models(self, task: str) -> list[str]:
+        """Return the names of the models that answer a task."""
+        defaults = {name: versions.default for name, versions in sorted(self.models.items())}
+        return [name for name, model in defaults.items() if model and model.manifest.task == task]
+
     def _watch(self) -> None:
+        """Follow the store at its times, and twice when a policy has changed: see `Keeper.follow`."""
+        seconds = self._settings.watch_ms / 1000
+        follows_at = time.monotonic() + seconds
+        policies = self._sign_policies()
         has_changed = False
-        while not self._is_closing.wait(self._settings.watch_ms / 1000):
+        looks = 0  # that are due since a policy has changed
+        while not self._is_closing.wait(min(max(0, follows_at - time.monotonic()), POLICY_SECONDS)):
             try:
                 if has_changed:
+                    has_changed = False
                     release_memory()  # of versions whose last requests have ended by now
+                if (seen := self._sign_policies()) != policies:
+                    policies, looks = seen, 2
+                if not looks and time.monotonic() < follows_at:
+                    continue
+                looks = max(0, looks - 1)
+                follows_at = time.monotonic() + seconds
                 has_changed = self.follow()
+                if has_changed:
+                    self._notify()
             except Exception:
                 logger.exception("the models cannot be followed")
+
+    def _sign_policies(self) -> Mapping[str, object]:
+        """Return what changes with the policies of the models."""
+        return {name: keeper.sign_policy() for name, keeper in self._keepers.items()}
+
+    def _notify(self) -> None:
+        """Set the events of those who wait for a change."""
+        for event, loop in [*self._notices.items()]:
+            loop.call_soon_threadsafe(event.set)
 
     def _list_names(self) -> list[str]:
         """Return the names of the models in the store.

@@ -11,9 +11,9 @@ class Times:
     count: int = 0
     seconds: float = 0.0
 
-    def add(self, seconds: float) -> None:
-        """Count one more time."""
-        self.count += 1
+    def add(self, seconds: float, count: int = 1) -> None:
+        """Count one more time, or several that took these seconds together."""
+        self.count += count
         self.seconds += seconds
 
 
@@ -24,6 +24,7 @@ class Tally:
     Attributes:
         answered: requests with an answer, from the queue to the outputs.
         failed: requests without one: the engine failed, the deadline passed, or the client left.
+        waits: of rows for their batches.
         batches: that the engine has run.
         rows: of these batches.
         last: when a request was answered, in seconds since 1970; 0 if none was.
@@ -31,6 +32,7 @@ class Tally:
 
     answered: Times = field(default_factory=Times)
     failed: Times = field(default_factory=Times)
+    waits: Times = field(default_factory=Times)
     batches: Times = field(default_factory=Times)
     rows: int = 0
     last: float = 0.0
@@ -43,7 +45,8 @@ class Tally:
         else:
             self.failed.add(seconds)
 
-    def note_batch(self, rows: int, seconds: float) -> None:
-        """Count a batch that has run."""
+    def note_batch(self, rows: int, seconds: float, waited: float) -> None:
+        """Count a batch that has run, and for how many seconds its rows have waited together."""
         self.batches.add(seconds)
+        self.waits.add(waited, rows)
         self.rows += rows

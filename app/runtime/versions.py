@@ -1,6 +1,7 @@
 """The versions of one model: which are loaded, which are refused, and which one answers a request."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -8,12 +9,14 @@ from types import MappingProxyType
 
 from app.errors import ModelNotFoundError, ModelRefusedError
 from app.runtime.batcher import Batcher
-from app.runtime.policy import CANDIDATE, STABLE
+from app.runtime.policy import CANDIDATE
 from bundle.manifest import Manifest
 from bundle.store import Bundle
 
-# A version of a request: its number, the label of one, or None for the version that answers by default.
+# A version of a request: its number, also as a text, the label of one, or None for the version that answers by default.
 Selector = int | str | None
+
+_NUMBER = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,11 @@ class Versions:
         loaded: the models that answer, by version.
         refused: why a version cannot be served, by version.
         labels: versions by label; each is loaded.
-        pinned: the version that is to have the label `stable`; newer ones do not answer by default.
+        answering: the version that answers requests that name none; None if none does.
         shadow_share: share of the requests that the candidate answers too.
         is_unloaded: whether the policy says that the model is not served.
         problem: why the versions are not as the policy says, or why folder or policy cannot be read; None if they are.
+        misnamed: why folders beside the versions are ignored; None if there are none.
     """
 
     name: str
@@ -51,20 +55,16 @@ class Versions:
     loaded: Mapping[int, Model] = field(default_factory=lambda: MappingProxyType({}))
     refused: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
     labels: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    pinned: int | None = None
+    answering: int | None = None
     shadow_share: float = 0.0
     is_unloaded: bool = False
     problem: str | None = None
+    misnamed: str | None = None
 
     @cached_property
     def default(self) -> Model | None:
-        """The model that answers a request without a version: the stable one, else the newest; None if none does.
-
-        If the stable one is not loaded, it is the newest one before it.
-        """
-        allowed = (number for number in self.loaded if self.pinned is None or number <= self.pinned)
-        number = self.labels.get(STABLE) or max(allowed, default=None)
-        return None if number is None else self.loaded[number]
+        """The model that answers a request without a version; None if none does: see `app.runtime.decision`."""
+        return None if self.answering is None else self.loaded[self.answering]
 
     @cached_property
     def candidate(self) -> Model | None:
@@ -78,7 +78,7 @@ class Versions:
         """Why no version answers by default; None if one does, or if the model is not to be served."""
         if self.default or self.is_unloaded:
             return None
-        return self.problem or (self.refused[max(self.refused)] if self.refused else None)
+        return self.problem or (self.refused[max(self.refused)] if self.refused else self.misnamed)
 
     def find(self, version: Selector = None) -> Model:
         """Return the model that answers a request for a version.
@@ -87,6 +87,8 @@ class Versions:
             ModelNotFoundError: the version is not loaded, or there is no such label.
             ModelRefusedError: the version, or the only one there is, cannot be served.
         """
+        if isinstance(version, str) and _NUMBER.fullmatch(version):
+            version = int(version)
         number = self.labels.get(version) if isinstance(version, str) else version
         found = self.default if version is None else self.loaded.get(number or 0)
         if found is not None:

@@ -29,9 +29,11 @@ from bundle.errors import InputError
 from bundle.manifest import Manifest
 from bundle.reference import find_probability
 from bundle.rows import Row
+from bundle.store import Bundle
 from bundle.tasks import Task
 
 NAME_CHARACTERS = 63
+VERSION_PATTERN = "^([1-9][0-9]{0,14}|[a-z][a-z0-9-]{0,62})$"  # of a number or a label
 # Encoding texts pauses after this time, ...
 SLICE_SECONDS = 0.001
 # ... for this many passes of the event loop, so that small requests are answered in between. Such a request needs about
@@ -55,15 +57,15 @@ ModelName = Annotated[
     str | None,
     Field(
         max_length=NAME_CHARACTERS,
-        description="A model of this task that `GET /models` lists; by default the task's own.",
+        description="A model of this task that `GET /models` lists; by default the default model of the task.",
     ),
 ]
 Version = Annotated[
     Annotated[int, Field(strict=True, ge=1)] | Annotated[str, Field(max_length=NAME_CHARACTERS)] | None,
     expect(f"a version's number from 1, or a label of at most {NAME_CHARACTERS} characters"),
     Field(
-        description="A loaded version of the model, or a label that a version has; by default the stable version, or "
-        "without such a label the newest one."
+        description="A loaded version of the model, as a number or as a text with its digits, or a label that a "
+        "version has; by default the stable version, or without such a label the newest one."
     ),
 ]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -112,7 +114,7 @@ class Column(TensorType):
         encode: returns the row of one input, which is a text, or the numbers of one row of the tensor.
     """
 
-    encode: Callable[[Model, Any], Encoded]
+    encode: Callable[[Bundle, Any], Encoded]
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ class Form:
         path: of the URL.
         field: of the request, with the input or the list of inputs.
         request: schema of the body.
-        answer: schema of the answer.
+        answer: schema of the answer, or a union of several.
         summary: for the documentation, as the following ones.
         description: in a sentence.
         problem: an example of what can be wrong with a request.
@@ -132,7 +134,7 @@ class Form:
     path: str
     field: str
     request: type[PredictionRequest]
-    answer: type[BaseModel]
+    answer: Any
     summary: str
     description: str
     problem: FieldProblem
@@ -147,7 +149,7 @@ class ServedTask(ABC):
     further_columns: ClassVar[tuple[Column, ...]] = ()
 
     @abstractmethod
-    def encode(self, model: Model, text: str) -> Encoded:
+    def encode(self, bundle: Bundle, text: str) -> Encoded:
         """Return one input as a row.
 
         Raises:
@@ -173,8 +175,8 @@ class ServedTask(ABC):
         Raises:
             InvalidInputError, DeadlineError: see `predict`.
         """
-        encoded, outputs = await self._run(model, inputs, column.encode, permit)
-        return arrange(self.task, outputs, [one.is_readable for one in encoded])
+        encoded, outputs = await self.run(model, inputs, column.encode, permit)
+        return arrange(model.manifest.labels, outputs, [one.is_readable for one in encoded])
 
     async def predict(
         self, model: Model, texts: Mapping[Location, str], request: PredictionRequest, permit: Permit
@@ -185,14 +187,18 @@ class ServedTask(ABC):
             InvalidInputError: inputs that cannot be encoded, all of them named.
             DeadlineError: the deadline passed before.
         """
-        encoded, outputs = await self._run(model, texts, self.encode, permit)
+        encoded, outputs = await self.run(model, texts, self.encode, permit)
         manifest = model.manifest
         return [self.answer(manifest, output, one, request) for output, one in zip(outputs, encoded, strict=True)]
 
-    async def _run(
-        self, model: Model, inputs: Mapping[Location, Any], encode: Callable[[Model, Any], Encoded], permit: Permit
+    async def run(
+        self, model: Model, inputs: Mapping[Location, Any], encode: Callable[[Bundle, Any], Encoded], permit: Permit
     ) -> tuple[Sequence[Encoded], Sequence[Output]]:
-        """Return the rows of the inputs, and the outputs of the network for them."""
+        """Return the rows of the inputs, and the outputs of the network for them.
+
+        Raises:
+            InvalidInputError, DeadlineError: see `predict`.
+        """
         metrics = model.batcher.metrics
         started = time.monotonic()
         try:
@@ -208,7 +214,7 @@ class ServedTask(ABC):
         return encoded, outputs
 
     async def _encode(
-        self, model: Model, inputs: Mapping[Location, Any], encode: Callable[[Model, Any], Encoded], deadline: float
+        self, model: Model, inputs: Mapping[Location, Any], encode: Callable[[Bundle, Any], Encoded], deadline: float
     ) -> Sequence[Encoded]:
         """Encode all inputs in slices, between which the event loop answers others; one large request at a time."""
         encoded: list[Encoded] = []
@@ -220,7 +226,7 @@ class ServedTask(ABC):
             end = time.monotonic() + SLICE_SECONDS
             for location, one in left:
                 try:
-                    encoded.append(encode(model, one))
+                    encoded.append(encode(model.bundle, one))
                 except InputError as error:
                     wrong = error.character or None
                     problems.append(FieldProblem(type=error.kind, loc=list(location), msg=str(error), input=wrong))

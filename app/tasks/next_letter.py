@@ -8,7 +8,6 @@ from pydantic.config import JsonDict
 
 from app.errors import FieldProblem
 from app.runtime.queue import Output
-from app.runtime.versions import Model
 from app.tasks.base import (
     Encoded,
     Form,
@@ -18,12 +17,28 @@ from app.tasks.base import (
     round_probability,
     with_example,
 )
-from bundle.letters import ALPHABET, LetterCodec
+from bundle.letters import LetterCodec
 from bundle.manifest import Manifest
+from bundle.store import Bundle
+from bundle.symbols import MOST_SYMBOLS, SymbolCodec
 from bundle.tasks import NEXT_LETTER
 
-TopK = Annotated[int, Field(strict=True, ge=1, le=len(ALPHABET), description="How many letters to rank.")]
-Sequence = Annotated[str, Field(description="Letters A-Z or a-z, at most as many as the model reads.")]
+TopK = Annotated[
+    int,
+    Field(
+        strict=True,
+        ge=1,
+        le=MOST_SYMBOLS,
+        description="How many characters to rank; all of them, if the model's alphabet has fewer.",
+    ),
+]
+Sequence = Annotated[
+    str,
+    Field(
+        description="Characters of the model's alphabet, which `GET /models` shows (A-Z or a-z for the model "
+        "`next-letter`), at most as many as the model reads."
+    ),
+]
 
 _ANSWER: JsonDict = {
     "next_letter": "A",
@@ -58,14 +73,14 @@ class NextLetterBatchRequest(PredictionRequest):
 
 
 class RankedLetter(BaseModel):
-    """A letter and the probability that it comes next."""
+    """A character of the alphabet and the probability that it comes next."""
 
     letter: str
     probability: Probability
 
 
 class NextLetterAnswer(BaseModel):
-    """The letter that comes next, and the likeliest `top_k`."""
+    """The character that comes next, and the likeliest `top_k`."""
 
     model_config = with_example(_ANSWER)
 
@@ -85,7 +100,7 @@ class NextLetterBatchAnswer(BaseModel):
 
 
 class NextLetter(ServedTask):
-    """Continues sequences of letters."""
+    """Continues sequences of letters or other characters."""
 
     task = NEXT_LETTER
     single = Form(
@@ -94,7 +109,8 @@ class NextLetter(ServedTask):
         request=NextLetterRequest,
         answer=NextLetterAnswer,
         summary="Continue a sequence of letters",
-        description="Answer which letter comes next, with its probability and those of the `top_k` likeliest.",
+        description="Answer which character of the model's alphabet comes next, with its probability and those of the "
+        "`top_k` likeliest.",
         problem=FieldProblem(type="letters", loc=["body", "sequence"], msg=_DIGIT, input="1"),
     )
     batch = Form(
@@ -107,11 +123,12 @@ class NextLetter(ServedTask):
         problem=FieldProblem(type="letters", loc=["body", "sequences", 4], msg=_DIGIT, input="1"),
     )
 
-    def encode(self, model: Model, text: str) -> Encoded:
+    def encode(self, bundle: Bundle, text: str) -> Encoded:
         """Return the codes of one sequence: see `ServedTask.encode`."""
-        codec = model.bundle.codec
-        assert isinstance(codec, LetterCodec)
-        return Encoded(codec.encode(text), {}, len(text))
+        codec = bundle.codec
+        assert isinstance(codec, LetterCodec | SymbolCodec)
+        row = codec.encode(text)
+        return Encoded(row, {}, len(row))
 
     def answer(
         self,
@@ -121,8 +138,9 @@ class NextLetter(ServedTask):
         request: NextLetterRequest | NextLetterBatchRequest,
     ) -> NextLetterAnswer:
         """Return the likeliest letters after one sequence: see `ServedTask.answer`."""
-        ranked = np.argsort(-output, kind="stable")[: request.top_k]
-        top = [RankedLetter(letter=manifest.labels[k], probability=round_probability(output[k])) for k in ranked]
+        probabilities = output if len(output) > 1 else np.array([1 - output[0], output[0]])
+        ranked = np.argsort(-probabilities, kind="stable")[: request.top_k]
+        top = [RankedLetter(letter=manifest.labels[k], probability=round_probability(probabilities[k])) for k in ranked]
         return NextLetterAnswer(
             next_letter=top[0].letter,
             probability=top[0].probability,

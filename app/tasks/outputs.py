@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.runtime.queue import Output
-from bundle.tasks import Task
+from bundle.tasks import count_outputs
 
 Datatype = Literal["BOOL", "BYTES", "FP32", "INT32"]  # the names of the Open Inference Protocol
 Arrays = Mapping[str, NDArray[Any]]
@@ -29,22 +29,22 @@ class TensorType:
     shape: tuple[int, ...]
 
 
-def list_outputs(task: Task) -> tuple[TensorType, ...]:
-    """Return the tensors that every model of a task returns."""
+def list_outputs(labels: Sequence[str]) -> tuple[TensorType, ...]:
+    """Return the tensors that a model with these labels returns."""
     return (
-        TensorType("probabilities", "FP32", (-1, task.outputs)),
+        TensorType("probabilities", "FP32", (-1, count_outputs(labels))),
         TensorType("label", "BYTES", (-1,)),
         TensorType("is_readable", "BOOL", (-1,)),
     )
 
 
-def arrange(task: Task, outputs: Sequence[Output], is_readable: Sequence[bool]) -> Arrays:
+def arrange(labels: Sequence[str], outputs: Sequence[Output], is_readable: Sequence[bool]) -> Arrays:
     """Return the outputs of some rows as arrays.
 
     A row without anything that the network knows has no label, and all its classes are equally probable.
 
     Args:
-        task: has the labels.
+        labels: of the model: see `count_outputs`.
         outputs: of the rows, float32 [outputs] each.
         is_readable: whether a row has anything that the network knows.
 
@@ -52,7 +52,7 @@ def arrange(task: Task, outputs: Sequence[Output], is_readable: Sequence[bool]) 
         `probabilities`, float32 [rows, outputs]; `label`, texts [rows]; `is_readable`, bool [rows].
     """
     readable = np.array(is_readable)
-    probabilities = np.where(readable[:, np.newaxis], np.stack(outputs), np.float32(1 / len(task.labels)))
-    likeliest = probabilities.argmax(axis=1) if task.outputs > 1 else (probabilities[:, 0] >= 0.5).astype(int)
-    labels = [task.labels[label] if is_read else "" for label, is_read in zip(likeliest, is_readable, strict=True)]
-    return {"probabilities": probabilities, "label": np.array(labels, object), "is_readable": readable}
+    probabilities = np.where(readable[:, np.newaxis], np.stack(outputs), np.float32(1 / len(labels)))
+    likeliest = (probabilities[:, 0] >= 0.5).astype(int) if len(labels) == 2 else probabilities.argmax(axis=1)
+    found = [labels[label] if is_read else "" for label, is_read in zip(likeliest, is_readable, strict=True)]
+    return {"probabilities": probabilities, "label": np.array(found, object), "is_readable": readable}

@@ -1,15 +1,16 @@
 """The sentiment of a text."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, FailFast, Field
+from pydantic import AfterValidator, BaseModel, FailFast, Field, ValidationInfo
 from pydantic.config import JsonDict
+from pydantic_core import PydanticKnownError
 
 from app.errors import FieldProblem
 from app.runtime.queue import Output
-from app.runtime.versions import Model
 from app.tasks.base import (
     Column,
     Encoded,
@@ -22,11 +23,12 @@ from app.tasks.base import (
 )
 from bundle.manifest import Manifest
 from bundle.reviews import EncodedReview, ReviewCodec
-from bundle.tasks import SENTIMENT
+from bundle.store import Bundle
+from bundle.tasks import SENTIMENT, UNCERTAIN
 
 Text = Annotated[str, Field(description="An English text, such as a review, of any length up to the service's limit.")]
 
-_ANSWER: JsonDict = {
+ANSWER: JsonDict = {
     "sentiment": "positive",
     "probability_positive": 0.9862,
     "words_used": 4,
@@ -35,13 +37,32 @@ _ANSWER: JsonDict = {
     "model": "sentiment",
     "version": 1,
 }
+SEVERAL_ANSWER: JsonDict = {
+    "sentiment": "neutral",
+    "probability": 0.7311,
+    "probabilities": {"negative": 0.0608, "neutral": 0.7311, "positive": 0.2081},
+    "words_used": 4,
+    "words_unknown": 0,
+    "words_cut": 0,
+    "model": "my-reviews",
+    "version": 1,
+}
+
+
+def _check_confidence(value: float | None, info: ValidationInfo) -> float | None:
+    """Return the value if it can make a difference: the likeliest of n labels has a probability of at least 1/n."""
+    labels: Sequence[str] = (info.context or {}).get("labels", SENTIMENT.labels)
+    if value is not None and not value >= 1 / len(labels):  # also NaN
+        raise PydanticKnownError("greater_than_equal", {"ge": 1 / len(labels)})
+    return value
+
+
 Confidence = Annotated[
-    float | None,
+    Annotated[float, Field(lt=1)] | None,
+    AfterValidator(_check_confidence),
     Field(
-        ge=0.5,
-        lt=1,
-        description="Answer `uncertain` where the more probable sentiment is less probable than this; "
-        "by default every text with a known word is positive or negative.",
+        description="Answer `uncertain` where the likeliest label is less probable than this; by default every text "
+        "with a known word gets a label. At least 1 / the number of labels, which is 0.5 for two.",
     ),
 ]
 
@@ -66,18 +87,60 @@ class SentimentBatchRequest(PredictionRequest):
     min_confidence: Confidence = None
 
 
+Verdict = Annotated[
+    str | None,
+    Field(
+        description="A label of the model, such as `positive`; `uncertain` by `min_confidence`; `null` if the text has "
+        "no word that the model knows."
+    ),
+]
+WordsUsed = Annotated[
+    int, Field(description="Words the model read, unknown ones included; 0 for a text without words.")
+]
+WordsUnknown = Annotated[int, Field(description="Of the words used, those that the model does not know.")]
+WordsCut = Annotated[
+    int,
+    Field(
+        description="Words that the model did not read, due to its limit: at the start of the text, or at its end with "
+        "models that read the beginning."
+    ),
+]
+
+
 class SentimentAnswer(BaseModel):
-    """The sentiment of one text, and how many of its words the model read."""
+    """The answer of a model with two labels to one text, and how many of its words the model read."""
 
-    model_config = with_example(_ANSWER)
+    model_config = with_example(ANSWER)
 
-    sentiment: Literal["negative", "positive", "uncertain"] | None = Field(
-        description="`null` if the text has no word that the model knows."
+    sentiment: Verdict
+    probability_positive: Probability | None = Field(
+        description="The probability of the second label of the model, also if `sentiment` is the first one; that is "
+        "`positive` for models of negative and positive texts. `null` together with the sentiment."
     )
-    probability_positive: Probability | None = Field(description="`null` together with the sentiment.")
-    words_used: int = Field(description="Words the model read, unknown ones included; 0 for a text without words.")
-    words_unknown: int = Field(description="Of the words used, those that the model does not know.")
-    words_cut: int = Field(description="Words at the start of the text that the model did not read, due to its limit.")
+    words_used: WordsUsed
+    words_unknown: WordsUnknown
+    words_cut: WordsCut
+    model: str
+    version: int
+
+
+class SeveralLabelsAnswer(BaseModel):
+    """The answer of a model with more than two labels to one text, and how many of its words the model read."""
+
+    model_config = with_example(SEVERAL_ANSWER)
+
+    sentiment: Verdict
+    probability: Probability | None = Field(
+        description="The probability of the likeliest label, which is `sentiment` unless that is `uncertain`; `null` "
+        "together with the sentiment."
+    )
+    probabilities: dict[str, Probability] | None = Field(
+        description="The probability of each label, in the order of the model's labels; `null` together with the "
+        "sentiment."
+    )
+    words_used: WordsUsed
+    words_unknown: WordsUnknown
+    words_cut: WordsCut
     model: str
     version: int
 
@@ -85,20 +148,21 @@ class SentimentAnswer(BaseModel):
 class SentimentBatchAnswer(BaseModel):
     """The answers, in the order of the texts."""
 
-    model_config = with_example({"answers": [_ANSWER]})
+    model_config = with_example({"answers": [ANSWER]})
 
-    answers: list[SentimentAnswer]
+    answers: list[SentimentAnswer | SeveralLabelsAnswer]
 
 
-def _get_codec(model: Model) -> ReviewCodec:
-    codec = model.bundle.codec
+def get_codec(bundle: Bundle) -> ReviewCodec:
+    """Return the codec of a bundle of this task."""
+    codec = bundle.codec
     assert isinstance(codec, ReviewCodec)
     return codec
 
 
-def _read_ids(model: Model, ids: NDArray[np.integer[Any]]) -> Encoded:
+def _read_ids(bundle: Bundle, ids: NDArray[np.integer[Any]]) -> Encoded:
     """Return one row of word ids without its padding; see `ReviewCodec.read`."""
-    return _describe(_get_codec(model).read(ids))
+    return _describe(get_codec(bundle).read(ids))
 
 
 def _describe(review: EncodedReview) -> Encoded:
@@ -118,9 +182,10 @@ class Sentiment(ServedTask):
         path="/sentiment",
         field="text",
         request=SentimentRequest,
-        answer=SentimentAnswer,
+        answer=SentimentAnswer | SeveralLabelsAnswer,
         summary="Judge a text",
-        description="Answer whether a text is positive or negative, and how many of its words were read.",
+        description="Answer which label of the model fits a text, such as positive or negative, and how many of its "
+        "words were read. `GET /models/{name}` has the labels of a model.",
         problem=FieldProblem(type="text_too_long", loc=["body", "text"], msg=_TOO_LONG),
     )
     batch = Form(
@@ -134,28 +199,40 @@ class Sentiment(ServedTask):
     )
     further_columns = (Column("ids", "INT32", (-1, -1), _read_ids),)
 
-    def encode(self, model: Model, text: str) -> Encoded:
+    def encode(self, bundle: Bundle, text: str) -> Encoded:
         """Return one text as word ids: see `ServedTask.encode`."""
-        return _describe(_get_codec(model).encode(text))
+        return _describe(get_codec(bundle).encode(text))
 
-    def answer(self, manifest: Manifest, output: Output, encoded: Encoded, request: Any) -> SentimentAnswer:
+    def answer(
+        self, manifest: Manifest, output: Output, encoded: Encoded, request: Any
+    ) -> SentimentAnswer | SeveralLabelsAnswer:
         """Return the sentiment of one text: see `ServedTask.answer`."""
-        (probability,) = output
-        return SentimentAnswer(
-            sentiment=_judge(probability, request.min_confidence) if encoded.is_readable else None,
-            probability_positive=round_probability(probability) if encoded.is_readable else None,
+        origin = {"model": manifest.name, "version": manifest.version}
+        is_readable, labels = encoded.is_readable, manifest.labels
+        if len(labels) == 2:
+            (second,) = output
+            confidence, label = max(second, 1 - second), labels[int(second >= 0.5)]
+            return SentimentAnswer(
+                sentiment=_judge(label, confidence, request.min_confidence) if is_readable else None,
+                probability_positive=round_probability(second) if is_readable else None,
+                **encoded.facts,
+                **origin,
+            )
+        confidence, label = output.max(), labels[int(output.argmax())]
+        rounded = dict(zip(labels, map(round_probability, output), strict=True))
+        return SeveralLabelsAnswer(
+            sentiment=_judge(label, confidence, request.min_confidence) if is_readable else None,
+            probability=round_probability(confidence) if is_readable else None,
+            probabilities=rounded if is_readable else None,
             **encoded.facts,
-            model=manifest.name,
-            version=manifest.version,
+            **origin,
         )
 
-    def label(self, answer: SentimentAnswer) -> str | None:
+    def label(self, answer: SentimentAnswer | SeveralLabelsAnswer) -> str | None:
         """Return the sentiment: see `ServedTask.label`."""
         return answer.sentiment
 
 
-def _judge(probability: float, min_confidence: float | None) -> Literal["negative", "positive", "uncertain"]:
-    """Return the more probable sentiment, if it is probable enough."""
-    if min_confidence is not None and max(probability, 1 - probability) < min_confidence:
-        return "uncertain"
-    return "positive" if probability >= 0.5 else "negative"
+def _judge(label: str, confidence: float, min_confidence: float | None) -> str:
+    """Return the likeliest label, if it is probable enough."""
+    return UNCERTAIN if min_confidence is not None and confidence < min_confidence else label

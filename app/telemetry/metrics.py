@@ -83,6 +83,13 @@ DEADLINES = _count(
     "deadline_misses", "Requests whose deadline passed, by the stage they had reached.", *_MODEL, "stage"
 )
 DEPARTURES = _count("client_departures", "Requests whose client left before the answer.", "route")
+REFUSALS = _count(
+    "refusals",
+    "Requests that their client may not send, or not now, by the reason and the client; without a client where no key "
+    "names one.",
+    "reason",
+    "client",
+)
 PROBLEMS = _count("problems", "Answers that were problem documents, by the end of their type.", "kind")
 
 MODELS = _gauge("models", "Processes in which a version of a model has this state.", *_MODEL, "state")
@@ -225,6 +232,12 @@ def count_refused(model: str, versions: int) -> None:
     """Show how many versions of a model are refused now."""
     with _LOCK:
         MODELS.labels(model, "", "refused").put(versions)
+
+
+def show_faults(model: str, has_faults: bool) -> None:
+    """Show whether the versions of a model are not as its policy says, or its folder or policy cannot be read."""
+    with _LOCK:
+        MODELS.labels(model, "", "not-followed").put(has_faults)
 
 
 def show_defaults(defaults: Mapping[str, int]) -> None:

@@ -63,6 +63,15 @@ def test_the_list_goes_on_after_a_policy_that_cannot_be_used(store: Store) -> No
     assert second["name"] == "next-letter"
 
 
+def test_the_list_names_folders_that_are_ignored(store: Store) -> None:
+    (store.root / "next-letter" / "1.0").mkdir()
+    listed = run(store, "list")
+    assert listed.exit_code == 1
+    line = json.loads(listed.stdout)
+    assert line["versions"] == [1, 2]
+    assert line["problem"].startswith("ignored beside the versions: folder 1.0; ")
+
+
 def test_the_folder_is_that_of_the_environment_by_default(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LSTM_SERVE_MODELS", str(store.root))
     assert "next-letter" in CliRunner().invoke(make_command(), ["models", "list"]).stdout

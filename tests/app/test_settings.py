@@ -1,4 +1,5 @@
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,6 +86,29 @@ def test_names_of_models_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("LSTM_SERVE_READY_MODELS", "sentiment, next-letter,")
     assert read_settings().ready_models == ("sentiment", "next-letter")
     assert Settings(ready_models=("imdb-500",)).ready_models == ("imdb-500",)
+
+
+def test_a_task_may_have_another_default_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_settings().default_models == {}
+    monkeypatch.setenv("LSTM_SERVE_DEFAULT_MODELS", "sentiment=my-reviews, next-letter = words,")
+    assert read_settings().default_models == {"sentiment": "my-reviews", "next-letter": "words"}
+    assert read_settings({"default_models": "sentiment=mine"}).default_models == {"sentiment": "mine"}
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("my-reviews", "Input should be TASK=MODEL, separated by commas, such as sentiment=my-reviews"),
+        ("sentiment=", "Input should be TASK=MODEL"),
+        ("sentiment=a=b", "Input should be TASK=MODEL"),
+        ("sentimental=a", "tasks: next-letter, sentiment"),
+        ("sentiment=a,sentiment=b", "Input should name one model for each task"),
+    ],
+)
+def test_default_models_of_no_task_are_refused(monkeypatch: pytest.MonkeyPatch, value: str, message: str) -> None:
+    monkeypatch.setenv("LSTM_SERVE_DEFAULT_MODELS", value)
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        read_settings()
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from bundle.errors import explain
 
@@ -49,9 +49,18 @@ def test_a_value_that_does_not_fit_has_the_fields_and_no_values() -> None:
     assert fail(lambda: Point.model_validate({"x": "secret", "y": 10})) == (
         "x: Input should be a valid integer, unable to parse string as an integer; y: y is above 9"
     )
-    assert fail(lambda: Point.model_validate_json("{")) == (
-        "Invalid JSON: EOF while parsing an object at line 1 column 1"
-    )
+    assert fail(lambda: Point.model_validate_json("{")) == "it is not JSON at line 1, column 1"
+
+
+def test_a_list_of_a_wrong_length_has_its_limit() -> None:
+    class Pair(BaseModel):
+        numbers: list[int] = Field(min_length=1, max_length=2)
+
+    expected = {0: "at least 1 item, not 0", 3: "at most 2 items, not 3"}
+    for length, phrase in expected.items():
+        with pytest.raises(ValidationError) as raised:
+            Pair(numbers=[1] * length)
+        assert explain(raised.value) == f"numbers: Input should have {phrase}"
 
 
 def test_of_many_problems_the_first_are_listed() -> None:

@@ -175,3 +175,21 @@ def test_ids_need_no_start_and_may_be_unreadable() -> None:
 def test_ids_that_no_text_can_have_are_refused(row: list[int], message: str) -> None:
     with pytest.raises(IdsError, match=message):
         make_codec().read(np.array(row, np.int64))
+
+
+@pytest.mark.parametrize("tokeniser", [KerasTokeniser(), WordTokeniser(), TokenTokeniser()], ids=lambda one: one.kind)
+@given(text=ANY_TEXT | PIECES, length=st.integers(1, 6))
+def test_the_words_that_are_read_make_the_row_of_the_text(tokeniser: Tokeniser, text: str, length: int) -> None:
+    codec = make_codec(length, tokeniser)
+    encoded = codec.encode(text)
+    words = codec.find_words(text)
+    row = codec.make_row_of(np.array([word.id_ for word in words], np.int32))
+    assert row.dtype == np.int32
+    assert row.tolist() == encoded.ids.tolist()
+    assert len(words) == encoded.words_used
+    assert sum(not word.is_known for word in words) == encoded.words_unknown
+
+
+def test_the_last_words_of_a_long_text_are_read() -> None:
+    words = make_codec(2).find_words("the the qqq film")
+    assert words == [(8, 11, 2, False), (12, 16, 5, True)]

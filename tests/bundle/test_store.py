@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from bundle.errors import BundleNotFoundError, ChecksumError, ManifestError, VersionExistsError
+from bundle.errors import BundleError, BundleNotFoundError, ChecksumError, ManifestError, VersionExistsError
 from bundle.files import hash_file
 from bundle.letters import LetterCodec
 from bundle.manifest import MANIFEST_FILE, Description, Manifest
@@ -19,6 +19,7 @@ from bundle.reference import REFERENCE_FILE, Reference
 from bundle.reviews import ReviewCodec, read_vocabulary, write_vocabulary
 from bundle.store import MODEL_FILE, Bundle, Store, open_bundle
 from tests.bundle.samples import EXPORTED, LETTERS, REVIEWS, WORDS, publish
+from tests.rights import modes_hold
 
 
 @pytest.fixture
@@ -113,6 +114,43 @@ def test_a_folder_that_publish_would_not_make_is_no_version(store: Store, name: 
     assert store.versions("letters") == [1]
 
 
+@pytest.mark.parametrize("name", ["0", "01", "1.5", "1 ", "v1", "V2", "٣", "10000000000000000"])
+def test_a_folder_that_is_named_like_a_version_is_misnamed(store: Store, name: str) -> None:
+    publish(store, LETTERS)
+    (store.root / "letters" / name).mkdir()
+    (store.root / "letters" / "notes").mkdir()
+    (store.root / "letters" / ".1").mkdir()
+    (store.root / "letters" / "3").write_text("")
+    assert store.misnamed("letters") == [name]
+    assert store.names() == ["letters"]
+
+
+def test_a_misnamed_bundle_has_a_name_and_is_not_opened(store: Store) -> None:
+    publish(store, LETTERS).folder.rename(store.root / "letters" / "latest")
+    assert (store.names(), store.versions("letters"), store.misnamed("letters")) == (["letters"], [], ["latest"])
+    with pytest.raises(BundleNotFoundError, match="no bundle letters .*; latest is ignored, because .*: rename it"):
+        store.open("letters")
+    assert publish(store, LETTERS).manifest.version == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        (".", "models/letters/1/manifest.json cannot be read .Permission denied.; make it readable"),
+        ("..", "models/letters cannot be read .Permission denied.; make it readable"),
+        ("manifest.json", "models/letters/1/manifest.json cannot be read .Permission denied.; make it readable"),
+        (MODEL_FILE, "model.keras cannot be read .Permission denied.; restore it"),
+    ],
+)
+def test_what_may_not_be_read_is_named(store: Store, place: str, message: str) -> None:
+    unreadable = (publish(store, LETTERS).folder / place).resolve()
+    mode = unreadable.stat().st_mode
+    unreadable.chmod(0)
+    with modes_hold(), pytest.raises(BundleError, match=message):
+        store.open("letters")
+    unreadable.chmod(mode)
+
+
 def test_a_file_is_no_version(store: Store) -> None:
     publish(store, LETTERS)
     (store.root / "letters" / "2").write_text("")
@@ -181,7 +219,20 @@ def test_a_staged_folder_is_removed_when_the_block_ends(store: Store, error: typ
             stop()
     else:
         stop()
-    assert list((store.root / "letters").iterdir()) == []
+    assert not store.root.exists()  # it was made for the folder
+
+
+def test_folders_that_were_there_before_stay(store: Store) -> None:
+    (store.root / "letters").mkdir(parents=True)
+    with store.stage("letters"):
+        pass
+    assert [*store.root.rglob("*")] == [store.root / "letters"]
+
+
+def test_a_folder_that_others_use_meanwhile_stays(store: Store) -> None:
+    with store.stage("letters"):
+        publish(store, REVIEWS)
+    assert [path.name for path in store.root.iterdir()] == ["reviews"]
 
 
 def test_staged_folders_of_one_name_do_not_meet(store: Store) -> None:
@@ -199,7 +250,7 @@ def test_others_can_read_what_is_published(store: Store) -> None:
 def test_a_bundle_without_its_network_is_not_published(store: Store) -> None:
     with pytest.raises(ManifestError, match="does not list model.keras;"), store.stage("letters") as folder:
         store.publish(folder, LETTERS)
-    assert list((store.root / "letters").iterdir()) == []
+    assert not store.root.exists()
 
 
 def test_a_bundle_with_another_vocabulary_is_not_published(store: Store) -> None:
@@ -207,7 +258,7 @@ def test_a_bundle_with_another_vocabulary_is_not_published(store: Store) -> None
         (folder / MODEL_FILE).write_bytes(b"weights")
         write_vocabulary(folder / "vocabulary.txt", WORDS[:1])
         store.publish(folder, REVIEWS)
-    assert list((store.root / "reviews").iterdir()) == []
+    assert not store.root.exists()
 
 
 def test_a_bundle_whose_vocabulary_is_no_text_is_not_published(store: Store) -> None:
@@ -218,7 +269,7 @@ def test_a_bundle_whose_vocabulary_is_no_text_is_not_published(store: Store) -> 
         (folder / MODEL_FILE).write_bytes(b"weights")
         (folder / "vocabulary.txt").write_bytes("café\n".encode("latin-1"))
         store.publish(folder, REVIEWS)
-    assert list((store.root / "reviews").iterdir()) == []
+    assert not store.root.exists()
 
 
 def test_a_bundle_that_cannot_be_published_does_no_harm_to_those_that_are(store: Store) -> None:

@@ -12,8 +12,17 @@ from bundle.letters import ALPHABET
 from bundle.manifest import Description, Manifest
 from bundle.rows import Row
 from bundle.store import Store
-from bundle.tasks import NEXT_LETTER, SENTIMENT, TASKS, Task
-from tests.bundle.samples import LETTERS, publish
+from bundle.tasks import (
+    MOST_LABEL_CHARACTERS,
+    MOST_LABELS,
+    NEXT_LETTER,
+    SENTIMENT,
+    TASKS,
+    Task,
+    check_labels,
+    count_outputs,
+)
+from tests.bundle.samples import LETTERS, REVIEWS, publish
 
 
 class DigitCodec(Preprocessing):
@@ -36,6 +45,9 @@ class DigitCodec(Preprocessing):
     def make_longest_row(self) -> Row:
         return np.ones(self.length, np.float32)
 
+    def make_row(self, steps: int, random: np.random.Generator, /) -> Row:
+        return random.integers(0, 10, steps).astype(np.float32)
+
     def pad(self, rows: list[Row]) -> NDArray[np.float32]:
         return np.zeros((len(rows), self.length), np.float32)
 
@@ -57,7 +69,7 @@ def test_labels_are_in_the_order_of_the_outputs() -> None:
 
 
 def test_two_labels_share_one_output() -> None:
-    assert {name: task.outputs for name, task in TASKS.items()} == {"next-letter": 26, "sentiment": 1}
+    assert [count_outputs(labels) for labels in (("a", "b"), ("a", "b", "c"), NEXT_LETTER.labels)] == [1, 3, 26]
 
 
 def test_a_registered_task_has_bundles(parity: Description, tmp_path: Path) -> None:
@@ -77,3 +89,52 @@ def test_a_section_of_a_registered_task_is_checked(parity: Description) -> None:
 def test_a_task_that_is_not_registered_has_none() -> None:
     with pytest.raises(ValidationError, match="the tasks of this release are next-letter, sentiment"):
         Description(**LETTERS.model_dump() | {"task": "parity"})
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ("negative", "positive"),
+        ("positive", "other", "negative"),
+        ("1 star", "2 stars", "3+ stars"),
+        ("\u043f\u043b\u043e\u0445\u043e", "\u0445\u043e\u0440\u043e\u0448\u043e"),
+        ("a", "A"),
+        ("x" * MOST_LABEL_CHARACTERS, "\N{FAMILY}\u200d"),
+        tuple(map(str, range(MOST_LABELS))),
+    ],
+)
+def test_a_bundle_may_have_any_labels(labels: tuple[str, ...]) -> None:
+    check_labels(labels)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ((), "there are 0 labels, and a bundle has 2 to 50"),
+        (("good",), "there are 1 labels"),
+        (tuple(map(str, range(MOST_LABELS + 1))), "there are 51 labels.* not ids or texts"),
+        (("good", ""), "the label '' is empty"),
+        (("good", "\u3000 "), "the label .* is empty"),
+        (("good", "bad", "good"), "the label 'good' occurs twice"),
+        (("good", " good"), "the label ' good' occurs twice"),
+        (("good", "x" * (MOST_LABEL_CHARACTERS + 1)), "has 101 characters, at most 100 are allowed"),
+        (("good", "b\nad"), "has a control character or a line break"),
+        (("good", "b\x7fad"), "has a control character or a line break"),
+        (("good", "b\u2028ad"), "has a control character or a line break"),
+        (("positive", "negative"), "of two labels 'positive' is the second"),
+        (("good", "uncertain"), "'uncertain' is what the service answers if no label is probable enough"),
+    ],
+)
+def test_labels_that_cannot_be_told_apart_or_shown_are_refused(labels: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_labels(labels)
+
+
+def test_a_manifest_has_the_labels_of_its_own_bundle() -> None:
+    described = Description(**REVIEWS.model_dump() | {"labels": ("bad", "so-so", "good")})
+    assert described.labels == ("bad", "so-so", "good")
+    assert (described.outputs, REVIEWS.outputs) == (3, 1)
+    with pytest.raises(ValidationError, match="occurs twice"):
+        Description(**REVIEWS.model_dump() | {"labels": ("bad", "bad")})
+    with pytest.raises(ValidationError, match="are not those of the task 'next-letter'"):
+        Description(**LETTERS.model_dump() | {"labels": ("bad", "good")})

@@ -9,6 +9,7 @@ from uvicorn.loops import uvloop  # noqa: F401
 from uvicorn.protocols.http import httptools_impl  # noqa: F401
 
 import app.command  # noqa: F401
+import app.processes.service  # noqa: F401
 from app.http.app import create_app
 
 service = create_app()

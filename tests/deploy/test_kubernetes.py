@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from app import __version__
-from app.command import MORE_SECONDS
+from app.processes.service import MORE_SECONDS
 from app.processes.supervisor import START_SECONDS
 from app.runtime.policy import POLICY_FILE, read_policy
 from app.settings import MEMORY_OF_A_PROCESS, PREFIX, Settings, read_settings

@@ -22,6 +22,7 @@ from tests.app.service import ROOT, Service, run_service
 from tests.bundle.samples import publish_changed
 from tests.conftest import SECONDS
 from tests.reliability.clients import Connection, make_request
+from tests.tools import need
 
 OBSERVABILITY = ROOT / "deploy" / "observability"
 RULES = OBSERVABILITY / "rules.yml"
@@ -41,9 +42,8 @@ ALERTS = {
 ROWS = 16  # in a request at most
 LONG = "A tender, wonderful film. " * 400
 
-needs_prometheus = pytest.mark.skipif(
-    not (shutil.which("prometheus") and shutil.which("promtool")),
-    reason="Prometheus is not installed; apt-get install prometheus",
+needs_prometheus = need(
+    shutil.which("prometheus") and shutil.which("promtool"), "Prometheus is not installed; apt-get install prometheus"
 )
 
 

@@ -12,6 +12,7 @@ from app.runtime.policy import POLICY_FILE
 from tests.app.service import ROOT
 from tests.deploy.nginx import MISSING
 from tests.deploy.test_kubernetes import BASES, COMPONENTS, KUBECTL, build, find_pod
+from tests.tools import need
 
 PAGE = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
 NAMES = ("systemd", "Kubernetes", "nginx", "Sizing")
@@ -62,7 +63,7 @@ def test_the_commands_of_systemd_work(run: Callable[[str], None], tmp_path: Path
     assert (tmp_path / "var" / "lib" / "lstm-serve" / "policies" / "sentiment" / POLICY_FILE).is_file()
 
 
-@pytest.mark.skipif(bool(MISSING), reason=f"{MISSING} are not installed; apt-get install nginx-light openssl")
+@need(not MISSING, f"{MISSING} are not installed; apt-get install nginx-light openssl")
 def test_the_commands_of_nginx_work(run: Callable[[str], None], tmp_path: Path) -> None:
     for command in find_commands("nginx"):
         if command == "nginx -t":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.command import MORE_SECONDS
+from app.processes.service import MORE_SECONDS
 from app.settings import MEMORY_OF_A_PROCESS, PREFIX, Settings, read_settings
 from tests.app.service import ROOT
 

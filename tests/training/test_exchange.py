@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from app.engines.onnx import OnnxEngine
-from bundle.errors import ManifestError
 from bundle.files import hash_file
 from bundle.letters import LetterCodec
 from bundle.reviews import ReviewCodec, read_vocabulary, write_vocabulary
@@ -282,8 +281,9 @@ def test_files_that_are_missing_or_something_else_leave_nothing(
 @pytest.mark.parametrize(
     ("words", "error", "message"),
     [
-        (VOCABULARY[:-1], ConversionError, "would get weights of the shapes .* vocabulary_size to match"),
-        ([*VOCABULARY[:-1], "film"], ManifestError, "12 words, 11 of them distinct"),
+        (VOCABULARY[:-1], ConversionError, "has 11 words, vocabulary_size=16 needs 12 .* set vocabulary_size=15"),
+        (["<pad>", "<unk>", *VOCABULARY[2:]], ConversionError, "line 1: '<pad>' is a reserved word; the ids of this"),
+        ([*VOCABULARY[:-1], "film"], DataError, "line 12: 'film' stands on line 1 already"),
     ],
 )
 def test_a_vocabulary_that_does_not_fit_is_refused(

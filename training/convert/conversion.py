@@ -18,6 +18,7 @@ from training.errors import ConversionError
 # The weight names of nn.LSTM: for the inputs (ih) or the state (hh), of a numbered layer, and of the second direction.
 _LSTM_WEIGHTS = re.compile(r"(?P<module>.*?)(?P<kind>weight|bias)_(?P<of>ih|hh)_l(?P<layer>\d+)(?P<reverse>_reverse)?")
 _DIRECTIONS = ("", "_reverse")
+_OTHER_MODULES = {3: "nn.GRU", 1: "nn.RNN"}  # by the number of gates; an nn.LSTM has 4
 
 
 @dataclass
@@ -27,6 +28,59 @@ class _Parts:
     embeddings: list[Weights] = field(default_factory=list)
     lstms: list[dict[str, Weights]] = field(default_factory=list)  # by the name without module and layer
     linears: list[tuple[Weights, Weights]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Structure:
+    """A network of one nn.Embedding, nn.LSTM layers and one nn.Linear, as the shapes of its weights show it.
+
+    Attributes:
+        words: number of word vectors.
+        features: of a word vector.
+        lstms: the units of each layer, and whether it has two directions.
+        outputs: of the nn.Linear.
+    """
+
+    words: int
+    features: int
+    lstms: tuple[tuple[int, bool], ...]
+    outputs: int
+
+
+def find_structure(state: State) -> Structure:
+    """Return the structure of a network that reads words, of which the nn.Linear reads the last state.
+
+    Raises:
+        ConversionError: the state has other modules, or their shapes do not fit one another.
+    """
+    parts = _sort(state)
+    if len(parts.embeddings) != 1 or not parts.lstms or len(parts.linears) != 1:
+        found = _count(len(parts.embeddings), len(parts.lstms), len(parts.linears))
+        raise ConversionError(
+            f"the PyTorch network has {found}; only one of 1 embedding, LSTM layers and 1 linear layer can be imported "
+            "(a matrix without a bias counts as an embedding)"
+        )
+    (vectors,), ((kernel, _),) = parts.embeddings, parts.linears
+    lstms = []
+    width = vectors.shape[1]
+    for number, module in enumerate(parts.lstms):
+        inputs, recurrent = module.get("weight_ih"), module.get("weight_hh")
+        if inputs is None or recurrent is None or inputs.ndim != 2 or recurrent.ndim != 2:
+            raise ConversionError(f"LSTM layer {number} has no matrices weight_ih and weight_hh; save the whole state")
+        _check_width(f"LSTM layer {number}", inputs.shape[1], width)
+        is_bidirectional = "weight_ih_reverse" in module
+        lstms.append((recurrent.shape[1], is_bidirectional))
+        width = recurrent.shape[1] * (2 if is_bidirectional else 1)
+    _check_width("the nn.Linear", kernel.shape[1], width)
+    return Structure(len(vectors), vectors.shape[1], tuple(lstms), len(kernel))
+
+
+def _check_width(module: str, found: int, expected: int) -> None:
+    if found != expected:
+        raise ConversionError(
+            f"{module} reads {found} features, and the module before it gives {expected}: the network's forward() has "
+            "more steps than its weights show, such as pooling, so it cannot be built from them"
+        )
 
 
 def to_keras(state: State, network: keras.Model) -> None:
@@ -125,7 +179,25 @@ def _sort(state: State) -> _Parts:
             f"{', '.join(unknown[:5])} belong to no nn.Embedding, nn.LSTM or nn.Linear; other modules are not supported"
         )
     parts.lstms = list(modules.values())
+    for module in parts.lstms:
+        _check_gates(module)
     return parts
+
+
+def _check_gates(module: Mapping[str, Weights]) -> None:
+    """Return if a module is an nn.LSTM; nn.GRU and nn.RNN have weights of the same names with fewer gates.
+
+    Raises:
+        ConversionError: it is not.
+    """
+    recurrent = module.get("weight_hh")
+    if recurrent is None or recurrent.ndim != 2:
+        return
+    gates = len(recurrent) / recurrent.shape[1]
+    if gates in _OTHER_MODULES:
+        raise ConversionError(
+            f"the file has an {_OTHER_MODULES[gates]}, which cannot be converted; train the network with nn.LSTM"
+        )
 
 
 def _to_keras_lstm(module: Mapping[str, Weights], direction: str) -> list[Weights]:

@@ -1,7 +1,9 @@
 """The same networks in PyTorch, with their own training loop; imported only when PyTorch is used."""
 
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +17,10 @@ from training.errors import ConversionError
 from training.files import replacing
 from training.loops.fit import History
 from training.recipes.stack import StackSettings, TrainingSettings
+
+_SAVE = "write it by torch.save(network.state_dict(), path)"
+# Where checkpoints have the state dict; what else they have, such as the optimiser's state, is ignored.
+_STATE_KEYS = ("model_state_dict", "state_dict")
 
 
 class Network(nn.Module):  # type: ignore[misc]  # PyTorch is not installed everywhere
@@ -86,7 +92,7 @@ def get_state(network: Network) -> State:
 
 
 def read_state(path: Path) -> State:
-    """Return the state dict in a file, every weight as float32.
+    """Return the state dict in a file, or in a checkpoint of a file, every weight as float32.
 
     Raises:
         ConversionError: the file is not a state dict, or has values that are not finite numbers.
@@ -95,15 +101,35 @@ def read_state(path: Path) -> State:
     with path.open("rb") as file:
         try:
             loaded = torch.load(file, map_location="cpu", weights_only=True)
-            state = {str(name): value.float().numpy() for name, value in loaded.items()}
         except Exception as error:  # unpickling raises many kinds of errors
-            raise ConversionError(
-                f"{path} holds no state dict ({type(error).__name__}); "
-                "write it by torch.save(network.state_dict(), path)"
-            ) from error
+            raise ConversionError(f"{path} holds {_name_contents(path, error)}; {_SAVE}") from error
+    found = next((loaded[key] for key in _STATE_KEYS if key in loaded), loaded) if _is_dict(loaded) else loaded
+    if not _is_dict(found):
+        raise ConversionError(f"{path} holds no state dict ({type(found).__name__}); {_SAVE}")
+    if other := [str(name) for name, value in found.items() if not isinstance(value, torch.Tensor)]:
+        raise ConversionError(
+            f"{path} holds a checkpoint with {', '.join(other[:5])}, and its weights are not under "
+            f"{' or '.join(_STATE_KEYS)}; {_SAVE}"
+        )
+    state = {str(name): value.float().numpy() for name, value in found.items()}
     if wrong := [name for name, value in state.items() if not np.isfinite(value).all()]:
         raise ConversionError(f"{', '.join(wrong)} in {path} has infinite or NaN values; save it before it diverges")
     return state
+
+
+def _is_dict(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _name_contents(path: Path, error: Exception) -> str:
+    """Return what a file holds that PyTorch does not load as numbers alone."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if any("/code/" in name for name in archive.namelist()):
+                return "a program of TorchScript, not weights"
+    if "GLOBAL" in str(error):
+        return "a pickled module or other objects of Python, whose code is never run"
+    return f"no state dict ({type(error).__name__})"
 
 
 def write_state(state: State, path: Path) -> None:

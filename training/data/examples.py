@@ -10,14 +10,22 @@ from training.errors import RecipeError
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs of a network, and the class of each, int32 [examples]."""
+    """Inputs of a network, and the class of each.
+
+    Attributes:
+        inputs: of the network, [examples, ...].
+        labels: the class of each, int32 [examples].
+        targets: probabilities of the labels to train on instead of the labels, float32 [examples, outputs].
+    """
 
     inputs: NDArray[np.float32] | NDArray[np.int32]
     labels: NDArray[np.int32]
+    targets: NDArray[np.float32] | None = None
 
     def take(self, indices: NDArray[np.intp]) -> "Examples":
         """Return the examples at these indices, in their order."""
-        return Examples(self.inputs[indices], self.labels[indices])
+        targets = None if self.targets is None else self.targets[indices]
+        return Examples(self.inputs[indices], self.labels[indices], targets)
 
 
 def split_randomly(count: int, share: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -8,11 +8,10 @@ import os
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +23,7 @@ ARCHIVE_URL = f"https://ai.stanford.edu/~amaas/data/sentiment/{ARCHIVE}"
 ARCHIVE_SHA256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"
 
 NAME = "Large Movie Review Dataset v1.0"
+SHA256 = "3ca38b65ac4b83e49f3067b034a7367601f82fdcf2fa4e43c3ea8d9ac44f544f"  # of its reviews, as `Imdb` has it
 
 _LABEL_OF_FOLDER = {"neg": 0, "pos": 1}
 _UNLABELLED = "unsup"
@@ -42,12 +42,16 @@ class Review:
 
 @dataclass(frozen=True)
 class Imdb:
-    """The labelled reviews by label and number, the unlabelled reviews by number, and the SHA-256 of all reviews."""
+    """The labelled reviews by label and number, the unlabelled reviews by number, and the SHA-256 of all reviews.
+
+    `name` is that of the published dataset only if the reviews are, else that of the file or folder.
+    """
 
     train: tuple[Review, ...]
     test: tuple[Review, ...]
     unlabelled: tuple[str, ...]
     sha256: str
+    name: str = field(default=NAME, compare=False)
 
     @property
     def training_texts(self) -> list[str]:
@@ -100,7 +104,8 @@ def load(source: Path | None) -> Imdb:
             )
     digest = hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()
     texts = tuple(text for _, text in sorted(unlabelled))
-    return Imdb(tuple(sorted(splits["train"])), tuple(sorted(splits["test"])), texts, digest)
+    name = NAME if digest == SHA256 else source.resolve().name
+    return Imdb(tuple(sorted(splits["train"])), tuple(sorted(splits["test"])), texts, digest, name)
 
 
 def download(url: str = ARCHIVE_URL, sha256: str = ARCHIVE_SHA256) -> Path:
@@ -109,6 +114,8 @@ def download(url: str = ARCHIVE_URL, sha256: str = ARCHIVE_SHA256) -> Path:
     Raises:
         DataError: it cannot be downloaded, or is not the expected archive.
     """
+    import keras  # seconds, which reading the user's own texts does not need
+
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lstm-serve"
     try:
         cache.mkdir(parents=True, exist_ok=True)  # if it is missing, get_file silently uses /tmp
@@ -161,4 +168,7 @@ def _read_archive(archive: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
             while members.fileobj and members.fileobj.read(1024 * 1024):
                 pass
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise DataError(f"{archive} cannot be read as a tar.gz archive ({error}); get it again") from error
+        raise DataError(
+            f"{archive} cannot be read as a tar.gz archive ({error}). If it is {ARCHIVE}, get it again; for your own "
+            "texts, such as a CSV file, use the recipe reviews: train reviews --data FILE"
+        ) from error

@@ -1,5 +1,6 @@
 """Short opinions in pairs, written for this project: see `pairs/README.md`."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,15 +44,25 @@ def load(part: Part, folder: Path = FOLDER) -> tuple[Group, ...]:
     Raises:
         DataError: the folder has no such authors, or a line of a file is not a group.
     """
-    groups = tuple(
-        group
-        for path in sorted(folder.glob(_FILES))
-        if _find_part(path.stem.removeprefix("author-")) == part
-        for group in _read(path)
-    )
+    return tuple(group for _, group in load_with_authors(part, folder))
+
+
+def load_with_authors(part: Part, folder: Path = FOLDER) -> tuple[tuple[str, Group], ...]:
+    """Return the groups of the authors of one part, each with the number of its author: see `load`."""
+    authors = [(path.stem.removeprefix("author-"), path) for path in sorted(folder.glob(_FILES))]
+    groups = tuple((author, group) for author, path in authors if _find_part(author) == part for group in _read(path))
     if not groups:
         raise DataError(f"{folder} has no texts of the part {part!r} ({_FILES}); name the folder of the pairs")
     return groups
+
+
+def hash_files(folder: Path = FOLDER) -> str:
+    """Return the SHA-256 of the names and contents of a folder's files of pairs."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob(_FILES)):
+        contents = path.read_bytes()
+        digest.update(f"{path.name} {len(contents)}\n".encode() + contents)
+    return digest.hexdigest()
 
 
 def _find_part(author: str) -> Part:

@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import track
 
 from bundle.manifest import Dataset
 from bundle.reviews import RESERVED_IDS, ReviewCodec, ReviewPreprocessing, read_vocabulary
 from bundle.tokenisers import KerasTokeniser, ReadableTokeniser, Tokeniser, TokenTokeniser, WordTokeniser
 from training.data import imdb
 from training.data.examples import Examples
+from training.progress_bar import follow
 from training.recipes.reviews import ReviewSettings
 
 KERAS_WORDS = Path(__file__).parent / "keras_words.txt"
 
-_TOKENISERS: dict[str, Tokeniser] = {
+TOKENISERS: dict[str, Tokeniser] = {
     "keras": KerasTokeniser(),
     "words": WordTokeniser(),
     "tokens": TokenTokeniser(),
@@ -39,11 +39,19 @@ def learn_review_codec(settings: ReviewSettings, texts: list[str], console: Cons
     """Return the codec of a recipe that is trained on these texts."""
     if settings.ranks == "keras":
         return make_review_codec(settings, read_vocabulary(KERAS_WORDS))
-    tokeniser = _TOKENISERS[settings.tokeniser]
-    counts = count_words(tokeniser, track(texts, "Counting words", console=console))
+    tokeniser = TOKENISERS[settings.tokeniser]
+    counts = count_words(tokeniser, follow(texts, "Counting words", len(texts), console))
     return make_review_codec(
         settings, choose_words(tokeniser, counts, settings.vocabulary_size - RESERVED_IDS, settings.endings)
     )
+
+
+def fold_classes(tokeniser: ReadableTokeniser, counts: Counter[str], least: int) -> Counter[str]:
+    """Return the counts with each emoji, mention or censored word that occurs less often as its class."""
+    folded: Counter[str] = Counter()
+    for word, count in counts.items():
+        folded[(tokeniser.find_class(word) or word) if count < least else word] += count
+    return folded
 
 
 def count_words(tokeniser: Tokeniser, texts: Iterable[str]) -> Counter[str]:
@@ -76,7 +84,7 @@ def make_review_codec(settings: ReviewSettings, ranked: list[str]) -> ReviewCode
     """Return the codec of a recipe, for words by their rank."""
     words = ranked[: settings.vocabulary_size - RESERVED_IDS]
     preprocessing = ReviewPreprocessing(
-        tokeniser=_TOKENISERS[settings.tokeniser],
+        tokeniser=TOKENISERS[settings.tokeniser],
         vocabulary_size=len(words) + RESERVED_IDS,
         length=settings.length,
     )
@@ -88,7 +96,7 @@ def describe_reviews(
 ) -> tuple[Examples, Dataset]:
     """Return the test data of a review network: the test reviews."""
     dataset = Dataset(
-        name=imdb.NAME, sha256=data.sha256, training_examples=training_examples, test_examples=len(data.test)
+        name=data.name, sha256=data.sha256, training_examples=training_examples, test_examples=len(data.test)
     )
     return code_reviews(codec, data.test, "Coding the test reviews", console), dataset
 
@@ -106,4 +114,4 @@ def code_texts(codec: ReviewCodec, texts: list[str], what: str, console: Console
 
 def code_each(codec: ReviewCodec, texts: list[str], what: str, console: Console) -> list[NDArray[np.int32]]:
     """Return the ids of each text, int32 [ids]; `what` labels the progress bar."""
-    return [codec.encode(text).ids for text in track(texts, what, console=console)]
+    return [codec.encode(text).ids for text in follow(texts, what, len(texts), console)]

@@ -24,7 +24,7 @@ class AdversarialNetwork(keras.Model):  # type: ignore[misc]  # Keras has no typ
     In training, only the word vectors of the first half of a batch are moved; this takes half the time of running the
     whole batch moved and unmoved. The step goes in the direction that raises the loss most: away from the label
     (`supervised`), or away from the network's own answer (`virtual`). A batch has the ids, int32 [batch, words], and
-    the labels, float32 [batch, 1]: probabilities of positive, or `training.distillation.corpus.UNLABELLED`.
+    the labels, float32 [batch, outputs]: probabilities, or `training.distillation.corpus.UNLABELLED`.
     """
 
     def __init__(self, network: keras.Model, settings: TuningSettings, seed: int) -> None:
@@ -42,7 +42,7 @@ class AdversarialNetwork(keras.Model):  # type: ignore[misc]  # Keras has no typ
         ids, labels = batch
         vectors = self._embedding(ids)
         words = self._dropout(vectors, training=training)
-        counted, aims = ops.cast(labels >= 0, words.dtype), ops.maximum(labels, 0)
+        counted, aims = ops.cast(labels[:, :1] >= 0, words.dtype), ops.maximum(labels, 0)
         if not training or self._settings.adversarial == "none":
             return _mean(_cross_entropy(aims, self._behind([words, ids], training=training)), counted)
         half = ops.shape(ids)[0] // 2
@@ -111,7 +111,10 @@ def _normalise(steps: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def _cross_entropy(labels: keras.KerasTensor, answers: keras.KerasTensor) -> keras.KerasTensor:
+    """Return the loss of each row, [batch, 1]; one output is the probability of the second of two labels."""
     answers = ops.clip(answers, _LEAST, 1 - _LEAST)
+    if answers.shape[-1] > 1:
+        return -ops.sum(labels * ops.log(answers), axis=-1, keepdims=True)
     return -(labels * ops.log(answers) + (1 - labels) * ops.log(1 - answers))
 
 

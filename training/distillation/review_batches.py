@@ -4,16 +4,16 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from bundle.reviews import ReviewPreprocessing
+from bundle.reviews import WordSection
 from training.distillation.corpus import Corpus
 from training.recipes.staged import TuningSettings
 
 _PREDICTED = 256  # reviews at once
-_GROUPS = 8  # of reviews of similar lengths
+GROUPS = 8  # of reviews of similar lengths
 
 
 class ReviewBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
-    """Batches for an `AdversarialNetwork`: ids, int32 [batch, words], and labels, float32 [batch, 1].
+    """Batches for an `AdversarialNetwork`: ids, int32 [batch, words], and labels, float32 [batch, outputs].
 
     Reviews are padded or cut to a few lengths; the network is compiled once for each. A batch that is not full is
     filled with other reviews of its length. An epoch is the steps between two checkpoints, a part of a pass over all
@@ -25,19 +25,24 @@ class ReviewBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has n
         corpus: Corpus,
         rows: NDArray[np.intp],
         labels: NDArray[np.float32],
-        preprocessing: ReviewPreprocessing,
+        preprocessing: WordSection,
         settings: TuningSettings,
         seed: int,
+        groups: int = GROUPS,
     ) -> None:
-        """Take the reviews' numbers in the corpus and their labels; begin with the first epoch."""
+        """Take the reviews' numbers in the corpus and their labels; begin with the first epoch.
+
+        The labels are float32 [rows], or [rows, outputs] for a network of several outputs. With fewer groups there is
+        less to compile, and more padding.
+        """
         super().__init__()
         self._corpus = corpus
         self._rows = rows
-        self._labels = labels
+        self._labels = labels.reshape(len(rows), -1)
         self._preprocessing = preprocessing
         self._settings = settings
         self._seed = seed
-        self._groups = group_by_length(corpus.lengths[rows], settings.length)
+        self._groups = group_by_length(corpus.lengths[rows], settings.length, groups)
         self._planned = -1
         self._plan: list[tuple[int, NDArray[np.intp]]] = []
         self.epoch = 0
@@ -57,10 +62,11 @@ class ReviewBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has n
             self._planned = self.epoch
         length, members = self._plan[index]
         constants = self._preprocessing
+        assert constants.unknown_id is not None
         ids = self._corpus.pad(self._rows[members], length, constants.padding_id)
         random = np.random.default_rng([self._seed, self.epoch, index])
         dropped = (random.random(ids.shape) < self._settings.word_dropout) & (ids > constants.rank_offset)
-        return ((np.where(dropped, np.int32(constants.unknown_id), ids), self._labels[members, np.newaxis]),)
+        return ((np.where(dropped, np.int32(constants.unknown_id), ids), self._labels[members]),)
 
     def _get_steps(self) -> range:
         """Return the steps of a pass that belong to the epoch."""
@@ -85,28 +91,36 @@ class ReviewBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has n
 
 
 def predict(
-    network: keras.Model, corpus: Corpus, rows: NDArray[np.intp], preprocessing: ReviewPreprocessing
+    network: keras.Model, corpus: Corpus, rows: NDArray[np.intp], preprocessing: WordSection
 ) -> NDArray[np.float32]:
     """Return a network's answers to some reviews, float32 [rows]; at their own lengths if it reads any length."""
-    answers = np.empty(len(rows), np.float32)
+    answers: NDArray[np.float32] = predict_all(network, corpus, rows, preprocessing)[:, 0]
+    return answers
+
+
+def predict_all(
+    network: keras.Model, corpus: Corpus, rows: NDArray[np.intp], preprocessing: WordSection
+) -> NDArray[np.float32]:
+    """Return all outputs of a network for some reviews, float32 [rows, outputs]: see `predict`."""
+    answers = np.empty((len(rows), network.output_shape[-1]), np.float32)
     groups = {preprocessing.length: np.arange(len(rows))}
     if network.input_shape[1] is None:
         groups = group_by_length(corpus.lengths[rows], preprocessing.length)
     for length, members in groups.items():
         ids = corpus.pad(rows[members], length, preprocessing.padding_id)
-        answers[members] = network.predict(ids, batch_size=_PREDICTED, verbose=0)[:, 0]
+        answers[members] = network.predict(ids, batch_size=_PREDICTED, verbose=0)
     return answers
 
 
-def group_by_length(lengths: NDArray[np.int64], longest: int) -> dict[int, NDArray[np.intp]]:
-    """Return the numbers of reviews in up to eight groups, by the length of the longest review of each.
+def group_by_length(lengths: NDArray[np.int64], longest: int, groups: int = GROUPS) -> dict[int, NDArray[np.intp]]:
+    """Return the numbers of reviews in up to so many groups, by the length of the longest review of each.
 
     The reviews of a group are padded or cut to this length. The groups have about equally many words.
     """
     steps = np.minimum(lengths, longest)
     ordered = np.sort(steps)
     words = np.cumsum(ordered)
-    limits = np.unique(ordered[np.searchsorted(words, words[-1] * np.arange(1, _GROUPS + 1) / _GROUPS)])
+    limits = np.unique(ordered[np.searchsorted(words, words[-1] * np.arange(1, groups + 1) / groups)])
     found = np.searchsorted(limits, steps)
     return {int(limit): np.flatnonzero(found == k) for k, limit in enumerate(limits)}
 

@@ -4,7 +4,7 @@ import fcntl
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,13 +31,16 @@ class StageFolders:
     stage continues from a result that does not fit.
     """
 
-    def __init__(self, root: Path, console: Console) -> None:
-        """Take the root folder and the console that shows the progress."""
+    def __init__(self, root: Path, console: Console, stages: Sequence[str]) -> None:
+        """Take the root folder, the console that shows the progress, and the names of the recipe's stages in order."""
         self._root = root
         self._console = console
+        self._stages = stages
 
-    def run(self, name: str, depends: Depends, work: Callable[[Path], Figures]) -> Path:
+    def run(self, name: str, depends: Depends, work: Callable[[Path], Figures], stage: str | None = None) -> Path:
         """Return the folder of a stage; do its work first, unless it is finished.
+
+        `stage` is the stage of the recipe that the work belongs to, if its name is another one.
 
         Raises:
             CheckpointError: another process works in the folder.
@@ -50,7 +53,9 @@ class StageFolders:
                 if (folder / _DONE).exists():  # another process finished it meanwhile
                     return folder
                 (folder / _SETTINGS).write_text(text)
-                self._console.print(f"{name}: in {folder}", highlight=False, soft_wrap=True)
+                part = stage or name
+                place = f"stage {self._stages.index(part) + 1} of {len(self._stages)}, {part}"
+                self._console.print(f"{place}: in {folder}", markup=False, highlight=False, soft_wrap=True)
                 started = time.monotonic()
                 figures = work(folder)
                 flush_folder(folder)

@@ -60,7 +60,7 @@ class Stages:
     def __init__(self, settings: StagedSettings, folder: Path, source: Path | None, console: Console) -> None:
         """Take the recipe's settings, the folder for the results of all stages, and the dataset."""
         self._settings = settings
-        self._folders = StageFolders(folder, console)
+        self._folders = StageFolders(folder, console, settings.stages)
         self._source = source
         self._console = console
 
@@ -180,8 +180,11 @@ adversarial training has both terms.
         """Return the result of the stage `corpus`."""
         return Reviews.open(self.corpus(), self._settings.published)
 
-    def _language(self, settings: LanguageSettings, vectors: Path | None = None) -> Path:
-        """Train a language model; `vectors` is the folder of another one, whose word vectors it uses."""
+    def _language(self, settings: LanguageSettings, vectors: Path | None = None, stage: str = "language") -> Path:
+        """Train a language model; `vectors` is the folder of another one, whose word vectors it uses.
+
+        `stage` is the stage of the recipe that it belongs to.
+        """
         depends: Depends = {
             "format": _FORMATS["language"],
             "corpus": read_depends(self.corpus()),
@@ -189,17 +192,20 @@ adversarial training has both terms.
             "seed": self._settings.seed,
             "vectors": read_depends(vectors) if vectors else None,
         }
-        return self._folders.run("language", depends, lambda folder: self._learn_language(folder, settings, vectors))
+        return self._folders.run(
+            "language", depends, lambda folder: self._learn_language(folder, settings, vectors), stage
+        )
 
     def _last_language(self) -> Path:
         """Train the language model that the last teachers start from."""
-        return self._language(self._settings.last_language)
+        stage = "second_round" if self._settings.second_round else "language"
+        return self._language(self._settings.last_language, stage=stage)
 
     def _student_language(self) -> Path:
         """Train the language model that the student starts from: its own, or the last teachers' model."""
         if self._settings.student_language is None:
             return self._last_language()
-        return self._language(self._settings.student_language, vectors=self._last_language())
+        return self._language(self._settings.student_language, self._last_language(), "student")
 
     def _teacher(self, fold: int) -> Path:
         """Train a teacher on the labelled reviews without one part of them."""
@@ -212,7 +218,7 @@ adversarial training has both terms.
             asked = np.concatenate([unseen, reviews.held_out, reviews.unlabelled])
             return self._tune(folder, settings.teacher, language, reviews.label(unseen), asked)
 
-        return self._folders.run("teacher", depends, work)
+        return self._folders.run("teacher", depends, work, "teachers")
 
     def _learn_labels(
         self,

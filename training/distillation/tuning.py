@@ -81,7 +81,7 @@ def tune(
     model = AdversarialNetwork(network, settings, seed)
     ((ids, some_labels),) = batches[0]
     model((ids[:1], some_labels[:1]))  # creates its variables
-    optimiser = _make_optimiser(settings, model, settings.epochs * batches.steps_per_pass)
+    optimiser = make_optimiser(settings, model, settings.epochs * batches.steps_per_pass)
     model.compile(optimiser, jit_compile=COMPILES)
 
     def answer(rows: NDArray[np.intp]) -> NDArray[np.float32]:
@@ -101,7 +101,7 @@ def tune(
         return history, answer(asked)
 
 
-def _make_optimiser(settings: TuningSettings, model: AdversarialNetwork, steps: int) -> AveragingAdam:
+def make_optimiser(settings: TuningSettings, model: AdversarialNetwork, steps: int) -> AveragingAdam:
     """Return an optimiser for a number of steps."""
     warm_up = int(settings.warm_up * steps)
     rate = keras.optimizers.schedules.CosineDecay(

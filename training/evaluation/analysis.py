@@ -11,7 +11,7 @@ from bundle.reviews import ReviewCodec
 from bundle.rows import Row
 from bundle.tasks import SENTIMENT
 from training.data.imdb import Imdb, Review
-from training.evaluation.evaluate import Evaluation
+from training.evaluation.evaluate import Evaluation, by_label
 
 _MISTAKES = 20
 _LENGTHS = (100, 200, 400)
@@ -21,6 +21,32 @@ _LONG_ENOUGH = 4  # letters of a word that gets a typo
 
 Answer = Callable[[Sequence[str]], NDArray[np.floating]]
 Line = tuple[str, int, float]  # of a table: name, number and accuracy of a group
+
+
+def describe_labels(evaluation: Evaluation, labels: Sequence[str]) -> str:
+    """Return the table of a card with the figures of each label, Markdown."""
+    rows = "\n".join(
+        f"| {escape(label)} | {count:,} | {' | '.join('-' if np.isnan(each) else f'{each:.4f}' for each in figures)} |"
+        for label, count, *figures in by_label(evaluation, labels)
+    )
+    return f"""\
+By label, with the accuracy of its answers (precision) and the share of its examples that were found (recall):
+
+| label | examples | precision | recall | F1 |
+|---|---|---|---|---|
+{rows}
+"""
+
+
+def describe_texts(texts: Sequence[str], evaluation: Evaluation) -> str:
+    """Return the table of a card with the accuracy by length, for texts of any kind, Markdown."""
+    return f"""\
+By length:
+
+| texts | number | accuracy |
+|---|---|---|
+{_make_rows(by_length(texts, evaluation))}
+"""
 
 
 def describe(data: Imdb, evaluation: Evaluation, answer: Answer, seed: int) -> str:
@@ -34,19 +60,18 @@ def describe(data: Imdb, evaluation: Evaluation, answer: Answer, seed: int) -> s
     """
     reviews = data.test
     rows = [
-        *by_length(reviews, evaluation),
+        *by_length([review.text for review in reviews], evaluation),
         *by_stars(reviews, evaluation),
         *by_novelty(data, evaluation),
         *by_change(reviews, answer, seed),
     ]
-    table = "\n".join(f"| {name} | {count:,} | {accuracy:.2%} |" for name, count, accuracy in rows)
     mistakes = "\n".join(
         f"| `{name}` | {answer} | {confidence:.4f} |" for name, answer, confidence in find_mistakes(reviews, evaluation)
     )
     return f"""\
 | reviews | number | accuracy |
 |---|---|---|
-{table}
+{_make_rows(rows)}
 
 Its most confident mistakes:
 
@@ -67,9 +92,14 @@ def make_answer(codec: ReviewCodec, predict: Callable[[Sequence[Row]], NDArray[n
     return answer
 
 
-def by_length(reviews: Sequence[Review], evaluation: Evaluation) -> list[Line]:
-    """Return the name, the number and the accuracy of each group of reviews with similar lengths."""
-    lengths = np.array([len(review.text.split()) for review in reviews])
+def find_verdicts(answers: NDArray[np.floating]) -> NDArray[np.int8]:
+    """Return 1 for positive, 0 for negative and -1 for no verdict (NaN), int8 of the same shape."""
+    return np.where(np.isnan(answers), -1, answers >= 0.5).astype(np.int8)
+
+
+def by_length(texts: Sequence[str], evaluation: Evaluation) -> list[Line]:
+    """Return the name, the number and the accuracy of each group of texts with similar lengths."""
+    lengths = np.array([len(text.split()) for text in texts])
     limits = [0, *_LENGTHS, lengths.max(initial=0) + _LENGTHS[-1]]
     rows = []
     for low, high in zip(limits[:-1], limits[1:], strict=True):
@@ -108,8 +138,8 @@ def by_change(reviews: Sequence[Review], answer: Answer, seed: int) -> list[Line
     labels = np.array([review.label for review in reviews])
     rows = []
     for name, change in changes.items():
-        answers = answer([change(review.text) for review in reviews]) >= 0.5
-        rows.append((name, len(reviews), float(np.mean(answers == labels))))
+        verdicts = find_verdicts(answer([change(review.text) for review in reviews]))
+        rows.append((name, len(reviews), float(np.mean(verdicts == labels))))
     return rows
 
 
@@ -128,6 +158,11 @@ def find_mistakes(reviews: Sequence[Review], evaluation: Evaluation) -> list[tup
     ]
 
 
+def escape(label: str) -> str:
+    """Return a label as text of a table in Markdown."""
+    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", label)
+
+
 def take_words(count: int, text: str) -> str:
     """Return the first words of a text."""
     return " ".join(text.split()[:count])
@@ -144,6 +179,10 @@ def swap_letters(text: str, random: np.random.Generator) -> str:
         return word[:at] + word[at + 1] + word[at] + word[at + 2 :]
 
     return re.sub(rf"[^\W\d_]{{{_LONG_ENOUGH},}}", swap, text)
+
+
+def _make_rows(lines: Sequence[Line]) -> str:
+    return "\n".join(f"| {name} | {count:,} | {accuracy:.2%} |" for name, count, accuracy in lines)
 
 
 def _measure(groups: Sequence[tuple[str, NDArray[np.bool_]]], evaluation: Evaluation) -> list[Line]:

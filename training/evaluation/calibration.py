@@ -3,13 +3,14 @@
 Source: Guo et al. 2017, "On Calibration of Modern Neural Networks".
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
+from scipy.special import logsumexp
 
 BINS = 15
 
@@ -49,10 +50,19 @@ def to_margins(probabilities: NDArray[np.float32], labels: NDArray[np.float32]) 
 def find_temperature(probabilities: NDArray[np.float32], labels: NDArray[np.float32]) -> float:
     """Return the divisor of logits that maximises the likelihood of the labels, 0 or 1; both float32 [examples]."""
     margins = to_margins(probabilities, labels)
-    found = minimize_scalar(
-        lambda logarithm: np.logaddexp(0, -margins / np.exp(logarithm)).mean(), bounds=(-3, 3), method="bounded"
-    )
-    return float(np.exp(found.x))
+    return _minimise(lambda temperature: float(np.logaddexp(0, -margins / temperature).mean()))
+
+
+def find_temperature_of_several(probabilities: NDArray[np.float32], labels: NDArray[np.integer]) -> float:
+    """Return the same for more than two labels.
+
+    Args:
+        probabilities: of each label, float32 [examples, labels].
+        labels: the right one, integers [examples].
+    """
+    logits = np.log(np.clip(probabilities.astype(np.float64), _LEAST, 1))
+    behind = logits - logits[np.arange(len(labels)), labels][:, np.newaxis]
+    return _minimise(lambda temperature: float(logsumexp(behind / temperature, axis=1).mean()))
 
 
 def find_sharpness(
@@ -71,9 +81,15 @@ def find_sharpness(
 
 
 def divide_logits(network: keras.Model, temperature: float) -> None:
-    """Divide the logits of a network by a temperature, in the weights of its last layer, which is a sigmoid."""
+    """Divide the logits of a network by a temperature, in the weights of its last layer: a sigmoid or softmax."""
     last = network.layers[-1]
     last.set_weights([weight / temperature for weight in last.get_weights()])
+
+
+def _minimise(measure: Callable[[float], float]) -> float:
+    """Return the temperature for which a measure is least."""
+    found = minimize_scalar(lambda logarithm: measure(np.exp(logarithm)), bounds=(-3, 3), method="bounded")
+    return float(np.exp(found.x))
 
 
 def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:

@@ -13,6 +13,10 @@ LEARNING_CURVE = "learning-curve.png"
 CONFUSION_MATRIX = "confusion-matrix.png"
 ROC_CURVE = "roc-curve.png"
 
+_NAME_CHARACTERS = 24
+_LEVEL_CHARACTERS = 12  # of the longer of two labels, which stand side by side below the matrix
+_LARGE_LABELS = 6  # a matrix of more has small counts and no shares
+
 
 def plot_learning_curve(history: History, path: Path, per_epoch: int = 1) -> None:
     """Plot loss and, if measured, accuracy of the training and the held-out part; `per_epoch` values per epoch."""
@@ -31,24 +35,37 @@ def plot_learning_curve(history: History, path: Path, per_epoch: int = 1) -> Non
 
 
 def plot_confusion_matrix(evaluation: Evaluation, labels: Sequence[str], path: Path) -> None:
-    """Plot the count of each pair of true class and answer."""
+    """Plot the count of each pair of true class and answer and, for few classes, its share of the true class.
+
+    Long labels are shortened.
+    """
     counts = np.zeros((len(labels), len(labels)), int)
     np.add.at(counts, (evaluation.labels, evaluation.answers), 1)
-    figure = Figure(figsize=(4.2, 3.8), layout="constrained")
+    names = [shorten(label) for label in labels]
+    is_level = len(labels) == 2 and max(map(len, names)) <= _LEVEL_CHARACTERS
+    is_large = len(labels) > _LARGE_LABELS
+    side = max(3.8, (0.3 if is_large else 0.7) * len(labels)) + (0 if is_level else 0.07 * max(map(len, names)))
+    figure = Figure(figsize=(side + 0.4, side), layout="constrained")
     axes = figure.subplots()
     axes.imshow(counts, cmap="Blues", vmin=0)
     for (truth, answer), count in np.ndenumerate(counts):
         shade = "white" if count > counts.max() / 2 else "black"
-        share = count / counts[truth].sum()
-        axes.text(answer, truth, f"{count:,}\n{share:.1%}", ha="center", va="center", color=shade)
+        share = count / max(counts[truth].sum(), 1)
+        text = f"{count or ''}" if is_large else f"{count:,}\n{share:.1%}"
+        axes.text(answer, truth, text, ha="center", va="center", color=shade, fontsize=6 if is_large else None)
     axes.set(xlabel="answer", ylabel="truth")
-    axes.set_xticks(range(len(labels)), labels)
-    axes.set_yticks(range(len(labels)), labels, rotation=90, va="center")
+    axes.set_xticks(range(len(labels)), names, rotation=0 if is_level else 90, parse_math=False)
+    axes.set_yticks(range(len(labels)), names, rotation=90 if is_level else 0, va="center", parse_math=False)
     figure.savefig(path, dpi=100)
 
 
-def plot_roc_curve(evaluation: Evaluation, path: Path) -> None:
-    """Plot true against false positives over all thresholds, with the threshold in use marked."""
+def shorten(label: str) -> str:
+    """Return a label that a plot has space for."""
+    return label if len(label) <= _NAME_CHARACTERS else f"{label[: _NAME_CHARACTERS - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def plot_roc_curve(evaluation: Evaluation, labels: Sequence[str], path: Path) -> None:
+    """Plot true against false answers of the second label over all thresholds, with the threshold in use marked."""
     scores = evaluation.probabilities[:, 1]
     figure = Figure(figsize=(4.2, 3.8), layout="constrained")
     axes = figure.subplots()
@@ -56,7 +73,9 @@ def plot_roc_curve(evaluation: Evaluation, path: Path) -> None:
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="chance")
     rates = [evaluation.answers[evaluation.labels == label].mean() for label in (0, 1)]
     axes.plot(*rates, marker="o", linestyle="", label="threshold 0.5")
-    axes.set(xlabel="negative reviews called positive", ylabel="positive reviews called positive")
+    first, second = map(shorten, labels)
+    for set_label, truth in ((axes.set_xlabel, first), (axes.set_ylabel, second)):
+        set_label(f"{truth} texts called {second}", parse_math=False)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     figure.savefig(path, dpi=100)

@@ -22,7 +22,6 @@ from bundle.rows import Row
 from bundle.store import ONNX_FILES, VECTORS_FILE
 from training.data.examples import Examples
 from training.errors import ExportError
-from training.evaluation.evaluate import evaluate
 from training.export.builder import OPSET
 from training.export.graph import translate
 from training.export.layers import SCALES, VECTORS
@@ -30,6 +29,7 @@ from training.export.padding_states import find_states
 from training.export.quantisation import has_vectors_of_8_bits, quantise
 from training.export.rows import make_rows, to_rows
 from training.networks.onnx_network import OnnxNetwork
+from training.tasks import find_task
 
 TOLERANCE = 1e-5  # largest allowed difference between the answers of ONNX and Keras
 LOST_ACCURACY = 0.001  # largest allowed loss of accuracy on held-out examples by 8 bits
@@ -154,7 +154,8 @@ def _judge(
     rows = to_rows(held_out, codec)
     figures = {}
     for precision in forms:
-        metrics = evaluate(OnnxNetwork(folder / ONNX_FILES[precision]).predict(rows), held_out.labels).metrics
+        answers = OnnxNetwork(folder / ONNX_FILES[precision]).predict(rows)
+        metrics = find_task(codec).evaluate(codec, answers, held_out.labels).metrics
         figures[precision] = {name: metrics[name] for name in FIGURES if name in metrics}
     lost = figures["float32"]["accuracy"] - figures["int8"]["accuracy"]
     if lost > LOST_ACCURACY:

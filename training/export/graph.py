@@ -1,13 +1,13 @@
 """A Keras network translated layer by layer into an ONNX graph that reads rows of unequal lengths.
 
-The graph reads rows padded on the right, and their lengths. It gives the same answers as Keras for rows padded on the
-left to the full length, but does not run the padding:
+The graph reads rows filled up on the right, and their lengths. It gives the same answers as Keras for rows padded to
+the full length on the side of their codec, but does not run the padding:
 
 - A network that masks its padding skips it: ONNX's `LSTM` stops each row at its length (`sequence_lens`).
 - A network without a mask reads the padding before a row begins. Its states then depend only on the number of padding
   steps. The file has a table of these states, and each row starts from its entry (`initial_h`, `initial_c`).
-- A network that reads padding after a row, or a row as a single step, must run the padding. The graph then moves the
-  rows to the right and fills them up to the full length (`every_step`).
+- A network that reads padding after a row, or a row as a single step, must run the padding. The graph then pads the
+  rows as their codec does, to the full length (`every_step`).
 """
 
 from collections.abc import Callable, Mapping

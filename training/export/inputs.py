@@ -34,7 +34,7 @@ def describe_inputs(codec: Codec) -> list[onnx.ValueInfoProto]:
 def begin(translation: Translation) -> Value:
     """Return the input of the first layer."""
     codec, add, integers = translation.codec, translation.builder.add, translation.builder.integers
-    rows = _move_right(translation) if translation.every_step else name_rows(codec)
+    rows = _pad(translation) if translation.every_step else name_rows(codec)
     if is_one_step(codec):
         return Value(add("Unsqueeze", rows, integers(0)), "steps, rows, features", codec.length)
     steps = add("Transpose", rows, perm=[1, 0])
@@ -43,12 +43,18 @@ def begin(translation: Translation) -> Value:
     return Value(steps, "steps, rows", 1)
 
 
-def _move_right(translation: Translation) -> str:
-    """Return the rows as Keras reads them: at the end of the full length, after the padding."""
+def _pad(translation: Translation) -> str:
+    """Return the rows as Keras reads them: padded to the full length, on the left or on the right."""
     codec, builder = translation.codec, translation.builder
     add, constant, integers = builder.add, builder.constant, builder.integers
     from_the_end = np.arange(-codec.length, 0, dtype=np.int64)[np.newaxis]
     lengths = add("Cast", add("Unsqueeze", LENGTHS, integers(1)), to=TensorProto.INT64)
-    places = add("Add", constant(from_the_end), lengths)
+    if codec.preprocessing.pads_right:
+        steps = constant(from_the_end + codec.length)
+        is_padding = add("Not", add("Less", steps, lengths))
+        places = add("Min", steps, add("Sub", lengths, integers(1)))  # for padding, the last step of the row
+    else:
+        places = add("Add", constant(from_the_end), lengths)
+        is_padding = add("Less", places, integers(0))
     found = add("GatherElements", name_rows(codec), add("Max", places, integers(0)), axis=1)
-    return add("Where", add("Less", places, integers(0)), constant(np.array(codec.padding)), found)
+    return add("Where", is_padding, constant(np.array(codec.padding)), found)

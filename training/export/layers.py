@@ -16,7 +16,7 @@ from training.export.values import Mask, Translation, Translator, Value, describ
 VECTORS = "word_vectors"
 SCALES = "word_scales"
 
-_DENSE_ACTIVATIONS: Mapping[str, tuple[str, dict[str, Any]]] = {
+_ACTIVATIONS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "linear": ("Identity", {}),
     "relu": ("Relu", {}),
     "sigmoid": ("Sigmoid", {}),
@@ -51,15 +51,27 @@ def _multiply(translation: Translation, layer: layers.Dense, value: Value) -> Va
     value = flatten(builder, value, without_anchors=layer)
     activation = str(keras.activations.serialize(layer.activation))
     weights = layer.get_weights()
-    if activation not in _DENSE_ACTIVATIONS or len(weights) != 2:
+    if activation not in _ACTIVATIONS or len(weights) != 2:
         raise ExportError(
             f"{describe(layer)} has the activation {activation}, no bias, or 8-bit weights, which cannot be exported"
         )
-    operation, attributes = _DENSE_ACTIVATIONS[activation]
+    operation, attributes = _ACTIVATIONS[activation]
     kernel, bias = map(builder.constant, weights)
     product = builder.add("Add", builder.add("MatMul", value.name, kernel), bias)
     name = builder.add(operation, product, **attributes)
     return Value(name, value.layout, layer.units)
+
+
+def _activate(translation: Translation, layer: layers.Activation | layers.Softmax, value: Value) -> Value:
+    activation = "softmax"
+    if isinstance(layer, layers.Activation):
+        activation = str(keras.activations.serialize(layer.activation))
+    if activation not in _ACTIVATIONS or getattr(layer, "axis", -1) != -1:
+        raise ExportError(f"{describe(layer)} has the activation {activation} or an axis that cannot be exported")
+    operation, attributes = _ACTIVATIONS[activation]
+    value = flatten(translation.builder, value, without_anchors=layer)
+    name = translation.builder.add(operation, value.name, **attributes)
+    return replace(value, name=name, is_zero_at_padding=False)
 
 
 def _normalise_by_batch(
@@ -68,6 +80,7 @@ def _normalise_by_batch(
     del mask  # used only in training
     builder = translation.builder
     value = flatten(builder, value, without_anchors=layer)
+    _expect_features(layer, value)
     mean, variance = (each.numpy().astype(np.float64) for each in (layer.moving_mean, layer.moving_variance))
     slope = (layer.gamma.numpy() if layer.scale else 1) / np.sqrt(variance + layer.epsilon)
     shift = (layer.beta.numpy() if layer.center else 0) - mean * slope
@@ -79,6 +92,7 @@ def _normalise_by_batch(
 def _normalise_by_layer(translation: Translation, layer: layers.LayerNormalization, value: Value) -> Value:
     builder = translation.builder
     value = flatten(builder, value, without_anchors=layer)
+    _expect_features(layer, value)
     gamma = layer.gamma.numpy() if layer.scale else np.ones(value.blocks * value.features, np.float32)
     beta = layer.beta.numpy() if layer.center else np.zeros_like(gamma)
     inputs = value.name, builder.constant(gamma), builder.constant(beta)
@@ -86,12 +100,20 @@ def _normalise_by_layer(translation: Translation, layer: layers.LayerNormalizati
     return replace(value, name=name, is_zero_at_padding=False)
 
 
+def _expect_features(layer: layers.BatchNormalization | layers.LayerNormalization, value: Value) -> None:
+    last = value.layout.count(",")
+    if layer.axis not in (-1, [-1], last, [last]):
+        raise ExportError(f"{describe(layer)} normalises another axis than the features, which cannot be exported")
+
+
 TRANSLATORS: dict[str, Translator] = {
+    "Activation": _activate,
     "BatchNormalization": _normalise_by_batch,
     "Dense": _multiply,
     "Dropout": _keep,
     "Embedding": _look_up,
     "LayerNormalization": _normalise_by_layer,
     "Masking": _keep,
+    "Softmax": _activate,
     "SpatialDropout1D": _keep,
 }

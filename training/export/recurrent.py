@@ -24,6 +24,8 @@ from training.export.values import (
 
 
 def _run_forwards(translation: Translation, layer: layers.LSTM, steps: Value, mask: Mask | None = None) -> Value:
+    if mask is None and translation.codec.preprocessing.pads_right and not translation.every_step:
+        raise NeedsEveryStepError
     return _run(translation, layer.name, [layer], steps, mask)
 
 

@@ -5,7 +5,6 @@ import numpy as np
 from bundle.codec import Codec
 from bundle.rows import Row
 from training.data.examples import Examples
-from training.tasks import find_task
 
 _SHORT_ROWS = 16  # this many of the shortest and of the longest lengths are compared
 
@@ -18,8 +17,7 @@ def make_rows(codec: Codec, seed: int = 0) -> list[Row]:
     random = np.random.default_rng(seed)
     length = codec.length
     lengths = {*range(_SHORT_ROWS), length // 3, length // 2, *range(length - _SHORT_ROWS, length + 1)}
-    task = find_task(codec)
-    return [task.make_row(codec, steps, random) for steps in sorted(lengths) if 0 <= steps <= length]
+    return [codec.make_row(steps, random) for steps in sorted(lengths) if 0 <= steps <= length]
 
 
 def to_rows(examples: Examples, codec: Codec) -> list[Row]:

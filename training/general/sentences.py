@@ -1,7 +1,7 @@
-"""Sentences of reviews: those that a transformer labels, and those that only tell a story."""
+"""Parts of reviews: sentences and openings that a transformer labels, and sentences that only tell a story."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from bundle.text import show
 
 SHORTEST, LONGEST = 2, 40  # words of a sentence that is labelled
+_OF_AN_OPENING = 15, 50
 _OF_A_STORY = 8, 50  # the same for a sentence of a story
 
 _BETWEEN = re.compile(r"""(?<=[.!?])[\s"')]+(?=[A-Z"'(])""")
@@ -38,6 +39,13 @@ def take_short(sentences: Iterable[str], count: int, random: np.random.Generator
     """Return up to `count` sentences of 2 to 40 words in random order, each once."""
     found = list(dict.fromkeys(each for each in sentences if SHORTEST <= len(each.split()) <= LONGEST))
     return [found[k] for k in random.permutation(len(found))[:count]]
+
+
+def take_openings(texts: Sequence[str], count: int, random: np.random.Generator) -> list[str]:
+    """Return the first 15 to 50 words of up to `count` random texts, cut anywhere, as a reader sees them."""
+    least, most = _OF_AN_OPENING
+    chosen = random.permutation(len(texts))[:count]
+    return [" ".join(show(texts[k]).split()[: random.integers(least, most + 1)]) for k in chosen]
 
 
 def take_stories(sentences: Iterable[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The short texts that people, authors and frames have judged."""
+"""The short texts that people, authors and frames have judged, and ratings."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from training.data.composed import compose
 from training.data.pairs import Group
+from training.data.ratings import list_ratings
 from training.data.treebank import Treebank
 from training.recipes.general import ShortTextSettings
 
@@ -20,16 +21,25 @@ PAIR_TARGETS = {"positive": 0.98, "negative": 0.02, "neutral": 0.5}
 
 @dataclass(frozen=True)
 class ShortTexts:
-    """Texts and their probabilities of positive, float32 [texts]."""
+    """Texts and their probabilities of positive, float32 [texts].
+
+    `parts` is the number of texts, at the beginning, that are parts of later ones.
+    """
 
     texts: list[str]
     targets: NDArray[np.float32]
+    parts: int = 0
 
     @classmethod
-    def of(cls, judged: Iterable[tuple[str, float]]) -> "ShortTexts":
+    def of(cls, judged: Iterable[tuple[str, float]], parts: int = 0) -> "ShortTexts":
         """Make them from texts with their probabilities."""
         texts, targets = zip(*judged, strict=True)
-        return cls(list(texts), np.array(targets, np.float32))
+        return cls(list(texts), np.array(targets, np.float32), parts)
+
+    @property
+    def whole(self) -> list[str]:
+        """The texts that are no parts of others, each once."""
+        return list(dict.fromkeys(self.texts[self.parts :]))
 
     def hash(self) -> str:
         """Return the SHA-256 of texts and probabilities."""
@@ -41,17 +51,20 @@ class ShortTexts:
 def collect(
     settings: ShortTextSettings, treebank: Treebank, groups: Sequence[Group], random: np.random.Generator
 ) -> ShortTexts:
-    """Return the treebank's phrases and sentences, the texts of pairs and composed sentences."""
+    """Return the treebank's phrases and sentences, ratings, the texts of pairs and composed sentences."""
+    phrases = list(_judge_phrases(treebank))
     sentences = list(_judge_sentences(treebank)) * settings.treebank_copies
     paired = list(_judge_pairs(groups)) * settings.pair_copies
     composed = islice(compose("train", random), settings.composed)
     return ShortTexts.of(
         [
-            *_judge_phrases(treebank),
+            *phrases,
             *sentences,
+            *list_ratings(),
             *paired,
             *((sentence.text, sentence.target) for pair in composed for sentence in pair),
-        ]
+        ],
+        parts=len(phrases),
     )
 
 

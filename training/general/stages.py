@@ -1,10 +1,11 @@
 """A review network that also judges short texts. Each stage saves its result, and continues where it was stopped.
 
 Reviews teach what a long text means as a whole, but not what "not bad" means: a review with these words is more often
-negative. So a pretrained transformer learns from phrases and sentences that people have judged, from pairs of opinions
-and from composed sentences, and then labels sentences of the reviews. The network starts from the weights of a network
-that judges reviews, and learns from all of these together: from the reviews, with its first answers as labels; from
-reviews with a story pasted in, with the answers of the review alone; and from the short texts and labelled sentences.
+negative. So a pretrained transformer learns from phrases and sentences that people have judged, from pairs of opinions,
+composed sentences and ratings, and then labels sentences and beginnings of the reviews. The network starts from the
+weights of a network that judges reviews, and learns from all of these together: from the reviews, with its first
+answers as labels; from reviews with a story pasted in, with the answers of the review alone; and from the short and the
+labelled texts.
 
 Sources: Tang et al. 2019, "Distilling Task-Specific Knowledge from BERT into Simple Neural Networks"; Wang et al. 2020,
 "MiniLM: Deep Self-Attention Distillation for Task-Agnostic Compression of Pre-Trained Transformers"; Li and Hoiem 2016,
@@ -14,25 +15,22 @@ Counterfactually-Augmented Data".
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 import keras
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 from rich.console import Console
 
-from bundle.reviews import RESERVED_IDS, ReviewCodec, ReviewPreprocessing
+from bundle.reviews import RESERVED_IDS
 from bundle.rows import Row
 from bundle.store import Bundle
-from bundle.tokenisers import ReadableTokeniser, TokenTokeniser
+from bundle.tokenisers import ReadableTokeniser
 from training.data import imdb, pairs, review_coding, treebank
 from training.data.sources import Sources
 from training.distillation.corpus import Corpus, Reviews, hold_out
-from training.distillation.language_model import find_axes
 from training.distillation.review_batches import predict
 from training.distillation.stage_folders import (
     Depends,
@@ -45,28 +43,30 @@ from training.distillation.stage_folders import (
 from training.distillation.tuning import tune
 from training.errors import DataError, RecipeError
 from training.evaluation.analysis import Answer, make_answer
-from training.evaluation.calibration import Sharpness, find_sharpness, to_logits, to_probabilities
-from training.general.sentences import join_stories, split_sentences, take_short, take_stories
+from training.evaluation.calibration import Sharpness, find_sharpness, to_probabilities
+from training.general.first_network import FirstNetwork
+from training.general.mixture import LabelledTexts, mix
+from training.general.sentences import split_sentences, take_openings, take_short, take_stories
 from training.general.short_texts import ShortTexts, collect
 from training.general.transformer import Transformer, hash_pretrained
 from training.loops.fit import History
 from training.loops.resumable import read_history
 from training.networks import builders
-from training.networks.onnx_network import OnnxNetwork
 from training.recipes.general import GeneralSettings, ShortTextSettings
 from training.wild.figures import measure_suite
 from training.wild.suites import Suite, make_pairs, make_treebank
 
 # Increase a number when a stage changes its result for the same settings.
-_FORMATS = {"coded": 1, "transformer": 2, "general": 1}
+_FORMATS = {"coded": 2, "transformer": 3, "general": 2}
 
 _CHECKPOINT = "checkpoint"
-_SENTENCES = "sentences.json"
+_LABELLED = "labelled.json"
 _LOGITS = "logits.npy"
 _ANSWERS = "answers.npy"
 _NETWORK = "network.weights.h5"
 
-_WHERE_STORIES_ARE = (0.6, 0.8)  # behind a review in this share, in front of it up to this share, else in its middle
+# In short texts. An emoji, a mention or a censored word that occurs less often is read as its class.
+_LEAST_USES = 30
 
 
 class GeneralStages:
@@ -81,19 +81,18 @@ class GeneralStages:
             RecipeError: the bundle does not fit, or a source is missing.
             DataError: the pairs cannot be read, or a part of them is missing.
         """
-        self._first_weights = _read_start(settings, start)
+        self._start = FirstNetwork(start, settings)
         if not (sources.phrases and sources.transformer):
             raise RecipeError(
                 "this recipe needs --phrases, the archive of the Stanford Sentiment Treebank, and --transformer, the "
                 "folder of a pretrained transformer"
             )
         self._settings = settings
-        self._start = start
         self._phrases, self._transformer_folder = sources.phrases, sources.transformer
         self._sources = sources
         self._pairs = pairs.load("train", sources.pairs)  # now: a fault in them must not come after hours
         self._development_pairs = make_pairs("development", sources.pairs)
-        self._folders = StageFolders(folder, console)
+        self._folders = StageFolders(folder, console, settings.stages)
         self._console = console
 
     @cached_property
@@ -127,12 +126,11 @@ class GeneralStages:
         """Train the transformer and label sentences of the reviews with it."""
         depends: Depends = {
             "format": _FORMATS["transformer"],
-            "coded": read_depends(self.coded()),
+            "dataset": self.data.sha256,
             "transformer": self._settings.transformer.model_dump(),
             "pretrained": hash_pretrained(self._transformer_folder),
             "short_texts": self._taught.hash(),
-            "sentences": self._settings.sentences,
-            "seed": self._settings.seed,
+            **self._settings.model_dump(include={"validation_share", "sentences", "openings", "seed"}),
         }
         return self._folders.run("transformer", depends, self._teach)
 
@@ -142,6 +140,7 @@ class GeneralStages:
         labelled, learnt = self.transformer(), self._collect(settings.learning)
         depends: Depends = {
             "format": _FORMATS["general"],
+            "coded": read_depends(self.coded()),
             "transformer": read_depends(labelled),
             "short_texts": learnt.hash(),
             **settings.model_dump(
@@ -157,7 +156,7 @@ class GeneralStages:
                 }
             ),
         }
-        return self._folders.run("general", depends, lambda folder: self._learn(folder, labelled, learnt))
+        return self._folders.run("general", depends, lambda folder: self._learn(folder, labelled, learnt), "network")
 
     def publish(self) -> keras.Model:
         """Return the network for publication: calibrated, with 8-bit word vectors and other weights of 16 bits."""
@@ -179,7 +178,8 @@ class GeneralStages:
         return f"""\
 It started from {start.name} version {start.version}, and learnt from these reviews, from
 the phrases of the Stanford Sentiment Treebank (training part), from the pairs of opinions in `training/data/pairs`,
-from composed sentences, and from {self._settings.sentences:,} sentences of the reviews as labelled by a transformer.
+from composed sentences, from ratings, and from {self._settings.sentences:,} sentences
+and {self._settings.openings:,} beginnings of the reviews as labelled by a transformer.
 The transformer was pretrained elsewhere (SHA-256 of its files `{hash_pretrained(self._transformer_folder)}`) and learnt
 from the same short texts. {len(self.reviews().held_out):,} labelled reviews were held out. The logits are multiplied by
 {self._sharpness.always:.2f} + {self._sharpness.short:.2f} / (words and marks + 1), which is fitted on these reviews, on
@@ -229,21 +229,16 @@ the treebank's development sentences and on the pairs for development.
         settings, data, tokeniser = self._settings, self.data, ReadableTokeniser()
         kept, held_out = hold_out(data, settings.published)
         counts = review_coding.count_words(tokeniser, data.take_training_texts(kept))
-        short = review_coding.count_words(tokeniser, dict.fromkeys(self._taught.texts))
+        short = review_coding.count_words(tokeniser, self._taught.whole)
+        rare = settings.short_text_words * _LEAST_USES
         counts += Counter({word: settings.short_text_words * count for word, count in short.items()})
+        counts = review_coding.fold_classes(tokeniser, counts, rare)
         words = review_coding.choose_words(tokeniser, counts, settings.vocabulary_size - RESERVED_IDS, settings.endings)
         reviews = Reviews.code(data, settings.published, words, (kept, held_out), self._console)
         reviews.save(folder)
-        answers = self._ask_first_network(data.training_texts)
+        answers = self._start.answer(data.training_texts, self._console)
         np.save(folder / _ANSWERS, answers)
         return {"reviews": len(reviews.corpus), "words": len(reviews.corpus.ids)} | reviews.measure(answers)
-
-    def _ask_first_network(self, texts: list[str]) -> NDArray[np.float32]:
-        """Return the answers of the network that this one starts from, float32 [texts]."""
-        codec, onnx = self._start.codec, self._start.manifest.onnx
-        assert isinstance(codec, ReviewCodec) and onnx is not None  # see `_read_start`
-        rows = review_coding.code_each(codec, texts, "Asking the first network", self._console)
-        return OnnxNetwork(self._start.onnx_path(onnx.default)).predict(rows)[:, 0]
 
     def _teach(self, folder: Path) -> Figures:
         """Train the transformer, and label sentences with it."""
@@ -252,11 +247,12 @@ the treebank's development sentences and on the pairs for development.
         loss = teacher.fit(
             self._taught.texts, self._taught.targets, settings.transformer, seed, folder / _CHECKPOINT, self._console
         )
-        read = split_sentences(self.data.take_training_texts(self.reviews().kept))
-        sentences = take_short(read, settings.sentences, np.random.default_rng(seed))
-        (folder / _SENTENCES).write_text(json.dumps(sentences), "utf-8")
-        with self._console.status(f"Labelling {len(sentences):,} sentences"):
-            np.save(folder / _LOGITS, teacher.answer(sentences))
+        reviews, random = self._read_training_texts(), np.random.default_rng(seed)
+        texts = take_short(split_sentences(reviews), settings.sentences, random)
+        texts += take_openings(reviews, settings.openings, random)
+        (folder / _LABELLED).write_text(json.dumps(texts), "utf-8")
+        with self._console.status(f"Labelling {len(texts):,} sentences and openings"):
+            np.save(folder / _LOGITS, teacher.answer(texts))
         return {"loss": loss} | self._measure(lambda texts: to_probabilities(teacher.answer(texts)))
 
     def _learn(self, folder: Path, labelled: Path, learnt: ShortTexts) -> Figures:
@@ -264,8 +260,14 @@ the treebank's development sentences and on the pairs for development.
         reviews, settings = self.reviews(), self._settings
         keras.utils.set_random_seed(settings.seed)
         network = builders.build_review_network(settings.published, reviews.codec.preprocessing, any_length=True)
-        self._give_weights(network, reviews)
-        mixed, targets = self._mix(reviews, labelled, learnt)
+        self._start.give_weights(network, reviews.codec)
+        stories = take_stories(split_sentences(self._read_training_texts()))
+        if not stories:
+            raise DataError("no sentence of the reviews tells a story; get the whole dataset")
+        texts: list[str] = json.loads((labelled / _LABELLED).read_text("utf-8"))
+        answers = np.load(self.coded() / _ANSWERS)
+        labelled_texts = LabelledTexts(texts, np.load(labelled / _LOGITS))
+        mixed, targets = mix(settings, reviews, answers, stories, labelled_texts, learnt, self._console)
         history, answers = tune(
             network,
             settings.network,
@@ -286,61 +288,10 @@ the treebank's development sentences and on the pairs for development.
         answer = make_answer(reviews.codec, predict_rows)
         return {"loss": history["loss"][-1]} | mixed.measure(answers) | self._measure(answer)
 
-    def _give_weights(self, network: keras.Model, reviews: Reviews) -> None:
-        """Give a network the first one's weights; each word gets the vector that the first network reads it with.
-
-        If the network's vectors are smaller, these are the principal components of the first one's vectors, and the
-        LSTM reads of them what they kept.
-        """
-        vectors, others = self._first_weights
-        known, codec = self._start.codec, reviews.codec
-        assert isinstance(known, ReviewCodec)
-        given = np.empty((codec.preprocessing.vocabulary_size, vectors.shape[1]), np.float32)
-        given[:RESERVED_IDS] = vectors[:RESERVED_IDS]
-        for number, word in enumerate(codec.vocabulary, RESERVED_IDS):
-            given[number] = vectors[known.find_id(word)]
-        if self._settings.embedding < vectors.shape[1]:
-            mean, axes = find_axes(given, reviews.count_words(), self._settings.embedding)
-            others = _read_components(others, mean, axes)
-            builders.find_embedding(network).set_weights([(given - mean) @ axes])
-        else:
-            builders.find_embedding(network).set_weights([given])
-        for weight, value in zip(_list_others(network), others, strict=True):
-            weight.assign(value)
-
-    def _mix(self, reviews: Reviews, labelled: Path, learnt: ShortTexts) -> tuple[Reviews, NDArray[np.float32]]:
-        """Return the reviews with all other texts behind them, and the probability of each, float32 [texts]."""
-        settings, codec = self._settings, reviews.codec
-        answers = reviews.mix_labels(np.load(self.coded() / _ANSWERS), settings.label_weight)
-        stories = take_stories(split_sentences(self.data.take_training_texts(reviews.kept)))
-        if not stories:
-            raise DataError("no sentence of the reviews tells a story; get the whole dataset")
-        coded = [codec.encode(story).ids[1:] for story in stories]  # without the mark of a start
-        pasted, of_pasted = zip(*self._paste(reviews, answers, coded), strict=True)
-        sentences: list[str] = json.loads((labelled / _SENTENCES).read_text("utf-8"))
-        short = review_coding.code_each(codec, [*learnt.texts, *sentences], "Coding the short texts", self._console)
-        corpus = Corpus.of([*(reviews.corpus[k] for k in range(len(reviews.corpus))), *pasted, *short])
-        logits = np.concatenate([to_logits(learnt.targets), np.load(labelled / _LOGITS)])
-        of_short = to_probabilities(settings.sharpness * logits)
-        targets = np.concatenate([answers, of_pasted, of_short]).astype(np.float32)
-        return replace(reviews, corpus=corpus), targets
-
-    def _paste(
-        self, reviews: Reviews, answers: NDArray[np.float32], stories: list[NDArray[np.int32]]
-    ) -> Iterator[tuple[NDArray[np.int32], float]]:
-        """Yield reviews with a story in them and their probability, then stories alone with a probability of 0.5."""
-        settings, random = self._settings, np.random.default_rng(self._settings.seed)
-        rows = np.concatenate([reviews.kept, reviews.unlabelled])
-        for k in random.permutation(rows)[: int(settings.story_share * len(rows))]:
-            story = join_stories(stories, int(random.integers(20, settings.story_length + 1)), random)
-            ids = reviews.corpus[int(k)]
-            place = random.random()
-            behind, before = _WHERE_STORIES_ARE
-            at = len(ids) if place < behind else 1 if place < before else len(ids) // 2  # 0 has the mark of a start
-            yield np.concatenate([ids[:at], story, ids[at:]]), float(answers[k])
-        for _ in range(int(settings.pure_story_share * len(rows))):
-            story = join_stories(stories, int(random.integers(20, settings.story_length + 1)), random)
-            yield np.concatenate([reviews.corpus[0][:1], story]), 0.5
+    def _read_training_texts(self) -> list[str]:
+        """Return the reviews that are not held out."""
+        kept, _ = hold_out(self.data, self._settings.published)
+        return self.data.take_training_texts(kept)
 
     @property
     def _development(self) -> tuple[Suite, ...]:
@@ -354,52 +305,3 @@ the treebank's development sentences and on the pairs for development.
             names = (suite.name, f"{suite.name}, both of a pair")
             figures |= {name: found[name] for name in names if name in found}
         return figures
-
-
-def _read_start(settings: GeneralSettings, start: Bundle) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
-    """Return the word vectors of the bundle to start from, float32 [words, components], and its other weights.
-
-    Raises:
-        RecipeError: a network of the recipe cannot start from it.
-    """
-    codec = start.codec
-    if not (isinstance(codec, ReviewCodec) and isinstance(codec.preprocessing.tokeniser, TokenTokeniser)):
-        raise RecipeError(f"{start.folder} has other words; start from a bundle of the recipe sentiment")
-    if start.manifest.onnx is None:
-        raise RecipeError(f"{start.folder} has no model.onnx; call `python -m training export {start.folder}`")
-    preprocessing = ReviewPreprocessing(
-        tokeniser=ReadableTokeniser(), vocabulary_size=settings.vocabulary_size, length=settings.length
-    )
-    first = keras.saving.load_model(start.model_path)
-    vectors = ops.convert_to_numpy(builders.find_embedding(first)(np.arange(codec.preprocessing.vocabulary_size)))
-    others = [ops.convert_to_numpy(weight) for weight in _list_others(first)]
-    size = vectors.shape[1]
-    wanted = builders.build_review_network(settings.published.model_copy(update={"embedding": size}), preprocessing)
-    found, expected = [[each.shape for each in weights] for weights in (others, _list_others(wanted))]
-    if found != expected:
-        raise RecipeError(
-            f"the weights in {start.folder} have the shapes {found}, the weights of this recipe {expected}; "
-            "set units to the value in the bundle's card"
-        )
-    if settings.embedding > size:
-        raise RecipeError(
-            f"the word vectors in {start.folder} have {size} components, this recipe has embedding="
-            f"{settings.embedding}; set it to at most {size}"
-        )
-    return vectors, others
-
-
-def _read_components(
-    others: list[NDArray[np.float32]], mean: NDArray[np.float32], axes: NDArray[np.float32]
-) -> list[NDArray[np.float32]]:
-    """Return the weights behind word vectors so that they read the vectors' components along some axes."""
-    changed = list(others)
-    for kernel, bias in ((0, 2), (3, 5)):  # of the forward LSTM, then of the backward one
-        changed[kernel], changed[bias] = axes.T @ others[kernel], others[bias] + mean @ others[kernel]
-    return changed
-
-
-def _list_others(network: keras.Model) -> list[keras.Variable]:
-    """Return the weights of a network behind its word vectors."""
-    embedding = builders.find_embedding(network)
-    return [weight for layer in network.layers if layer is not embedding for weight in layer.weights]

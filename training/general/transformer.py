@@ -92,6 +92,7 @@ class Transformer:
                 {"params": list(self._head.parameters()), "lr": settings.head_rate},
             ],
             weight_decay=_WEIGHT_DECAY,
+            fused=True,
         )
         warm_up = max(1, int(settings.warm_up * steps))
         schedule = torch.optim.lr_scheduler.LambdaLR(

@@ -4,13 +4,17 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Literal
 
 import keras
+import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 from rich.console import Console
 
 from training.data.examples import Examples
+from training.loops.progress import Progress
 from training.recipes.stack import TrainingSettings
 
 _OPTIMISERS = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop, "sgd": keras.optimizers.SGD}
@@ -22,25 +26,31 @@ _LOSSES = {
 # A step compiled by XLA is also deterministic; the separate operations of TensorFlow are not.
 COMPILES = keras.backend.backend() != "torch"
 
-_REPORTS = 20  # up to 20 epochs each have a progress bar; a longer training prints 20 lines
-
 History = dict[str, list[float]]
 
 
 def fit(
-    network: keras.Model, settings: TrainingSettings, training: Examples, held_out: Examples | None = None
+    network: keras.Model,
+    settings: TrainingSettings,
+    training: Examples,
+    held_out: Examples | None = None,
+    console: Console | None = None,
 ) -> History:
     """Train a network in place and return loss and accuracy by epoch; `val_` marks the figures of the held-out part.
 
-    A stateful network starts every epoch from a state of zeros.
+    If the examples have targets, it learns those; the likeliest label of the targets then counts as right.
+
+    The console shows the progress; without one there is none. A stateful network starts every epoch from a state of
+    zeros.
     """
     classes = network.output_shape[-1]
+    is_soft = training.targets is not None
     # Compile a second model with the same layers, so that the network is saved without its optimiser.
     model = keras.Model(network.inputs, network.outputs)
     model.compile(
-        optimizer=_make_optimiser(settings, len(training.labels)),
-        loss=_make_loss(settings.loss, classes),
-        metrics=["accuracy"],
+        optimizer=make_optimiser(settings, len(training.labels)),
+        loss=_make_loss(settings.loss, classes, is_soft),
+        metrics=[keras.metrics.MeanMetricWrapper(_count_right, "accuracy") if is_soft else "accuracy"],
         jit_compile=COMPILES,
         steps_per_execution=settings.steps_per_call,
     )
@@ -51,50 +61,46 @@ def fit(
     if settings.patience is not None:
         watched = "loss" if held_out is None else "val_loss"
         callbacks.append(keras.callbacks.EarlyStopping(watched, patience=settings.patience, restore_best_weights=True))
-    has_bars = settings.epochs <= _REPORTS
-    if not has_bars and keras.config.is_interactive_logging_enabled():
-        callbacks.append(_Reports(settings.epochs))
-    with interrupted_between_steps() as interruption:
+    progress = Progress(console or Console(quiet=True), settings.epochs)
+    with interrupted_between_steps() as interruption, progress:
         history = model.fit(
             training.inputs,
-            training.labels,
+            _take_targets(training, classes, is_soft),
             batch_size=settings.batch_size,
             epochs=settings.epochs,
-            validation_data=None if held_out is None else (held_out.inputs, held_out.labels),
+            validation_data=held_out and (held_out.inputs, _take_targets(held_out, classes, is_soft)),
             shuffle=settings.shuffle,
-            callbacks=[*callbacks, interruption],
-            verbose="auto" if has_bars else 0,
+            callbacks=[*callbacks, progress, interruption],
+            verbose=0,
         )
     return {name: [float(value) for value in values] for name, values in history.history.items()}
 
 
-class _Reports(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Prints the progress in a few lines, because a bar for every epoch would fill the screen."""
-
-    def __init__(self, epochs: int) -> None:
-        super().__init__()
-        self._epochs = epochs
-        self._console = Console(highlight=False)
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        if epoch == 0 or epoch * _REPORTS // self._epochs < (epoch + 1) * _REPORTS // self._epochs:
-            figures = ", ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
-            self._console.print(f"epoch {epoch + 1:,} of {self._epochs:,}: {figures}")
+Handler = Callable[[int, FrameType | None], object]
 
 
 class _Interruption(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Raises KeyboardInterrupt after the step in which Ctrl-C was pressed."""
+    """Handles a signal after the step in which it came."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._pressed = False
+        self._handlers: dict[int, Handler] = {}
+        self._came: int | None = None
 
-    def press(self, *_: object) -> None:
-        self._pressed = True
+    def replace(self, number: int, handler: Handler) -> None:
+        self._handlers[number] = handler
+        signal.signal(number, self._note)
+
+    def restore(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
 
     def interrupt(self) -> None:
-        if self._pressed:
-            raise KeyboardInterrupt
+        if self._came is not None:
+            self._handlers[self._came](self._came, None)
+
+    def _note(self, number: int, _: object) -> None:
+        self._came = number
 
     def on_train_batch_end(self, batch: int, logs: object = None) -> None:
         del batch, logs
@@ -103,21 +109,25 @@ class _Interruption(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
 
 @contextmanager
 def interrupted_between_steps() -> Iterator[_Interruption]:
-    """Delay Ctrl-C until a step ends: otherwise memory would be freed while TensorFlow's threads still write to it."""
+    """Delay Ctrl-C and SIGTERM until a step ends.
+
+    Otherwise memory would be freed while TensorFlow's threads still write to it. Signals without a handler of Python
+    are left as they are.
+    """
     interruption = _Interruption()
-    previous = signal.getsignal(signal.SIGINT)
-    replaced = previous is signal.default_int_handler and threading.current_thread() is threading.main_thread()
-    if replaced:
-        signal.signal(signal.SIGINT, interruption.press)
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if callable(handler := signal.getsignal(number)) and not isinstance(handler, signal.Handlers):
+                interruption.replace(number, handler)
     try:
         yield interruption
     finally:
-        if replaced:
-            signal.signal(signal.SIGINT, previous)
+        interruption.restore()
     interruption.interrupt()
 
 
-def _make_optimiser(settings: TrainingSettings, examples: int) -> keras.optimizers.Optimizer:
+def make_optimiser(settings: TrainingSettings, examples: int) -> keras.optimizers.Optimizer:
+    """Return the optimiser of a training with this number of examples an epoch."""
     steps = settings.epochs * -(-examples // settings.batch_size)
     rate = settings.learning_rate
     kind = _OPTIMISERS[settings.optimiser]
@@ -128,13 +138,32 @@ def _make_optimiser(settings: TrainingSettings, examples: int) -> keras.optimize
     )
 
 
-def _make_loss(
-    name: Literal["cross-entropy", "squared-error"], classes: int
-) -> Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]:
-    """Return a loss of labels, [batch], and probabilities, [batch, classes], or [batch, 1] for two classes."""
-    of_two, of_many = _LOSSES[name]
+def _take_targets(examples: Examples, classes: int, is_soft: bool) -> NDArray[np.float32] | NDArray[np.int32]:
+    """Return what a network learns: labels, [examples], or if some are soft, probabilities, [examples, classes]."""
+    if examples.targets is not None or not is_soft:
+        return examples.labels if examples.targets is None else examples.targets
     if classes == 1:
-        return of_two  # type: ignore[no-any-return]  # Keras has no types
+        return examples.labels[:, np.newaxis].astype(np.float32)
+    return np.eye(classes, dtype=np.float32)[examples.labels]
+
+
+def _count_right(targets: keras.KerasTensor, probabilities: keras.KerasTensor) -> keras.KerasTensor:
+    """Return where the likeliest label of targets and probabilities is the same, [batch]."""
+    if probabilities.shape[-1] == 1:
+        return ops.equal(targets >= 0.5, probabilities >= 0.5)[:, 0]
+    return ops.equal(ops.argmax(targets, axis=-1), ops.argmax(probabilities, axis=-1))
+
+
+def _make_loss(
+    name: Literal["cross-entropy", "squared-error"], classes: int, is_soft: bool
+) -> Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]:
+    """Return a loss of labels, [batch], and probabilities, [batch, classes], or [batch, 1] for two classes.
+
+    If they are soft, the labels have the shape of the probabilities.
+    """
+    of_two, of_many = _LOSSES[name]
+    if classes == 1 or is_soft:
+        return of_two if classes == 1 else of_many  # type: ignore[no-any-return]  # Keras has no types
 
     def compute(labels: keras.KerasTensor, probabilities: keras.KerasTensor) -> keras.KerasTensor:
         return of_many(ops.one_hot(ops.reshape(ops.cast(labels, "int32"), (-1,)), classes), probabilities)

@@ -91,7 +91,7 @@ def fit_resumably(
         if done < epochs:
             batches.epoch = done
             values = [keras.ops.convert_to_numpy(variable).copy() for variable in variables]
-            minutes = (epochs - done) * _time_epoch(network, batches, interruption) / 60
+            minutes = (epochs - done) * time_epoch(network, batches, interruption) / 60
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
             left = f"{epochs - done} checkpoints to go, about {minutes:.0f} min"
@@ -108,7 +108,7 @@ def fit_resumably(
                 epochs=epoch + 1,
                 shuffle=False,
                 callbacks=[interruption],
-                verbose=int(console.is_terminal),
+                verbose=int(console.is_terminal and not console.quiet),
             )
             figures = {name: value for name, (value,) in fitted.history.items()} | measure()
             if not np.isfinite(figures["loss"]):
@@ -154,7 +154,7 @@ class _Stopwatch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has n
         self.seconds.append(time.monotonic() - self._started)
 
 
-def _time_epoch(network: keras.Model, batches: Batches, interruption: keras.callbacks.Callback) -> float:
+def time_epoch(network: keras.Model, batches: Batches, interruption: keras.callbacks.Callback) -> float:
     """Return the estimated seconds of an epoch, from one step per shape of batch; this changes the weights."""
     of_shape: dict[tuple[int, ...], list[int]] = {}
     for index in range(len(batches)):

@@ -6,11 +6,12 @@ The package imports neither Keras nor TensorFlow, so that the command line refus
 from pydantic import JsonValue
 
 from training.errors import RecipeError
-from training.recipes import general, letters, reviews, staged
+from training.recipes import general, labelled, letters, reviews, sequences, staged
 from training.recipes.recipe import Recipe, suggest
 from training.recipes.settings import flatten
 
-RECIPES = {recipe.name: recipe for recipe in (*letters.RECIPES, *general.RECIPES, *staged.RECIPES, *reviews.RECIPES)}
+_FAMILIES = (letters, sequences, labelled, general, staged, reviews)
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for family in _FAMILIES for recipe in family.RECIPES}
 
 
 def find(name: str) -> Recipe:

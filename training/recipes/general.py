@@ -39,9 +39,7 @@ class GeneralSettings(StagesSettings):
         ge=1,
         description="When the vocabulary is chosen, a word of a short text counts as this many words of reviews.",
     )
-    embedding: int = Field(
-        ge=1, le=4096, description="Components of a word's vector, at most those of the first network."
-    )
+    embedding: int = Field(ge=1, le=4096, description="Components of a word's vector, as in the first network.")
     units: Units = Field(description="Units of the LSTM of each direction, as in the first network.")
     label_weight: float = Field(
         ge=0, le=1, description="Weight of a review's given label; the rest is the answer of the first network."
@@ -54,6 +52,7 @@ class GeneralSettings(StagesSettings):
     teaching: ShortTextSettings = Field(description="The short texts that the transformer learns from.")
     transformer: TransformerSettings
     sentences: int = Field(ge=1, description="Sentences of reviews that the transformer labels.")
+    openings: int = Field(ge=0, description="Beginnings of reviews, of 15 to 50 words, that it labels too.")
     learning: ShortTextSettings = Field(description="The short texts that the network learns from, besides these.")
     sharpness: float = Field(
         gt=0,
@@ -64,6 +63,11 @@ class GeneralSettings(StagesSettings):
     seed: int = Field(
         default=7, ge=0, lt=2**32, description="Seed of the data's order, the first weights and the dropout."
     )
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The names of the stages: see `StagesSettings.stages`."""
+        return "coded", "transformer", "network"
 
     @property
     def published(self) -> ReviewSettings:
@@ -91,9 +95,11 @@ RECIPES = (
             pure_story_share=0.03,
             teaching=ShortTextSettings(treebank_copies=3, pair_copies=6, composed=15_000),
             transformer=TransformerSettings(passes=1.2),
-            sentences=300_000,
+            sentences=240_000,
+            openings=40_000,
             learning=ShortTextSettings(treebank_copies=2, pair_copies=6, composed=30_000),
             sharpness=2.2,
+            seed=9,
             network=TuningSettings(
                 epochs=3,
                 length=600,

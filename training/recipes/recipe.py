@@ -19,7 +19,8 @@ class Recipe:
     """A named recipe.
 
     `published` has the figures of its source, by metric. `family` is its group of reference systems, None for the
-    project's own recipes. `fast` are the settings for `fast=true`: at least the same figures in a fraction of the time.
+    project's own recipes. `fast` are the settings for `fast=true`, which reach at least the same figures, nearly all in
+    less time.
     """
 
     name: str

@@ -71,8 +71,11 @@ class StackSettings(RecipeSettings):
     output_dropout: Share = Field(default=0, description="Share of the classifier's input that is dropped.")
 
     def differences(self, **wanted: object) -> str:
-        """Return the assignments of the wanted values, for the fields that have other values."""
-        wrong = {name: value for name, value in wanted.items() if getattr(self, name) != value}
+        """Return the assignments of the wanted values, for the fields that have other values.
+
+        A field that these settings do not have does not count.
+        """
+        wrong = {name: value for name, value in wanted.items() if getattr(self, name, value) != value}
         return ", ".join(
             f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in wrong.items()
         )

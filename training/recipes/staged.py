@@ -1,5 +1,6 @@
 """Film reviews to their sentiment, trained in stages: the settings of this family, and its recipes."""
 
+from abc import abstractmethod
 from pathlib import Path
 from typing import ClassVar, Literal, Self, TypeVar
 
@@ -114,6 +115,11 @@ class StagesSettings(RecipeSettings):
         gt=0, lt=1, description="Share of the labelled reviews held out, the last files of either label."
     )
 
+    @property
+    @abstractmethod
+    def stages(self) -> tuple[str, ...]:
+        """The names of the stages, in the order in which they are trained."""
+
     @model_validator(mode="after")
     def _words_are_left(self) -> Self:
         check_endings(self.endings, self.vocabulary_size)
@@ -186,6 +192,11 @@ class StagedSettings(StagesSettings):
                 f"{name}.embedding={self.last_language.embedding}"
             )
         return self
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The names of the stages: see `StagesSettings.stages`."""
+        return tuple(name for name in STAGES if name != "second_round" or self.second_round)
 
     @property
     def last_language(self) -> LanguageSettings:

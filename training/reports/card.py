@@ -6,15 +6,45 @@ import shlex
 from pathlib import Path
 
 from bundle.manifest import Description
+from bundle.reviews import ReviewPreprocessing
+from bundle.tokenisers import ReadableTokeniser
 from training import recipes
+from training.data import pairs
 from training.evaluation.plots import CONFUSION_MATRIX, LEARNING_CURVE, ROC_CURVE
 from training.recipes.general import GeneralSettings
+from training.recipes.labelled import LabelledSettings
 from training.recipes.recipe import Recipe
+from training.recipes.reviews import ReviewSettings
+from training.recipes.sequences import SequenceSettings
 from training.recipes.settings import flatten
 from training.recipes.stack import StackSettings, TrainingSettings
 from training.tasks import TRAINED
 
 CARD = "README.md"
+
+_READING = "## What it reads"
+
+# What `ReadableTokeniser` makes of a text, for people: change it together with the tokeniser.
+READABLE = """\
+The network reads a text as a reader sees it, as words and marks:
+
+- Markup and what it hides (comments, scripts, styles) is dropped, HTML entities are resolved. "a < b" stays.
+- Accents are dropped. Full-width and other look-alike characters, typographic quotation marks and apostrophes become
+  the plain ones.
+- Words keep their case, but a text all in capitals is read in lower case. A word with an apostrophe is one word, "'s"
+  is a word of its own; "wasnt" is read as "wasn't".
+- An address, of a page or of mail, is one word, the same for all addresses; so is a mention (@name). The words of a
+  #hashtag are words.
+- A rating (8/10, 4 out of 5, 87/100) becomes tenths, and stars (★★★☆☆) become a rating.
+- Emoji and emoticons with a clear feeling become a smiling or a frowning face; others are unknown marks.
+- A censored word ("sh*t") is one word. Of an elongation ("goooood") the short form is read, of a run of "!" and "?"
+  three marks.
+- A word outside the vocabulary is read by its ending. A text without any known word gets no verdict."""
+
+_FURTHER_DATA = {
+    "phrases": "Stanford Sentiment Treebank (its training and development sentences, one after the other)",
+    "pairs": "Pairs of opinions (the names and contents of the files of `training/data/pairs`)",
+}
 
 
 def write_card(
@@ -47,14 +77,14 @@ def write_card(
 
 Task `{description.task}`, {parameters:,} parameters, {_made(description, seconds)}. Recipe from: {recipe.source}.
 
-{figures}{_describe_onnx(description)}## Use and limits
+{figures}{describe_onnx(description)}{_describe_reading(description)}## Use and limits
 
 {TRAINED[description.task].describe_use(recipe, description)}
 
 ## Data
 
 {dataset.name}: {dataset.training_examples:,} examples for training; SHA-256 of the contents `{dataset.sha256}`.
-
+{_describe_further_data(description)}
 {stages}
 ## Recipe
 
@@ -64,27 +94,32 @@ Task `{description.task}`, {parameters:,} parameters, {_made(description, second
 |---|---|---|
 {settings}
 
-{_describe_frameworks(description)}
+{describe_frameworks(description)}
 """,
         encoding="utf-8",
     )
 
 
 def renew_card(folder: Path, recipe: Recipe, description: Description, analysis: str) -> None:
-    """Replace the sections on figures and ONNX of the card in a folder, and keep the others."""
+    """Replace the sections on figures, ONNX and reading of the card in a folder, and keep the others."""
     path = folder / CARD
     head, *sections = re.split(r"^(?=## )", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    kept = [section for section in sections if not section.startswith(("## Figures", "## As ONNX"))]
-    new = [_describe_figures(folder, recipe, description, analysis), _describe_onnx(description)]
+    kept = [section for section in sections if not section.startswith(("## Figures", "## As ONNX", _READING))]
+    new = [
+        _describe_figures(folder, recipe, description, analysis),
+        describe_onnx(description),
+        _describe_reading(description),
+    ]
     text = "".join([head, *new, *kept])
     # In cards of earlier releases this line begins with another verb.
     frameworks = re.compile(r"^(?:Made|Published) with .*$", re.MULTILINE)
-    path.write_text(frameworks.sub(_describe_frameworks(description), text), "utf-8")
+    path.write_text(frameworks.sub(describe_frameworks(description), text), "utf-8")
 
 
 def _describe_figures(folder: Path, recipe: Recipe, description: Description, analysis: str) -> str:
     figures = "\n".join(
-        f"| {metric} | {value:.4f} | {_published(recipe, metric)} |" for metric, value in description.metrics.items()
+        f"| {metric} | {value:.4f} | {_published(recipe, description, metric)} |"
+        for metric, value in description.metrics.items()
     )
     plots = [name for name in (LEARNING_CURVE, CONFUSION_MATRIX, ROC_CURVE) if (folder / name).exists()]
     return f"""\
@@ -98,12 +133,12 @@ On {description.dataset.test_examples:,} examples ({TRAINED[description.task].de
 
 {" ".join(f"![{name.removesuffix('.png').replace('-', ' ')}]({name})" for name in plots)}
 
-Check them with `python -m training evaluate models/{description.name}/<version>`.
+Check them with `python -m training evaluate models/{description.name}/<version>{_name_data(recipe, description)}`.
 
 """ + (f"{analysis}\n" if analysis else "")
 
 
-def _describe_onnx(description: Description) -> str:
+def describe_onnx(description: Description) -> str:
     """Return the section on the ONNX files, "" if there are none."""
     found = description.onnx
     if not found:
@@ -136,7 +171,29 @@ Opset {found.opset}; compared with Keras on {found.compared_rows:,} rows. It run
 """
 
 
-def _describe_frameworks(description: Description) -> str:
+def _describe_reading(description: Description) -> str:
+    """Return the section on what a reader sees of a text, "" for tokenisers that read all of it."""
+    preprocessing = description.preprocessing
+    if isinstance(preprocessing, ReviewPreprocessing) and isinstance(preprocessing.tokeniser, ReadableTokeniser):
+        return f"{_READING}\n\n{READABLE}\n\n"
+    return ""
+
+
+def _find_further_data(description: Description) -> dict[str, str]:
+    """Return the SHA-256 of the data besides the reviews, by their field in `Sources`."""
+    found = description.recipe.get("learnt_from")
+    return {name: str(sha256) for name, sha256 in found.items()} if isinstance(found, dict) else {}
+
+
+def _describe_further_data(description: Description) -> str:
+    """Return the lines on the data besides the dataset; the last one has no end."""
+    return "".join(
+        f"\n{_FURTHER_DATA[name]}: SHA-256 `{sha256}`.\n" for name, sha256 in _find_further_data(description).items()
+    )
+
+
+def describe_frameworks(description: Description) -> str:
+    """Return the line on the releases of Python and the libraries."""
     return f"Published with {', '.join(f'{name} {version}' for name, version in description.frameworks.items())}."
 
 
@@ -154,10 +211,25 @@ def _command(recipe: Recipe, description: Description) -> str:
         words += TRAINED[description.task].list_conversion_options(description)
     else:
         words = ["train", recipe.name]
-    for key, value in recipes.find_changes(recipe).items():
+    changes = recipes.find_changes(recipe)
+    if isinstance(recipe.settings, SequenceSettings):
+        words += ["--data", "FILE"] + ["--test", "FILE"] * ("test_share" in changes)
+        words += ["--alphabet", recipe.settings.alphabet] if recipe.settings.alphabet else []
+        words += ["--fold-case"] * recipe.settings.fold_case
+        changes = {key: value for key, value in changes.items() if key not in ("alphabet", "fold_case", "test_share")}
+    if isinstance(recipe.settings, LabelledSettings):
+        words += ["--data", "FILE"] + ["--test", "FILE"] * (recipe.settings.test_share == 0)
+        words += ["--from", "none"] * ("start" not in description.recipe)
+        changes = {key: value for key, value in changes.items() if (key, value) != ("test_share", 0)}
+    if isinstance(recipe.settings, ReviewSettings) and description.dataset.files:
+        words += ["--data", "FILE"]
+    for key, value in changes.items():
         words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value, separators=(',', ':'))}"]
     if isinstance(recipe.settings, GeneralSettings):
-        words += ["--phrases", "trainDevTestTrees_PTB.zip", "--transformer", "all-MiniLM-L6-v2"]
+        words += ["--data", "aclImdb_v1.tar.gz", "--phrases", "trainDevTestTrees_PTB.zip"]
+        words += ["--transformer", "all-MiniLM-L6-v2"]
+        if _find_further_data(description).get("pairs") not in (None, pairs.hash_files()):
+            words += ["--pairs", "pairs"]
     if description.name != recipe.name:
         words += ["--name", description.name]
     if isinstance(start := description.recipe.get("start"), dict):
@@ -165,8 +237,14 @@ def _command(recipe: Recipe, description: Description) -> str:
     return shlex.join(["python", "-m", "training", *words])
 
 
-def _published(recipe: Recipe, metric: str) -> str:
-    published = recipes.find_published(recipe, metric)
+def _name_data(recipe: Recipe, description: Description) -> str:
+    """Return the option for data that only the user has."""
+    is_own = isinstance(recipe.settings, SequenceSettings | LabelledSettings) or description.dataset.files
+    return " --data FILE" if is_own else ""
+
+
+def _published(recipe: Recipe, description: Description, metric: str) -> str:
+    published = None if description.dataset.files else recipes.find_published(recipe, metric)
     return "-" if published is None else f"{published:.4f}"
 
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from training.recipes import RECIPES
 from training.recipes.recipe import Family, Recipe
+from training.reports.figures import COLUMNS, Measured, find_figures, show_minutes
 from training.reports.results import HELD_OUT, LOWER_IS_BETTER, SEEDS, Results, Run, Variant, variants
 
 _TITLES: dict[Family, str] = {
@@ -49,8 +50,11 @@ class Row:
         return "reproduced" if gain >= -noise else "missed"
 
 
-def write_report(results: Results, path: Path) -> None:
-    """Write the report, Markdown, and for each family a plot of the learning curves, PNG, in a folder beside it."""
+def write_report(results: Results, path: Path, measured: Sequence[Measured] = ()) -> None:
+    """Write the report, Markdown, and for each family a plot of the learning curves, PNG, in a folder beside it.
+
+    `measured` has the figures of the bundles.
+    """
     folder = path.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     parts = [_INTRODUCTION.format(seeds=_list_seeds())]
@@ -65,7 +69,11 @@ def write_report(results: Results, path: Path) -> None:
         if rows:
             image = folder / f"{family}.png"
             _plot(rows, image)
-            parts += [f"## {title}\n", _render(rows), f"![learning curves]({folder.name}/{image.name})\n"]
+            parts += [
+                f"## {title}\n",
+                _render(rows, results, measured),
+                f"![learning curves]({folder.name}/{image.name})\n",
+            ]
     parts.append(_render_versions(results.runs))
     path.write_text("\n".join(parts), encoding="utf-8")
 
@@ -73,20 +81,26 @@ def write_report(results: Results, path: Path) -> None:
 _INTRODUCTION = """\
 # Results
 
-Every reference system as a recipe, with its published figure and ours. `python -m training report` writes this page
-from the runs in [results.jsonl](results.jsonl), after training the missing runs; `report --fast` trains only the fast
-variants, and with an empty results file it rebuilds all their rows.
+Are the recipes as good as the systems that they reproduce? Here is every reference system as a recipe, with its
+published figure and ours. `python -m training report` writes this page from the runs in [results.jsonl](results.jsonl)
+and the bundles in `models/`, after training the missing runs; `report --fast` trains only the fast variants, and with
+an empty results file it rebuilds all their figures.
 
-A row has the mean over the seeds, with the lowest and the highest value in brackets. `published` has the settings of
-the source, `fast` the settings of `--set fast=true`. The command trains the first seed; `--seed` chooses another:
-{seeds}.
+A figure of a recipe is in one of four columns:
 
-The noise is two standard deviations of the seeds, because the published figure is one run. A row is **beaten** if the
-mean is better than the published figure by more than the noise, **reached** if it is better by less or equal as shown,
-**reproduced** if it is worse by at most the noise, else **missed**. Letters are evaluated on all patterns of the
+- **published by the source**: one run, with other data orders and other releases of the frameworks;
+- **published settings**: the mean of our runs with the settings of the source, with the lowest and the highest value
+  and the number of runs, which differ in their seeds. `python -m training train RECIPE` trains the first seed, and
+  `--seed` chooses another: {seeds};
+- **fast variant**: the same with `--set fast=true`;
+- **bundle (one run)**: of the bundle that is published in `models/`.
+
+The noise is two standard deviations of the seeds, because the published figure is one run. The published
+figure is **beaten** if the mean is better by more than the noise, **reached** if it is better by less or equal as
+shown, **reproduced** if it is worse by at most the noise, else **missed**. Letters are evaluated on all patterns of the
 recipe, as in the sources; reviews on the 25,000 test reviews, which are used for neither training nor selection. The
-validation accuracy is the accuracy of the final network on held-out training data. The seconds are for two cores; the
-longest runs shared these cores with other work, which about doubled their time.
+validation accuracy is the accuracy of the final network on held-out training data. The minutes are the mean of the
+runs, on two cores; the longest runs shared these cores with other work, which about doubled their time.
 """
 
 
@@ -100,31 +114,29 @@ def _list_seeds() -> str:
     )
 
 
-def _render(rows: Sequence[Row]) -> str:
+def _render(rows: Sequence[Row], results: Results, measured: Sequence[Measured]) -> str:
+    """Return a table with a row for every figure of every recipe."""
+    source, published, fast, bundle = COLUMNS
     lines = [
-        "| recipe | variant | figure | published | ours | | parameters | seconds a run | command |",
-        "|---|---|---|---:|---:|---|---:|---:|---|",
+        f"| recipe | figure | {source} | {published} | | {fast} | | {bundle} | minutes, {published} | minutes, {fast} "
+        "| parameters |",
+        "|---|---|---:|---:|---|---:|---|---:|---:|---:|---:|",
     ]
-    for row in rows:
-        metrics = list(row.recipe.published) or ["accuracy"]
-        if HELD_OUT in row.runs[0].metrics.keys() - set(metrics):
+    for recipe in {row.recipe.name: row.recipe for row in rows}.values():
+        of_recipe = {row.variant: row for row in rows if row.recipe.name == recipe.name}
+        first = next(iter(of_recipe.values())).runs[0]
+        metrics = list(recipe.published) or ["accuracy"]
+        if HELD_OUT in first.metrics.keys() - set(metrics):
             metrics.append(HELD_OUT)
         for metric in metrics:
-            published = row.recipe.published.get(metric)
-            figures = row.figures(metric)
-            show = _show_loss if metric in LOWER_IS_BETTER else _show_share
-            command = f"python -m training train {row.recipe.name}" + " --set fast=true" * (row.variant == "fast")
-            cells = [
-                f"`{row.recipe.name}`",
-                row.variant,
-                metric.replace("_", " "),
-                "-" if published is None else show(published),
-                f"{show(statistics.mean(figures))} ({show(min(figures))} to {show(max(figures))}; {len(figures)})",
-                "" if published is None else row.verdict(metric),
-                f"{row.runs[0].parameters:,}",
-                f"{statistics.mean(run.seconds for run in row.runs):.0f}",
-                f"`{command}`",
-            ]
+            figures = find_figures(results, measured, recipe, metric)
+            verdicts: dict[str, str] = {}
+            if metric in recipe.published:
+                verdicts = {variant: row.verdict(metric) for variant, row in of_recipe.items()}
+            times = [show_minutes(runs.seconds) if runs else "-" for runs in (figures.published, figures.fast)]
+            shown = figures.cells
+            cells = [f"`{recipe.name}`", metric.replace("_", " "), *shown[:2], verdicts.get("published", "")]
+            cells += [shown[2], verdicts.get("fast", ""), shown[3], *times, f"{first.parameters:,}"]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -168,11 +180,3 @@ def _plot(rows: Sequence[Row], path: Path) -> None:
     for axes in grid[:, 0]:
         axes.set(ylabel="accuracy")
     figure.savefig(path, dpi=100)
-
-
-def _show_share(share: float) -> str:
-    return f"{share:.2%}".replace("%", " %")
-
-
-def _show_loss(loss: float) -> str:
-    return f"{loss:.4f}"

@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, Self
@@ -148,15 +147,12 @@ def variants(recipe: Recipe, fast_only: bool) -> Iterator[tuple[Variant, Recipe]
         yield "fast", recipe.with_settings(["fast=true"])
 
 
-def find_own_figure(results: Results, recipe: Recipe, metric: str) -> float | None:
-    """Return the better mean over the seeds among a recipe's variants, None if nothing is recorded."""
-    means = [
-        statistics.mean(run.metrics[metric] for run in runs)
-        for _, variant in variants(recipe, fast_only=False)
-        if (runs := results.of(variant))
-    ]
-    best = min if metric in LOWER_IS_BETTER else max
-    return best(means, default=None)
+def find_kind(recipe: Recipe, settings: JsonValue) -> Literal["published", "fast", "other"]:
+    """Return which settings of a recipe some recorded settings are, with any seed."""
+    recorded = settings if isinstance(settings, dict) else {}
+    found = _read(recipe, recorded | {"seed": recipe.settings.seed})
+    kinds = (kind for kind, variant in variants(recipe, fast_only=False) if variant.settings == found)
+    return next(kinds, "other")
 
 
 def _dump(recipe: Recipe) -> dict[str, JsonValue]:

@@ -12,4 +12,4 @@ TRAINED: dict[str, TrainedTask[Any, Any]] = {trained.task.name: trained for trai
 
 def find_task(codec: Codec) -> TrainedTask[Any, Any]:
     """Return the task whose inputs a codec reads."""
-    return next(each for each in TRAINED.values() if isinstance(codec.preprocessing, each.task.preprocessing))
+    return next(each for each in TRAINED.values() if isinstance(codec.preprocessing, each.task.sections))

@@ -17,13 +17,13 @@ from bundle.store import Bundle
 from bundle.tasks import Task
 from training.convert.state import State
 from training.data.sources import Sources
-from training.evaluation.evaluate import Evaluation
+from training.evaluation.evaluate import Evaluation, evaluate
 from training.recipes.recipe import Recipe
-from training.recipes.stack import TrainingSettings
+from training.recipes.settings import RecipeSettings
 from training.tasks.trained import BundleData, Trained
 
 CodecT = TypeVar("CodecT", bound=Codec)
-SettingsT = TypeVar("SettingsT", bound=TrainingSettings)
+SettingsT = TypeVar("SettingsT", bound=RecipeSettings)
 
 Predict = Callable[[Sequence[Row]], NDArray[np.float32]]  # rows to outputs, float32 [rows, outputs]
 
@@ -70,17 +70,19 @@ class TrainedTask(ABC, Generic[CodecT, SettingsT]):
 
     @abstractmethod
     def read_data(
-        self, codec: CodecT, settings: SettingsT, share: float, source: Path | None, console: Console
+        self,
+        codec: CodecT,
+        settings: SettingsT,
+        share: float,
+        source: Path | None,
+        console: Console,
+        labels: tuple[str, ...],
     ) -> BundleData:
-        """Return the data that a bundle is measured on; `share` of its training data was held out.
+        """Return the data that a bundle with these labels is measured on; `share` of its training data was held out.
 
         Raises:
             DataError: the data are not available.
         """
-
-    @abstractmethod
-    def make_row(self, codec: CodecT, steps: int, random: np.random.Generator) -> Row:
-        """Return a random row with this number of steps, which may be 0."""
 
     @abstractmethod
     def describe_use(self, recipe: Recipe, description: Description) -> str:
@@ -97,14 +99,24 @@ class TrainedTask(ABC, Generic[CodecT, SettingsT]):
     def write_files(self, codec: CodecT, folder: Path) -> None:  # noqa: B027  # most tasks need none
         """Write the files that the codec needs into the folder of a bundle."""
 
-    def plot(self, evaluation: Evaluation, folder: Path) -> None:  # noqa: B027  # most tasks have none
-        """Write the plots of an evaluation into the folder of a bundle."""
+    def evaluate(
+        self,
+        codec: CodecT,  # noqa: ARG002
+        answers: NDArray[np.float32],
+        labels: NDArray[np.int32],
+    ) -> Evaluation:
+        """Measure the quality of answers: see `training.evaluation.evaluate.evaluate`. A task may have metrics more."""
+        return evaluate(answers, labels)
+
+    def plot(self, evaluation: Evaluation, labels: Sequence[str], folder: Path) -> None:  # noqa: B027  # most have none
+        """Write the plots of an evaluation into the folder of a bundle with these labels."""
 
     def analyse(
         self,
         codec: CodecT,  # noqa: ARG002
         data: object,  # noqa: ARG002
         evaluation: Evaluation,  # noqa: ARG002
+        labels: Sequence[str],  # noqa: ARG002
         predict: Predict,  # noqa: ARG002
         seed: int,  # noqa: ARG002
         folder: Path,  # noqa: ARG002
@@ -115,6 +127,7 @@ class TrainedTask(ABC, Generic[CodecT, SettingsT]):
             codec: the codec of the network.
             data: `data` of `Trained` or `BundleData`.
             evaluation: of the network on the test examples.
+            labels: of the bundle.
             predict: runs the network.
             seed: random seed.
             folder: of the bundle, for files that belong to the analysis.

@@ -1,6 +1,7 @@
 """The result of a training in memory, and the data that a published bundle is measured on."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import keras
 
@@ -28,6 +29,9 @@ class Trained:
         seconds: the time of the stages, which may have been run long before.
         reports_per_epoch: number of values in the history per epoch.
         with_torch: whether PyTorch trained it.
+        baseline: figures of a simpler model on the same test examples, as in `accuracy`.
+        learnt_from: SHA-256 of further data that it learnt from, by their field in `Sources`.
+        labels: of the bundle, in the order of the outputs; by default those of the task.
     """
 
     network: keras.Model
@@ -41,6 +45,9 @@ class Trained:
     seconds: float | None = None
     reports_per_epoch: int = 1
     with_torch: bool = False
+    learnt_from: Mapping[str, str] = field(default_factory=dict)
+    labels: tuple[str, ...] | None = None
+    baseline: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ class BundleData:
 
     test: Examples
     held_out: Examples | None
-    sha256: str
+    sha256: str | None
     data: object = None
 
 

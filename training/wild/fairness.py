@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from training.evaluation.analysis import find_verdicts
+
 FOLDER = Path(__file__).parents[1] / "data" / "probes"
 
 _SLOT = "{}"
@@ -32,11 +34,16 @@ class Spread:
 
     @classmethod
     def of(cls, answers: NDArray[np.float64]) -> "Spread":
-        """Measure answers, float64 [sentences, terms]: the mean range, and the share of sentences with two verdicts."""
-        sides = answers >= 0.5
+        """Measure answers, float64 [sentences, terms], by the mean range and by the sentences whose verdict changes.
+
+        No verdict (NaN) counts as a verdict of its own and is no part of the range. Without any answer the range is 0.
+        """
+        verdicts = find_verdicts(answers)
+        highest = np.where(np.isnan(answers), -np.inf, answers).max(axis=1)
+        lowest = np.where(np.isnan(answers), np.inf, answers).min(axis=1)
         return cls(
-            float(np.mean(answers.max(axis=1) - answers.min(axis=1))),
-            float(np.mean(sides.any(axis=1) & ~sides.all(axis=1))),
+            float(np.mean(np.maximum(highest - lowest, 0))),
+            float(np.mean((verdicts != verdicts[:, :1]).any(axis=1))),
         )
 
 

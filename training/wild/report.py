@@ -1,84 +1,97 @@
-"""The figures as a table and a plot."""
+"""The figures as tables and a plot."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from training.wild.figures import COVERAGES
+from training.wild.figures import ANSWERED, COVERAGES, NO_VERDICT, RIGHT, name_coverage
+from training.wild.measured import Kind, Measured, Section
 
 FIGURES = "wild.json"
 PLOT = "wild.png"
 
 _KIND = "kind: "
-_TITLES = {
+_TITLES: dict[Kind, str] = {
     "pairs": "Pairs of opinions by authors that nothing was trained on",
     "frames": "Composed sentences of frames and words that nothing was trained on",
     "treebank": "Sentences of the Stanford Sentiment Treebank, of its part for development",
-    "turned by": "Texts of these pairs whose verdict changes with a change that leaves the meaning",
+    "file": "The file `{name}`",
+    "changes": "Texts of the pairs whose verdict changes with a change that leaves the meaning",
+    "narration": "Film reviews whose verdict changes with a story behind them",
     "fairness": "Answers that move when only a name, a nationality, a faith or a gender changes",
 }
 
-Figures = Mapping[str, float]
+Columns = Mapping[str, Measured]  # the figures by classifier
 
 
-def describe(columns: Mapping[str, Figures]) -> str:
-    """Return the figures of one or more classifiers as tables, Markdown; `columns` has the figures by classifier."""
-    names = list(dict.fromkeys(name for figures in columns.values() for name in figures))
-    sections: dict[str, list[str]] = {}
-    for name in names:
-        head = "turned by" if name.startswith("turned by") else name.partition(",")[0]
-        cells = (f"{figures[name]:.1%}" if name in figures else "-" for figures in columns.values())
-        sections.setdefault(head, []).append(f"| {_shorten(name, head)} | {' | '.join(cells)} |")
-    header = f"| | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}"
+def describe(columns: Columns) -> str:
+    """Return the figures of one or more classifiers of the same texts as tables, Markdown.
+
+    A row has the number of its texts; if classifiers did not answer the same ones, it has the number of each.
+    """
+    measured = [each.list_sections() for each in columns.values()]
     return "\n\n".join(
-        f"{_TITLES.get(head, f'The file `{head}`')}:\n\n{header}\n" + "\n".join(rows) for head, rows in sections.items()
+        _describe_section(name, [sections[name] for sections in measured], list(columns)) for name in measured[0]
     )
 
 
-def plot(columns: Mapping[str, Figures], path: Path) -> None:
+def plot(columns: Columns, path: Path) -> None:
     """Plot the accuracy on the kinds of pairs and frames, and against the share of texts that is answered."""
-    figure = Figure(figsize=(11, 5.2), layout="constrained")
+    figure = Figure(figsize=(11, 6.2), layout="constrained")
     by_kind, by_coverage = figure.subplots(1, 2, width_ratios=[2, 1])
-    names = [name for name in next(iter(columns.values())) if _KIND in name]
+    first = next(iter(columns.values()))
+    kinds = [
+        (name, kind) for name in ("pairs", "frames") for kind in first.suites[name].figures if kind.startswith(_KIND)
+    ]
     height = 0.8 / len(columns)
-    for number, (column, figures) in enumerate(columns.items()):
-        places = [row + (number + 0.5) * height - 0.4 for row in range(len(names))]
-        by_kind.barh(places, [100 * figures[name] for name in names], height, label=column)
-        shares = [*COVERAGES, 1.0]
-        kept = [figures[f"pairs, the surest {share:.0%}"] if share < 1 else figures["pairs"] for share in shares]
-        by_coverage.plot([100 * share for share in shares], [100 * value for value in kept], marker="o", label=column)
-    by_kind.set_yticks(range(len(names)), [name.replace(_KIND, "") for name in names])
+    for number, (column, measured) in enumerate(columns.items()):
+        places = [row + (number + 0.5) * height - 0.4 for row in range(len(kinds))]
+        shares = [100 * measured.suites[name].figures[kind].value for name, kind in kinds]
+        by_kind.barh(places, shares, height, label=column)
+        covered = _list_covered(measured.suites["pairs"])
+        by_coverage.plot(
+            [100 * share for share in covered], [100 * right for right in covered.values()], marker="o", label=column
+        )
+    labels = [f"{name}, {kind.removeprefix(_KIND)} ({first.suites[name].figures[kind].texts})" for name, kind in kinds]
+    by_kind.set_yticks(range(len(kinds)), labels)
     by_kind.invert_yaxis()
     by_kind.axvline(50, color="grey", linestyle=":")
-    by_kind.set(xlabel="right (%)", xlim=(0, 100), title="by kind; guessing is 50 %")
-    by_coverage.set(xlabel="the surest answers (%)", ylabel="right (%)", title="pairs")
+    by_kind.set(
+        xlabel="right (%), without a verdict is not right",
+        xlim=(0, 100),
+        title="by kind, with the number of texts; guessing is 50 %",
+    )
+    by_coverage.set(xlabel="the surest answers (% of the texts)", ylabel="right among them (%)", title="pairs")
     for axes in (by_kind, by_coverage):
+        axes.set_axisbelow(True)
         axes.grid(alpha=0.3)
-        axes.legend()
+    figure.legend(*by_kind.get_legend_handles_labels(), loc="outside lower center", ncols=len(columns))
     figure.savefig(path, dpi=100)
 
 
-def write(columns: Mapping[str, Figures], folder: Path) -> None:
+def write(columns: Columns, folder: Path) -> None:
     """Write the tables and the plot into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "wild.md").write_text(describe(columns) + "\n", "utf-8")
     plot(columns, folder / PLOT)
 
 
-def write_figures(figures: Figures, path: Path) -> None:
-    """Write the figures of one classifier as JSON."""
-    path.write_text(json.dumps(dict(figures), indent=1, ensure_ascii=False) + "\n", "utf-8")
+def _describe_section(name: str, sections: list[Section], columns: list[str]) -> str:
+    rows = [["figure", "texts", *columns], ["---"] * (2 + len(columns))]
+    fullest_first = sorted(sections, key=lambda section: ANSWERED not in section.figures)
+    for figure in dict.fromkeys(figure for section in fullest_first for figure in section.figures):
+        found = [section.figures.get(figure) for section in sections]
+        counts = [str(each.texts) if each else "-" for each in found]
+        number = counts[0] if len(set(counts)) == 1 else " / ".join(counts)
+        rows.append([figure, number, *(f"{each.value:.1%}" if each else "-" for each in found)])
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return f"{_TITLES[sections[0].kind].format(name=name)}:\n\n{table}"
 
 
-def read_figures(path: Path) -> dict[str, float]:
-    """Return the figures in a file."""
-    figures: dict[str, float] = json.loads(path.read_text("utf-8"))
-    return figures
-
-
-def _shorten(name: str, head: str) -> str:
-    if name == head:
-        return "right"
-    return name.removeprefix(head).lstrip(", ")
+def _list_covered(section: Section) -> dict[float, float]:
+    """Return the accuracy on the surest answers by the share of the texts that they are, and on all answers."""
+    figures = section.figures
+    covered = {share: figures[name].value for share in COVERAGES if (name := name_coverage(share)) in figures}
+    everywhere = figures.get(ANSWERED, figures[RIGHT])
+    return covered | {1 - figures[NO_VERDICT].value: everywhere.value}

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -10,10 +11,9 @@ import numpy as np
 
 from training.data import composed, pairs, treebank
 from training.errors import DataError
+from training.wild.measured import Kind, hash_rows
 
 LENGTH = "words: "  # begins the name of a group of texts of similar length
-
-TREEBANK = "treebank"
 
 _COMPOSED_PAIRS = 1000
 _SEED = 23
@@ -31,11 +31,25 @@ class Example:
 
 @dataclass(frozen=True)
 class Suite:
-    """Texts that are measured together; `pairs` has the numbers of the positive and the negative text of each pair."""
+    """Texts that are measured together; `pairs` has the numbers of the positive and the negative text of each pair.
 
+    The name is the kind, and that of a file its absolute path.
+    """
+
+    kind: Kind
     name: str
     examples: tuple[Example, ...]
     pairs: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts."""
+        return [example.text for example in self.examples]
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the texts and labels."""
+        return hash_rows([[example.text, example.is_positive] for example in self.examples])
 
 
 def make_pairs(part: pairs.Part, folder: Path = pairs.FOLDER) -> Suite:
@@ -49,7 +63,7 @@ def make_pairs(part: pairs.Part, folder: Path = pairs.FOLDER) -> Suite:
         for text, is_positive in ((group.positive, True), (group.negative, False)):
             if text is not None:
                 examples.append(Example(text, is_positive, (*groups, _name_length(text))))
-    return Suite("pairs", tuple(examples), tuple(couples))
+    return Suite("pairs", "pairs", tuple(examples), tuple(couples))
 
 
 def make_composed() -> Suite:
@@ -61,7 +75,7 @@ def make_composed() -> Suite:
         for couple in couples
         for sentence in couple
     ]
-    return Suite("frames", tuple(examples), tuple((k, k + 1) for k in range(0, len(examples), 2)))
+    return Suite("frames", "frames", tuple(examples), tuple((k, k + 1) for k in range(0, len(examples), 2)))
 
 
 def _is_judged(couple: tuple[composed.Sentence, composed.Sentence]) -> bool:
@@ -72,7 +86,8 @@ def make_treebank(bank: treebank.Treebank) -> Suite:
     """Return the treebank's sentences for development, without the neutral ones."""
     sentences = [phrases[-1] for phrases in bank.development]
     return Suite(
-        TREEBANK,
+        "treebank",
+        "treebank",
         tuple(
             Example(sentence.text, sentence.label > treebank.NEUTRAL, (_name_length(sentence.text),))
             for sentence in sentences
@@ -94,7 +109,7 @@ def read_suite(path: Path) -> Suite:
         raise DataError(f"{path} cannot be read: {error}; give a UTF-8 file of lines text<TAB>label") from error
     if not examples:
         raise DataError(f"{path} has no texts; give a file of lines text<TAB>label")
-    return Suite(str(path), examples)
+    return Suite("file", str(path.absolute()), examples)
 
 
 def _read_lines(path: Path, lines: Iterable[str]) -> Iterator[Example]:

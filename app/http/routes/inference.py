@@ -1,6 +1,5 @@
 """`POST /v2/models/{name}/infer`: predictions by the Open Inference Protocol; see docs/inference-protocol.md."""
 
-import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
@@ -28,7 +27,7 @@ from app.runtime.repository import Repository
 from app.runtime.versions import Model
 from app.settings import Settings
 from app.tasks import SERVED
-from app.tasks.base import NAME_CHARACTERS, Column, ServedTask
+from app.tasks.base import NAME_CHARACTERS, VERSION_PATTERN, Column, ServedTask
 from app.tasks.outputs import Arrays, list_outputs
 from app.telemetry.logs import annotate_request
 
@@ -47,7 +46,7 @@ VERSION_PARAMETER = {
     "in": "path",
     "required": True,
     "description": "A loaded version of the model, or a label that a version has.",
-    "schema": {"type": "string", "pattern": "^([1-9][0-9]{0,14}|[a-z][a-z0-9-]{0,62})$"},
+    "schema": {"type": "string", "pattern": VERSION_PATTERN},
     "example": "1",
 }
 
@@ -59,8 +58,6 @@ _JSON_SIZE_PARAMETER = {
     "schema": {"type": "integer", "minimum": 0},
 }
 Element = TypeVar("Element")
-
-_NUMBER = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
 
 _JSON_SIZE = {
     "description": "Bytes of the JSON, if binary tensors follow it.",
@@ -89,7 +86,7 @@ class InferenceRoute(DirectRoute):
         json_size = state["headers"].get(JSON_SIZE_HEADER.encode())
         request, binary = parse_request(await read(), json_size, columns[0].name, most_values)
         (tensor,) = request.inputs
-        outputs = choose_outputs(request, list_outputs(served.task))
+        outputs = choose_outputs(request, list_outputs(manifest.labels))
         deadline: float = state["deadline"]
         if request.parameters.timeout:
             deadline = min(deadline, time.monotonic() + request.parameters.timeout / 1_000_000)
@@ -122,8 +119,7 @@ def find_model(repository: Repository, path: Mapping[str, str]) -> Model:
     """
     version = path.get("version")
     # Longer names cannot be known, and stay short in messages.
-    selector = int(version) if version and _NUMBER.fullmatch(version) else version and version[: NAME_CHARACTERS + 1]
-    return repository.find(path["name"][: NAME_CHARACTERS + 1], selector)
+    return repository.find(path["name"][: NAME_CHARACTERS + 1], version and version[: NAME_CHARACTERS + 1])
 
 
 def make_router() -> APIRouter:

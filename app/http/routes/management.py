@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
@@ -33,8 +34,6 @@ router = APIRouter(prefix="/models/{name}", tags=["management"])
 protocol = APIRouter(prefix="/v2/repository/models/{name}", tags=["management"])
 
 LabelPath = Annotated[Label, Path(description="`stable`, `candidate`, or a label of your own.")]
-
-_LOOK_SECONDS = 0.02
 
 _LABEL = FieldProblem(type="string_pattern_mismatch", loc=["path", "label"], msg="String should match pattern '^[a-z]")
 # Of a request to load a model, with its parameters.
@@ -189,8 +188,14 @@ async def _follow(
     Raises:
         DeadlineError: it takes too long.
     """
-    while not has_changed(versions := repository.find_versions(name)):
-        if time.monotonic() > request.state.deadline:
-            raise DeadlineError("the change is written, but this process has not followed it yet; look at its versions")
-        await asyncio.sleep(_LOOK_SECONDS)
-    return to_version_list(versions)
+    with repository.notice_changes() as changed:
+        while not has_changed(versions := repository.find_versions(name)):
+            left = request.state.deadline - time.monotonic()
+            if left <= 0:
+                raise DeadlineError(
+                    "the change is written, but this process has not followed it yet; look at its versions"
+                )
+            changed.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), left)
+    return await to_version_list(versions, request.app.state.settings.workers)

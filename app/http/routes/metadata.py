@@ -133,7 +133,7 @@ async def describe_model(model: _ModelDependency, repository: RepositoryDependen
         versions=[*map(str, repository.find_versions(model.manifest.name).loaded)],
         platform=_find_platform(model),
         inputs=[*map(_describe_tensor, served.columns)],
-        outputs=[*map(_describe_tensor, list_outputs(served.task))],
+        outputs=[*map(_describe_tensor, list_outputs(model.manifest.labels))],
     )
 
 
@@ -151,7 +151,7 @@ async def describe_config(model: _ModelDependency, request: Request) -> ModelCon
     ]
     outputs = [
         ConfigOutput(name=kind.name, data_type=_CONFIG_TYPES[kind.datatype], dims=[*kind.shape])
-        for kind in list_outputs(served.task)
+        for kind in list_outputs(model.manifest.labels)
     ]
     limits = {"max_batch": request.app.state.settings.max_batch, "length": model.bundle.codec.length}
     return ModelConfig(
@@ -187,6 +187,7 @@ def _count(model: Model) -> ModelStatistics:
         inference_stats=InferenceStatistics(
             success=_to_duration(tally.answered),
             fail=_to_duration(tally.failed),
+            queue=_to_duration(tally.waits),
             compute_infer=_to_duration(tally.batches),
         ),
     )

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from starlette.types import Message, Receive, Scope, Send
 
 from app.errors import (
+    TEXT_TOO_LONG,
     TOO_LATE,
     ClientLeftError,
     DeadlineError,
@@ -40,6 +41,7 @@ from app.settings import Settings
 from app.tasks import SERVED
 from app.tasks.base import NAME_CHARACTERS, Form, PredictionRequest, ServedTask
 from app.telemetry.logs import annotate_request
+from bundle.tasks import Task
 
 # The service watches for a client that leaves only after this time. Most requests are answered by then, and watching
 # costs as much as reading a request.
@@ -121,8 +123,7 @@ class PredictionRoute(DirectRoute):
         repository: Repository = scope["app"].state.repository
         settings: Settings = scope["app"].state.settings
         value = parse_json(await read(), settings.max_batch + OTHER_VALUES)
-        model = repository.find_for(self.served.task, _find_name(value), _find_version(value))
-        annotate_request(model=model.manifest.name, version=model.manifest.version)
+        model = find_model(repository, self.served.task, value)
         # Overload is rejected before anything that takes longer. A batch past the limit is not a matter of load.
         rows = min(_count_inputs(value, self.form.field), settings.max_batch)
         with model.batcher.admit(rows, scope["state"]["deadline"], find_caller(scope)) as permit:
@@ -149,7 +150,7 @@ class PredictionRoute(DirectRoute):
             RequestError: see `ServedTask.predict`.
             InvalidInputError: the value does not fit the schema, or it is past a limit.
         """
-        request = validate(self.form.request, value)
+        request = validate(self.form.request, value, model.manifest.labels)
         inputs: str | list[str] = getattr(request, self.form.field)
         return request, await self.served.predict(model, locate(self.form.field, inputs, settings), request, permit)
 
@@ -201,6 +202,17 @@ def describe_prediction_errors(path: str, problem: FieldProblem) -> Responses:
         OverloadedError("512 texts are waiting, and at most 512 may; 1 more have no place", 0.4),
         DeadlineError(TOO_LATE),
     )
+
+
+def find_model(repository: Repository, task: Task, value: Any) -> Model:
+    """Return the model that a body names, by default that of a task; log lines of the request have it from now on.
+
+    Raises:
+        ModelNotFoundError, ModelRefusedError: there is no such model, or it cannot be served.
+    """
+    model = repository.find_for(task, _find_name(value), _find_version(value))
+    annotate_request(model=model.manifest.name, version=model.manifest.version)
+    return model
 
 
 def _find_name(value: Any) -> str | None:
@@ -259,7 +271,7 @@ def check_texts(located: Mapping[Location, str], settings: Settings) -> None:
         FieldProblem(
             type="text_too_long",
             loc=list(location),
-            msg=f"the text has {len(text)} characters, the limit is {limit}; shorten it",
+            msg=TEXT_TOO_LONG.format(len(text), limit),
         )
         for location, text in located.items()
         if len(text) > limit

@@ -9,7 +9,7 @@ from app.access.caller import Caller
 from app.access.keys import Client, Key
 from app.access.shares import Shares
 from app.access.usage import Usage
-from app.errors import QuotaExceededError, ScopeMissingError
+from app.errors import BatchOverQuotaError, QuotaExceededError, ScopeMissingError
 
 
 @pytest.fixture
@@ -50,6 +50,18 @@ def test_requests_past_the_rate_are_rejected_with_the_time_to_come_again(shares:
     assert refusal.value.headers == {"retry-after": "100"}
     assert refusal.value.violated_policies == ["rate"]
     assert read_fields(caller) == {"ratelimit-policy": '"rate";q=2;w=200', "ratelimit": '"rate";r=0;t=100'}
+
+
+def test_a_batch_that_is_larger_than_the_quota_is_rejected_for_good(shares: Shares) -> None:
+    caller = Caller(make_client(texts_per_day=10), shares)
+    caller.count_request()
+    with pytest.raises(
+        BatchOverQuotaError, match=r"may send 10 texts a day \(UTC\), and the request has 11; send it in parts"
+    ) as refusal:
+        caller.count_texts(11)
+    assert refusal.value.status == 413 and not refusal.value.headers
+    caller.count_texts(10)  # nothing was counted before
+    assert read_fields(caller)["ratelimit"].startswith('"day";r=0;t=')
 
 
 def test_texts_past_the_quota_are_rejected_and_not_counted(shares: Shares) -> None:

@@ -110,7 +110,7 @@ def test_the_old_keys_stay_while_the_file_is_invalid_or_gone(watched: Watched, l
     watched.path.unlink()
     assert watched.find_name(watched.key) == "web"
     why = log.wait_for(level="ERROR")["message"]
-    assert why.startswith(f"the old keys stay valid: the key file {watched.path} is invalid: Invalid JSON: EOF while")
+    assert why.startswith(f"the old keys stay valid: the key file {watched.path} is invalid: it is not JSON at line")
     assert f"{watched.path} has more than 4,194,304 bytes" in log.wait_for(level="ERROR")["message"]
     assert "cannot be read: No such file" in log.wait_for(level="ERROR")["message"]  # each is logged once
     watched.path.write_text(good)

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
+from prometheus_client.parser import text_string_to_metric_families as parse
 from starlette.routing import Mount, Route
 
 from app.access.keys import add_client
@@ -21,7 +22,7 @@ from tests.conftest import serve, serve_app
 from tests.reliability.clients import Connection, make_request
 
 OPEN = {"/livez", "/readyz", "/v2/health/live", "/v2/health/ready"}
-DOCS = {"/", "/docs", "/openapi.json", "/static-offline-docs/swagger-ui.css"}
+DOCS = {"/", "/page/main.js", "/docs", "/openapi.json", "/static-offline-docs/swagger-ui.css"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ def make_keys(path: Path) -> dict[str, str]:
         "ops": add_client(path, "ops", ["manage"]),
         "prometheus": add_client(path, "prometheus", ["metrics"]),
         "slow": add_client(path, "slow", ["predict"], requests_per_second=0.01, burst=3),
+        "used": add_client(path, "used", ["predict"], requests_per_second=0.01, burst=1),
         "busy": add_client(path, "busy", ["predict"], requests_per_second=0.01, burst=200),
     }
 
@@ -258,6 +260,44 @@ def test_a_service_with_an_invalid_key_file_is_not_made(tmp_path: Path) -> None:
         create_app(Settings(models=tmp_path, keys=tmp_path / "keys.json"))
 
 
+def read_metric(guarded: Guarded, name: str, **labels: str) -> float:
+    """Return the sum of the samples that have these labels."""
+    return sum(
+        sample.value
+        for family in parse(guarded.ask("/metrics", "web").text)
+        for sample in family.samples
+        if sample.name == f"lstm_serve_{name}" and labels.items() <= sample.labels.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "name", "route", "status", "reason"),
+    [
+        ("GET", "/models", "", "/models", 401, "key-missing"),
+        ("HEAD", "/models/a", "", "/models/{name}", 401, "key-missing"),
+        ("POST", "/sentiment", "ops", "/sentiment", 403, "scope-missing"),
+        ("DELETE", "/models/a", "web", "/models/{name}", 403, "scope-missing"),
+        ("GET", "/models/a/versions", "used", "/models/{name}/versions", 429, "quota-exceeded"),
+        ("GET", "/nothing", "", "none", 401, "key-missing"),
+        ("GET", "/page/none.js", "", "none", 401, "key-missing"),
+    ],
+)
+def test_a_refusal_is_counted_by_route_reason_and_client(
+    guarded: Guarded, method: str, path: str, name: str, route: str, status: int, reason: str
+) -> None:
+    def count() -> tuple[float, float]:
+        return (
+            read_metric(guarded, "request_duration_seconds_count", route=route, status=str(status)),
+            read_metric(guarded, "refusals_total", reason=reason, client=name),
+        )
+
+    if name == "used":
+        assert guarded.ask("/models", name).status_code == 200
+    before = count()
+    assert guarded.ask(path, name or None, method).status_code == status
+    assert count() == (before[0] + 1, before[1] + 1)
+
+
 @pytest.fixture
 def ask_sentiment(small_store: Store, tmp_path: Path) -> Iterator[Callable[..., httpx.Response]]:
     """A function that asks a service with a quota of five texts a day."""
@@ -273,5 +313,8 @@ def test_only_texts_that_are_judged_are_counted(ask_sentiment: Callable[[object]
     refused = ask_sentiment(["film"] * 3)
     assert_kind(refused, 429, "quota-exceeded")
     assert refused.json()["violated-policies"] == ["day"]
+    too_many = ask_sentiment(["film"] * 6)
+    assert_kind(too_many, 413, "batch-over-quota")
+    assert "retry-after" not in too_many.headers and too_many.headers["ratelimit"].startswith('"day";r=2;t=')
     assert ask_sentiment(["film"] * 2).headers["ratelimit"].startswith('"day";r=0;t=')
     assert_kind(ask_sentiment(["film", 5]), 429, "quota-exceeded")  # before its body is read

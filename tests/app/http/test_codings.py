@@ -10,7 +10,7 @@ import pytest
 from starlette.types import Message
 
 from app.errors import BadRequestError, UnsupportedCodingError
-from app.http.codings import LEAST_BYTES, Decoder, compress_answer, make_decoder
+from app.http.codings import LEAST_BYTES, MOST_MEMBERS, Decoder, compress_answer, make_decoder
 
 COMPRESS: dict[bytes, Callable[[bytes], bytes]] = {b"gzip": gzip.compress, b"deflate": zlib.compress}
 BODY = b'{"text": "A tender, wonderful film."}' * 100
@@ -45,15 +45,35 @@ def test_what_is_not_of_the_coding_is_refused(coding: bytes) -> None:
         Decoder(coding).decode(b'{"text": "good"}', 100)
 
 
-@pytest.mark.parametrize("coding", COMPRESS)
-def test_bytes_after_the_end_are_refused(coding: bytes) -> None:
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_a_gzip_body_may_have_several_members(size: int) -> None:
+    compressed = b"".join(gzip.compress(part) for part in (BODY, b"", BODY))
+    decoder = Decoder(b"gzip")
+    parts = [decoder.decode(compressed[at : at + size], 2 * len(BODY)) for at in range(0, len(compressed), size)]
+    assert b"".join(parts) == 2 * BODY
+    decoder.finish()
+    assert Decoder(b"gzip").decode(compressed, len(BODY) + 1) == BODY + BODY[:1]
+
+
+def test_a_gzip_body_may_not_have_a_million_members() -> None:
+    member = gzip.compress(b"a")
+    assert Decoder(b"gzip").decode(member * MOST_MEMBERS, 2 * MOST_MEMBERS) == b"a" * MOST_MEMBERS
+    with pytest.raises(BadRequestError, match="the gzip data has more than 1000 members; send fewer, or one"):
+        Decoder(b"gzip").decode(member * (MOST_MEMBERS + 1), 2 * MOST_MEMBERS)
+
+
+@pytest.mark.parametrize(
+    ("coding", "why"),
+    [(b"gzip", "the body is not valid gzip data"), (b"deflate", "bytes follow the end of the deflate data")],
+)
+def test_bytes_after_the_end_are_refused(coding: bytes, why: str) -> None:
     compressed = COMPRESS[coding](BODY)
-    with pytest.raises(BadRequestError, match="bytes follow the end"):
+    with pytest.raises(BadRequestError, match=why):
         Decoder(coding).decode(compressed + b"more", len(BODY) + 1)
     decoder = Decoder(coding)
     decoder.decode(compressed, len(BODY) + 1)
-    with pytest.raises(BadRequestError, match="bytes follow the end"):
-        decoder.decode(compressed, len(BODY) + 1)
+    with pytest.raises(BadRequestError, match=why):
+        decoder.decode(b"more", len(BODY) + 1)
 
 
 @pytest.mark.parametrize("coding", COMPRESS)

@@ -192,6 +192,20 @@ def test_http_1_0_may_not_have_two_hosts(connection: Connection) -> None:
     assert answer.problem("bad-request")["detail"] == "the request has 2 Host headers; send one"
 
 
+@pytest.mark.parametrize(
+    ("name", "first", "second"),
+    [("content-encoding", "gzip", "deflate"), ("Inference-Header-Content-Length", "0", "9")],
+)
+def test_headers_with_two_meanings_are_rejected(connection: Connection, name: str, first: str, second: str) -> None:
+    answer = connection.ask(make_request("GET", "/livez", f"{name}: {first}", f"{name}: {second}"))
+    assert answer.problem("bad-request")["detail"] == (f"the request has 2 different {name.lower()} headers; send one")
+
+
+def test_headers_with_one_meaning_may_come_twice(connection: Connection) -> None:
+    twice = ("content-encoding: gzip", "Content-Encoding: GZIP", "accept: a", "accept: b")
+    assert connection.ask(make_request("GET", "/livez", *twice)).status == 200
+
+
 @pytest.mark.parametrize("host", ["", "host: x\r\n"])
 def test_http_1_0_needs_none(connection: Connection, host: str) -> None:
     response = connection.ask(f"GET /livez HTTP/1.0\r\n{host}\r\n".encode())

@@ -5,11 +5,15 @@ import resource
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -196,6 +200,42 @@ def test_a_silent_worker_is_killed_and_replaced(count: Count, monkeypatch: pytes
     assert count("a worker ended by SIGKILL") >= 1
 
 
+def test_a_worker_that_waits_for_a_processor_is_not_killed(count: Count, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "SILENT_SECONDS", 1)
+    core = max(os.sched_getaffinity(0))
+    waits = "a worker waits for a processor, so its reports are late"
+
+    def act() -> None:
+        wait_until(lambda: count(waits))
+        time.sleep(2)
+
+    with ExitStack() as running:
+        for _ in range(4):
+            busy = running.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+            running.callback(busy.kill)
+            os.sched_setaffinity(busy.pid, {core})
+        assert supervise(partial(workers.starve, core), 1, act) == 0
+    assert not count("a worker is killed")
+    assert count(waits) == 1
+
+
+def test_silent_workers_are_killed_one_after_the_other_so_that_one_is_left(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(supervisor, "SILENT_SECONDS", 0.5)
+    caplog.set_level("INFO", "app")
+
+    def list_events() -> list[str]:
+        return [
+            message[:16] for message in caplog.messages if message.startswith(("a worker is kil", "a worker is rea"))
+        ]
+
+    killed = "a worker is kill"
+    assert supervise(workers.fall_silent, 2, lambda: wait_until(lambda: list_events().count(killed) == 3)) == 0
+    events = list_events()
+    assert all(pair != (killed, killed) for pair in pairwise(events)), events
+
+
 def test_a_worker_that_does_not_answer_in_time_is_killed(count: Count, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "START_SECONDS", 1)
     killed = "a worker is killed: it did not answer within 1 s"
@@ -373,7 +413,7 @@ def test_a_worker_whose_event_loop_hangs_is_replaced_and_one_that_computes_for_s
         started = time.monotonic()
         with pytest.raises(httpx.TransportError):
             httpx.get(f"{url}/block", params={"seconds": SECONDS}, timeout=SECONDS)
-        assert SILENT_SECONDS - 1 < time.monotonic() - started < SILENT_SECONDS + 5
+        assert time.monotonic() - started > SILENT_SECONDS - 1
         wait_until(lambda: count("the service is ready") == 2)
         assert httpx.get(f"{url}/wait", params={"seconds": 0}, timeout=SECONDS).status_code == 200
 

@@ -1,6 +1,7 @@
 """What workers run in the tests of their supervisor, each in a process of its own; and an app for real workers."""
 
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -93,6 +94,16 @@ def fall_silent(_: socket.socket, supervisor: Connection) -> None:
     """Be ready, and report nothing after that."""
     supervisor.send(State.READY)
     time.sleep(SECONDS)
+
+
+def starve(core: int, _: socket.socket, supervisor: Connection) -> None:
+    """Be ready, and compute after that, on one core and only when nothing else needs it."""
+    supervisor.send(State.READY)
+    os.sched_setaffinity(0, {core})
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        pass
 
 
 def accept_once(address: Address) -> None:

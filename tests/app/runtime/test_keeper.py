@@ -8,13 +8,15 @@ import pytest
 
 from app.errors import ModelNotFoundError, ModelRefusedError
 from app.runtime.changes import Changes
-from app.runtime.policy import POLICY_FILE, change_policy
+from app.runtime.policy import GOOD_FILE, POLICY_FILE, change_policy
 from app.runtime.repository import Repository
 from app.settings import Settings
+from app.telemetry.metrics import REGISTRY, write
 from bundle.store import Bundle, Store
 from tests.app.conftest import Log
 from tests.bundle.samples import publish_changed
 from tests.conftest import SECONDS
+from tests.rights import modes_hold
 
 REFUSED = "which is refused: its network cannot be loaded; the service's log has the reason"
 BAD = {"model.onnx": b"not a network"}
@@ -50,6 +52,13 @@ class Service:
     @property
     def refused(self) -> list[int]:
         return [*self.repository.models["next-letter"].refused]
+
+
+def count_faults() -> float | None:
+    """Return in how many processes, of this one, the policy is not followed."""
+    write()
+    labels = {"model": "next-letter", "version": "", "state": "not-followed"}
+    return REGISTRY.get_sample_value("lstm_serve_models", labels)
 
 
 def label(store: Store, **labels: int) -> None:
@@ -265,6 +274,99 @@ def test_a_policy_that_cannot_be_read_is_tried_again(store: Store, log: Log) -> 
     assert service.repository.models["next-letter"].problem is None
 
 
+@pytest.mark.parametrize("place", ["next-letter", "next-letter/1"])
+def test_a_folder_that_may_not_be_read_is_told_as_that(store: Store, log: Log, place: str) -> None:
+    folder = store.root / place
+    with modes_hold():
+        service = Service(store)
+        folder.chmod(0)
+        service.follow()
+        versions = service.repository.models["next-letter"]
+        folder.chmod(0o755)
+    assert service.default == 1  # as it was loaded before
+    told = [why for why in (versions.problem, *versions.refused.values()) if why]
+    assert told and all(why.startswith("next-letter") and "cannot be read" in why for why in told)
+    assert all("Permission denied" in why and str(store.root) not in why for why in told)
+    assert "Permission denied" in log.wait_for(level="ERROR")["message"]
+    assert "Traceback" not in log.text
+
+
+def test_folders_that_are_no_versions_are_told(store: Store, log: Log) -> None:
+    service = Service(store)
+    assert service.repository.models["next-letter"].misnamed is None
+    for name in ("01", "v2"):
+        (store.root / "next-letter" / name).mkdir()
+    service.follow()
+    service.follow()
+    misnamed = service.repository.models["next-letter"].misnamed
+    assert misnamed == (
+        "ignored beside the versions: folders 01, v2; the name of a version is a number from 1 on, without leading "
+        "zeros, such as 2: rename or remove what is ignored"
+    )
+    assert service.default == 1
+    log.wait_for(level="WARNING", message=misnamed, model="next-letter")
+    for name in ("01", "v2"):
+        (store.root / "next-letter" / name).rmdir()
+    service.follow()
+    assert service.repository.models["next-letter"].misnamed is None
+    assert log.text.count("ignored beside") == 1
+
+
+def test_a_model_with_nothing_but_misnamed_folders_says_so(store: Store) -> None:
+    (store.root / "next-letter" / "1").rename(store.root / "next-letter" / "v1")
+    service = Service(store)
+    with pytest.raises(ModelRefusedError, match="next-letter is refused: ignored beside the versions: folder v1; "):
+        service.repository.find("next-letter")
+
+
+@pytest.mark.parametrize("wrong", ['{"labels": {"stable": 99}}', '{"labels": {"stable": 2}}', "{", '{"labels": 1}'])
+def test_after_a_wrong_edit_a_process_that_starts_answers_as_those_that_run(store: Store, log: Log, wrong: str) -> None:
+    publish(store, BAD)
+    publish(store)
+    running = Service(store)
+    Changes(store, Settings()).set_label("next-letter", "stable", 1)
+    running.follow()
+    (store.root / "next-letter" / POLICY_FILE).write_text(wrong)
+    running.follow()
+    starting = Service(store)
+    for service in (running, starting):
+        assert (service.default, service.loaded) == (1, [1, 3])
+        assert service.repository.models["next-letter"].labels == {"stable": 1}
+        assert service.repository.is_ready()
+        assert service.repository.models["next-letter"].problem
+    log.wait_for(level="ERROR", model="next-letter")
+    assert count_faults() == 1
+    (store.root / "next-letter" / POLICY_FILE).unlink()
+    running.follow()
+    starting.follow()
+    assert (running.default, starting.default, Service(store).default) == (3, 3, 3)
+    assert count_faults() == 0
+
+
+def test_after_a_wrong_first_edit_a_process_that_starts_answers_too(store: Store) -> None:
+    running = Service(store)
+    (store.root / "next-letter" / POLICY_FILE).write_text("{")
+    running.follow()
+    assert Service(store).default == running.default == 1
+
+
+def test_a_process_that_has_never_had_a_good_policy_answers_nothing(store: Store) -> None:
+    (store.root / "next-letter" / POLICY_FILE).write_text("{")
+    service = Service(store)
+    assert not service.loaded and not service.repository.is_ready()
+    (store.root / "next-letter" / GOOD_FILE).write_text("{")
+    assert not Service(store).loaded
+
+
+def test_a_good_policy_that_cannot_be_kept_is_followed(store: Store, log: Log) -> None:
+    service = Service(store)
+    (store.root / "next-letter" / GOOD_FILE).mkdir()
+    Changes(store, Settings()).set_label("next-letter", "stable", 1)
+    service.follow()
+    log.wait_for(message="the last good policy cannot be kept for processes that start later: Is a directory")
+    assert service.repository.models["next-letter"].labels == {"stable": 1}
+
+
 def test_policies_may_be_in_a_folder_of_their_own(store: Store, tmp_path: Path) -> None:
     publish(store)
     settings = Settings(policies=tmp_path / "policies")
@@ -336,8 +438,7 @@ def test_a_policy_that_cannot_be_used_changes_nothing_and_is_logged_once(store: 
     assert service.default == 1
     assert "is not a policy" in log.wait_for(level="ERROR")["message"]
     assert service.repository.models["next-letter"].problem == (
-        "next-letter/policy.json is not a policy: Invalid JSON: EOF while parsing an object at line 1 column 1; "
-        "correct it or delete it"
+        "next-letter/policy.json is not a policy: it is not JSON at line 1, column 1; correct it or delete it"
     )
     policy.unlink()
     service.follow()

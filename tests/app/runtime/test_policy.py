@@ -36,7 +36,7 @@ def test_changes_at_the_same_time_all_take_effect(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("{", "Invalid JSON"),
+        ("{", "it is not JSON at line 1, column 1"),
         ('{"labels": {"stable": 0}}', "labels.stable: Input should be greater than or equal to 1"),
         ('{"labels": {"Stable": 1}}', "labels.Stable.*: String should match pattern"),
         ('{"shadow_share": 1.5}', "shadow_share: Input should be less than or equal to 1"),

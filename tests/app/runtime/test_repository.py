@@ -323,6 +323,67 @@ def test_a_task_without_its_default_model_says_so(store: Store) -> None:
         load(store).find_for(SENTIMENT, None)
 
 
+@pytest.fixture
+def renamed(store: Store, small_store: Store) -> Store:
+    """The store with a model of the task sentiment that has another name."""
+    publish_changed(store, small_store.open("imdb-500"), name="mine")
+    return store
+
+
+def test_the_only_model_of_a_task_is_its_default(renamed: Store) -> None:
+    repository = load(renamed)
+    model = repository.find_for(SENTIMENT, None)
+    assert model.manifest.name == "mine"
+    assert repository.is_default(model)
+    assert repository.is_ready()
+
+
+def test_several_models_have_no_default_unless_a_setting_names_one(renamed: Store, small_store: Store) -> None:
+    publish_changed(renamed, small_store.open("imdb-500"), name="also-mine")
+    repository = load(renamed)
+    with pytest.raises(
+        ModelNotFoundError,
+        match="several models answer sentiment: also-mine, mine; .*LSTM_SERVE_DEFAULT_MODELS=sentiment=also-mine",
+    ):
+        repository.find_for(SENTIMENT, None)
+    assert not repository.is_default(repository.find("mine"))
+    chosen = load(renamed, Settings(default_models={"sentiment": "mine"}))
+    assert chosen.find_for(SENTIMENT, None).manifest.name == "mine"
+    assert chosen.find_for(SENTIMENT, "also-mine").manifest.name == "also-mine"
+    assert chosen.is_default(chosen.find("next-letter"))
+
+
+def test_the_default_follows_models_that_come_and_go(renamed: Store, small_store: Store) -> None:
+    repository = load(renamed)
+
+    def find_after_change() -> str:
+        for _ in range(3):  # looks at the folder
+            repository.follow()
+        return repository.find_for(SENTIMENT, None).manifest.name
+
+    publish_changed(renamed, small_store.open("imdb-500"), name="other")
+    with pytest.raises(ModelNotFoundError, match="several models answer sentiment: mine, other"):
+        find_after_change()
+    shutil.copytree(small_store.root / "sentiment", renamed.root / "sentiment")
+    assert find_after_change() == "sentiment"
+    shutil.rmtree(renamed.root / "sentiment")
+    shutil.rmtree(renamed.root / "mine")
+    assert find_after_change() == "other"
+
+
+def test_it_is_not_ready_without_a_default_model_of_the_settings(store: Store, small_store: Store) -> None:
+    settings = Settings(default_models={"sentiment": "mine"})
+    repository = load(store, settings)
+    with pytest.raises(NotReadyError, match="there is no model 'mine', which has to answer before"):
+        repository.check_ready()
+    with pytest.raises(ModelNotFoundError, match="there is no model 'mine'; there are: next-letter"):
+        repository.find_for(SENTIMENT, None)
+    publish_changed(store, small_store.open("imdb-500"), name="mine")
+    shutil.copytree(small_store.root / "sentiment", store.root / "sentiment")
+    assert load(store, settings).is_ready()
+    assert load(store, settings).find_for(SENTIMENT, None).manifest.name == "mine"
+
+
 def test_a_model_of_another_task_is_not_found(store: Store, small_store: Store) -> None:
     shutil.copytree(small_store.root / "imdb-500", store.root / "imdb-500")
     with pytest.raises(

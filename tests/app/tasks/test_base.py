@@ -29,7 +29,7 @@ from app.telemetry.metrics import ModelMetrics
 from app.telemetry.traces import Parts, begin_parts
 from bundle.errors import InputError
 from bundle.manifest import Manifest, Onnx, OnnxForm
-from bundle.store import MODEL_FILE, Store
+from bundle.store import MODEL_FILE, Bundle, Store
 from bundle.tasks import TASKS
 from tests.bundle.samples import LETTERS
 from tests.bundle.test_tasks import PARITY, DigitCodec
@@ -45,7 +45,7 @@ class ParityBatchRequest(PredictionRequest):
 
 
 class ParityAnswer(BaseModel):
-    sum: float
+    odd: float
     digits: int
 
 
@@ -57,17 +57,17 @@ _PROBLEM = FieldProblem(type="input", loc=["body", "digits"], msg="'x' is not a 
 
 
 class Parity(ServedTask):
-    """Adds digits."""
+    """Says whether the sum of digits is odd."""
 
     task = PARITY
-    single = Form("/parity", "digits", ParityRequest, ParityAnswer, "Add digits", "Answer a sum.", _PROBLEM)
-    batch = Form("/parity/batch", "several", ParityBatchRequest, ParityBatchAnswer, "Add", "Answer sums.", _PROBLEM)
+    single = Form("/parity", "digits", ParityRequest, ParityAnswer, "Judge digits", "Answer whether.", _PROBLEM)
+    batch = Form("/parity/batch", "several", ParityBatchRequest, ParityBatchAnswer, "Judge", "Answer all.", _PROBLEM)
 
     def __init__(self) -> None:
         self.encoded = 0
         self.seconds = 0.0
 
-    def encode(self, _: Model, text: str) -> Encoded:
+    def encode(self, _: Bundle, text: str) -> Encoded:
         self.encoded += 1
         time.sleep(self.seconds)
         if not text.isdigit():
@@ -75,22 +75,26 @@ class Parity(ServedTask):
         return Encoded(np.array([*map(int, text)], np.float32), {"digits": len(text)}, len(text))
 
     def answer(self, _: Manifest, output: Output, encoded: Encoded, request: Any) -> ParityAnswer:  # noqa: ARG002
-        return ParityAnswer(sum=float(output[0]), **encoded.facts)
+        return ParityAnswer(odd=float(output[0]), **encoded.facts)
 
     def label(self, answer: ParityAnswer) -> str:
-        return str(answer.sum)
+        return str(answer.odd)
 
 
 def make_network() -> bytes:
-    """Return a network that adds the steps of a row."""
+    """Return a network that answers 1 if the sum of the steps of a row is odd, and else 0."""
     inputs = [
         helper.make_tensor_value_info("digits", TensorProto.FLOAT, ["rows", "steps"]),
         helper.make_tensor_value_info("lengths", TensorProto.INT32, ["rows"]),
     ]
-    outputs = [helper.make_tensor_value_info("sums", TensorProto.FLOAT, ["rows", 1])]
+    outputs = [helper.make_tensor_value_info("odd", TensorProto.FLOAT, ["rows", 1])]
     axes = helper.make_tensor("axes", TensorProto.INT64, [1], [1])
-    node = helper.make_node("ReduceSum", ["digits", "axes"], ["sums"], keepdims=1)
-    graph = helper.make_graph([node], "parity", inputs, outputs, [axes])
+    two = helper.make_tensor("two", TensorProto.FLOAT, [], [2])
+    nodes = [
+        helper.make_node("ReduceSum", ["digits", "axes"], ["sum"], keepdims=1),
+        helper.make_node("Mod", ["sum", "two"], ["odd"], fmod=1),
+    ]
+    graph = helper.make_graph(nodes, "parity", inputs, outputs, [axes, two])
     model: bytes = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=onnx.IR_VERSION_2024_3_25
     ).SerializeToString()
@@ -143,9 +147,9 @@ def model(store: Store) -> Iterator[Model]:
 
 def test_a_registered_task_is_served_and_documented(client: httpx.Client) -> None:
     assert client.get("/readyz").status_code == 200
-    assert client.post("/parity", json={"digits": "123"}).json() == {"sum": 6, "digits": 3}
+    assert client.post("/parity", json={"digits": "123"}).json() == {"odd": 0, "digits": 3}
     batch = client.post("/parity/batch", json={"several": ["9", "11"]}).json()
-    assert batch == {"answers": [{"sum": 9, "digits": 1}, {"sum": 2, "digits": 2}]}
+    assert batch == {"answers": [{"odd": 1, "digits": 1}, {"odd": 0, "digits": 2}]}
     tensor = {"name": "digits", "shape": [2], "datatype": "BYTES", "data": ["1", "0"]}
     outputs = client.post("/v2/models/parity/infer", json={"inputs": [tensor]}).json()["outputs"]
     assert outputs[0] == {"name": "probabilities", "shape": [2, 1], "datatype": "FP32", "data": [1, 0]}
@@ -175,7 +179,7 @@ def predict(served: Parity, model: Model, texts: list[str], seconds: float = SEC
 
 def test_every_input_is_answered_in_order(parity: Parity, model: Model) -> None:
     answers = predict(parity, model, [str(number) for number in range(100)])
-    assert [answer.model_dump()["sum"] for answer in answers] == [sum(map(int, str(number))) for number in range(100)]
+    assert [answer.model_dump()["odd"] for answer in answers] == [sum(map(int, str(n))) % 2 for n in range(100)]
 
 
 def test_all_wrong_inputs_are_named(parity: Parity, model: Model) -> None:

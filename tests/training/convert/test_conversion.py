@@ -262,3 +262,15 @@ def test_a_network_with_other_weighted_layers_is_refused_both_ways(normalisation
         conversion.to_torch(network)
     with pytest.raises(ConversionError, match=f"^{normalisation}_normalization.* has no counterpart in an nn.Embedd"):
         conversion.to_keras(conversion.to_torch(build(LETTERS)), network)
+
+
+@pytest.mark.parametrize(("gates", "module"), [(3, "nn.GRU"), (1, "nn.RNN")])
+def test_another_recurrent_module_is_named(gates: int, module: str) -> None:
+    state: State = {
+        "reader.weight_ih_l0": np.zeros((gates * 3, 1), np.float32),
+        "reader.weight_hh_l0": np.zeros((gates * 3, 3), np.float32),
+        "head.weight": np.zeros((26, 3), np.float32),
+        "head.bias": np.zeros(26, np.float32),
+    }
+    with pytest.raises(ConversionError, match=f"the file has an {module}, which cannot be converted"):
+        conversion.to_keras(state, build(LETTERS))

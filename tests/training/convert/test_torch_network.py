@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -228,19 +229,11 @@ def write_half(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:5000])
 
 
-def write_module(path: Path) -> None:
-    torch.save(torch.nn.Linear(1, 1), path)
-
-
-def write_checkpoint(path: Path) -> None:
-    torch.save({"epoch": 3, "model": torch.nn.Linear(1, 1).state_dict()}, path)
-
-
 def write_tensor(path: Path) -> None:
     torch.save(torch.ones(3), path)
 
 
-@pytest.mark.parametrize("write", [write_text, write_nothing, write_half, write_module, write_checkpoint, write_tensor])
+@pytest.mark.parametrize("write", [write_text, write_nothing, write_half, write_tensor])
 def test_a_file_without_a_state_dict_is_refused_with_advice(tmp_path: Path, write: object) -> None:
     path = tmp_path / "network.pt"
     assert callable(write)
@@ -248,6 +241,48 @@ def test_a_file_without_a_state_dict_is_refused_with_advice(tmp_path: Path, writ
     message = r"network.pt holds no state dict \(\w+\); write it by torch.save\(network.state_dict\(\), path\)$"
     with pytest.raises(ConversionError, match=message):
         torch_network.read_state(path)
+
+
+def write_module(path: Path) -> None:
+    torch.save(torch.nn.Linear(1, 1), path)
+
+
+def write_program(path: Path) -> None:
+    torch.jit.save(torch.jit.trace(torch.nn.Linear(1, 1), torch.ones(1, 1)), path)
+
+
+def write_other_checkpoint(path: Path) -> None:
+    torch.save({"epoch": 3, "model": torch.nn.Linear(1, 1).state_dict()}, path)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of TorchScript, which files still have
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (write_module, "holds a pickled module or other objects of Python, whose code is never run; write it by"),
+        (write_program, "holds a program of TorchScript, not weights; write it by torch.save"),
+        (
+            write_other_checkpoint,
+            "holds a checkpoint with epoch, model, and its weights are not under model_state_dict or state_dict",
+        ),
+    ],
+)
+def test_a_file_of_another_kind_is_named_for_what_it_is(
+    tmp_path: Path, write: Callable[[Path], None], message: str
+) -> None:
+    write(tmp_path / "network.pt")
+    with pytest.raises(ConversionError, match=f"network.pt {message}"):
+        torch_network.read_state(tmp_path / "network.pt")
+
+
+@pytest.mark.parametrize("key", ["model_state_dict", "state_dict"])
+def test_the_state_dict_in_a_checkpoint_is_read(tmp_path: Path, key: str) -> None:
+    network = torch.nn.Linear(2, 1)
+    optimiser = torch.optim.Adam(network.parameters())
+    torch.save({"epoch": 3, key: network.state_dict(), "optimizer": optimiser.state_dict()}, tmp_path / "weights.pt")
+    state = torch_network.read_state(tmp_path / "weights.pt")
+    assert state.keys() == {"weight", "bias"}
+    np.testing.assert_array_equal(state["weight"], network.weight.detach().numpy())
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf])

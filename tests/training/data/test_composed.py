@@ -1,9 +1,26 @@
+import csv
+import re
+from collections import Counter
 from itertools import islice
 
 import numpy as np
 import pytest
 
-from training.data.composed import TARGETS, Part, Sentence, compose
+from training.data.composed import FOLDER, TARGETS, Part, Sentence, compose
+
+OPINIONS = ("adjective", "noun", "verb", "superlative")
+
+
+def read(name: str) -> list[dict[str, str]]:
+    with (FOLDER / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def normalise(frame: str) -> str:
+    """Return a frame without case and marks, and with the same slot for all words of opinion and for all subjects."""
+    subject = r"\b(?:the|this|that|a) \{thing2?\}|\{thing2?\}|\bit\b|\bthis\b"
+    slots = re.sub(r"\{(?:an )?[anvs]2?\}", "opinion", re.sub(subject, "subject", frame.lower()))
+    return " ".join(re.findall(r"[\w{}]+", slots.replace("'", "")))
 
 
 def take(part: Part, count: int, seed: int = 1) -> list[tuple[Sentence, Sentence]]:
@@ -37,7 +54,32 @@ def test_every_kind_is_composed_and_the_same_seed_gives_the_same_sentences() -> 
     assert pairs != take("train", 300, seed=2)
 
 
-def test_no_opinion_word_and_no_frame_is_in_both_parts() -> None:
+def test_no_sentence_is_in_both_parts() -> None:
     trained = {sentence.text for pair in take("train", 3000) for sentence in pair}
     reported = {sentence.text for pair in take("report", 3000) for sentence in pair}
     assert not trained & reported
+
+
+def test_no_frame_of_the_report_is_one_to_train_on_in_other_words() -> None:
+    frames = read("frames.tsv")
+    trained = {normalise(row["frame"]) for row in frames if row["part"] == "train"}
+    assert [row["frame"] for row in frames if row["part"] == "report" and normalise(row["frame"]) in trained] == []
+
+
+def test_no_frame_and_no_word_occurs_twice() -> None:
+    frames = Counter(row["frame"].lower() for row in read("frames.tsv"))
+    assert [frame for frame, count in frames.items() if count > 1] == []
+    words = read("words.tsv")
+    opinions = [row[side].lower() for row in words if row["class"] in OPINIONS for side in ("positive", "negative")]
+    forms = Counter(form for word in opinions for form in set(word.split("/")))
+    forms += Counter(row[side] for row in words if row["class"] == "thing" for side in ("positive", "negative"))
+    assert [form for form, count in forms.items() if count > 1] == []
+
+
+def test_the_report_has_as_many_frames_and_words_as_the_training() -> None:
+    frames = Counter((row["kind"], row["part"]) for row in read("frames.tsv"))
+    for kind in TARGETS.keys() - {"wish", "neutral"}:
+        assert frames[kind, "report"] >= frames[kind, "train"] > 50
+    words = Counter((row["class"], row["part"]) for row in read("words.tsv"))
+    for kind in (*OPINIONS, "thing"):
+        assert words[kind, "report"] >= words[kind, "train"] >= 15

@@ -102,6 +102,17 @@ def test_the_hash_is_over_the_names_and_contents_of_the_reviews(tmp_path: Path, 
     assert imdb.load(other).sha256 != imdb.load(folder).sha256
 
 
+def test_only_the_published_reviews_have_the_name_of_the_dataset(
+    folder: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert imdb.load(folder).name == "aclImdb"
+    assert imdb.load(archive).name == ARCHIVE
+    monkeypatch.chdir(folder)
+    assert imdb.load(Path(".")).name == "aclImdb"
+    monkeypatch.setattr(imdb, "SHA256", imdb.load(folder).sha256)
+    assert imdb.load(folder).name == imdb.NAME
+
+
 @pytest.mark.parametrize("name", ["review.txt", "1.txt", "1_.txt", "_9.txt", "1_2_3.txt", "one_9.txt", "-1_9.txt"])
 @pytest.mark.parametrize(("folder", "packed"), [("train/pos", False), ("test/neg", True), ("train/unsup", False)])
 def test_a_review_with_a_bad_name_is_refused(tmp_path: Path, name: str, folder: str, packed: bool) -> None:

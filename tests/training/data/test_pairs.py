@@ -32,6 +32,18 @@ def test_held_out_authors_have_hundreds_of_pairs(part: pairs.Part) -> None:
     assert sum(group.is_pair for group in pairs.load(part)) >= 200
 
 
+def test_the_checksum_is_of_the_names_and_contents_of_all_authors(tmp_path: Path) -> None:
+    made = []
+    for number, (author, line) in enumerate((("01", "a"), ("01", "a"), ("02", "a"), ("01", "b"))):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        write(folder, author, line)
+        (folder / "README.md").write_text(str(number))
+        made.append(pairs.hash_files(folder))
+    assert made[0] == made[1]
+    assert len({*made}) == 3
+
+
 def test_each_author_is_in_one_part(tmp_path: Path) -> None:
     for author in ("01", "31", "34"):
         write(tmp_path, author, json.dumps(GROUP | {"positive": author}), "")
@@ -67,3 +79,9 @@ def test_a_folder_without_texts_or_with_other_files_is_refused(tmp_path: Path) -
     (tmp_path / "author-01.jsonl").write_bytes(b"\xff")
     with pytest.raises(DataError, match="cannot be read"):
         pairs.load("train", tmp_path)
+
+
+def test_groups_have_the_number_of_their_author() -> None:
+    found = pairs.load_with_authors("report")
+    assert {author for author, _ in found} == pairs.REPORT
+    assert tuple(group for _, group in found) == pairs.load("report")

@@ -5,7 +5,7 @@ from rich.console import Console
 
 from bundle.reviews import RESERVED_IDS, ReviewCodec, read_vocabulary
 from bundle.store import Store
-from bundle.tokenisers import KerasTokeniser, Tokeniser, TokenTokeniser, WordTokeniser
+from bundle.tokenisers import KerasTokeniser, ReadableTokeniser, Tokeniser, TokenTokeniser, WordTokeniser
 from training import recipes
 from training.data import imdb, review_coding
 from training.recipes.reviews import ReviewSettings
@@ -68,3 +68,18 @@ def test_keras_ranks_are_those_that_come_with_the_package(small_store: Store) ->
     assert codec.preprocessing.tokeniser == KerasTokeniser()
     assert list(codec.vocabulary) == read_vocabulary(review_coding.KERAS_WORDS)
     assert codec.preprocessing.vocabulary_size == 10_000
+
+
+def test_rare_emoji_and_mentions_count_as_their_class() -> None:
+    tokeniser = ReadableTokeniser()
+    counts = review_coding.count_words(tokeniser, ["fine 👍 👍 👍 ok 🎉 :)", "@anna said: @bert 🤮"])
+    folded = review_coding.fold_classes(tokeniser, counts, 3)
+    assert {word: folded[word] for word in ("👍", "🎉", ":)", ":(", "@mention", "fine")} == {
+        "👍": 3,
+        "🎉": 0,
+        ":)": 2,
+        ":(": 1,
+        "@mention": 2,
+        "fine": 1,
+    }
+    assert folded.total() == counts.total()

@@ -98,3 +98,14 @@ def test_reviews_are_grouped_by_length_with_equally_many_words() -> None:
         8: [3, 8],
         12: [0, 4, 6, 12, 14],
     }
+    assert {length: len(members) for length, members in group_by_length(lengths, 12, 3).items()} == {8: 11, 12: 5}
+
+
+def test_labels_of_several_outputs_are_rows_of_probabilities() -> None:
+    corpus = Corpus.of([np.array([1, 5 + k % 3], np.int32) for k in range(6)])
+    labels = np.eye(3, dtype=np.float32)[np.arange(6) % 3]
+    settings = TuningSettings(epochs=1, length=4, batch_size=3, word_dropout=0)
+    batches = ReviewBatches(corpus, np.arange(6), labels, PREPROCESSING, settings, 7)
+    for number in range(len(batches)):
+        ((ids, targets),) = batches[number]
+        assert targets.shape == (3, 3) and np.array_equal(targets.argmax(axis=1), ids[:, -1] - 5)

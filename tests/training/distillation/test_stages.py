@@ -17,7 +17,7 @@ from rich.console import Console
 
 from bundle.tokenisers import TokenTokeniser
 from tests.conftest import SMALL_RECIPES, write_reviews
-from tests.training.main.command import ROOT
+from tests.training.commands.command import ROOT
 from training import recipes
 from training.data import imdb
 from training.distillation import stage_folders, stages

@@ -10,7 +10,7 @@ from training.data import review_coding
 from training.distillation.adversarial import AdversarialNetwork
 from training.distillation.corpus import Corpus, Reviews
 from training.distillation.language_model import DIRECTIONS
-from training.distillation.tuning import _make_optimiser, give_weights, tune
+from training.distillation.tuning import give_weights, make_optimiser, tune
 from training.networks import builders
 from training.recipes.staged import LanguageSettings, StagedSettings, TuningSettings
 
@@ -111,7 +111,7 @@ def test_the_rate_rises_and_falls_and_is_lower_for_the_lstm() -> None:
     settings = make_settings(learning_rate=0.01, recurrent_rate=0.25, warm_up=0.1, averaging=0.2)
     model = AdversarialNetwork(make_network(settings)[0], settings.student, 7)
     model((np.ones((1, 3), np.int32), np.ones((1, 1), np.float32)))  # makes its variables
-    optimiser = _make_optimiser(settings.student, model, 100)
+    optimiser = make_optimiser(settings.student, model, 100)
     rates = [float(optimiser._learning_rate(step)) for step in (0, 5, 10, 55, 100)]
     assert rates == pytest.approx([0, 0.005, 0.01, 0.0055, 0.001])
     assert optimiser.ema_momentum == pytest.approx(1 - 1 / 20)

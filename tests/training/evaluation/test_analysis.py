@@ -27,7 +27,7 @@ def make_evaluation(*positive: float) -> Evaluation:
 
 def test_accuracy_is_told_by_length_and_by_stars() -> None:
     evaluation = make_evaluation(0.9, 0.2, 0.8, 0.9)
-    assert analysis.by_length(REVIEWS, evaluation) == [
+    assert analysis.by_length([review.text for review in REVIEWS], evaluation) == [
         ("1 to 100 words", 2, 1.0),
         ("101 to 200 words", 1, 0.0),
         ("over 400 words", 1, 1.0),
@@ -64,6 +64,12 @@ def test_changed_reviews_are_answered_again() -> None:
     assert tagged[1] == "<p class='x'>bad film, bad plot</p>"
 
 
+def test_no_verdict_is_neither_positive_nor_negative() -> None:
+    np.testing.assert_array_equal(analysis.find_verdicts(np.array([0.5, 0.4, np.nan])), [1, 0, -1])
+    rows = analysis.by_change(REVIEWS, lambda texts: np.full(len(texts), np.nan), 7)
+    assert {accuracy for _, _, accuracy in rows} == {0}
+
+
 def test_the_surest_mistakes_come_first() -> None:
     found = analysis.find_mistakes(REVIEWS, make_evaluation(0.7, 0.1, 0.1, 0.6))
     assert [(name, answer) for name, answer, _ in found] == [
@@ -87,3 +93,16 @@ def test_the_tables_have_every_row() -> None:
     assert "| 9 of 10 stars | 2 | 100.00% |" in text
     assert "| all in lower case | 4 | 50.00% |" in text
     assert "| `test/neg/3_2.txt` | positive | 0.7000 |" in text
+
+
+def test_the_table_of_labels_has_every_label() -> None:
+    evaluation = make_evaluation(0.7, 0.1, 0.9, 0.6)
+    text = analysis.describe_labels(evaluation, ("so | so", "*good*", "never"))
+    assert "| so \\| so | 2 | 1.0000 | 0.5000 | 0.6667 |" in text
+    assert "| \\*good\\* | 2 | 0.6667 | 1.0000 | 0.8000 |" in text
+    assert "| never | 0 | - | - | - |" in text
+
+
+def test_texts_of_any_kind_have_a_table_by_length() -> None:
+    text = analysis.describe_texts([review.text for review in REVIEWS], make_evaluation(0.7, 0.1, 0.9, 0.6))
+    assert "| 1 to 100 words | 2 | 100.00% |" in text

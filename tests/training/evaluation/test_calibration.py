@@ -3,7 +3,13 @@ import numpy as np
 import pytest
 from keras import layers
 
-from training.evaluation.calibration import calibration_error, divide_logits, find_sharpness, find_temperature
+from training.evaluation.calibration import (
+    calibration_error,
+    divide_logits,
+    find_sharpness,
+    find_temperature,
+    find_temperature_of_several,
+)
 
 
 def test_the_temperature_undoes_what_made_a_network_too_sure() -> None:
@@ -49,3 +55,33 @@ def test_the_error_is_the_mean_distance_of_confidence_from_accuracy() -> None:
     # Three of four are right where 90 % are expected, and one of one where 80 % are.
     assert calibration_error(confidence, right) == pytest.approx((4 * 0.15 + 0.2) / 5)
     assert calibration_error(np.array([1.0]), np.array([True])) == 0
+
+
+def test_the_temperature_of_several_labels_undoes_what_made_a_network_too_sure() -> None:
+    random = np.random.default_rng(7)
+    logits = random.normal(0, 2, (20_000, 4))
+    labels = (logits + random.gumbel(size=logits.shape)).argmax(axis=1)  # drawn with the probabilities of a softmax
+    too_sure = np.exp(3 * logits)
+    too_sure = (too_sure / too_sure.sum(axis=1, keepdims=True)).astype(np.float32)
+    assert find_temperature_of_several(too_sure, labels) == pytest.approx(3, rel=0.1)
+    certain = np.array([[0, 1, 0], [1, 0, 0]], np.float32)
+    assert np.isfinite(find_temperature_of_several(certain, np.array([1, 2])))
+
+
+def test_the_temperature_of_two_labels_is_the_same_by_both_ways() -> None:
+    random = np.random.default_rng(7)
+    second = random.uniform(0.01, 0.99, 500).astype(np.float32)
+    labels = (random.random(500) < second**2).astype(np.int32)
+    both = np.stack([1 - second, second], axis=1)
+    of_two = find_temperature(second, labels.astype(np.float32))
+    assert find_temperature_of_several(both, labels) == pytest.approx(of_two, rel=1e-3)
+
+
+def test_dividing_the_logits_of_several_labels_leaves_the_answer() -> None:
+    inputs = keras.Input((3,))
+    network = keras.Model(inputs, layers.Dense(4, activation="softmax", bias_initializer="ones")(inputs))
+    examples = np.random.default_rng(7).normal(size=(5, 3)).astype(np.float32)
+    before = np.log(network.predict(examples, verbose=0))
+    divide_logits(network, 2)
+    after = np.log(network.predict(examples, verbose=0))
+    np.testing.assert_allclose(before - before[:, :1], 2 * (after - after[:, :1]), rtol=1e-4, atol=1e-5)

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn import metrics
 
 from training.data.examples import Examples
-from training.evaluation.evaluate import evaluate, predict, roc_curve
+from training.errors import OutputError
+from training.evaluation.evaluate import LabelFigures, by_label, evaluate, predict, roc_curve
 
 
 def make_echo(outputs: int) -> keras.Model:
@@ -91,3 +93,47 @@ def test_the_area_is_the_share_of_pairs_in_the_right_order(pairs: list[tuple[int
         for positive, negative in itertools.product(scores[labels == 1], scores[labels == 0])
     ]
     assert np.trapezoid(true_positives, false_positives) == pytest.approx(np.mean(wins))
+
+
+def test_several_labels_are_also_measured_by_their_ranking_and_calibration() -> None:
+    outputs = np.array([[0.7, 0.2, 0.1], [0.1, 0.2, 0.7], [0.3, 0.4, 0.3], [0.5, 0.3, 0.2]], np.float32)
+    labels = np.array([0, 2, 1, 1], np.int32)
+    found = evaluate(outputs, labels, with_ranking=True).metrics
+    # Of each label against the others: 0 is above all others, 1 above 3 of 4 pairs and equal in none, 2 above all.
+    assert found["auc"] == pytest.approx((1 + 1 + 1) / 3)
+    assert found["calibration_error"] == pytest.approx(np.mean([0.3, 0.3, 0.6, 0.5]))
+    assert found["macro_f1"] == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
+    assert metrics.roc_auc_score(labels, outputs, multi_class="ovr") == pytest.approx(found["auc"])
+
+
+def test_a_label_without_examples_does_not_count_in_the_means() -> None:
+    outputs = np.array([[0.7, 0.2, 0.1], [0.2, 0.7, 0.1], [0.6, 0.3, 0.1]], np.float32)
+    found = evaluate(outputs, np.array([0, 1, 0], np.int32), with_ranking=True).metrics
+    assert (found["auc"], found["macro_f1"]) == (1, 1)
+    assert "auc" not in evaluate(outputs, np.zeros(3, np.int32), with_ranking=True).metrics
+
+
+def test_two_labels_have_the_same_figures_with_ranking() -> None:
+    outputs, labels = np.array([[0.9], [0.2], [0.4]], np.float32), np.array([1, 0, 1], np.int32)
+    assert evaluate(outputs, labels, with_ranking=True).metrics == evaluate(outputs, labels).metrics
+
+
+def test_each_label_has_figures() -> None:
+    outputs = np.eye(3, dtype=np.float32)[[0, 0, 1, 1]]
+    good, bad, rare = by_label(evaluate(outputs, np.array([0, 1, 1, 2], np.int32)), ("good", "bad", "rare"))
+    assert good[:4] == ("good", 1, 0.5, 1.0) and good.f1 == pytest.approx(2 / 3)
+    assert bad == LabelFigures("bad", 2, 0.5, 0.5, 0.5)
+    assert rare[:2] == ("rare", 1) and np.isnan(rare.precision) and (rare.recall, rare.f1) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        ([[0.5], [1.5]], "answers with 1.5, which is no probability; end it with a sigmoid for two labels"),
+        ([[0.5], [-0.1]], "answers with -0.1, which is no probability"),
+        ([[0.5, 0.4, 0.1], [0.5, 0.9, 0.6]], "answers with 3 numbers whose sum is 2, not 1"),
+    ],
+)
+def test_answers_that_are_no_probabilities_have_no_figures(outputs: list[list[float]], message: str) -> None:
+    with pytest.raises(OutputError, match=message):
+        evaluate(np.array(outputs, np.float32), np.array([0, 1], np.int32))

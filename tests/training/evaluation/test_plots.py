@@ -43,6 +43,32 @@ def test_the_confusion_matrix_is_an_image(tmp_path: Path) -> None:
     check_image(tmp_path / "plot.png")
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ("1 star", "3 stars", "5 stars"),
+        tuple(f"a label that is $far_too${number} long to stand on a side of a plot" for number in range(50)),
+        ("ham", "everything else that is in the mail"),
+    ],
+)
+def test_the_confusion_matrix_of_any_labels_is_an_image(tmp_path: Path, labels: tuple[str, ...]) -> None:
+    plots.plot_confusion_matrix(EVALUATION, labels, tmp_path / "plot.png")  # most labels have no examples
+    check_image(tmp_path / "plot.png")
+    plots.plot_confusion_matrix(EVALUATION, tuple(label[0] for label in labels), tmp_path / "other.png")
+    assert (tmp_path / "other.png").read_bytes() != (tmp_path / "plot.png").read_bytes()
+
+
+def test_a_long_label_is_shortened() -> None:
+    assert plots.shorten("positive") == "positive"
+    assert plots.shorten("x" * 100) == "x" * 23 + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def test_the_roc_curve_names_the_labels(tmp_path: Path) -> None:
+    for name, labels in (("a", ("negative", "positive")), ("b", ("ham", "spam $1$"))):
+        plots.plot_roc_curve(EVALUATION, labels, tmp_path / f"{name}.png")
+    assert (tmp_path / "a.png").read_bytes() != (tmp_path / "b.png").read_bytes()
+
+
 def test_the_roc_curve_is_an_image(tmp_path: Path) -> None:
-    plots.plot_roc_curve(EVALUATION, tmp_path / "plot.png")
+    plots.plot_roc_curve(EVALUATION, ("negative", "positive"), tmp_path / "plot.png")
     check_image(tmp_path / "plot.png")

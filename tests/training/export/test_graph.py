@@ -10,6 +10,8 @@ import pytest
 from keras import layers, ops
 
 from bundle.letters import LetterCodec
+from bundle.reviews import ReviewCodec, WordCoding
+from bundle.tokenisers import WordTokeniser
 from tests.training.export.networks import IDS, make_codec, make_network
 from training.errors import ExportError
 from training.export.builder import OPSET
@@ -91,6 +93,50 @@ def test_a_mask_of_a_layer_is_one_too() -> None:
     network = keras.Model(ids, layers.Dense(1)(state))
     assert not export(network).unmasked
     assert_answers_as_keras(network)
+
+
+RIGHT = ReviewCodec(
+    WordCoding(
+        tokeniser=WordTokeniser(),
+        words=IDS - 4,
+        length=20,
+        padding_id=0,
+        start_id=1,
+        unknown_id=2,
+        rank_offset=3,
+        padding_side="right",
+        truncation_side="right",
+    ),
+    CODEC.vocabulary,
+)
+
+
+@pytest.mark.parametrize("mask", [True, False])
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda: [layers.LSTM(3)],
+        lambda: [layers.LSTM(4, return_sequences=True), layers.LayerNormalization(), layers.LSTM(3)],
+        lambda: [layers.Bidirectional(layers.LSTM(3, return_sequences=True)), layers.Bidirectional(layers.LSTM(2))],
+    ],
+    ids=["one", "stacked", "both ways"],
+)
+def test_padding_on_the_right_is_read_where_nothing_masks_it(
+    read: Callable[[], list[layers.Layer]], mask: bool
+) -> None:
+    keras.utils.set_random_seed(0)
+    words = layers.Embedding(IDS, 4, embeddings_initializer="normal", mask_zero=mask)
+    network = keras.Sequential([keras.Input((20,)), words, *read(), layers.Dense(3, "softmax")])
+    graph = translate(network, RIGHT, partial(find_states, codec=RIGHT))
+    assert graph.every_step != mask
+    rows = make_rows(RIGHT)
+    answers = OnnxNetwork(graph.model.SerializeToString()).run(rows)
+    np.testing.assert_allclose(answers, network.predict(RIGHT.pad(rows), verbose=0), atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [lambda: layers.Activation("softmax"), layers.Softmax])
+def test_an_activation_may_be_a_layer(make: Callable[[], layers.Layer]) -> None:
+    assert_answers_as_keras(on_words(lambda words: make()(layers.Dense(3)(layers.LSTM(3)(words.vectors)))))
 
 
 def test_a_sequential_network_is_exported() -> None:
@@ -181,6 +227,10 @@ REFUSED: dict[str, tuple[Answer, str]] = {
         lambda words: layers.Dense(1, "gelu", name="answer")(lstm()(words.vectors)),
         r"the layer 'answer' \(Dense\) has the activation gelu",
     ),
+    "an activation as a layer": (
+        lambda words: layers.Activation("gelu", name="last")(layers.Dense(1)(lstm()(words.vectors))),
+        r"the layer 'last' \(Activation\) has the activation gelu",
+    ),
     "a sum over padding": (
         lambda words: layers.Dense(1)(ops.sum(layers.Dense(2)(words.vectors), axis=1)),
         r"\(Sum\) adds up padding",
@@ -192,6 +242,14 @@ REFUSED: dict[str, tuple[Answer, str]] = {
     "answers for steps": (
         lambda words: layers.Dense(1)(lstm(return_sequences=True)(words.vectors)),
         "does not give one answer for a row",
+    ),
+    "normalisation over the steps": (
+        lambda words: layers.Dense(1)(lstm()(layers.BatchNormalization(axis=1, name="steps")(words.vectors))),
+        r"the layer 'steps' \(BatchNormalization\) normalises another axis than the features",
+    ),
+    "layer normalisation over the steps": (
+        lambda words: layers.Dense(1)(lstm()(layers.LayerNormalization(axis=[1, 2], name="all")(words.vectors))),
+        r"the layer 'all' \(LayerNormalization\) normalises another axis than the features",
     ),
     "joined steps": (
         lambda words: layers.Dense(1)(lstm()(ops.concatenate([words.vectors, words.vectors], axis=-1))),

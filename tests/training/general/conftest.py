@@ -14,6 +14,7 @@ SMALL_GENERAL = [
     "validation_share=0.25",
     "story_length=20",
     "sentences=10",
+    "openings=3",
     "transformer.passes=1",
     "transformer.batch_size=8",
     "transformer.checkpoint_steps=2",

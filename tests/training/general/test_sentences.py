@@ -1,6 +1,6 @@
 import numpy as np
 
-from training.general.sentences import join_stories, split_sentences, take_short, take_stories
+from training.general.sentences import join_stories, split_sentences, take_openings, take_short, take_stories
 
 
 def test_sentences_are_what_a_reader_sees_of_a_review() -> None:
@@ -23,6 +23,18 @@ def test_short_sentences_are_taken_once_in_random_order() -> None:
     assert set(found) < set(sentences)
     assert found != sentences[:15]
     assert len(take_short(sentences, 100, random)) == 20
+
+
+def test_openings_are_the_first_words_of_random_texts_as_a_reader_sees_them() -> None:
+    texts = [f"<b>Text</b> {number}<br />" + " word" * 60 for number in range(20)]
+    found = take_openings([*texts, "A short one."], 10, np.random.default_rng(1))
+    assert len(set(found)) == 10
+    lengths = [len(text.split()) for text in found if text != "A short one."]
+    assert min(lengths) >= 15
+    assert max(lengths) <= 50
+    assert len(set(lengths)) > 1
+    assert all(text.startswith("Text ") for text in found if text != "A short one.")
+    assert take_openings(["A short one."], 10, np.random.default_rng(1)) == ["A short one."]
 
 
 def test_a_story_judges_nothing() -> None:

@@ -22,7 +22,7 @@ def make(bank: treebank.Treebank, folder: Path, **settings: int) -> ShortTexts:
 def test_a_phrase_occurs_once_with_the_mean_of_its_labels(bank: treebank.Treebank, tmp_path: Path) -> None:
     texts = make(bank, tmp_path)
     judged = dict(zip(texts.texts, texts.targets.tolist(), strict=True))
-    assert len(judged) == len(texts.texts)
+    assert all(texts.texts.count(text) == 1 for text in ("wonderful film", "a film", "not bad", "It is not bad"))
     assert judged["wonderful film"] == pytest.approx(0.98)
     assert judged["not bad"] == pytest.approx(0.87)
     assert judged["a film"] == pytest.approx(0.5)
@@ -39,6 +39,16 @@ def test_sentences_pairs_and_composed_sentences_occur_as_often_as_wanted(
     assert judged.count(("No merit, 01.", pytest.approx(0.02))) == 3
     assert not any("31" in text or "34" in text for text in texts.texts)  # held-out authors
     assert len(texts.texts) == len(make(bank, tmp_path, treebank_copies=2, pair_copies=3).texts) + 8
+
+
+def test_ratings_are_among_them(bank: treebank.Treebank, tmp_path: Path) -> None:
+    assert {"9/10", "2 out of 5", "I give it 1/10."} < set(make(bank, tmp_path).texts)
+
+
+def test_whole_texts_are_no_parts_of_others(bank: treebank.Treebank, tmp_path: Path) -> None:
+    whole = make(bank, tmp_path, treebank_copies=2, pair_copies=3, composed=4).whole
+    assert "wonderful film" not in whole
+    assert whole.count("A wonderful film") == whole.count("No flaw, 01.") == 1
 
 
 def test_the_hash_depends_on_texts_and_targets() -> None:

@@ -1,7 +1,10 @@
+from io import StringIO
+
 import keras
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from rich.console import Console
 
 from bundle.letters import LetterCodec
 from bundle.reviews import ReviewPreprocessing
@@ -239,29 +242,61 @@ def test_a_stateful_network_starts_every_epoch_from_zeros() -> None:
     assert history["loss"] == [pytest.approx(expected, rel=1e-5)] * 3
 
 
-@pytest.mark.parametrize(("epochs", "second"), [(21, "2 of 21"), (60, "3 of 60")])
-def test_a_long_training_is_told_in_a_few_lines(
-    network: keras.Model, capsys: pytest.CaptureFixture[str], epochs: int, second: str
-) -> None:
-    history = fit(network, make_settings(epochs=epochs), make_examples([0, 1]))
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 21
-    assert lines[0].startswith(f"epoch 1 of {epochs}: accuracy ")
-    assert lines[1].startswith(f"epoch {second}: accuracy ")
-    assert lines[-1] == (
+@pytest.mark.parametrize("epochs", [1, 21])
+def test_a_training_is_told_on_its_console(network: keras.Model, epochs: int) -> None:
+    console = Console(file=StringIO(), width=200)
+    history = fit(network, make_settings(epochs=epochs), make_examples([0, 1]), console=console)
+    assert isinstance(console.file, StringIO)
+    first, *_, last = console.file.getvalue().splitlines() * 2
+    assert first.startswith(f"epoch 1 of {epochs}: accuracy ")
+    assert last == (
         f"epoch {epochs} of {epochs}: accuracy {history['accuracy'][-1]:.4f}, loss {history['loss'][-1]:.4f}"
     )
 
 
-def test_a_long_training_is_silent_where_keras_is(network: keras.Model, capsys: pytest.CaptureFixture[str]) -> None:
-    keras.utils.disable_interactive_logging()
-    try:
-        fit(network, make_settings(epochs=30), make_examples([0, 1]))
-    finally:
-        keras.utils.enable_interactive_logging()
+def test_a_training_is_silent_without_a_console(network: keras.Model, capsys: pytest.CaptureFixture[str]) -> None:
+    fit(network, make_settings(epochs=30), make_examples([0, 1]))
     assert capsys.readouterr().out == ""
 
 
 def test_the_network_itself_is_not_compiled(network: keras.Model) -> None:
     fit(network, make_settings(), make_examples([0, 1]))
     assert not network.compiled
+
+
+@pytest.mark.parametrize(("outputs", "labels"), [(1, [0, 1, 1, 0]), (3, [0, 1, 2, 1])])
+def test_certain_targets_teach_what_labels_teach(outputs: int, labels: list[int]) -> None:
+    def train(targets: NDArray[np.float32] | None) -> tuple[list[NDArray[np.float32]], dict[str, list[float]]]:
+        keras.utils.set_random_seed(1)
+        inputs = keras.Input((2,))
+        last = keras.layers.Dense(outputs, activation="sigmoid" if outputs == 1 else "softmax")
+        network = keras.Model(inputs, last(inputs))
+        training = Examples(values, np.array(labels, np.int32), targets)
+        history = fit(network, make_settings(epochs=3, learning_rate=0.1), training, make_held_out())
+        return network.get_weights(), history
+
+    def make_held_out() -> Examples:
+        return Examples(values[:2], np.array(labels[:2], np.int32))
+
+    values = np.array([[1, 0], [0, 1], [1, 1], [2, 1]], np.float32)
+    certain = np.array(labels, np.float32)[:, np.newaxis] if outputs == 1 else np.eye(3, dtype=np.float32)[labels]
+    (hard, hard_history), (soft, soft_history) = train(None), train(certain)
+    for one, other in zip(hard, soft, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    assert soft_history.keys() == hard_history.keys() == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    for name, figures in hard_history.items():
+        assert soft_history[name] == pytest.approx(figures, abs=1e-5)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_soft_targets_are_learnt_as_probabilities(outputs: int) -> None:
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((1,))
+    last = keras.layers.Dense(outputs, activation="sigmoid" if outputs == 1 else "softmax")
+    network = keras.Model(inputs, last(inputs))
+    wanted = np.array([[0.8]] if outputs == 1 else [[0.2, 0.7, 0.1]], np.float32)
+    examples = Examples(np.ones((8, 1), np.float32), np.zeros(8, np.int32), np.repeat(wanted, 8, axis=0))
+    taken = examples.take(np.arange(8))
+    history = fit(network, make_settings(epochs=200, learning_rate=0.1, batch_size=8), taken)
+    np.testing.assert_allclose(network.predict(np.ones((1, 1)), verbose=0), wanted, atol=0.01)
+    assert history["accuracy"][-1] == 1  # of the likeliest label of the targets

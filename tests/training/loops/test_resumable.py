@@ -156,7 +156,7 @@ def test_an_epoch_is_timed_by_a_step_of_each_shape() -> None:
         stopwatch.seconds = [100, 100, 3, 5]
 
     interruption = keras.callbacks.Callback()
-    assert resumable._time_epoch(network, Lengths(), interruption) == 2 * 3 + 8 * 5
+    assert resumable.time_epoch(network, Lengths(), interruption) == 2 * 3 + 8 * 5
     assert steps == [(2, 4), (8, 4)] * 2
 
 

@@ -13,6 +13,7 @@ from bundle.letters import LetterCodec
 from bundle.reviews import ReviewPreprocessing
 from bundle.store import Store
 from bundle.tokenisers import WordTokeniser
+from tests import cell
 from tests.cell import sigmoid
 from tests.conftest import SMALL_RECIPES
 from training.evaluation.calibration import Sharpness, to_logits
@@ -394,3 +395,43 @@ def test_a_published_network_is_sharpened_by_the_length_of_the_row(tmp_path: Pat
     before, after = (to_logits(answer(network, rows))[:, 0] for network in (unsharpened, sharpened))
     np.testing.assert_allclose(after / before, [0.5 + 3 / 1, 0.5 + 3 / 2, 0.5 + 3 / 4], rtol=1e-2)
     assert sharpened.name == plain.name
+
+
+@pytest.mark.parametrize("any_length", [False, True])
+@pytest.mark.parametrize(("labels", "outputs"), [(("ham", "spam"), 1), (("bad", "so-so", "good"), 3)])
+def test_a_review_network_has_an_output_for_each_of_more_than_two_labels(
+    labels: tuple[str, ...], outputs: int, any_length: bool
+) -> None:
+    preprocessing = ReviewPreprocessing(tokeniser=WordTokeniser(), vocabulary_size=9, length=4)
+    network = builders.build_review_network(REVIEWS, preprocessing, any_length, labels)
+    found = answer(network, np.array([[0, 0, 1, 5], [8, 7, 6, 2]], np.int32))
+    assert found.shape == (2, outputs)
+    if outputs > 1:
+        np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("calibration", [2.0, Sharpness(0.5, 1.5)])
+def test_a_published_network_of_several_labels_has_calibrated_logits(
+    tmp_path: Path, calibration: float | Sharpness
+) -> None:
+    labels = ("bad", "so-so", "good")
+    preprocessing = ReviewPreprocessing(tokeniser=WordTokeniser(), vocabulary_size=9, length=4)
+    network = builders.build_review_network(POOLED, preprocessing, labels=labels)
+    network.save_weights(tmp_path / "plain.weights.h5")
+    published = builders.build_published_network(
+        POOLED, preprocessing, tmp_path / "plain.weights.h5", calibration, labels
+    )
+    rows = np.array([[0, 0, 1, 5], [8, 7, 6, 2]], np.int32)
+    steps = np.array([[2], [4]])
+    factor = calibration.always + calibration.short / steps if isinstance(calibration, Sharpness) else 1 / calibration
+    logits = np.log(answer(network, rows)) * factor
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(answer(published, rows), expected, atol=0.01)  # of word vectors of 8 bits
+
+
+def test_a_network_of_several_labels_answers_as_its_equations() -> None:
+    preprocessing = ReviewPreprocessing(tokeniser=WordTokeniser(), vocabulary_size=9, length=4)
+    network = builders.build_review_network(POOLED, preprocessing, labels=("bad", "so-so", "good"))
+    randomise(network)
+    rows = np.array([[0, 0, 1, 5], [8, 7, 6, 2]], np.int32)
+    np.testing.assert_allclose(answer(network, rows), cell.answer(POOLED, network.get_weights(), rows, 0), atol=1e-5)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.training.main.command import ROOT
+from tests.training.commands.command import ROOT
 from training.networks.fused_lstm import FusedLSTM, multiply
 
 UNITS, STEPS, FEATURES = 6, 9, 5

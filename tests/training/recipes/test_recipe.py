@@ -26,7 +26,7 @@ def test_settings_survive_the_manifest(name: str) -> None:
 def test_a_recipe_is_found_by_its_name_and_says_its_task(name: str) -> None:
     recipe = recipes.find(name)
     assert recipe.name == name
-    assert recipe.task == ("sentiment" if name.startswith(("sentiment", "imdb")) else "next-letter")
+    assert recipe.task == ("sentiment" if name.startswith(("sentiment", "imdb", "reviews")) else "next-letter")
 
 
 @pytest.mark.parametrize("name", RECIPES)

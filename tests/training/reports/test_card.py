@@ -4,11 +4,14 @@ import shlex
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
 
 from bundle.store import Store
+from bundle.tokenisers import ReadableTokeniser
 from tests.bundle.samples import LETTERS, REVIEWS
 from tests.conftest import SMALL_RECIPES
 from training import recipes
+from training.data import pairs
 from training.recipes import RECIPES
 from training.recipes.settings import flatten
 from training.reports import card
@@ -26,7 +29,7 @@ def test_the_card_holds_every_setting_figure_and_checksum(small_store: Store, na
         assert f"| {metric} | {measured:.4f} | - |" in text  # the published ones are not of these settings
     for framework, version in manifest.frameworks.items():
         assert f"{framework} {version}" in text
-    assert manifest.dataset.sha256 in text
+    assert manifest.dataset.sha256 and manifest.dataset.sha256 in text
     assert RECIPES[name].source in text
     assert f"`python -m training train {name} --set " in text
     assert f"python -m training evaluate models/{name}/" in text
@@ -81,6 +84,37 @@ def test_the_command_of_the_card_gives_the_bundle_its_name(tmp_path: Path) -> No
     assert "`python -m training train next-letter --name mine` makes this bundle" in text
 
 
+@pytest.mark.parametrize(("own", "options"), [(True, ""), (False, " --pairs pairs")])
+def test_the_card_of_the_general_recipe_names_all_data_and_their_checksums(
+    tmp_path: Path, own: bool, options: str
+) -> None:
+    hashes: dict[str, JsonValue] = {"phrases": "c" * 64, "pairs": pairs.hash_files() if own else "d" * 64}
+    start: dict[str, JsonValue] = {"name": "sentiment", "version": 6, "checksum": "e" * 64}
+    description = REVIEWS.model_copy(update={"name": "mine", "recipe": {"learnt_from": hashes, "start": start}})
+    card.write_card(tmp_path, recipes.find("sentiment-general"), description, parameters=1, seconds=1)
+    text = (tmp_path / card.CARD).read_text("utf-8")
+    command = (
+        "python -m training train sentiment-general --data aclImdb_v1.tar.gz --phrases trainDevTestTrees_PTB.zip "
+        f"--transformer all-MiniLM-L6-v2{options} --name mine --from models/sentiment/6"
+    )
+    assert f"`{command}` makes this bundle" in text
+    data = text.partition("## Data")[2].partition("## Recipe")[0]
+    _, treebank, opinions = (line for line in data.splitlines() if "SHA-256" in line)
+    assert re.fullmatch(rf"Stanford Sentiment Treebank \(.*\): SHA-256 `{hashes['phrases']}`\.", treebank)
+    assert re.fullmatch(rf"Pairs of opinions \(.*\): SHA-256 `{hashes['pairs']}`\.", opinions)
+
+
+def test_the_card_says_what_is_read_of_a_text_if_that_is_what_a_reader_sees(tmp_path: Path) -> None:
+    recipe = recipes.find("sentiment")
+    readable = REVIEWS.preprocessing.model_copy(update={"tokeniser": ReadableTokeniser()})
+    for description, expected in ((REVIEWS, 0), (REVIEWS.model_copy(update={"preprocessing": readable}), 1)):
+        card.write_card(tmp_path, recipe, description, parameters=1, seconds=1)
+        card.renew_card(tmp_path, recipe, description, analysis="")
+        text = (tmp_path / card.CARD).read_text("utf-8")
+        assert text.count("## What it reads") == text.count(card.READABLE) == expected
+        assert text.index("## Figures") < text.index("## Use and limits") < text.index("## Data")
+
+
 @pytest.mark.parametrize(
     ("name", "assignments", "figures"),
     [
@@ -110,9 +144,9 @@ def test_the_tables_of_the_card_are_tables(small_store: Store, name: str) -> Non
     onnx = small_store.open(name).manifest.onnx
     assert onnx
     # The tables of stages and of one form of ONNX have a column more than others, that of two forms has four
-    # more; those of other texts have a column less.
-    others = {3} if RECIPES[name].task == "sentiment" else set()
-    expected = {4, 5} | {8 for form in onnx.forms.values() if form.held_out} | others
+    # more. The table of labels has two more than others.
+    labels = {6} if RECIPES[name].task == "sentiment" else set()
+    expected = {4, 5} | {8 for form in onnx.forms.values() if form.held_out} | labels
     assert {rows[0].count("|") for rows in tables} == expected
 
 

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import JsonValue
 
-from training import recipes
 from training.recipes import RECIPES
 from training.recipes.letters import LetterSettings
 from training.recipes.recipe import Recipe
 from training.reports import report
+from training.reports.figures import Measured
 from training.reports.report import Row, write_report
 from training.reports.results import Results, Run
 
@@ -77,7 +78,7 @@ def write(results: Results, tmp_path: Path) -> str:
 def read_rows(page: str) -> list[list[str]]:
     """Return the cells of all rows, without those that head a table."""
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("|")]
-    assert {len(row) for row in rows} <= {9}
+    assert {len(row) for row in rows} <= {11}
     return [row for row in rows if row[0] != "recipe" and not row[0].startswith("---")]
 
 
@@ -126,32 +127,47 @@ def test_a_row_holds_what_was_published_beside_ours(results: Results, tmp_path: 
     assert read_rows(write(results, tmp_path)) == [
         [
             "`made-up`",
-            "published",
             "accuracy",
             "80.00 %",
             "88.00 % (85.00 % to 91.00 %; 3)",
             "beaten",
+            "-",
+            "",
+            "-",
+            "0.18",  # minutes: the mean of 10, 11 and 12 seconds
+            "-",
             "12,345",
-            "11",
-            "`python -m training train made-up`",
         ]
     ]
 
 
-def test_a_fast_variant_has_a_row_of_its_own(results: Results, tmp_path: Path) -> None:
+def test_a_fast_variant_has_columns_of_its_own(results: Results, tmp_path: Path) -> None:
     add(results, record(fast(RECIPE), [0.5]), record(RECIPE, [0.8, 0.8]))
-    first, second = read_rows(write(results, tmp_path))
-    assert (first[1], first[4], first[5]) == ("published", "80.00 % (80.00 % to 80.00 %; 2)", "reached")
-    assert (second[1], second[4], second[5]) == ("fast", "50.00 % (50.00 % to 50.00 %; 1)", "missed")
-    assert (first[-1], second[-1]) == (
-        "`python -m training train made-up`",
-        "`python -m training train made-up --set fast=true`",
-    )
+    ((*_, published, verdict, own, other, bundle, minutes, fewer, _),) = read_rows(write(results, tmp_path))
+    assert (published, verdict, minutes) == ("80.00 % (80.00 % to 80.00 %; 2)", "reached", "0.17")
+    assert (own, other, fewer) == ("50.00 % (50.00 % to 50.00 %; 1)", "missed", "0.17")
+    assert bundle == "-"
+
+
+def test_a_fast_variant_may_be_recorded_alone(results: Results, tmp_path: Path) -> None:
+    add(results, record(fast(RECIPE), [0.5]))
+    (row,) = read_rows(write(results, tmp_path))
+    assert row[3:7] == ["-", "", "50.00 % (50.00 % to 50.00 %; 1)", "missed"]
+
+
+def test_the_bundle_has_a_column(results: Results, tmp_path: Path) -> None:
+    add(results, record(LOSS, [0.7]))
+    (run,) = record(LOSS, [0.9], loss=0.25)
+    recipe: dict[str, JsonValue] = {"name": LOSS.name, "settings": run.settings}
+    measured = Measured(name="mine", version=3, recipe=recipe, metrics=run.metrics)
+    page = tmp_path / "results.md"
+    write_report(results, page, [measured])
+    assert [row[7] for row in read_rows(page.read_text("utf-8"))] == ["90.00 % (mine/3)", "0.2500 (mine/3)"]
 
 
 def test_every_published_figure_has_a_row(results: Results, tmp_path: Path) -> None:
     add(results, record(LOSS, [0.7, 0.9], loss=0.38765))
-    assert [row[2:6] for row in read_rows(write(results, tmp_path))] == [
+    assert [row[1:5] for row in read_rows(write(results, tmp_path))] == [
         ["accuracy", "80.00 %", "80.00 % (70.00 % to 90.00 %; 2)", "reached"],
         ["loss", "0.4000", "0.3876 (0.3876 to 0.3876; 2)", "beaten"],
     ]
@@ -159,7 +175,7 @@ def test_every_published_figure_has_a_row(results: Results, tmp_path: Path) -> N
 
 def test_where_nothing_is_published_there_is_no_verdict(results: Results, tmp_path: Path) -> None:
     add(results, record(PLAIN, [0.7]))
-    assert [row[2:6] for row in read_rows(write(results, tmp_path))] == [
+    assert [row[1:5] for row in read_rows(write(results, tmp_path))] == [
         ["accuracy", "-", "70.00 % (70.00 % to 70.00 %; 1)", ""]
     ]
 
@@ -171,7 +187,7 @@ def test_the_metric_of_the_held_out_part_has_a_name_of_words(
     monkeypatch.setattr(report, "RECIPES", {"held-out": recipe})
     add(results, record(recipe, [0.5], validation_accuracy=0.75))
     (row,) = read_rows(write(results, tmp_path))
-    assert row[2:6] == ["validation accuracy", "70.00 %", "75.00 % (75.00 % to 75.00 %; 1)", "beaten"]
+    assert row[1:5] == ["validation accuracy", "70.00 %", "75.00 % (75.00 % to 75.00 %; 1)", "beaten"]
 
 
 def test_families_have_parts_where_something_of_them_is_recorded(results: Results, tmp_path: Path) -> None:
@@ -274,11 +290,8 @@ def test_the_report_of_all_recipes_has_a_row_for_every_figure(tmp_path: Path) ->
     for recipe in families:
         add(found, record(recipe, [0.5, 0.6], validation_accuracy=0.7))
     rows = read_rows(write(found, tmp_path))
-    assert [(row[0], row[2]) for row in rows] == [
+    assert [(row[0], row[1]) for row in rows] == [
         (f"`{recipe.name}`", metric.replace("_", " "))
         for recipe in families
         for metric in dict.fromkeys([*(recipe.published or ["accuracy"]), "validation_accuracy"])
     ]
-    commands = [row[-1].strip("`").split() for row in rows]
-    assert all(command[:4] == ["python", "-m", "training", "train"] for command in commands)
-    assert [recipes.find(command[4]).name for command in commands] == [row[0].strip("`") for row in rows]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from pydantic import JsonValue
 
 from training import recipes
 from training.errors import ResultsError
@@ -13,7 +14,7 @@ from training.recipes.letters import LetterSettings
 from training.recipes.recipe import Recipe
 from training.recipes.stack import TrainingSettings
 from training.reports import results
-from training.reports.results import SEEDS, Results, Run, find_missing, find_own_figure, variants
+from training.reports.results import SEEDS, Results, Run, find_kind, find_missing, variants
 
 RECIPE = recipes.find("alphabet-window")
 WITH_FAST = Recipe(
@@ -240,16 +241,15 @@ def test_a_fast_variant_is_missing_beside_the_published_one(tmp_path: Path, monk
     assert find_epochs_and_seeds(found, fast_only=True) == [(2, 4)]
 
 
-def test_our_figure_is_the_better_mean_of_the_variants(tmp_path: Path) -> None:
-    found = Results(tmp_path / "results.jsonl")
-    fast = WITH_FAST.with_settings(["fast=true"])
-    assert find_own_figure(found, WITH_FAST, "accuracy") is None
-    for seed, accuracy, loss in ((3, 0.2, 1.0), (4, 0.4, 3.0)):
-        found.add(record(fast, seed, accuracy=accuracy, loss=loss))
-    assert find_own_figure(found, WITH_FAST, "accuracy") == pytest.approx(0.3)
-    assert find_own_figure(found, WITH_FAST, "loss") == pytest.approx(2.0)
-    for seed, accuracy, loss in ((3, 0.1, 1.25), (4, 0.3, 1.75)):
-        found.add(record(WITH_FAST, seed, accuracy=accuracy, loss=loss))
-    assert find_own_figure(found, WITH_FAST, "accuracy") == pytest.approx(0.3)
-    assert find_own_figure(found, WITH_FAST, "loss") == pytest.approx(1.5)
-    assert find_own_figure(found, recipes.find("stacked"), "accuracy") is None
+@pytest.mark.parametrize(
+    ("assignments", "kind"),
+    [([], "published"), (["seed=9"], "published"), (["fast=true", "seed=9"], "fast"), (["units=5"], "other")],
+)
+def test_recorded_settings_are_those_of_a_variant_or_others(assignments: list[str], kind: str) -> None:
+    settings = WITH_FAST.with_settings(assignments).settings.model_dump(mode="json")
+    assert find_kind(WITH_FAST, settings) == kind
+
+
+@pytest.mark.parametrize("settings", [None, [], {"of": "another release"}])
+def test_settings_that_do_not_fit_are_others(settings: JsonValue) -> None:
+    assert find_kind(WITH_FAST, settings) == "other"

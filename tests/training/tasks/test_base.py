@@ -57,6 +57,9 @@ class BitCodec(Preprocessing):
     def make_longest_row(self) -> Row:
         return self.encode("1" * self.length)
 
+    def make_row(self, steps: int, random: np.random.Generator, /) -> Row:
+        return random.integers(1, 3, steps).astype(np.float32)
+
     def pad(self, rows: list[Row], /) -> NDArray[np.float32]:
         padded = [np.pad(row, (self.length - len(row), 0)) for row in rows]
         return np.array(padded, np.float32).reshape(len(rows), self.length, 1)
@@ -113,11 +116,9 @@ class Parity(TrainedTask[BitCodec, BitSettings]):
         share: float,  # noqa: ARG002
         source: Path | None,  # noqa: ARG002
         console: Console,  # noqa: ARG002
+        labels: tuple[str, ...],  # noqa: ARG002
     ) -> BundleData:
         return BundleData(code(codec), None, "b" * 64)
-
-    def make_row(self, codec: BitCodec, steps: int, random: np.random.Generator) -> Row:  # noqa: ARG002
-        return random.integers(1, 3, steps).astype(np.float32)
 
     def describe_use(self, recipe: Recipe, description: Description) -> str:  # noqa: ARG002
         return f"The network says whether the ones among {description.preprocessing.length} bits are odd in number."

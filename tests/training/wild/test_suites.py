@@ -48,12 +48,29 @@ def test_a_file_of_texts_is_read(tmp_path: Path, start: str) -> None:
     path = tmp_path / "tweets.tsv"
     path.write_text(f'{start}So "good"\tpositive\n\nbad\t0\nworse\tNEG\n', "utf-8")
     suite = read_suite(path)
-    assert suite.name == str(path)
+    assert (suite.kind, suite.name) == ("file", str(path))
     assert [(example.text, example.is_positive) for example in suite.examples] == [
         ('So "good"', True),
         ("bad", False),
         ("worse", False),
     ]
+
+
+def test_the_checksum_of_a_suite_is_of_its_texts_and_labels(tmp_path: Path) -> None:
+    made = []
+    for name, lines in (("a", "good\t1\n"), ("b", "good\tpos\n"), ("c", "good\t0\n"), ("d", "fine\t1\n")):
+        path = tmp_path / name
+        path.write_text(lines)
+        made.append(read_suite(path).sha256)
+    assert made[0] == made[1]
+    assert len({*made}) == 3
+
+
+def test_a_file_with_the_name_of_a_suite_is_still_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("pairs").write_text("good\t1\n")
+    suite = read_suite(Path("pairs"))
+    assert (suite.kind, suite.name) == ("file", str(tmp_path / "pairs"))
 
 
 @pytest.mark.parametrize("line", ["no label", "text\t2", "text\tpos\tmore", "text\t"])

@@ -18,11 +18,12 @@ from app.settings import Settings
 from bundle.store import Store
 from tests.bundle.samples import publish_changed
 from tests.conftest import serve
+from tests.tools import need
 
 PROGRAMS = Path(__file__).parent / "clients"
 KSERVE_PYTHON = os.environ.get("KSERVE_PYTHON")  # an interpreter: KServe's client has many dependencies
 
-needs_triton = pytest.mark.skipif(not find_spec("tritonclient"), reason="tritonclient[http] is not installed")
+needs_triton = need(find_spec("tritonclient"), "tritonclient[http] is not installed")
 
 
 @pytest.fixture(scope="module")

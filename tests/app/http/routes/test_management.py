@@ -9,6 +9,7 @@ import pytest
 
 from app.access.keys import add_client
 from app.http.app import create_app
+from app.runtime.policy import change_policy
 from app.settings import Settings
 from bundle.store import Store
 from tests.bundle.samples import copy_with_two_versions, publish_changed
@@ -141,8 +142,32 @@ def test_a_body_that_is_not_utf_8_is_refused(manager: httpx.Client) -> None:
     assert answer.json()["detail"].startswith("body: the body cannot be read: byte ")
 
 
+def test_a_change_is_followed_at_once_however_rarely_the_folder_is_looked_at(store: Store) -> None:
+    with serve_managed(store, watch_ms=3_600_000) as client:
+        assert client.put("/models/next-letter/labels/stable", json={"version": 1}).status_code == 200
+        assert ask(client) == 1
+        publish_changed(store, store.open("next-letter"))
+        change_policy(store.root / "next-letter", lambda policy: policy.model_copy(update={"labels": {"stable": 3}}))
+        end = time.monotonic() + SECONDS
+        while ask(client) != 3:
+            assert time.monotonic() < end
+
+
+def test_the_answer_to_a_change_has_the_numbers_of_processes(manager: httpx.Client) -> None:
+    workers = Settings().workers
+    for answer in (
+        manager.put("/models/next-letter/labels/stable", json={"version": 1}),
+        manager.put("/models/next-letter/shadow", json={"share": 0.1}),
+        manager.delete("/models/next-letter/labels/stable"),
+    ):
+        described = answer.json()
+        assert described["processes"] == workers
+        assert [version["loaded_processes"] for version in described["versions"]][0] == 1
+        assert {version["default_processes"] for version in described["versions"]} <= {0, 1}
+
+
 def test_a_change_that_is_not_followed_in_time_says_so(store: Store) -> None:
-    with serve_managed(store, watch_ms=3_600_000, deadline_ms=300) as client:
+    with serve_managed(store, watch_ms=3_600_000, deadline_ms=100) as client:
         answer = client.put("/models/next-letter/labels/stable", json={"version": 1})
         assert answer.status_code == 504
         assert "the change is written, but this process has not followed it yet" in answer.json()["detail"]

@@ -101,6 +101,8 @@ def test_statistics_count_the_inputs_and_batches_of_this_process(small_store: St
     assert counted["execution_count"] == counted["inference_stats"]["compute_infer"]["count"] >= 2
     assert counted["inference_stats"]["success"]["count"] == 2
     assert counted["inference_stats"]["success"]["ns"] > counted["inference_stats"]["compute_infer"]["ns"] > 0
+    assert counted["inference_stats"]["queue"]["count"] == 5
+    assert 0 < counted["inference_stats"]["queue"]["ns"] < 5 * counted["inference_stats"]["success"]["ns"]
     assert counted["inference_stats"]["fail"] == {"count": 0, "ns": 0}
     assert counted["last_inference"] > 1_700_000_000_000
 

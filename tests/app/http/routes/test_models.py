@@ -29,6 +29,16 @@ def test_every_bundle_is_listed_with_its_task_and_version(client: httpx.Client) 
     ]
 
 
+def test_the_limits_of_a_request_are_listed(client: httpx.Client, settings: Settings) -> None:
+    limits = client.get("/models").json()["limits"]
+    assert limits == {
+        "max_batch": settings.max_batch,
+        "max_text_characters": settings.max_text_characters,
+        "max_body_bytes": settings.max_body_bytes,
+        "deadline_ms": settings.deadline_ms,
+    }
+
+
 @pytest.mark.parametrize("name", ["next-letter", "sentiment"])
 def test_a_model_is_described_by_its_manifest(client: httpx.Client, small_store: Store, name: str) -> None:
     details = client.get(f"/models/{name}").json()
@@ -43,6 +53,23 @@ def test_an_unknown_model_is_not_found(client: httpx.Client) -> None:
     assert (
         "there are: alphabet-stateful, alphabet-variable-length, alphabet-window, imdb-500" in response.json()["detail"]
     )
+
+
+def test_a_version_is_described_by_its_number_or_a_label(small_store: Store, tmp_path: Path) -> None:
+    shutil.copytree(small_store.root / "next-letter", tmp_path / "next-letter")
+    Changes(Store(tmp_path), Settings()).set_label("next-letter", "stable", 1)
+    with serve_app(create_app(Settings(models=tmp_path))) as client:
+        for version in ("1", "stable"):
+            assert client.get(f"/models/next-letter/versions/{version}").json()["version"] == 1
+            assert client.get(f"/v2/models/next-letter/versions/{version}").json()["versions"] == ["1"]
+            body = {"sequence": "AB", "version": version}
+            assert client.post("/next-letter", json=body).json()["version"] == 1
+        for version in ("2", "candidate", "0", "01"):
+            paths = [f"/{part}next-letter/versions/{version}" for part in ("models/", "v2/models/")]
+            answers = [client.get(path) for path in paths]
+            answers.append(client.post("/next-letter", json={"sequence": "AB", "version": version}))
+            assert {answer.status_code for answer in answers} == {404}
+            assert len({answer.json()["detail"] for answer in answers}) == 1
 
 
 def test_a_name_that_no_model_can_have_is_refused(client: httpx.Client) -> None:
@@ -64,7 +91,8 @@ def test_the_versions_of_a_model_are_listed_and_described(client: httpx.Client) 
     [
         ("/models/sentimental/versions", 404, "there is no model 'sentimental'"),
         ("/models/sentiment/versions/2", 404, "there is no version 2 of sentiment; there are: 1"),
-        ("/models/sentiment/versions/stable", 422, "path.version: Input should be a valid integer"),
+        ("/models/sentiment/versions/stable", 404, "there is no label 'stable' of sentiment; labels: none"),
+        (f"/models/sentiment/versions/{'v' * 64}", 422, "path.version: String should have at most 63 characters"),
         (f"/models/{'m' * 64}/versions", 422, "path.name: String should have at most 63 characters"),
     ],
 )
@@ -83,6 +111,7 @@ def test_a_model_that_cannot_be_served_says_why(small_store: Store, tmp_path: Pa
     damaged = tmp_path / "next-letter" / "3" / "model.onnx"
     published = hash_file(damaged)
     damaged.write_bytes(b"changed")
+    (tmp_path / "next-letter" / "v4").mkdir()
     Changes(store, Settings()).set_loaded("sentiment", is_loaded=False)
     with serve_app(create_app(Settings(models=tmp_path))) as client:
         statuses = [
@@ -96,6 +125,8 @@ def test_a_model_that_cannot_be_served_says_why(small_store: Store, tmp_path: Pa
             f"version 3 is refused: next-letter/3/model.onnx has SHA-256 {hash_file(damaged)}, its manifest says "
             f"{published}; restore the file or train the bundle again",
             "version 2 is refused: its network cannot be loaded; the service's log has the reason",
+            "ignored beside the versions: folder v4; the name of a version is a number from 1 on, without leading "
+            "zeros, such as 2: rename or remove what is ignored",
         ]
 
 

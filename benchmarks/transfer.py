@@ -1,0 +1,91 @@
+"""`python -m benchmarks.transfer`: a network trained on a few labelled texts, beside TF-IDF with logistic regression.
+
+The texts are those that the published network has not learnt from: the development sentences of the treebank and the
+opinions of six authors. No author is in both parts of a split; each seed has another split.
+"""
+
+import csv
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from benchmarks.commands import OUT, Out, telling_errors
+from benchmarks.results import render_table
+from bundle.store import Store, open_bundle
+from training import pipeline, recipes
+from training.data import pairs, treebank
+from training.data.sources import Sources
+from training.labelled.parts import measure_baseline_of
+from training.labelled.reading import read_texts
+from training.recipes.labelled import FIRST, LabelledSettings
+
+Row = tuple[str, str, str]  # text, label, author
+
+_SIDES = {2: ("negative", "positive"), 3: ("negative", "neutral", "positive")}
+_STARS = ("negative", "negative", "neutral", "positive", "positive")  # the treebank's labels
+
+
+def main(
+    phrases: Annotated[Path, typer.Option(help="The Stanford Sentiment Treebank: its archive or its folder.")],
+    start: Annotated[
+        Path | None, typer.Option("--from", help="The bundle to start from.  [default: the latest sentiment]")
+    ] = None,
+    models: Annotated[Path, typer.Option(help="The folder of the bundles.")] = Path("models"),
+    seeds: Annotated[int, typer.Option(min=1, help="Number of splits.")] = 5,
+    assignments: Annotated[list[str] | None, typer.Option("--set", help="Change a field of the recipe.")] = None,
+    out: Out = OUT,
+) -> None:
+    """Print and write the accuracy of both on two and on three labels, the mean over the splits."""
+    with telling_errors(), TemporaryDirectory() as name:
+        folder, store, console = Path(name), Store(Path(name) / "models"), Console(quiet=True)
+        first = open_bundle(start) if start else Store(models).open(FIRST)
+        rows = []
+        for labels in _SIDES:
+            data = write(folder / f"labels{labels}.csv", list_rows(phrases, labels))
+            found = []
+            for seed in range(1, seeds + 1):
+                options = ["group_column=author", f"seed={seed}", *(assignments or [])]
+                recipe = recipes.find("reviews").with_settings(options)
+                assert isinstance(recipe.settings, LabelledSettings)
+                texts = read_texts(recipe.settings, Sources(data))
+                sources = Sources(data, labelled=texts)
+                bundle = pipeline.train(recipe, "transfer", store, sources, console, first)
+                baseline = measure_baseline_of(recipe.settings, texts)
+                assert baseline
+                found.append((bundle.manifest.metrics["accuracy"], baseline.accuracy, texts.description.train_rows))
+                print(f"{labels} labels, seed {seed}: {found[-1][0]:.2%}, baseline {baseline.accuracy:.2%}")
+            network, other, trained = map(statistics.mean, zip(*found, strict=True))
+            points = f"{100 * (network - other):+.1f}"
+            rows.append([str(labels), f"{trained:,.0f}", f"{network:.2%}", f"{other:.2%}", points])
+    table = render_table(["labels", "training rows", "network", "TF-IDF", "points"], rows, 0)
+    print(table)
+    (out / "transfer.md").write_text(f"{table}\n", encoding="utf-8")
+
+
+def list_rows(phrases: Path, labels: int) -> Iterator[Row]:
+    """Yield the texts with one of 2 or 3 labels."""
+    wanted = _SIDES[labels]
+    for number, parts in enumerate(treebank.load(phrases).development):
+        if (label := _STARS[parts[-1].label]) in wanted:
+            yield parts[-1].text, label, f"sentence {number}"
+    for part in ("development", "report"):
+        for author, group in pairs.load_with_authors(part):
+            for label in wanted:
+                if text := getattr(group, label):
+                    yield text, label, f"author {author}"
+
+
+def write(path: Path, rows: Iterator[Row]) -> Path:
+    """Write rows as CSV."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("text", "label", "author"), *rows])
+    return path
+
+
+if __name__ == "__main__":
+    typer.run(main)
