@@ -3,7 +3,6 @@
 import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from tables.errors import TableError, unreadable
@@ -29,11 +28,8 @@ class Parquet(Table):
         Raises:
             TableError: the file is damaged or comes from a pipe, or pyarrow is not installed.
         """
-        if source.path is None:
-            raise TableError(f"{source.name} is Parquet, which cannot be read from a pipe; write it to a file")
-        self._path = source.path
         self._position = 0
-        with _open(self._path) as file:
+        with _open(source) as file:
             self.schema = file.schema_arrow
             self._rows = file.metadata.num_rows
         super().__init__(source, "Parquet", self.schema.names, None)
@@ -46,7 +42,7 @@ class Parquet(Table):
     def read(self, columns: Sequence[str], whole: bool = False) -> Iterator[Row | BadRow]:
         """Yield the rows: see `Table.read`. Positions are the numbers of rows."""
         self._position = 0
-        with _open(self._path) as file:
+        with _open(self.source) as file:
             for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=None if whole else [*columns]):
                 values = [batch.column(name).to_pylist() for name in columns]
                 for index, row in enumerate(zip(*values, strict=True)):
@@ -55,7 +51,7 @@ class Parquet(Table):
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[Any]:
+def _open(source: Input) -> Iterator[Any]:
     """Open a Parquet file.
 
     Raises:
@@ -65,11 +61,11 @@ def _open(path: Path) -> Iterator[Any]:
         arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
     except ModuleNotFoundError as error:
         raise TableError(
-            f"{path} is a Parquet file, and pyarrow is not installed; run `pip install pyarrow`, "
+            f"{source.name} is a Parquet file, and pyarrow is not installed; run `pip install pyarrow`, "
             "or write the data as CSV or JSON Lines"
         ) from error
     try:
-        with parquet.ParquetFile(path, buffer_size=_BUFFER_BYTES) as file:
+        with source.open_at_any_place() as opened, parquet.ParquetFile(opened, buffer_size=_BUFFER_BYTES) as file:
             yield file
     except (OSError, UnicodeDecodeError, arrow.ArrowException) as error:
-        raise unreadable(str(path), error) from error
+        raise unreadable(source.name, error) from error

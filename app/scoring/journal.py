@@ -58,12 +58,7 @@ class Journal:
             return None
         except (OSError, ValidationError) as error:
             raise ScoringError(f"{self.path} cannot be read ({explain(error)}); {self._advice}") from error
-        names = identity.keys() | state.identity.keys()
-        if differing := sorted(name for name in names if identity.get(name) != state.identity.get(name)):
-            raise ScoringError(
-                f"a run was stopped that writes this output, and now other things are not as they were then: "
-                f"{', '.join(differing)}; to go on, make them so again, or {self._advice}"
-            )
+        check_identity(state.identity, identity, self._advice)
         return state
 
     def write(self, state: State) -> None:
@@ -82,3 +77,21 @@ class Journal:
     @property
     def _advice(self) -> str:
         return f"delete {self.path} to start anew"
+
+
+def check_identity(before: Mapping[str, Any], now: Mapping[str, Any], advice: str) -> None:
+    """Check that a run can go on where another one stopped.
+
+    Args:
+        before: what the output of the stopped run depends on.
+        now: what that of this run depends on.
+        advice: what else to do.
+
+    Raises:
+        ScoringError: they differ.
+    """
+    if differing := sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name)):
+        raise ScoringError(
+            f"a run was stopped that writes this output, and now other things are not as they were then: "
+            f"{', '.join(differing)}; to go on, make them so again, or {advice}"
+        )

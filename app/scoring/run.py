@@ -1,7 +1,6 @@
 """Scores a table: its rows in windows, answered by several threads, written in their order."""
 
 import hashlib
-import json
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 from app import __version__
 from app.errors import ScoringError
 from app.scoring.answers import Answer, Columns, Refused
+from app.scoring.bad_rows import check, encode, make_bad_row, make_error
 from app.scoring.display import Display
 from app.scoring.figures import Counter, Figures
 from app.scoring.journal import Journal, State
@@ -158,7 +158,7 @@ class _Run:
         for row in window.rows:
             found = row if isinstance(row, BadRow) else next(left)
             if isinstance(found, Refused):
-                found = BadRow(row.position, f"cannot be read by the model: {found.reason}")
+                found = make_bad_row(row.position, found)
             if isinstance(found, BadRow):
                 bad.append(found)
             else:
@@ -191,12 +191,8 @@ class _Run:
         """
         if self._bad is None:
             self._commit()
-            raise ScoringError(
-                f"{self._table.locate(bad[0].position)} {bad[0].reason}. With --bad-rows FILE such rows go to a file"
-            )
-        name, unit = self._table.source.name, self._table.unit
-        lines = [json.dumps({"file": name, unit: row.position, "reason": row.reason}) for row in bad]
-        self._bad.write("".join(f"{line}\n" for line in lines).encode())
+            raise make_error(self._table.source.name, self._table.unit, bad[0])
+        self._bad.write(encode(self._table.source.name, self._table.unit, bad))
 
     def _write(self, contents: bytes) -> None:
         self._output.write(pack(contents) if self._is_packed else contents)
@@ -270,7 +266,7 @@ def _make_windows(rows: Iterable[Row | BadRow], writer: Writer, most_texts: int)
     texts: list[str] = []
     characters = 0
     for row in rows:
-        checked = row if isinstance(row, BadRow) else _check(row, writer)
+        checked = row if isinstance(row, BadRow) else check(row, writer)
         window.append(checked)
         if isinstance(checked, Row):
             texts.append(checked.values[0])
@@ -280,16 +276,6 @@ def _make_windows(rows: Iterable[Row | BadRow], writer: Writer, most_texts: int)
             window, texts, characters = [], [], 0
     if window:
         yield Window(window, texts)
-
-
-def _check(row: Row, writer: Writer) -> Row | BadRow:
-    """Return a row, or why it cannot be scored."""
-    text = row.values[0]
-    if not isinstance(text, str):
-        found = "nothing" if text is None else f"a value of the type {type(text).__name__}"
-        return BadRow(row.position, f"has {found} in the column of the texts; a text was expected")
-    problem = writer.find_problem(row.record)
-    return BadRow(row.position, problem) if problem else row
 
 
 def _look(path: Path | None) -> object:

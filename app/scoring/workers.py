@@ -47,6 +47,19 @@ def find_bundle(settings: Settings, name: str | None, version: int | str | None)
     return store.open(name, version if isinstance(version, int) else None)
 
 
+def describe_model(bundle: Bundle, settings: Settings) -> Model:
+    """Return the model of a bundle, as these settings run it."""
+    manifest = bundle.manifest
+    identity = {
+        "name": manifest.name,
+        "version": manifest.version,
+        "checksum": manifest.checksum,
+        "engine": settings.engine,
+        "precision": settings.precision,
+    }
+    return Model(manifest.task, manifest.labels, identity)
+
+
 class Workers:
     """Processes with one model: see `Scorer`."""
 
@@ -59,14 +72,7 @@ class Workers:
             ScoringError: one cannot load the network.
         """
         manifest = bundle.manifest
-        identity = {
-            "name": manifest.name,
-            "version": manifest.version,
-            "checksum": manifest.checksum,
-            "engine": settings.engine,
-            "precision": settings.precision,
-        }
-        self.model = Model(manifest.task, manifest.labels, identity)
+        self.model = describe_model(bundle, settings)
         self.places = settings.workers
         context = get_context("spawn")  # a fork would copy threads of libraries
         connections = [context.Pipe() for _ in range(self.places)]

@@ -12,7 +12,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from app.errors import ScoringError
 from app.scoring.answers import Column
@@ -21,7 +21,7 @@ from bundle.files import flush
 from tables.delimited import Delimited
 from tables.json_lines import JsonLines
 from tables.parquet import Parquet
-from tables.table import Table
+from tables.table import Row, Table
 
 _GZIP_SUFFIX = ".gz"
 # Of one group of rows in Parquet, which readers hold in memory.
@@ -33,6 +33,9 @@ class Scored(NamedTuple):
 
     record: Any
     added: Sequence[Any]
+
+
+RecordT = TypeVar("RecordT", Scored, Row)
 
 
 class Writer(ABC):
@@ -134,11 +137,11 @@ class ParquetWriter(Writer):
         self._arrow = importlib.import_module("pyarrow")
         self._ipc = importlib.import_module("pyarrow.ipc")
         self._parquet = importlib.import_module("pyarrow.parquet")
-        kinds = {"text": self._arrow.string(), "probability": self._arrow.float32(), "count": self._arrow.int32()}
-        self._types = [kinds[column.kind] for column in added]
+        fields = find_fields(added)
+        self._types = [field.type for field in fields]
         self._schema = table.schema
-        for column in added:
-            self._schema = self._schema.append(self._arrow.field(column.name, kinds[column.kind]))
+        for field in fields:
+            self._schema = self._schema.append(field)
 
     def begin(self) -> bytes:
         """Return nothing: see `Writer.begin`."""
@@ -149,7 +152,7 @@ class ParquetWriter(Writer):
         sink = self._arrow.BufferOutputStream()
         options = self._ipc.IpcWriteOptions(compression="lz4")
         with self._ipc.new_stream(sink, self._schema, options=options) as stream:
-            for batch, begin, run in _find_runs(rows):
+            for batch, begin, run in find_runs(rows):
                 added = [
                     self._arrow.array(values, type_)
                     for values, type_ in zip(zip(*(row.added for row in run), strict=True), self._types, strict=True)
@@ -196,6 +199,13 @@ def make_writer(table: Table, added: Sequence[Column]) -> Writer:
     return JsonLinesWriter(added)
 
 
+def find_fields(added: Sequence[Column]) -> list[Any]:
+    """Return the fields of Arrow for added columns."""
+    arrow = importlib.import_module("pyarrow")
+    types = {"text": arrow.string(), "probability": arrow.float32(), "count": arrow.int32()}
+    return [arrow.field(column.name, types[column.kind]) for column in added]
+
+
 def check_suffix(writer: Writer, output: Path) -> bool:
     """Return whether an output is to be compressed, by its name.
 
@@ -216,7 +226,7 @@ def pack(contents: bytes) -> bytes:
     return gzip.compress(contents, 6, mtime=0) if contents else b""
 
 
-def _find_runs(rows: Sequence[Scored]) -> Iterator[tuple[Any, int, Sequence[Scored]]]:
+def find_runs(rows: Sequence[RecordT]) -> Iterator[tuple[Any, int, Sequence[RecordT]]]:
     """Yield rows that follow one another in the same batch: the batch, the index of the first one, and the rows."""
     begin = 0
     for end in range(1, len(rows) + 1):
