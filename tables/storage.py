@@ -1,6 +1,6 @@
 """Folders and files of a storage: a path, or an address such as `s3://bucket/folder`; needs pyarrow.
 
-The credentials of an object store are found as its own programs find them: in the environment, or by the machine's role.
+The credentials of an object store are found as its own programs find them: in the environment, or by the machine.
 """
 
 import io

@@ -1,6 +1,6 @@
 """Files of a storage in parts: read, scored and written apart from each other, so that any number of processes can.
 
-The parts of a file are always the same rows, and each part is written in one step under a name of its own. So a part may
+The parts of a file are always the same rows, and each is written in one step under a name of its own. So a part may
 be scored twice, and a job goes on after any end: what is missing is what has no file. Needs pyarrow, and nothing that
 distributes the parts; `cluster` does that.
 """

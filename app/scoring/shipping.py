@@ -61,7 +61,7 @@ class ShippedBundle:
         return cls(manifest.name, manifest.version, manifest.checksum, __version__, files, settings)
 
     def load(self) -> EngineScorer:
-        """Return what scores on this machine; its files are checked against the manifest, and that against the checksum.
+        """Return what scores on this machine: the files are compared with the manifest, and that with the checksum.
 
         Raises:
             ScoringError: it is another bundle, or another release is installed here.
