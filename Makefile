@@ -1,6 +1,7 @@
 # make serve: run the service on port 8000; with ENGINE=tensorflow, on TensorFlow.
 # make training: install the packages for training.  make torch: install PyTorch, which is optional.
-# make test: all tests except the deployment tests.  make docker-test: the deployment tests, with Docker.
+# make test: all tests except the next two.  make docker-test: the deployment tests, with Docker.
+# make ray-test: the tests of the package `cluster`, with Ray in the same environment.
 # make reliability: only the drills, with hostile clients and killed processes.
 # make lint: ruff and mypy.  make format: ruff, in place.  make lock: renew the pinned versions.
 PYTHON ?= python3
@@ -8,7 +9,7 @@ BIN := .venv/bin
 # Does not read ENGINE from the environment, where it may have another meaning.
 ENGINE = $(or $(LSTM_SERVE_ENGINE),onnx)
 
-.PHONY: serve training torch test reliability docker-test lint format lock clean
+.PHONY: serve training torch test reliability docker-test ray-test lint format lock clean
 .DELETE_ON_ERROR:
 
 # Without exec, a signal that ends make would end a shell, and not the service.
@@ -33,6 +34,11 @@ reliability: .venv/test
 docker-test: .venv/test
 	$(BIN)/pytest -m docker -ra tests/deploy
 
+# The routes are tested once more, on Ray Serve.
+ray-test: .venv/test .venv/ray
+	$(BIN)/pytest -m ray -ra --cov=cluster --cov-report=term-missing tests/cluster
+	LSTM_TEST_SERVER=ray $(BIN)/pytest -ra tests/app/http
+
 lint: .venv/test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -43,7 +49,7 @@ format: .venv/test
 	$(BIN)/ruff format .
 
 # All targets share one environment. The test requirements are a superset, with the same versions.
-.venv/serve .venv/serve-tensorflow .venv/training .venv/torch .venv/test: .venv/%: requirements/%.txt | .venv/bin/pip
+.venv/serve .venv/serve-tensorflow .venv/training .venv/torch .venv/ray .venv/test: .venv/%: requirements/%.txt | .venv/bin/pip
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	touch $@
 
@@ -63,6 +69,7 @@ lock:
 	$(COMPILE) -c requirements/test.txt --extra tensorflow --extra training --extra parquet -o requirements/training.txt
 	$(COMPILE) -c requirements/test.txt --extra tensorflow -o requirements/serve-tensorflow.txt
 	$(COMPILE) -c requirements/test.txt -o requirements/serve.txt
+	$(COMPILE) -c requirements/test.txt --extra ray -o requirements/ray.txt
 
 clean:
 	rm -rf .venv .venv-lock .coverage coverage.txt .mypy_cache .pytest_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""The service on Ray Serve as a server to measure: `python -m benchmarks.ray_service PORT REPLICAS [NAME=VALUE ...]`."""
+"""`python -m benchmarks.ray_service PORT REPLICAS [NAME=VALUE ...]`: the service on Ray Serve, to be measured."""
 
 import sys
 

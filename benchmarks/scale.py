@@ -1,8 +1,8 @@
 """`python -m benchmarks.scale`: past one machine, on one machine: Ray for files and for requests.
 
-Files are scored by Ray and by the local command, alternately. Then nodes of Ray are simulated on this machine, each with
-one logical processor core; what answers is a fixed wait there, so that nodes can outnumber cores, and what remains is the
-pipeline: reading, spreading, writing. Last, requests are answered by the service and by Ray Serve, alternately.
+Files are scored by Ray and by the local command, alternately. Then nodes of Ray are simulated on this machine, each
+with one logical processor core. Instead of an engine they have a fixed wait, so that nodes can outnumber cores, and what
+remains is the pipeline: reading, spreading, writing. Last, the service and Ray Serve answer requests, alternately.
 """
 
 import json
@@ -28,7 +28,7 @@ from app.scoring.parts import Plan
 from app.scoring.scorer import Model
 from app.settings import Settings
 from benchmarks import machine, results, wrk
-from benchmarks.commands import OUT, Data, Out, Rounds, Seconds, telling_errors
+from benchmarks.commands import OUT, Data, Out, Rounds, telling_errors
 from benchmarks.environments import ROOT
 from benchmarks.results import Panel, format_figure, format_range, render_table
 from benchmarks.reviews import COUNT
@@ -87,7 +87,7 @@ def main(
     reviews: Annotated[int, typer.Option(min=0, help="Reviews to score; 0 for no files.")] = 200_000,
     rows: Annotated[int, typer.Option(min=0, help="Rows for each simulated node; 0 for no nodes.")] = 60_000,
     wait_ms: Annotated[float, typer.Option(min=0, help="Milliseconds of the wait for each row.")] = 1.0,
-    seconds: Seconds = 20,
+    seconds: Annotated[int, typer.Option(min=0, max=60, help="Seconds of one load; 0 for no requests.")] = 20,
     rounds: Rounds = 3,
     out: Out = OUT,
 ) -> None:

@@ -1,7 +1,7 @@
 """The service on Ray Serve: each replica runs the whole service, with its routes, its queue and its answers.
 
-Ray starts, scales and replaces replicas, and its proxy on each node sends requests to them. `deploy/ray/serve.yaml` uses
-`build`; `docs/scale.md` says when to.
+Ray starts, scales and replaces replicas, and its proxy on each node sends requests to them. `deploy/ray/serve.yaml`
+names `build`; `docs/scale.md` says when to use it.
 """
 
 import asyncio

@@ -43,6 +43,7 @@ from training.pipeline import train
 
 tf.config.threading.set_intra_op_parallelism_threads(1)  # as the service does; nobody can later
 
+ON_RAY = os.environ.get("LSTM_TEST_SERVER") == "ray"
 # Generous: only a broken service takes so long, and then the test fails.
 SECONDS = 120
 
@@ -155,8 +156,17 @@ def predict_with_keras(bundle: Bundle, rows: Sequence[Row]) -> NDArray[np.float3
 
 @contextmanager
 def serve(settings: Settings) -> Iterator[httpx.Client]:
-    """Serve a new app on a free port, and give a client of it once its models are loaded."""
-    with serve_app(create_app(settings)) as client:
+    """Serve a new app on a free port, and give a client of it once its models are loaded.
+
+    With `LSTM_TEST_SERVER=ray` it is an application of Ray Serve.
+    """
+    if ON_RAY:
+        from tests.cluster.serving import serve_on_ray
+
+        served = serve_on_ray(settings)
+    else:
+        served = serve_app(create_app(settings))
+    with served as client:
         yield client
 
 
