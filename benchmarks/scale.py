@@ -1,8 +1,8 @@
 """`python -m benchmarks.scale`: past one machine, on one machine: Ray for files and for requests.
 
 Files are scored by Ray and by the local command, alternately. Then nodes of Ray are simulated on this machine, each
-with one logical processor core. Instead of an engine they have a fixed wait, so that nodes can outnumber cores, and what
-remains is the pipeline: reading, spreading, writing. Last, the service and Ray Serve answer requests, alternately.
+with one logical processor core. Instead of an engine they have a fixed wait, so there may be more nodes than cores, and
+the rest is the pipeline: reading, spreading, writing. Last, the service and Ray Serve answer requests, alternately.
 """
 
 import json

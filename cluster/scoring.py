@@ -6,8 +6,9 @@ what was running on a node or in an actor that is gone; that does no harm, becau
 
 import hashlib
 import json
+import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -54,10 +55,10 @@ class Reader:
 class Scorer:
     """Scores parts: an actor."""
 
-    def __init__(self, plan: Plan, load: Callable[[], Answering]) -> None:
-        """Load what answers."""
+    def __init__(self, plan: Plan, load: Sequence[Any]) -> None:
+        """Load what answers, by the function that the only reference refers to."""
         self._plan = plan
-        self._scorer = load()
+        self._scorer: Answering = ray.get(load[0])()
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Score a part and write it; return what was done."""
@@ -180,13 +181,16 @@ def _run(
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.target_max_block_size = 1  # so that each part is a block, and goes to any actor
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    # Ray could not start an actor again whose argument it had put there by itself.
+    shared = ray.put(load)
     size = max(1, int(ray.cluster_resources().get("CPU", 1)))
     results = (
         ray.data.from_items(todo, override_num_blocks=len(todo))
         .flat_map(Reader(plan).__call__, num_cpus=_READER_CPUS)
         .map(
             Scorer,
-            fn_constructor_args=(plan, load),
+            fn_constructor_args=(plan, [shared]),
             compute=ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=_PARTS_IN_FLIGHT),
             num_cpus=_SCORER_CPUS,
         )
@@ -194,7 +198,7 @@ def _run(
     rows, done, size_of_all = before.scored + before.bad, 0.0, sum(file["size"] for file in todo)
     try:
         for counts in results.iter_rows():
-            rows, done = rows + counts["scored"] + counts["bad"], done + counts["bytes"]
+            rows, done = rows + counts["scored"] + counts["bad"], done + counts["size"]
             display.update(rows, done / size_of_all if size_of_all else None)
     except RayError as error:
         raise _explain(error) from error

@@ -71,7 +71,7 @@ class Part(NamedTuple):
         name: of the part, without a suffix.
         file: the name of the file, for messages.
         unit: what positions count, for messages.
-        bytes: of the file that were read for it, about.
+        size: bytes of the file that were read for it, about.
         records: the good rows with all columns, a stream of Arrow.
         positions: of the good rows.
         bad: positions of bad rows.
@@ -81,7 +81,7 @@ class Part(NamedTuple):
     name: str
     file: str
     unit: str
-    bytes: float
+    size: float
     records: bytes
     positions: Sequence[int]
     bad: Sequence[int]
@@ -89,11 +89,11 @@ class Part(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """Rows that are scored, rows that are put aside, and bytes of the input that these were, about."""
+    """Rows that are scored, rows that are put aside, and the bytes of the input that these were, about."""
 
     scored: int
     bad: int
-    bytes: float = 0.0
+    size: float = 0.0
 
 
 def read_parts(plan: Plan, number: int, stored: Stored, done: Set[int]) -> Iterator[Part]:
@@ -166,7 +166,7 @@ def score_part(plan: Plan, part: Part, scorer: Answering) -> Counts:
     parquet.write_table(records, sink)
     with clear_errors(plan.output):
         Storage(plan.output).write(part.name + _SUFFIX, sink.getvalue().to_pybytes())
-    return Counts(len(values), len(bad), part.bytes)
+    return Counts(len(values), len(bad), part.size)
 
 
 def make_name(file: int, part: int, is_last: bool) -> str:

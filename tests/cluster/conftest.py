@@ -15,6 +15,7 @@ FOLDER = Path(__file__).parent
 STORE_BYTES = 200 << 20
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ["RAY_AUTH_MODE"] = "token"  # the default of a cluster, which clients must name
 os.environ["PYTHONPATH"] = str(ROOT)  # of the processes that Ray starts
 if find_spec("ray"):
     with warnings.catch_warnings():  # Ray's own, which the project makes errors

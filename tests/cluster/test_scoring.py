@@ -29,7 +29,7 @@ PART_ROWS = 20
 
 def start(*arguments: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "app", "--workers", "2", "score", *map(str, arguments), *MODEL]
-    environment = ENVIRONMENT | {"RAY_USAGE_STATS_ENABLED": "0"}
+    environment = ENVIRONMENT | {name: value for name, value in os.environ.items() if name.startswith("RAY_")}
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes)
 

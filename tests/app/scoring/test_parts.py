@@ -59,7 +59,7 @@ def test_parts_have_the_rows_and_answers_of_the_local_command(
     score(open_table(FileInput(source)), Job(folder / f"local.{format}", ("review",)), scorer, Display(io.StringIO()))
     counts = run(make_plan(folder, scorer, part_rows=40), scorer)
     assert [(one.scored, one.bad) for one in counts] == [(40, 0), (40, 0), (40, 0), (30, 0)]
-    assert sum(one.bytes for one in counts) == pytest.approx(source.stat().st_size)
+    assert sum(one.size for one in counts) == pytest.approx(source.stat().st_size)
     found = read_parts_back(folder)
     assert [[str(row[name]) for name in ("id", "review", "note")] for row in found] == [
         [str(row[name]) for name in ("id", "review", "note")] for row in make_rows(150)
@@ -101,7 +101,7 @@ def test_a_job_goes_on_with_the_parts_that_are_missing(folder: Path, make_scorer
     assert scorer.calls == calls + 4
     names = [stored.name for stored in Storage(plan.output).list()]
     assert find_done(names, 2) == [({0, 1, 2, 3}, True), ({0, 1, 2, 3}, True)]
-    assert [row["id"] for row in read_parts_back(folder)] == [*range(100), *range(100)]
+    assert [int(row["id"]) for row in read_parts_back(folder)] == [*range(100), *range(100)]
 
 
 def test_a_file_whose_last_part_alone_is_done_is_not_done() -> None:
@@ -123,7 +123,13 @@ def test_a_part_that_is_scored_twice_is_there_once(folder: Path, make_scorer: Ma
 
 
 def test_bad_rows_go_to_a_file_of_each_part(folder: Path, make_scorer: MakeScorer) -> None:
-    rows = [{"sequence": "AB"}, {"sequence": None}, {"sequence": "ÄÖ"}, {"sequence": "XY"}, {"sequence": "\ud800"}]
+    rows: list[dict[str, Any]] = [
+        {"sequence": "AB"},
+        {"sequence": None},
+        {"sequence": "ÄÖ"},
+        {"sequence": "XY"},
+        {"sequence": "\ud800"},
+    ]
     write_table(folder / "in" / "my.jsonl", rows * 3)
     scorer = make_scorer("next-letter")
     plan = make_plan(folder, scorer, text="sequence", has_place=True, part_rows=5)
