@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -55,10 +55,10 @@ class Reader:
 class Scorer:
     """Scores parts: an actor."""
 
-    def __init__(self, plan: Plan, load: Sequence[Any]) -> None:
-        """Load what answers, by the function that the only reference refers to."""
+    def __init__(self, plan: Plan, load: Callable[[], Answering]) -> None:
+        """Load what answers."""
         self._plan = plan
-        self._scorer: Answering = ray.get(load[0])()
+        self._scorer = load()
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Score a part and write it; return what was done."""
@@ -77,6 +77,7 @@ def connect(address: str, processors: int) -> Iterator[None]:
         ScoringError: there is none.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # else it prints errors that are none
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     if address == LOCAL:
         store = (processors + 1) * _STORE_BYTES
@@ -182,15 +183,13 @@ def _run(
     context.print_on_execution_start = False
     context.target_max_block_size = 1  # so that each part is a block, and goes to any actor
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    # Ray could not start an actor again whose argument it had put there by itself.
-    shared = ray.put(load)
     size = max(1, int(ray.cluster_resources().get("CPU", 1)))
     results = (
         ray.data.from_items(todo, override_num_blocks=len(todo))
         .flat_map(Reader(plan).__call__, num_cpus=_READER_CPUS)
         .map(
             Scorer,
-            fn_constructor_args=(plan, [shared]),
+            fn_constructor_args=(plan, load),
             compute=ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=_PARTS_IN_FLIGHT),
             num_cpus=_SCORER_CPUS,
         )
