@@ -44,6 +44,9 @@ from training.pipeline import train
 tf.config.threading.set_intra_op_parallelism_threads(1)  # as the service does; nobody can later
 
 ON_RAY = os.environ.get("LSTM_TEST_SERVER") == "ray"
+FIXTURES_OF_CLIENTS = {"client", "exact_client", "services", "served"}
+# They look into the process of the server, or speak to it without HTTP, which Ray's proxy does.
+FIXTURES_OF_SERVERS = {"log", "connection", "blocked", "monkeypatch"}
 # Generous: only a broken service takes so long, and then the test fails.
 SECONDS = 120
 
@@ -51,6 +54,22 @@ PREDICTED_ROWS = 32  # at a time: for another number Keras traces a network agai
 
 GOOD = ("wonderful", "tender", "great", "moving", "brilliant")
 BAD = ("awful", "boring", "poor", "dreadful", "lazy")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With `LSTM_TEST_SERVER=ray`, select the tests that only a client takes part in, and leave out TensorFlow."""
+    if not ON_RAY:
+        return
+    left_out = []
+    for item in items:
+        fixtures = {*getattr(item, "fixturenames", ())}
+        engine = getattr(item, "callspec", None) and item.callspec.params.get("client")  # type: ignore[attr-defined]
+        if not fixtures & FIXTURES_OF_CLIENTS or fixtures & FIXTURES_OF_SERVERS or engine == "tensorflow":
+            left_out.append(item)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+    for item in items:
+        item.add_marker(pytest.mark.filterwarnings("ignore"))  # Ray's own
 
 
 def write_reviews(folder: Path, per_label: int = 12) -> Path:
