@@ -48,9 +48,10 @@ def test_answers_are_those_of_the_service(models: Path) -> None:
         mine, theirs = (client.post("/sentiment/batch", json=body) for client in (here, there))
         assert mine.status_code == theirs.status_code == 200
         assert mine.content == theirs.content
-        own = {"x-request-id", "date", "server"}
+        own = {"x-request-id", "date", "server", "x-content-type-options"}  # the last one is of the worker's server
         assert {*mine.headers} - own == {*theirs.headers} - own
-        assert theirs.headers.get_list("x-request-id") != [] and len(theirs.headers.get_list("x-request-id")) == 1
+        assert len(theirs.headers.get_list("x-request-id")) == 1
+        assert theirs.headers["x-content-type-options"] == "nosniff"
         assert there.get("/readyz").status_code == 200
 
 
