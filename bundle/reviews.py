@@ -1,7 +1,7 @@
 """The review tokenisers: text to the padded word ids of a sentiment network."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
@@ -131,7 +131,7 @@ class EncodedReview:
         words_used: words and marks that are read.
         words_cut: words and marks before them, or after them.
         words_unknown: words of those used that the vocabulary lacks; of some it has the ending. They may be left out.
-        is_readable: whether any of those used is a known word, not only a mark.
+        is_readable: whether any of those used is a known word, not only a mark, an emoji or stars.
     """
 
     ids: NDArray[np.int32]
@@ -208,7 +208,11 @@ class ReviewCodec:
         ids = [*map(self._ids.__getitem__, known)]
         if constants.start_id is not None and len(ids) < constants.length:
             ids.insert(0, constants.start_id)
-        return self._describe(np.array(ids, np.int32), len(used), len(words) - len(used), len(used) - len(known))
+        review = self._describe(np.array(ids, np.int32), len(used), len(words) - len(used), len(used) - len(known))
+        # Stars are read as a rating, a known word: alone they are no text all the same.
+        if review.is_readable and not any(any(map(str.isalnum, word)) for word in known):
+            return replace(review, is_readable=False)
+        return review
 
     def _choose(self, words: Sequence[str]) -> slice:
         """Return which words of a text are read, unknown ones between them included."""

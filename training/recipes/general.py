@@ -93,11 +93,11 @@ RECIPES = (
             story_share=0.3,
             story_length=400,
             pure_story_share=0.03,
-            teaching=ShortTextSettings(treebank_copies=3, pair_copies=6, composed=15_000),
+            teaching=ShortTextSettings(treebank_copies=3, pair_copies=6, composed=22_000),
             transformer=TransformerSettings(passes=1.2),
             sentences=240_000,
             openings=40_000,
-            learning=ShortTextSettings(treebank_copies=2, pair_copies=6, composed=30_000),
+            learning=ShortTextSettings(treebank_copies=2, pair_copies=6, composed=40_000),
             sharpness=2.2,
             seed=9,
             network=TuningSettings(
