@@ -12,8 +12,9 @@ from rich.markup import escape
 from rich.progress import track
 
 from bundle.manifest import Dataset
+from bundle.readable import ReadableTokeniser
 from bundle.reviews import RESERVED_IDS, ReviewCodec, ReviewPreprocessing, read_vocabulary
-from bundle.tokenisers import KerasTokeniser, ReadableTokeniser, Tokeniser, TokenTokeniser, WordTokeniser
+from bundle.tokenisers import KerasTokeniser, Tokeniser, TokenTokeniser, WordTokeniser
 from training.data import imdb
 from training.data.examples import Examples
 from training.recipes.reviews import ReviewSettings

@@ -6,9 +6,10 @@ from keras import ops
 from numpy.typing import NDArray
 from rich.console import Console
 
+from bundle.readable import ReadableTokeniser
 from bundle.reviews import RESERVED_IDS, ReviewCodec, ReviewPreprocessing
 from bundle.store import Bundle
-from bundle.tokenisers import ReadableTokeniser, TokenTokeniser
+from bundle.tokenisers import TokenTokeniser
 from training.data import review_coding
 from training.errors import RecipeError
 from training.networks import builders

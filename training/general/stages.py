@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from bundle.readable import ReadableTokeniser
 from bundle.reviews import RESERVED_IDS
 from bundle.rows import Row
 from bundle.store import Bundle
-from bundle.tokenisers import ReadableTokeniser
 from training.data import imdb, pairs, review_coding, treebank
 from training.data.sources import Sources
 from training.distillation.corpus import Corpus, Reviews, hold_out

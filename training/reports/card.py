@@ -6,8 +6,8 @@ import shlex
 from pathlib import Path
 
 from bundle.manifest import Description
+from bundle.readable import ReadableTokeniser
 from bundle.reviews import ReviewPreprocessing
-from bundle.tokenisers import ReadableTokeniser
 from training import recipes
 from training.data import pairs
 from training.evaluation.plots import CONFUSION_MATRIX, LEARNING_CURVE, ROC_CURVE

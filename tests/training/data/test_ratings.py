@@ -1,4 +1,4 @@
-from bundle.tokenisers import ReadableTokeniser
+from bundle.readable import ReadableTokeniser
 from training.data.ratings import TARGETS, list_ratings
 
 

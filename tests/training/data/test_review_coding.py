@@ -3,9 +3,10 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from bundle.readable import ReadableTokeniser
 from bundle.reviews import RESERVED_IDS, ReviewCodec, read_vocabulary
 from bundle.store import Store
-from bundle.tokenisers import KerasTokeniser, ReadableTokeniser, Tokeniser, TokenTokeniser, WordTokeniser
+from bundle.tokenisers import KerasTokeniser, Tokeniser, TokenTokeniser, WordTokeniser
 from training import recipes
 from training.data import imdb, review_coding
 from training.recipes.reviews import ReviewSettings

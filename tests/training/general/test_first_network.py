@@ -4,9 +4,9 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
+from bundle.readable import CLASSES, ReadableTokeniser
 from bundle.reviews import ReviewCodec, ReviewPreprocessing
 from bundle.store import Store
-from bundle.tokenisers import CLASSES, ReadableTokeniser
 from tests.training.general.conftest import SMALL_GENERAL
 from training import recipes
 from training.general.first_network import FirstNetwork

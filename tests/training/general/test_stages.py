@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from bundle.readable import CLASSES
 from bundle.store import Store
-from bundle.tokenisers import CLASSES
 from tests.training.general.conftest import SMALL_GENERAL
 from training import pipeline, recipes
 from training.data import pairs, treebank
