@@ -32,8 +32,10 @@ NEGATIVE_EMOTICONS: Final = ("):", ")-:")
 _DASHED_FACE = re.compile("-_+-")
 _LAUGHING_FACE = re.compile("[xX][dD]+")
 
-# Tokens, in this order. Asterisks around a word are emphasis; others may be a rating. Some emoticons are such only
-# between spaces. The numbers of a date (10/10/2020) are no rating.
+# Tokens, in this order; the first alternative finds most words that the others would find, in less time. Asterisks
+# around a word are emphasis; others may be a rating. Some emoticons are such only between spaces. The numbers of a date
+# (10/10/2020) are no rating.
+_USUAL_WORD = r"[^\W\d_][^\W_]*+(?:'(?!s(?![^\W_]))[^\W_]++)*+(?![*@])"
 _CENSORED = (
     r"(?<!\*)[^\W\d_]++(?:\*++[^\W_]++)++|(?<![^\W_])(?<!\*)[^\W\d_]{1,2}\*{2,}+"
     r"|(?<![^\W_])[^\W\d_]{1,2}@[^\W\d_]{1,6}(?![\w@])"
@@ -49,20 +51,20 @@ _EMOTICON = (
 )
 _MARK = r"[.,:;()\"]|(?<![^\W_])(?<!\*)\*++(?![^\W_])"
 _EMOJI = "[☀-➿🌀-🫿]"
-TOKEN: Final = "|".join(
-    (_CENSORED, _RATING, _DECIMAL, _WORD, _STRONG_MARK, _ROW_OF_STARS, r"@\w+", _EMOTICON, _MARK, _EMOJI)
+_TOKEN = "|".join(
+    (_USUAL_WORD, _CENSORED, _RATING, _DECIMAL, _WORD, _STRONG_MARK, _ROW_OF_STARS, r"@\w+", _EMOTICON, _MARK, _EMOJI)
 )
-_TOKEN = re.compile(TOKEN)
-# Finds the same in ASCII without `_RARE`, in 60 % of the time: a token that begins with a letter is never tried as a
-# rating, character classes are plain ranges, and there is no backtracking.
+# Finds the same in ASCII without `_RARE`: character classes are plain ranges, and there is no backtracking.
 _RARE = "*@<^_"  # single characters: to find two takes 20 times as long
-_TOKEN_OF_ASCII = re.compile(
+_TOKEN_OF_ASCII = (
     r"[a-zA-Z][a-zA-Z0-9]*+(?:'(?!s(?![a-zA-Z0-9]))[a-zA-Z0-9]++)*+|[,\"!?]|\.++|[()](?:(?<!\S[()])-?:(?!\S))?+"
     r"|[:;=]'?-?(?:[()\[\]|\\]|/(?!/)|[DdPp](?![a-zA-Z0-9]))|[:;]|'s(?![a-zA-Z0-9])"
     r"|[0-9](?:[0-9]?,[0-9]{1,2}/[0-9]++(?!/[0-9])|(?<![0-9]/[0-9])[0-9]*+(?:\.[0-9]++)?/[0-9]++(?!/[0-9])"
-    r"|[0-9]*+\.[0-9]++(?![a-zA-Z0-9])|[a-zA-Z0-9]*+(?:'(?!s(?![a-zA-Z0-9]))[a-zA-Z0-9]++)*+)",
-    re.ASCII,
+    r"|[0-9]*+\.[0-9]++(?![a-zA-Z0-9])|[a-zA-Z0-9]*+(?:'(?!s(?![a-zA-Z0-9]))[a-zA-Z0-9]++)*+)"
 )
+_TOKENS, _TOKENS_OF_ASCII = re.compile(_TOKEN), re.compile(_TOKEN_OF_ASCII, re.ASCII)
+# The tokens with the space before them: it takes four fifths of the time, because no search begins at a space in vain.
+_AFTER_SPACE = {pattern: re.compile(f" ?({pattern.pattern})", pattern.flags) for pattern in (_TOKENS, _TOKENS_OF_ASCII)}
 
 # Addresses, mentions and hashtags.
 _ADDRESS = re.compile(r"""(?:(?:https?|ftp)://|(?<!\w)www\.(?=\w))[^\s<>"]*[^\s<>")\].,!?;:']""", re.IGNORECASE)
@@ -74,7 +76,7 @@ _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 # Apostrophes: "isn''t"; and tokenised corpora have "is n't" and "I 'll". The literal characters come first in a
 # pattern, because they are found fast.
 _DOUBLED = re.compile(r"(?<=[^\W_])''++(?=[^\W_])")
-_NOT_APART = re.compile(r" n't(?<=[^\W_] n't)(?![^\W_])")
+_NOT_APART = re.compile(r" n't(?<=[^\W_] n't)(?<!'t n't)(?![^\W_])")
 _VERB_APART = re.compile(r" '(?<=[^\W_] ')(?:ll|re|ve|[dm])(?![^\W_]|')")
 _NOT = re.compile(r"n't(?<![^\W_]n't)(?![^\W_])")
 
@@ -102,7 +104,8 @@ RULES: Final = hashlib.sha256(
             NEGATIVE_EMOJI,
             POSITIVE_EMOTICONS,
             NEGATIVE_EMOTICONS,
-            TOKEN,
+            _TOKEN,
+            _TOKEN_OF_ASCII,
             _RARE,
             _MOST_ELONGATIONS,
             *(
@@ -110,7 +113,6 @@ RULES: Final = hashlib.sha256(
                 for pattern in (
                     _DASHED_FACE,
                     _LAUGHING_FACE,
-                    _TOKEN_OF_ASCII,
                     _ADDRESS,
                     _MAIL,
                     _HASHTAG,
@@ -168,7 +170,7 @@ class ReadableTokeniser(CasedTokeniser):
     def split(self, text: str) -> list[str]:
         """Return the words and marks of a text, in order."""
         plain, pattern = self._edit(text, PLAIN)
-        words: list[str] = pattern.findall(plain)
+        words: list[str] = _AFTER_SPACE[pattern].findall(plain)
         return [word for word, _ in ratings.join(words)] if ratings.needs_joining(plain) else words
 
     def split_with_places(self, text: str) -> list[Token]:
@@ -192,7 +194,7 @@ class ReadableTokeniser(CasedTokeniser):
             plain = editor.replace(_REPEATED, r"\1", plain)
         plain = _join_apostrophes(ratings.edit(plain, editor), editor)
         is_plain = plain.isascii() and not any(map(plain.__contains__, _RARE))
-        return plain, _TOKEN_OF_ASCII if is_plain else _TOKEN
+        return plain, _TOKENS_OF_ASCII if is_plain else _TOKENS
 
     def fold(self, word: str) -> str:
         """Return the form of a word in vocabularies: of equal ratings the same one, of others as they are."""
@@ -266,8 +268,10 @@ def _join_apostrophes(text: str, editor: Editor) -> str:
         text = editor.replace(_DOUBLED, "'", text)
     if " '" in text:
         text = editor.replace(_VERB_APART, _drop_space, text)
+    if " n't" in text:
+        text = editor.replace(_NOT_APART, _drop_space, text)
     if "n't" in text:
-        text = editor.replace(_NOT, "not", editor.replace(_NOT_APART, _drop_space, text))
+        text = editor.replace(_NOT, "not", text)
     return text
 
 

@@ -34,8 +34,8 @@ BOOLEAN_ATTRIBUTES: Final = (
     "|novalidate|nowrap|open|readonly|required|reversed|selected"
 )
 ATTRIBUTES: Final = (
-    r"""(?:\s++(?:[\w:-]++\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'<>=]++)"""
-    rf"""|(?:{BOOLEAN_ATTRIBUTES})(?=[\s/>])))*+\s*+(?:/\s*+)?>"""
+    r"""(?:(?:[\s/]++|(?<=["']))(?:[\w:-]++\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'<>=]++)"""
+    rf"""|(?:{BOOLEAN_ATTRIBUTES})(?=[\s/>])))*+[\s/]*+>"""
 )
 STARS: Final = "★⭐🌟"
 # A character whose compatibility form is longer becomes a space: one that has 18 letters would make a text 18 times as
@@ -44,6 +44,7 @@ LONGEST_FORM: Final = 4
 
 _HIDDEN = re.compile(HIDDEN, re.DOTALL | re.IGNORECASE)
 _HIDDEN_STARTS = ("<!", "<?", "<s", "<S")
+_BR = re.compile("<br />")
 _BREAKING = re.compile(f"</?(?:{BREAKING_TAGS}){ATTRIBUTES}", re.IGNORECASE)
 _INLINE = re.compile(f"</?(?:{INLINE_TAGS}){ATTRIBUTES}", re.IGNORECASE)
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
@@ -55,13 +56,13 @@ _LONG_REFERENCE = re.compile(r"&#[0-9]{100,}+;?")
 
 # Dropped: combining marks (M), soft hyphens and other format characters (Cf), skin tones of emoji (Sk).
 _DROPPED = ("M", "Cf", "Sk")
-# U+0085 and U+0091 to U+0094 are Windows-1252 read as Latin-1.
+# U+0085 and U+0091 to U+0097 are Windows-1252 read as Latin-1.
 _LOOK_ALIKE = {
     **dict.fromkeys("\u2018\u2019\u201b\u02bb\u02bc\u02be\u02bf\u02b9\u02c8\u02ca\u02cb\u2032\u00b4\u0060", "'"),
     **dict.fromkeys("\u275b\u275c\ua78b\ua78c\u055a\uff07\uff40\u0091\u0092", "'"),
     **dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb\u2033\u275d\u275e\uff02\u0093\u0094", '"'),
     # Hyphens, dashes and the minus; slashes.
-    **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"),
+    **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u0096\u0097", "-"),
     **dict.fromkeys("\u2044\u2215", "/"),
     **dict.fromkeys("\u2120\u2122", " "),  # marks of trade are no letters
     "\u2116": "number ",
@@ -115,8 +116,11 @@ def _drop_markup(text: str, editor: Editor) -> str:
     # Most reviews with markup have nothing but `<br />`.
     if any(map(text.__contains__, _HIDDEN_STARTS)):
         text = editor.replace(_HIDDEN, " ", text)
-    text = editor.replace(_BREAKING, " ", text)
-    return editor.replace(_INLINE, "", text) if "<" in text else text
+    for pattern, by in ((_BR, " "), (_BREAKING, " "), (_INLINE, "")):
+        if "<" not in text:
+            break
+        text = editor.replace(pattern, by, text)
+    return text
 
 
 def _unescape(text: str, editor: Editor) -> str:

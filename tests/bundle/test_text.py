@@ -34,7 +34,8 @@ from bundle.text import show
             "<a title='x > y' href=\"<>\">one</a><img alt='a > \"b\"'>two<script x='>'>hidden</script>three",
             "one two three",
         ),
-        ("one<br / >two<br/ >three", "one two three"),
+        ("one<br / >two<br/ >three<p class='a'id='b'/data-c=\"d\">four", "one two three four"),
+        ("<b/w> <i/o>", "<b/w> <i/o>"),
         ("<a title='x>one</a> <b class=\"x>two", "<a title='x>one <b class=\"x>two"),
         ("Wow\u2122 :\u2011) 10\u204410 3\u221210 \u21161", "Wow  :-) 10/10 3-10 number 1"),
         ("a\ufdfab\ufdfb \u3394 \u247e", "a b  THz (11)"),
@@ -100,6 +101,9 @@ def test_a_text_is_shown_with_at_most_eight_characters_for_one(text: str) -> Non
         "<script a='<script b=\"",
         "<br /",
         "<br / / ",
+        "<p a='b'c='d'",
+        "<p/",
+        "/",
     ],
 )
 def test_the_time_is_in_proportion_to_the_text(piece: str) -> None:
