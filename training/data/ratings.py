@@ -1,4 +1,4 @@
-"""Ratings in figures and stars as people write them, from the lowest to the highest, and numbers that are no ratings."""
+"""Ratings in figures and stars as people write them, and numbers that are no ratings."""
 
 from collections.abc import Iterator
 from itertools import product
