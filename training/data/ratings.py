@@ -139,17 +139,15 @@ def _write_rarely() -> Iterator[tuple[str, float]]:
     """Yield each rating in each rare form: numbers of stars, spaced stars, halves."""
     for halves in range(2 * _STARS + 1):
         given, target = f"{halves / 2:g}", _judge(halves / 2 / _STARS)
-        yield from ((f"{given}\u2605", target), (f"{given}\u2b50", target), (f"{given}\u2605/{_STARS}", target))
-        yield from ((f"\u2b50 {halves / 2:.1f}", target), (f"{given} \u2605 out of {_STARS}", target))
-        if halves % 2:
-            yield from ((f"{given}/{_STARS}", target), (f"{given} stars", target))
-    for given in range(1, _STARS):
-        target = _judge((given + 0.5) / _STARS)
-        yield "\u2605" * given + "\u00bd", target
-    for given in range(1, _STARS + 1):
-        yield " ".join("\u2605" * given + "\u2606" * (_STARS - given)), _judge(given / _STARS)
-    for given in range(10):
-        yield from ((f"{given}.5/10", _judge((given + 0.5) / 10)), (f"{given} / 10", _judge(given / 10)))
+        forms = [f"{given}\u2605", f"{given}\u2b50", f"{given}\u2605/{_STARS}", f"{given} \u2605 out of {_STARS}"]
+        forms += [f"\u2b50 {halves / 2:.1f}", *([f"{given}/{_STARS}", f"{given} stars"] if halves % 2 else [])]
+        yield from ((form, target) for form in forms)
+    for stars in range(1, _STARS):
+        yield "\u2605" * stars + "\u00bd", _judge((stars + 0.5) / _STARS)
+    for stars in range(1, _STARS + 1):
+        yield " ".join("\u2605" * stars + "\u2606" * (_STARS - stars)), _judge(stars / _STARS)
+    for tenths in range(10):
+        yield from ((f"{tenths}.5/10", _judge((tenths + 0.5) / 10)), (f"{tenths} / 10", _judge(tenths / 10)))
     yield from (("0 stars", TARGETS[0]), ("10 / 10", TARGETS[-1]), ("11/10", TARGETS[-1]))
 
 
