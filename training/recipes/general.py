@@ -27,7 +27,9 @@ class ShortTextSettings(BaseModel):
 
     model_config = STRICT
 
-    treebank_copies: int = Field(ge=0, description="Copies of a sentence of the treebank; a phrase occurs once.")
+    treebank_copies: int = Field(
+        ge=0, description="Copies of a sentence of the treebank and of a text of your own; a phrase occurs once."
+    )
     pair_copies: int = Field(ge=0, description="Copies of a text of the pairs.")
     composed: int = Field(ge=0, description="Pairs of composed sentences.")
 

@@ -43,6 +43,7 @@ The network reads a text as a reader sees it, as words and marks:
 _FURTHER_DATA = {
     "phrases": "Stanford Sentiment Treebank (its training and development sentences, one after the other)",
     "pairs": "Pairs of opinions (the names and contents of the files of `training/data/pairs`)",
+    "own_phrases": "Short texts of the user's own (with their probabilities)",
 }
 
 
@@ -222,9 +223,11 @@ def _command(recipe: Recipe, description: Description) -> str:
     for key, value in changes.items():
         words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value, separators=(',', ':'))}"]
     if isinstance(recipe.settings, GeneralSettings):
+        further = _find_further_data(description)
         words += ["--data", "aclImdb_v1.tar.gz", "--phrases", "trainDevTestTrees_PTB.zip"]
+        words += ["--phrases", "FILE"] * ("own_phrases" in further)
         words += ["--transformer", "all-MiniLM-L6-v2"]
-        if _find_further_data(description).get("pairs") not in (None, pairs.hash_files()):
+        if further.get("pairs") not in (None, pairs.hash_files()):
             words += ["--pairs", "pairs"]
     if description.name != recipe.name:
         words += ["--name", description.name]
