@@ -31,14 +31,16 @@ The network reads a text as a reader sees it, as words and marks:
 - Accents are dropped. Full-width and other look-alike characters, typographic quotation marks and apostrophes become
   the plain ones.
 - Words keep their case, but a text all in capitals is read in lower case. A word with an apostrophe is one word, "'s"
-  is a word of its own; "wasnt" is read as "wasn't".
+  is a word of its own; "wasnt" and "was n't" are read as "wasn't".
 - An address, of a page or of mail, is one word, the same for all addresses; so is a mention (@name). The words of a
   #hashtag are words.
-- A rating (8/10, 4 out of 5, 87/100) becomes tenths, and stars (★★★☆☆) become a rating.
+- A rating in figures (8/10, 4 out of 5, 87/100, 4★) becomes tenths, more than the whole is 10/10. A row of stars
+  (★★★☆☆) becomes whole and half stars of five.
 - Emoji and emoticons with a clear feeling become a smiling or a frowning face; others are unknown marks.
 - A censored word ("sh*t") is one word. Of an elongation ("goooood") the short form is read, of a run of "!" and "?"
   three marks.
-- A word outside the vocabulary is read by its ending. A text without any known word gets no verdict."""
+- A word outside the vocabulary is read by its ending. A text without any known word gets no verdict. Stars, emoji,
+  emoticons, mentions and addresses are no words: "8/10" and "5 stars" get one, "★★★★★" does not."""
 
 _FURTHER_DATA = {
     "phrases": "Stanford Sentiment Treebank (its training and development sentences, one after the other)",
