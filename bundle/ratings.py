@@ -10,7 +10,7 @@ from bundle.text import STARS
 EMPTY_STARS: Final = "☆✩"
 MOST_STARS: Final = 5  # a row of stars without empty ones is a rating out of as many
 SCALES: Final = ("4", "5", "6", "10", "20", "50", "100")  # 24/7 is no rating
-NO_RATINGS: Final = ("20/20", "50/50")  # of eyes, and of chances
+NO_RATINGS: Final = ("20/20", "50/50", "1/4", "3/4")  # of eyes and of chances; mostly of cups and inches
 
 # In texts: "8 / 10" is 8/10, "3★/5" is 3/5, "4,5★" and "★4,5" have a decimal comma, and "★4.5" is 4.5/5.
 _SPACED = re.compile(r"(?<![\d/.,])(\d{1,3}(?:[.,]\d{1,2})?) / (?=(?:5|10|100)(?![\w/]|[.,]\d| /))")
