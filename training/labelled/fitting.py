@@ -66,8 +66,6 @@ def fit_texts(
     model.compile(optimiser, jit_compile=COMPILES)
     network.jit_compile = False  # for the answers to the validation texts, which are fewer than it would pay for
     optimiser.build(model.trainable_variables)
-    variables = [*model.variables, *optimiser.variables]
-    first = [keras.ops.convert_to_numpy(variable).copy() for variable in variables]
     epochs = settings.epochs * batches.epochs_per_pass
     history: History = {}
     weights, waited = network.get_weights(), 0
@@ -77,8 +75,6 @@ def fit_texts(
     with narrow_products(), interrupted_between_steps() as interruption, progress:
         with console.status("Timing some steps"):
             seconds = time_epoch(model, batches, interruption)
-        for variable, value in zip(variables, first, strict=True):
-            variable.assign(value)
         console.print(
             f"{count(len(corpus), 'text')} in {count(batches.steps_per_pass, 'step')} a pass; "
             f"at most {count(epochs, 'epoch')} of about {seconds:.0f} s, about {describe_time(epochs * seconds)}. "

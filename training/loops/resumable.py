@@ -90,10 +90,7 @@ def fit_resumably(
     with interrupted_between_steps() as interruption:
         if done < epochs:
             batches.epoch = done
-            values = [keras.ops.convert_to_numpy(variable).copy() for variable in variables]
             minutes = (epochs - done) * time_epoch(network, batches, interruption) / 60
-            for variable, value in zip(variables, values, strict=True):
-                variable.assign(value)
             left = f"{epochs - done} checkpoints to go, about {minutes:.0f} min"
             console.print(
                 f"{left}; if stopped, the same command continues from the last one", highlight=False, soft_wrap=True
@@ -155,7 +152,12 @@ class _Stopwatch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has n
 
 
 def time_epoch(network: keras.Model, batches: Batches, interruption: keras.callbacks.Callback) -> float:
-    """Return the estimated seconds of an epoch, from one step per shape of batch; this changes the weights."""
+    """Return the estimated seconds of an epoch, from one step per shape of batch.
+
+    Afterwards the variables of the network and of its optimiser, which must be built, are as before.
+    """
+    variables = [*network.variables, *network.optimizer.variables]
+    first = [keras.ops.convert_to_numpy(variable).copy() for variable in variables]
     of_shape: dict[tuple[int, ...], list[int]] = {}
     for index in range(len(batches)):
         of_shape.setdefault(keras.tree.flatten(batches[index])[0].shape, []).append(index)
@@ -163,6 +165,8 @@ def time_epoch(network: keras.Model, batches: Batches, interruption: keras.callb
     stopwatch = _Stopwatch()
     # The first step of each shape may include compilation, so the second one is timed.
     network.fit(_Picked(batches, picked * 2), shuffle=False, callbacks=[stopwatch, interruption], verbose=0)
+    for variable, value in zip(variables, first, strict=True):
+        variable.assign(value)
     steps = stopwatch.seconds[len(picked) :]
     return sum(len(indices) * seconds for indices, seconds in zip(of_shape.values(), steps, strict=True))
 

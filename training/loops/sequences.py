@@ -46,16 +46,12 @@ def fit_sequences(
         jit_compile=COMPILES,
     )
     model.optimizer.build(model.trainable_variables)
-    variables = [*model.variables, *model.optimizer.variables]
-    first = [keras.ops.convert_to_numpy(variable).copy() for variable in variables]
     history: History = {}
     best = np.inf
     weights = network.get_weights()
     waited = 0
     with interrupted_between_steps() as interruption:
         seconds = time_epoch(model, training, interruption)
-        for variable, value in zip(variables, first, strict=True):
-            variable.assign(value)
         console.print(
             f"{training.characters:,} characters in {count(len(training), 'step')} an epoch, about "
             f"{describe_time(seconds)} each; at most {count(settings.epochs, 'epoch')}, about "

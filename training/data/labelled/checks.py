@@ -10,6 +10,7 @@ from training.data.labelled.labels import MOST_LABELS, LabelMap, find_spellings
 from training.data.labelled.scan import Counts
 from training.data.labelled.texts import Texts
 from training.errors import DataError
+from training.quantities import count
 
 LEAST_EXAMPLES = 2  # of a label: one to train on and one to test with
 FEW_EXAMPLES = 5
@@ -97,32 +98,32 @@ def list_notes(
 ) -> Iterator[str]:
     """Yield a sentence about each odd thing."""
     if odd.bad:
-        yield f"{_rows(odd.bad)} could not be read and left out. {'; '.join(counts.first_bad[:_SHOWN])}"
+        yield f"{count(odd.bad, 'row')} could not be read and left out. {'; '.join(counts.first_bad[:_SHOWN])}"
     if odd.empty:
-        yield f"{_rows(odd.empty)} without a text left out"
+        yield f"{count(odd.empty, 'row')} without a text left out"
     if odd.dropped_labels:
         each = [f"{label} ({count:,})" for label, count in odd.dropped_labels.items()]
         shown = ", ".join([*each[:_SHOWN], *(["..."] if len(each) > _SHOWN else [])])
-        yield f"{_rows(sum(odd.dropped_labels.values()))} left out, whose labels the map does not name: {shown}"
+        yield f"{count(sum(odd.dropped_labels.values()), 'row')} left out, whose labels the map does not name: {shown}"
     if unused := sorted((label_map or {}).keys() - counts.mapped):
         yield f"the label map names {_quote(unused)}, which no row has"
     if odd.missing_labels:
         words = ", ".join(f"{word} ({count:,})" for word, count in odd.missing_labels.items())
         yield (
-            f"{_rows(sum(odd.missing_labels.values()))} with a word for a missing label, so without a label: {words}; "
-            "if it is a label, name it in --label-map"
+            f"{count(sum(odd.missing_labels.values()), 'row')} with a word for a missing label, so without a label: "
+            f"{words}; if it is a label, name it in --label-map"
         )
     if odd.test_without_label:
-        yield f"{_rows(odd.test_without_label)} of the test data without a label left out"
+        yield f"{count(odd.test_without_label, 'row')} of the test data without a label left out"
     if odd.in_both_parts:
-        yield f"{_rows(odd.in_both_parts)} left out of training: the same texts are test texts"
+        yield f"{count(odd.in_both_parts, 'row')} left out of training: the same texts are test texts"
     if odd.duplicates:
         apart = "" if split.kind != "random" else "; all rows of one text are in the same part"
-        yield f"{_rows(odd.duplicates)} with a text that an earlier row has{apart}"
+        yield f"{count(odd.duplicates, 'row')} with a text that an earlier row has{apart}"
     if odd.contradictions:
         yield f"texts with different labels: {odd.contradictions:,}, such as {'; '.join(contradictions)}"
     if odd.without_group:
-        yield f"{_rows(odd.without_group)} without a group; each text of them is a group of its own"
+        yield f"{count(odd.without_group, 'row')} without a group; each text of them is a group of its own"
     yield from _list_notes_on_labels(labels)
 
 
@@ -151,7 +152,3 @@ def _name_row(parts: Sequence[Texts], labels: Sequence[str], row: int) -> str:
 
 def _quote(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names))
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row{'s' if count != 1 else ''}"
