@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 
+from app.runtime.defaults import list_default_versions
 from app.runtime.policy import STABLE, Policy
 
 
@@ -74,5 +75,5 @@ def decide(
     pinned = places.get(STABLE)
     if pinned is not None and STABLE not in labels:
         kept |= find_good(1, pinned)
-    default = labels.get(STABLE) or max((each for each in kept if pinned is None or each <= pinned), default=None)
+    default = labels.get(STABLE) or next(iter(list_default_versions(kept, pinned)), None)
     return Decision(wanted, kept, labels, default, wanted.model_copy(update={"labels": places}))
