@@ -944,7 +944,7 @@ def _explain_error(error: BaseException) -> tuple[str, bool]:
             return "nothing listens there; start the service, or correct the address", True
         case httpx.TimeoutException():
             return "the time was over", True
-        case BaseExceptionGroup():  # pragma: no cover  # only if the host has several addresses, one error for each
+        case BaseExceptionGroup():  # one for each address of the host
             return _explain_error(error.exceptions[0])
     if cause := error.__cause__ or error.__context__:
         return _explain_error(cause)

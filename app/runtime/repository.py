@@ -241,7 +241,7 @@ class Repository:
                     release_memory()  # of versions whose last requests have ended by now
                 if (seen := self._sign_policies()) != policies:
                     policies, looks = seen, 2
-                if not looks and time.monotonic() < follows_at:  # pragma: no cover  # only with a long `watch_ms`
+                if not looks and time.monotonic() < follows_at:
                     continue
                 looks = max(0, looks - 1)
                 follows_at = time.monotonic() + seconds

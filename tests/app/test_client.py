@@ -530,6 +530,20 @@ def test_a_service_that_is_not_there_is_waited_for(ask: Ask, caplog: pytest.LogC
     assert "trying again in 0.1 s" in caplog.text
 
 
+def test_a_host_with_several_addresses_has_an_error_for_each() -> None:
+    class Refusing(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            refused = [ConnectionRefusedError(111, address) for address in ("::1", "127.0.0.1")]
+            raise httpx.ConnectError("all attempts failed", request=request) from ExceptionGroup("each", refused)
+
+    async def ask() -> None:
+        async with httpx.AsyncClient(transport=Refusing()) as http, AsyncClient(http=http, timeout=0.2) as client:
+            await client.sentiment("A film")
+
+    with pytest.raises(NoAnswerError, match="nothing listens there; start the service"):
+        asyncio.run(ask())
+
+
 def test_a_lost_connection_is_made_again(ask: Ask, app: ASGIApp) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as threads:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -256,6 +256,26 @@ def test_an_explanation_does_not_hold_up_a_single_request(adding: Callable[..., 
         assert explaining.result()["evaluations"] > 900
 
 
+def test_an_explanation_gives_way_to_others_when_the_queue_is_full(adding: Callable[..., Any]) -> None:
+    with adding(workers=1, max_batch=16, max_queue=18) as (client, engine, batcher), ThreadPoolExecutor() as threads:
+        engine.seconds = 0.003  # so that one process runs its batches in a thread
+        text = "film " * 20
+        whole = ask(client, text, budget=400)["evaluations"]
+        engine.stops_at = engine.rows + 33  # before 6 rows, the last of those that are needed
+        explaining = threads.submit(ask, client, text, budget=400)
+        assert engine.stopped.wait(SECONDS)
+        others = [
+            threads.submit(client.post, "/sentiment/batch", json={"texts": ["great"] * texts}) for texts in (8, 2)
+        ]
+        while batcher.waiting < 8 + 2:  # the 6 rows are fewer
+            assert not explaining.done()
+        engine.let_through.set()
+        explained = explaining.result()
+        assert [other.result().status_code for other in others] == [200, 200]
+    assert explained["evaluations"] < whole
+    assert add_up(explained) == pytest.approx(explained["logit"], abs=1e-6)
+
+
 def test_each_text_that_is_judged_counts_against_a_quota(small_store: Store, tmp_path: Path) -> None:
     key = add_client(tmp_path / "keys.json", "web", ["predict"], texts_per_day=400)
     text = " ".join(["film"] * 30)

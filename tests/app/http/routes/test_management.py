@@ -10,6 +10,7 @@ import pytest
 from app.access.keys import add_client
 from app.http.app import create_app
 from app.runtime.policy import change_policy
+from app.runtime.repository import POLICY_SECONDS
 from app.settings import Settings
 from bundle.store import Store
 from tests.bundle.samples import copy_with_two_versions, publish_changed
@@ -151,6 +152,16 @@ def test_a_change_is_followed_at_once_however_rarely_the_folder_is_looked_at(sto
         end = time.monotonic() + SECONDS
         while ask(client) != 3:
             assert time.monotonic() < end
+
+
+def test_between_its_times_the_folder_is_not_looked_at(store: Store) -> None:
+    with serve_managed(store, watch_ms=3_600_000) as client:
+        assert client.put("/models/next-letter/labels/old", json={"version": 1}).status_code == 200
+        time.sleep(3 * POLICY_SECONDS)  # the second look after the change is over
+        published = publish_changed(store, store.open("next-letter"))
+        time.sleep(3 * POLICY_SECONDS)
+        described = client.get("/models/next-letter/versions").json()["versions"]
+        assert published.manifest.version not in [version["version"] for version in described]
 
 
 def test_the_answer_to_a_change_has_the_numbers_of_processes(manager: httpx.Client) -> None:
