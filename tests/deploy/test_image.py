@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,11 +16,14 @@ import httpx
 import keras
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from app import __version__
+from app.engines.onnx import OnnxEngine
 from bundle.letters import ALPHABET, LetterCodec
 from bundle.reviews import ReviewCodec
-from bundle.store import Store
+from bundle.rows import Row
+from bundle.store import Bundle, Store
 from tests.deploy.docker import ENVIRONMENT, ROOT, SECONDS, Container, answers, docker, run_container, wait
 
 pytestmark = pytest.mark.docker
@@ -147,32 +151,42 @@ def _commands(name: str) -> list[str]:
 # ---- What it answers
 
 
-def check_answers(container: Container, tolerance: float) -> None:
-    """Compare answers with those of Keras here, outside of the container."""
+def run_keras(bundle: Bundle, rows: Sequence[Row]) -> NDArray[np.float32]:
+    network = keras.saving.load_model(bundle.model_path)
+    return np.concatenate([network.predict(bundle.codec.pad([row]), verbose=0) for row in rows])
+
+
+def run_default_form(bundle: Bundle, rows: Sequence[Row]) -> NDArray[np.float32]:
+    engine = OnnxEngine(bundle)
+    return np.concatenate([engine.run([row]) for row in rows])
+
+
+def check_answers(container: Container, run: Callable[[Bundle, Sequence[Row]], NDArray[np.float32]]) -> None:
+    """Compare answers with those of a network that runs here, outside of the container."""
     reviews = STORE.open("sentiment")
     assert isinstance(reviews.codec, ReviewCodec)
-    ids = reviews.codec.pad([reviews.codec.encode(text).ids for text in TEXTS])
-    expected = keras.saving.load_model(reviews.model_path).predict(ids, verbose=0)[:, 0]
+    expected = run(reviews, [reviews.codec.encode(text).ids for text in TEXTS])[:, 0]
     for text, probability in zip(TEXTS, expected, strict=True):
         answer = httpx.post(f"{container.address}/sentiment", json={"text": text}).json()
-        assert answer["probability_positive"] == pytest.approx(probability, abs=tolerance)
+        assert answer["probability_positive"] == pytest.approx(probability, abs=1e-5)
 
     letters = STORE.open("next-letter")
     assert isinstance(letters.codec, LetterCodec)
-    steps = letters.codec.pad([letters.codec.encode(sequence) for sequence in SEQUENCES])
-    expected = keras.saving.load_model(letters.model_path).predict(steps, verbose=0)
+    expected = run(letters, [letters.codec.encode(sequence) for sequence in SEQUENCES])
     for sequence, probabilities in zip(SEQUENCES, expected, strict=True):
         answer = httpx.post(f"{container.address}/next-letter", json={"sequence": sequence}).json()
         assert answer["next_letter"] == ALPHABET[int(np.argmax(probabilities))]
-        assert answer["probability"] == pytest.approx(probabilities.max(), abs=tolerance)
+        assert answer["probability"] == pytest.approx(probabilities.max(), abs=1e-5)
 
 
 # The networks may have 8 bits by default, which change a probability by more than rounding does.
-@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("default", 0.1)])
-def test_it_answers_as_the_bundles_do_outside(image: str, precision: str, tolerance: float) -> None:
+@pytest.mark.parametrize(("precision", "run"), [("float32", run_keras), ("default", run_default_form)])
+def test_it_answers_as_the_bundles_do_outside(
+    image: str, precision: str, run: Callable[[Bundle, Sequence[Row]], NDArray[np.float32]]
+) -> None:
     with run_container(image, "--env", f"LSTM_SERVE_PRECISION={precision}") as started:
         started.wait_for("/readyz")
-        check_answers(started, tolerance)
+        check_answers(started, run)
 
 
 def test_with_tensorflow_it_answers_the_same(base_image: str, checkout: Path, image: str, figures: list[str]) -> None:
@@ -182,7 +196,7 @@ def test_with_tensorflow_it_answers_the_same(base_image: str, checkout: Path, im
     with run_container(tag, "--env", "LSTM_SERVE_ENGINE=tensorflow") as started:
         started.wait_for("/readyz")
         seconds = time.monotonic() - started_at
-        check_answers(started, 1e-5)
+        check_answers(started, run_keras)
         figures += [
             f"{megabytes(json.loads(docker('image', 'inspect', tag))[0]['Size'])}  the image with TensorFlow",
             f"{seconds:7.1f} s   from docker run until it is ready with TensorFlow",
