@@ -179,7 +179,7 @@ def _run_engine(settings: Settings, model: str, texts: Sequence[str]) -> float:
 
 
 def run_part(connection: Connection, settings: Settings, model: str, texts: Sequence[str]) -> None:
-    """Code texts in a process, and run the engine on them when it is told to, in the batches of a scoring."""
+    """Code texts in a process, then wait for a signal, and run the engine on them in the batches of a scoring."""
     bundle = Store(settings.models).open(model)
     engine = load_engine(bundle, settings)
     grouping = Grouping(engine.batch_rows)

@@ -55,7 +55,7 @@ class Caller:
         """Count the texts of this request.
 
         Raises:
-            BatchOverQuotaError: the client never has so many.
+            BatchOverQuotaError: the request has more texts than the quota of a whole day.
             QuotaExceededError: the client has fewer left today.
         """
         if quota := self.client.texts_per_day:

@@ -66,8 +66,8 @@ class _EncodingType(click.ParamType[str]):
     ".gz) or Parquet, OUTPUT has the same format; - is standard input or output. A run that was stopped goes on when "
     "the same command is run again.",
     epilog="Exit status: 0 all rows are scored; 1 stopped, the message says why; 2 wrong options; 3 all rows are done, "
-    "and some of them are in the file of --bad-rows; 130 and 143 ended by SIGINT (Ctrl-C) and SIGTERM; 141 whoever "
-    "reads the output has ended.",
+    "and some of them are in the file of --bad-rows; 130 and 143 ended by SIGINT (Ctrl-C) and SIGTERM; 141 the "
+    "reader of the output has ended.",
 )
 @click.argument("source", metavar="INPUT")
 @click.argument("output", metavar="OUTPUT")

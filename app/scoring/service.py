@@ -19,7 +19,7 @@ PLACES = 4
 # A service that is restarted is back by then. One that asks for more time, such as until its quota's next day, is not
 # waited for.
 MOST_SECONDS = 600.0
-# For the questions before the first text: who names a wrong address is told soon.
+# Of the requests before the first text, so that a wrong address is reported soon.
 FIRST_SECONDS = 3.0
 
 _AGAIN = "run the same command again to go on"

@@ -12,7 +12,7 @@ GOOD, BAD = "A wonderful, tender film.", "An awful, boring film!"
 
 
 def read_words(page: Page, card: int = 0) -> list[tuple[str, str]]:
-    """Return the shaded words of an answer, with what is said about each."""
+    """Return the shaded words of an answer, each with its description."""
     words = page.locator(".answer").nth(card).locator(".words .word")
     return [(word.inner_text(), word.get_attribute("title") or "") for word in words.all()]
 

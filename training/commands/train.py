@@ -267,7 +267,7 @@ def _find_first(settings: LabelledSettings, sources: Sources, store: Store, prog
 
 
 def _describe_plan(recipe: Recipe, runs: Path, data: DataDescription | None = None) -> str:
-    """Return what is said before a training: see `describe_plan`; without the recorded runs if they are not here."""
+    """Return the lines to print before a training: see `describe_plan`. The recorded runs may be missing."""
     try:
         results = Results(RESULTS)
     except (ResultsError, OSError):

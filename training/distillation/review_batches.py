@@ -113,7 +113,7 @@ def predict_all(
 
 
 def group_by_length(lengths: NDArray[np.int64], longest: int, groups: int = GROUPS) -> dict[int, NDArray[np.intp]]:
-    """Return the numbers of reviews in up to so many groups, by the length of the longest review of each.
+    """Return the numbers of the reviews in each group, by the length of its longest review; there are at most `groups`.
 
     The reviews of a group are padded or cut to this length. The groups have about equally many words.
     """

@@ -40,7 +40,7 @@ class End:
         return self.activation != _UNKNOWN
 
     def gives_probabilities(self, outputs: int) -> bool:
-        """Return whether so many outputs are probabilities: a sigmoid gives one, and a softmax gives several."""
+        """Return whether this number of outputs are probabilities: a sigmoid gives one, and a softmax gives several."""
         return self.activation in (("sigmoid", "hard_sigmoid") if outputs == 1 else ("softmax",))
 
     def __str__(self) -> str:
