@@ -362,6 +362,18 @@ def test_bodies_keep_to_the_limit_of_the_service(files: Page) -> None:
     assert 10_000 < max(sizes) <= 20_000
 
 
+def test_a_file_that_is_chosen_while_the_page_loads_is_taken(
+    contexts: Callable[..., BrowserContext], service: httpx.Client
+) -> None:
+    context = contexts()
+    held: list[Route] = []
+    context.route("**/page/files.js", lambda route: held.append(route))
+    page = open_page(context, service, "/#files")
+    choose(page, "reviews.csv", write_table(make_rows(3)))
+    held[0].continue_()
+    expect(page.get_by_role("button", name="Score all rows")).to_be_enabled()
+
+
 def test_an_overloaded_service_is_given_time(
     contexts: Callable[..., BrowserContext], page_services: Callable[..., httpx.Client]
 ) -> None:

@@ -162,10 +162,12 @@ export function startFiles() {
     download.textContent = `Download the scored file${ending ? " as CSV" : ""}`;
   }
 
-  input.addEventListener("change", () => {
+  function takeChosen() {
     take(input.files[0]);
     input.value = ""; // so that the same file can be chosen again
-  });
+  }
+
+  input.addEventListener("change", takeChosen);
   for (const name of ["dragenter", "dragover", "dragleave", "drop"]) {
     drop.addEventListener(name, (event) => {
       event.preventDefault();
@@ -179,6 +181,7 @@ export function startFiles() {
   });
   start.addEventListener("click", score);
   cancel.addEventListener("click", () => stop?.abort());
+  takeChosen(); // while this script was loading
 
   return (all) => {
     choices = all.filter((choice) => choice.task === "sentiment");
