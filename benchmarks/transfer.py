@@ -1,7 +1,7 @@
 """`python -m benchmarks.transfer`: a network trained on a few labelled texts, beside TF-IDF with logistic regression.
 
-The texts are those that the published network has not learnt from: the development sentences of the treebank and the
-opinions of six authors. No author is in both parts of a split; each seed has another split.
+The texts are the product reviews in `benchmarks/products`, which no published network has learnt from, and by which
+nothing was chosen. No author is in both parts of a split; each seed has another split.
 """
 
 import csv
@@ -18,7 +18,6 @@ from benchmarks.commands import OUT, Out, telling_errors
 from benchmarks.results import render_table
 from bundle.store import Store, open_bundle
 from training import pipeline, recipes
-from training.data import pairs, treebank
 from training.data.sources import Sources
 from training.labelled.parts import measure_baseline_of
 from training.labelled.reading import read_texts
@@ -26,12 +25,11 @@ from training.recipes.labelled import FIRST, LabelledSettings
 
 Row = tuple[str, str, str]  # text, label, author
 
-_SIDES = {2: ("negative", "positive"), 3: ("negative", "neutral", "positive")}
-_STARS = ("negative", "negative", "neutral", "positive", "positive")  # the treebank's labels
+PRODUCTS = Path(__file__).parent / "products"
+SIDES = {2: ("negative", "positive"), 3: ("negative", "neutral", "positive")}
 
 
 def main(
-    phrases: Annotated[Path, typer.Option(help="The Stanford Sentiment Treebank: its archive or its folder.")],
     start: Annotated[
         Path | None, typer.Option("--from", help="The bundle to start from.  [default: the latest sentiment]")
     ] = None,
@@ -45,8 +43,8 @@ def main(
         folder, store, console = Path(name), Store(Path(name) / "models"), Console(quiet=True)
         first = open_bundle(start) if start else Store(models).open(FIRST)
         rows = []
-        for labels in _SIDES:
-            data = write(folder / f"labels{labels}.csv", list_rows(phrases, labels))
+        for labels in SIDES:
+            data = write(folder / f"labels{labels}.csv", list_rows(labels))
             found = []
             for seed in range(1, seeds + 1):
                 options = ["group_column=author", f"seed={seed}", *(assignments or [])]
@@ -67,17 +65,13 @@ def main(
     (out / "transfer.md").write_text(f"{table}\n", encoding="utf-8")
 
 
-def list_rows(phrases: Path, labels: int) -> Iterator[Row]:
-    """Yield the texts with one of 2 or 3 labels."""
-    wanted = _SIDES[labels]
-    for number, parts in enumerate(treebank.load(phrases).development):
-        if (label := _STARS[parts[-1].label]) in wanted:
-            yield parts[-1].text, label, f"sentence {number}"
-    for part in ("development", "report"):
-        for author, group in pairs.load_with_authors(part):
-            for label in wanted:
-                if text := getattr(group, label):
-                    yield text, label, f"author {author}"
+def list_rows(labels: int) -> Iterator[Row]:
+    """Yield the reviews with one of 2 or 3 labels, by author."""
+    for path in sorted(PRODUCTS.glob("*.tsv")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            label, text = line.split("\t")
+            if label in SIDES[labels]:
+                yield text, label, path.stem
 
 
 def write(path: Path, rows: Iterator[Row]) -> Path:

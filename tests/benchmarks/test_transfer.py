@@ -1,26 +1,29 @@
+from collections import Counter
 from pathlib import Path
 
-from benchmarks.transfer import list_rows, write
+from benchmarks.transfer import PRODUCTS, SIDES, list_rows, write
 from training.data import pairs
 from training.data.labelled.reading import DataOptions, read
 from training.data.labelled.source import Columns
 
-TREES = "(4 (2 A) (3 gem))\n(2 (2 A) (2 film))\n(0 (2 A) (1 bore))\n"
+
+def test_the_reviews_have_their_labels_and_authors() -> None:
+    two, three = ([*list_rows(labels)] for labels in (2, 3))
+    authors = Counter(author for _, _, author in three)
+    assert [*authors] == sorted(path.stem for path in PRODUCTS.glob("*.tsv")) and len(authors) == 11
+    assert {label for _, label, _ in three} == {*SIDES[3]} and two == [row for row in three if row[1] != "neutral"]
+    assert len(two) > 3900 and min(authors.values()) > 400
 
 
-def test_texts_of_the_labels_are_listed_with_their_authors(tmp_path: Path) -> None:
-    for name in ("train.txt", "dev.txt"):
-        (tmp_path / name).write_text(TREES)
-    two, three = ([*list_rows(tmp_path, labels)] for labels in (2, 3))
-    assert two[:2] == [("A gem", "positive", "sentence 0"), ("A bore", "negative", "sentence 2")]
-    assert three[1] == ("A film", "neutral", "sentence 1") and len(three) > len(two) > 1000
-    authors = {author for _, _, author in two if author.startswith("author")}
-    assert authors == {f"author {number}" for number in pairs.DEVELOPMENT | pairs.REPORT}
+def test_no_review_occurs_twice_or_in_the_pairs_that_networks_learn_from() -> None:
+    texts = [text.casefold() for text, _, _ in list_rows(3)]
+    groups = [*pairs.load("train"), *pairs.load("development"), *pairs.load("report")]
+    known = {text.casefold() for group in groups for text in (group.positive, group.negative, group.neutral) if text}
+    assert len({*texts}) == len(texts) and not known & {*texts}
 
 
 def test_no_author_is_in_both_parts(tmp_path: Path) -> None:
-    for name in ("train.txt", "dev.txt"):
-        (tmp_path / name).write_text(TREES)
-    path = write(tmp_path / "texts.csv", list_rows(tmp_path, 2))
+    path = write(tmp_path / "texts.csv", list_rows(2))
     data = read(path, DataOptions(Columns(group="author")), 1)
-    assert not {*data.train.units.tolist()} & {*data.test.units.tolist()} and len(data.test) > 100
+    assert not {*data.train.units.tolist()} & {*data.test.units.tolist()}
+    assert len(data.train) >= 3000 and len(data.test) > 600
