@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from bundle.store import Store
+from bundle.store import Bundle, Store
 from bundle.tokenisers import CLASSES
 from tests.training.general.conftest import SMALL_GENERAL
 from training import pipeline, recipes
@@ -33,18 +33,27 @@ def make_stages(recipe: Recipe, store: Store, sources: Sources, folder: Path) ->
     return GeneralStages(recipe.settings, store.open("sentiment"), sources, folder, QUIET)
 
 
-def test_it_trains_from_a_bundle_and_publishes_another_one(
-    recipe: Recipe, small_store: Store, sources: Sources, tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module")
+def trained(small_store: Store, sources: Sources, tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Path]:
+    """The bundle that is published after all stages, and their folder."""
     pytest.importorskip("transformers")
+    folder = tmp_path_factory.mktemp("trained")
     start = small_store.open("sentiment")
-    store = Store(tmp_path / "models")
-    bundle = pipeline.train(recipe, "sentiment", store, sources, QUIET, start, tmp_path / "runs")
+    recipe = recipes.find("sentiment-general").with_settings(SMALL)
+    bundle = pipeline.train(recipe, "sentiment", Store(folder / "models"), sources, QUIET, start, folder / "runs")
+    return bundle, folder / "runs"
+
+
+def test_it_trains_from_a_bundle_and_publishes_another_one(
+    recipe: Recipe, small_store: Store, sources: Sources, trained: tuple[Bundle, Path]
+) -> None:
+    bundle, runs = trained
+    start = small_store.open("sentiment")
     assert bundle.manifest.recipe["start"] == start.manifest.model_dump(include={"name", "version", "checksum"})
     assert sources.phrases
     hashes = {"phrases": treebank.load(sources.phrases).sha256, "pairs": pairs.hash_files(sources.pairs)}
     assert bundle.manifest.recipe["learnt_from"] == hashes
-    stages = make_stages(recipe, small_store, sources, tmp_path / "runs")
+    stages = make_stages(recipe, small_store, sources, runs)
     assert set(CLASSES) < set(stages.reviews().codec.vocabulary)
     assert {"treebank", "pairs", "pairs, both of a pair"} < read_figures(stages.transformer()).keys()
     assert {"treebank", "pairs", "held_out_accuracy"} < read_figures(stages.network()).keys()
@@ -54,26 +63,17 @@ def test_it_trains_from_a_bundle_and_publishes_another_one(
     assert "The logits are multiplied by" in card
 
 
-def test_other_settings_of_the_network_leave_the_transformer_as_it_is(
-    recipe: Recipe, small_store: Store, sources: Sources, tmp_path: Path
+def test_other_settings_of_the_network_train_it_alone_and_words_begin_with_the_vectors_of_the_first_one(
+    recipe: Recipe, small_store: Store, sources: Sources, trained: tuple[Bundle, Path]
 ) -> None:
-    pytest.importorskip("transformers")
-    first = make_stages(recipe, small_store, sources, tmp_path)
-    other = make_stages(recipe.with_settings(["network.learning_rate=0.5"]), small_store, sources, tmp_path)
+    _, runs = trained
+    barely = recipe.with_settings(["network.learning_rate=1e-9", "network.averaging=0"])
+    first, other = (make_stages(each, small_store, sources, runs) for each in (recipe, barely))
     assert first.transformer() == other.transformer()
     assert first.network() != other.network()
-
-
-def test_words_begin_with_the_vectors_that_the_first_network_reads_them_with(
-    recipe: Recipe, small_store: Store, sources: Sources, tmp_path: Path
-) -> None:
-    pytest.importorskip("transformers")
-    barely = recipe.with_settings(["network.learning_rate=1e-9", "network.averaging=0"])
-    network = make_stages(barely, small_store, sources, tmp_path)
-    start = small_store.open("sentiment")
-    figures = read_figures(network.coded())
-    assert read_figures(network.network())["held_out_loss"] == pytest.approx(figures["held_out_loss"], abs=0.02)
-    assert start.codec.find_id("wonderful") > 3  # type: ignore[attr-defined]
+    figures = read_figures(other.coded())
+    assert read_figures(other.network())["held_out_loss"] == pytest.approx(figures["held_out_loss"], abs=0.02)
+    assert small_store.open("sentiment").codec.find_id("wonderful") > 3  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
