@@ -34,6 +34,9 @@ def main(
         Path | None, typer.Option("--from", help="The bundle to start from.  [default: the latest sentiment]")
     ] = None,
     models: Annotated[Path, typer.Option(help="The folder of the bundles.")] = Path("models"),
+    reviews: Annotated[
+        Path, typer.Option(help="The folder of the reviews; settings are chosen by those in its `development`.")
+    ] = PRODUCTS,
     seeds: Annotated[int, typer.Option(min=1, help="Number of splits.")] = 5,
     assignments: Annotated[list[str] | None, typer.Option("--set", help="Change a field of the recipe.")] = None,
     out: Out = OUT,
@@ -44,7 +47,7 @@ def main(
         first = open_bundle(start) if start else Store(models).open(FIRST)
         rows = []
         for labels in SIDES:
-            data = write(folder / f"labels{labels}.csv", list_rows(labels))
+            data = write(folder / f"labels{labels}.csv", list_rows(labels, reviews))
             found = []
             for seed in range(1, seeds + 1):
                 options = ["group_column=author", f"seed={seed}", *(assignments or [])]
@@ -65,9 +68,9 @@ def main(
     (out / "transfer.md").write_text(f"{table}\n", encoding="utf-8")
 
 
-def list_rows(labels: int) -> Iterator[Row]:
-    """Yield the reviews with one of 2 or 3 labels, by author."""
-    for path in sorted(PRODUCTS.glob("*.tsv")):
+def list_rows(labels: int, reviews: Path = PRODUCTS) -> Iterator[Row]:
+    """Yield the reviews in a folder with one of 2 or 3 labels, by author."""
+    for path in sorted(reviews.glob("*.tsv")):
         for line in path.read_text(encoding="utf-8").splitlines():
             label, text = line.split("\t")
             if label in SIDES[labels]:
