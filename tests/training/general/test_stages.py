@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from bundle.readable import CLASSES
 from bundle.store import Store
-from bundle.tokenisers import CLASSES
 from tests.training.general.conftest import SMALL_GENERAL
 from training import pipeline, recipes
-from training.data import pairs, treebank
+from training.data import pairs, phrases, treebank
 from training.data.sources import Sources
 from training.distillation.stage_folders import read_figures
-from training.errors import DataError, RecipeError
+from training.errors import DataError, RecipeError, TrainingError
 from training.general.stages import GeneralStages
 from training.recipes.general import GeneralSettings
 from training.recipes.recipe import Recipe
@@ -39,10 +39,17 @@ def test_it_trains_from_a_bundle_and_publishes_another_one(
     pytest.importorskip("transformers")
     start = small_store.open("sentiment")
     store = Store(tmp_path / "models")
+    own = tmp_path / "own.tsv"
+    own.write_text("quite decent\t3\nquite bad\t0.1\n")
+    sources = replace(sources, own_phrases=(own,))
     bundle = pipeline.train(recipe, "sentiment", store, sources, QUIET, start, tmp_path / "runs")
     assert bundle.manifest.recipe["start"] == start.manifest.model_dump(include={"name", "version", "checksum"})
     assert sources.phrases
-    hashes = {"phrases": treebank.load(sources.phrases).sha256, "pairs": pairs.hash_files(sources.pairs)}
+    hashes = {
+        "phrases": treebank.load(sources.phrases).sha256,
+        "pairs": pairs.hash_files(sources.pairs),
+        "own_phrases": phrases.load([own]).sha256,
+    }
     assert bundle.manifest.recipe["learnt_from"] == hashes
     stages = make_stages(recipe, small_store, sources, tmp_path / "runs")
     assert set(CLASSES) < set(stages.reviews().codec.vocabulary)
@@ -51,6 +58,8 @@ def test_it_trains_from_a_bundle_and_publishes_another_one(
     card = (bundle.folder / "README.md").read_text("utf-8")
     assert "It started from sentiment version 1" in card
     assert "| transformer |" in card
+    assert "from 2 short texts of the user's own" in " ".join(card.split())
+    assert "--phrases trainDevTestTrees_PTB.zip --phrases FILE" in card
     assert "The logits are multiplied by" in card
 
 
@@ -83,6 +92,7 @@ def test_words_begin_with_the_vectors_that_the_first_network_reads_them_with(
         ("embedding=5", {}, "the weights in .* have the shapes .* set embedding and units"),
         ("seed=8", {"phrases": None}, "needs --phrases"),
         ("seed=8", {"transformer": None}, "needs .* --transformer"),
+        ("seed=8", {"own_phrases": (Path("none.tsv"),)}, r"none\.tsv cannot be read"),
     ],
 )
 def test_what_it_cannot_start_from_is_told_before_any_work(
@@ -94,7 +104,7 @@ def test_what_it_cannot_start_from_is_told_before_any_work(
     missing: dict[str, Any],
     message: str,
 ) -> None:
-    with pytest.raises(RecipeError, match=message):
+    with pytest.raises(TrainingError, match=message):
         make_stages(recipe.with_settings([change]), small_store, replace(sources, **missing), tmp_path)
     assert not list(tmp_path.iterdir())
 
