@@ -11,8 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from io import StringIO
 from itertools import cycle, islice
@@ -22,14 +21,14 @@ from typing import Annotated
 
 import typer
 
-from app.scoring.answers import Answer, Columns, Refused
+from app.scoring.answers import Columns
 from app.scoring.display import Display
 from app.scoring.parts import Plan
-from app.scoring.scorer import Model
 from app.settings import Settings
 from benchmarks import machine, results, wrk
 from benchmarks.commands import OUT, Data, Out, Rounds, telling_errors
 from benchmarks.environments import ROOT
+from benchmarks.nodes import MODEL, MakeWaiting, simulate
 from benchmarks.results import Panel, format_figure, format_range, render_table
 from benchmarks.reviews import COUNT
 from benchmarks.scoring import write_reviews
@@ -41,8 +40,6 @@ SERVICE, RAY_SERVE = "the service", "Ray Serve"
 NODES = (1, 2, 4, 8)
 PATH = "/sentiment"
 _CONNECTIONS = 64
-_STORE_BYTES = 200 << 20  # of shared memory for each simulated node
-_LABELS = ("negative", "positive")
 
 
 @dataclass(frozen=True)
@@ -53,30 +50,6 @@ class Measurement:
     way: str
     seconds: float
     rate: float
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """Answers after a fixed time for each text, like an engine on a processor core of its own."""
-
-    seconds_a_text: float
-
-    def score(self, texts: Sequence[str]) -> list[Answer | Refused]:
-        """Return answers that have nothing to do with the texts."""
-        time.sleep(self.seconds_a_text * len(texts))
-        answer = {"sentiment": "positive", "probability_positive": 0.5}
-        return [answer | {"words_used": len(text), "words_unknown": 0, "words_cut": 0} for text in texts]
-
-
-@dataclass(frozen=True)
-class MakeWaiting:
-    """Makes what answers on a node."""
-
-    seconds_a_text: float
-
-    def __call__(self) -> Waiting:
-        """Return it."""
-        return Waiting(self.seconds_a_text)
 
 
 def main(
@@ -157,27 +130,15 @@ def _score_on_nodes(source: Path, output: Path, nodes: int, seconds_a_text: floa
     """Return the seconds in which simulated nodes score a folder, from the start of the job to its end."""
     from cluster.scoring import connect, score
 
-    model = Model("sentiment", _LABELS, {"name": "wait"})
-    with simulate(nodes) as address, connect(address, 1), tempfile.TemporaryDirectory(dir=output.parent) as place:
-        plan = Plan(str(source), place, None, "review", Columns(model.task, model.labels), part_rows=1000)
+    with (
+        simulate(nodes) as cluster,
+        connect(cluster.address, 1),
+        tempfile.TemporaryDirectory(dir=output.parent) as place,
+    ):
+        plan = Plan(str(source), place, None, "review", Columns(MODEL.task, MODEL.labels), part_rows=1000)
         started = time.perf_counter()
-        score(plan, model, MakeWaiting(seconds_a_text), Display(StringIO()))
+        score(plan, MODEL, MakeWaiting(seconds_a_text), Display(StringIO()))
         return time.perf_counter() - started
-
-
-@contextmanager
-def simulate(nodes: int) -> Iterator[str]:
-    """Run a cluster on this machine, each node with one logical core besides a head without; give its address."""
-    from ray.cluster_utils import Cluster
-
-    options = {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **options})
-    try:
-        for _ in range(nodes):
-            cluster.add_node(num_cpus=1, object_store_memory=_STORE_BYTES)
-        yield cluster.address
-    finally:
-        cluster.shutdown()
 
 
 def _load(settings: Settings, model: str, bodies: Path, seconds: int, on_ray: bool) -> tuple[int, float]:

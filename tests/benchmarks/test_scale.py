@@ -9,13 +9,13 @@ from pytest import CaptureFixture
 
 pytest.importorskip("pyarrow")
 
-from benchmarks import scale
+from benchmarks import nodes, scale
 from benchmarks.environments import ROOT
 
 
 def test_a_wait_takes_its_time_and_answers_every_text() -> None:
     started = time.monotonic()
-    assert len(scale.MakeWaiting(0.01)().score(["a", "bc"])) == 2
+    assert len(nodes.MakeWaiting(0.01)().score(["a", "bc"])) == 2
     assert time.monotonic() - started >= 0.02
 
 
