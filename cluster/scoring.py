@@ -108,6 +108,7 @@ def score(plan: Plan, model: Model, load: Callable[[], Answering], display: Disp
         TableError: the files cannot be read.
     """
     output = Storage(plan.output)
+    _check_places(plan)
     files = list_files(plan.source)
     state = _begin(plan, model, files, output)
     todo = _list_todo(files, output)
@@ -132,6 +133,17 @@ def list_files(source: str) -> list[Stored]:
     if not files:
         raise ScoringError(f"there are no files in {source}; name a file, or a folder with files")
     return files
+
+
+def _check_places(plan: Plan) -> None:
+    """Check that nothing would be written among the files to read.
+
+    Raises:
+        ScoringError: it would.
+    """
+    for place in filter(None, (plan.output, plan.bad_rows)):
+        if Storage(plan.source).contains(Storage(place)):
+            raise ScoringError(f"{place} is in {plan.source}, whose files are the input; name another folder")
 
 
 def _begin(plan: Plan, model: Model, files: list[Stored], output: Storage) -> State:
@@ -166,7 +178,7 @@ def _begin(plan: Plan, model: Model, files: list[Stored], output: Storage) -> St
 
 def _list_todo(files: list[Stored], output: Storage) -> list[dict[str, Any]]:
     """Return the files that are not done, with the parts of each that are."""
-    found = find_done((stored.name for stored in output.list()), len(files))
+    found = find_done(output, len(files))
     return [
         {"number": number, "name": stored.name, "size": stored.size, "done": [*done]}
         for number, (stored, (done, is_whole)) in enumerate(zip(files, found, strict=True))

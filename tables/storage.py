@@ -69,6 +69,10 @@ class Storage:
         )
         return sorted(one for one in files if not any(part[0] in "_." for part in PurePosixPath(one.name).parts))
 
+    def contains(self, other: "Storage") -> bool:
+        """Return whether another place is this one, or in it."""
+        return self.system.equals(other.system) and PurePosixPath(other._path).is_relative_to(self._path)
+
     def read(self, name: str) -> bytes | None:
         """Return a file; None if there is none.
 

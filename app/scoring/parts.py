@@ -6,7 +6,8 @@ distributes the parts; `cluster` does that.
 """
 
 import pickle
-from collections.abc import Iterable, Iterator, Sequence, Set
+import re
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -32,6 +33,7 @@ PART_CHARACTERS = 16 << 20
 
 _LAST = "-last"
 _SUFFIX, _BAD_SUFFIX = ".parquet", ".jsonl"
+_NAME = re.compile(rf"(\d+)-(\d+)({_LAST})?\{_SUFFIX}")  # of `make_name`
 
 
 class Answering(Protocol):
@@ -144,20 +146,20 @@ def make_name(file: int, part: int, is_last: bool) -> str:
     return f"{file:05}-{part:06}{_LAST if is_last else ''}"
 
 
-def find_done(names: Iterable[str], files: int) -> list[tuple[Set[int], bool]]:
+def find_done(output: Storage, files: int) -> list[tuple[Set[int], bool]]:
     """Return the numbers of the parts of each file that are written, and whether these are all.
 
     Args:
-        names: of the files in the output.
+        output: with the parts; the folder of the bad rows may be in it.
         files: the number of files in the input.
     """
     found: list[set[int]] = [set() for _ in range(files)]
     counts: list[int | None] = [None] * files
-    for name in names:
-        file, part = (int(number) for number in name.removesuffix(_SUFFIX).removesuffix(_LAST).split("-"))
-        found[file].add(part)
-        if name.endswith(_LAST + _SUFFIX):
-            counts[file] = part + 1
+    for name in _list_parts(output):
+        file, part, last = name.groups()
+        found[int(file)].add(int(part))
+        if last:
+            counts[int(file)] = int(part) + 1
     return [(done, len(done) == count) for done, count in zip(found, counts, strict=True)]
 
 
@@ -168,7 +170,7 @@ def count(plan: Plan) -> Counts:
         TableError: they cannot be read.
     """
     output = Storage(plan.output)
-    parts = [stored.name for stored in output.list()]
+    parts = [name[0] for name in _list_parts(output)]
     if not parts:
         return Counts(0, 0)
     with clear_reading(plan.output):
@@ -179,6 +181,10 @@ def count(plan: Plan) -> Counts:
     aside = Storage(plan.bad_rows)
     found = (aside.read(name.removesuffix(_SUFFIX) + _BAD_SUFFIX) for name in parts)
     return Counts(scored, sum(lines.count(b"\n") for lines in found if lines))
+
+
+def _list_parts(output: Storage) -> list[re.Match[str]]:
+    return [name for stored in output.list() if (name := _NAME.fullmatch(stored.name))]
 
 
 def _find_last(windows: Iterator[Window]) -> Iterator[tuple[Window, bool]]:

@@ -35,6 +35,14 @@ def test_one_file_is_a_place_too(tmp_path: Path, scheme: str) -> None:
     assert [row.values for row in table.read(["text"]) if isinstance(row, Row)] == [("good",)]
 
 
+def test_a_place_contains_itself_and_what_is_below_it(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    assert all(
+        storage.contains(Storage(f"{place}")) for place in (tmp_path, f"file://{tmp_path}/", tmp_path / "a" / "b")
+    )
+    assert not any(storage.contains(Storage(place)) for place in (f"{tmp_path}-other", str(tmp_path.parent)))
+
+
 def test_a_folder_that_is_not_there_has_no_files(tmp_path: Path) -> None:
     assert Storage(str(tmp_path / "none")).list() == []
 

@@ -27,7 +27,7 @@ from tests.app.scoring.conftest import ADDED, HereScorer, MakeScorer, every_form
 def make_plan(folder: Path, scorer: Any, **options: Any) -> Plan:
     """Return the plan of the files of a folder."""
     columns = Columns(scorer.model.task, scorer.model.labels, options.pop("prefix", ""))
-    place = str(folder / "bad") if options.pop("has_place", False) else None
+    place = str(folder / "out" / "bad") if options.pop("has_place", False) else None
     return Plan(str(folder / "in"), str(folder / "out"), place, options.pop("text", "review"), columns, **options)
 
 
@@ -99,24 +99,20 @@ def test_a_job_goes_on_with_the_parts_that_are_missing(folder: Path, make_scorer
     scorer = make_scorer()
     plan = make_plan(folder, scorer, part_rows=30)
     run(plan, scorer, only=range(1, 3))
-    names = [stored.name for stored in Storage(plan.output).list()]
-    assert find_done(names, 2) == [({1, 2}, False), ({1, 2}, False)]
+    assert find_done(Storage(plan.output), 2) == [({1, 2}, False), ({1, 2}, False)]
     assert count(plan) == Counts(120, 0)
     calls = scorer.calls
     run(plan, scorer, done=frozenset({1, 2}))
     assert scorer.calls == calls + 4
-    names = [stored.name for stored in Storage(plan.output).list()]
-    assert find_done(names, 2) == [({0, 1, 2, 3}, True), ({0, 1, 2, 3}, True)]
+    assert find_done(Storage(plan.output), 2) == [({0, 1, 2, 3}, True), ({0, 1, 2, 3}, True)]
     assert [int(row["id"]) for row in read_parts_back(folder)] == [*range(100), *range(100)]
 
 
-def test_a_file_whose_last_part_alone_is_done_is_not_done() -> None:
-    names = [
-        f"{make_name(0, 2, True)}.parquet",
-        f"{make_name(0, 0, False)}.parquet",
-        f"{make_name(1, 0, True)}.parquet",
-    ]
-    assert find_done(names, 3) == [({0, 2}, False), ({0}, True), (set(), False)]
+def test_a_file_whose_last_part_alone_is_done_is_not_done(tmp_path: Path) -> None:
+    for name in (make_name(0, 2, True), make_name(0, 0, False), make_name(1, 0, True), "mine", "bad/00000-000001"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.parquet").write_text("")
+    assert find_done(Storage(str(tmp_path)), 3) == [({0, 2}, False), ({0}, True), (set(), False)]
 
 
 def test_a_part_that_is_scored_twice_is_there_once(folder: Path, make_scorer: MakeScorer) -> None:
@@ -142,7 +138,7 @@ def test_bad_rows_go_to_a_file_of_each_part(folder: Path, make_scorer: MakeScore
     plan = make_plan(folder, scorer, text="sequence", has_place=True, part_rows=6)
     assert [(one.scored, one.bad) for one in run(plan, scorer)] == [(3, 3)] * 3
     assert count(plan) == Counts(9, 9)
-    lines = [json.loads(line) for line in (folder / "bad" / "00000-000001.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (folder / "out" / "bad" / "00000-000001.jsonl").read_text().splitlines()]
     assert [line["line"] for line in lines] == [9, 11, 12]
     assert lines[0]["reason"].startswith("cannot be scored: ")
     assert lines[1]["reason"] == "has a lone surrogate ('\\ud800'), which Parquet cannot have; remove it"
@@ -170,14 +166,14 @@ def test_a_part_of_bad_rows_only_is_written_too(folder: Path, make_scorer: MakeS
     plan = make_plan(folder, make_scorer(), has_place=True)
     run(plan, make_scorer())
     assert count(plan) == Counts(0, 1)
-    assert parquet.read_table(folder / "out").schema.names == ["review", "id", *ADDED]
+    assert parquet.read_table(folder / "out" / "00000-000000-last.parquet").schema.names == ["review", "id", *ADDED]
 
 
 def test_a_file_with_a_header_alone_has_one_part(folder: Path, make_scorer: MakeScorer) -> None:
     (folder / "in" / "my.csv").write_text("review\n")
     plan = make_plan(folder, make_scorer())
     assert [(one.scored, one.bad) for one in run(plan, make_scorer())] == [(0, 0)]
-    assert find_done(["00000-000000-last.parquet"], 1) == [({0}, True)]
+    assert find_done(Storage(plan.output), 1) == [({0}, True)]
 
 
 def test_values_of_json_that_are_no_texts_are_json(folder: Path, make_scorer: MakeScorer) -> None:
