@@ -37,7 +37,7 @@ docker-test: .venv/test
 
 # The routes are tested once more, on Ray Serve.
 ray-test: .venv/test .venv/ray
-	$(BIN)/pytest -m ray -ra --cov=cluster --cov-report=term-missing tests/cluster tests/benchmarks/test_scale.py
+	$(BIN)/pytest -m ray -ra tests/cluster tests/benchmarks/test_scale.py
 	LSTM_TEST_SERVER=ray $(BIN)/pytest -ra tests/app/http
 
 docs: .venv/docs

@@ -18,6 +18,7 @@ def pytest_ignore_collect(config: pytest.Config) -> bool | None:
         "PYTHONPATH": str(ROOT),  # of the processes that Ray starts
         "RAY_AUTH_MODE": "token",  # the default of a cluster, which clients must name
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_gcs_rpc_server_reconnect_timeout_s": "5",  # after the end of a head; by default 60
     }
     with warnings.catch_warnings():  # Ray's own, which the project makes errors
         warnings.simplefilter("ignore")

@@ -1,6 +1,7 @@
 """A server for the tests: Ray Serve on this machine, with an application for each settings."""
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -26,6 +27,7 @@ _numbers = count(1)
 @cache
 def start() -> int:
     """Start Ray with its proxy, once for all tests; return the port. Logical cores are enough for all applications."""
+    os.environ["RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S"] = "60"  # of 5, in which it does not start on a busy machine
     options = {"include_dashboard": False, "object_store_memory": STORE_BYTES, "log_to_driver": False}
     ray.init("local", num_cpus=16, logging_level=logging.ERROR, **options)
     port = find_free_port()
