@@ -64,10 +64,10 @@ def test_rows_of_parquet_are_sent_without_the_others(tmp_path: Path) -> None:
     source = arrow.table({"text": [f"text {n} " * 100 for n in range(1000)], "tags": [["x"], None] * 500})
     parquet.write_table(source, tmp_path / "my.parquet")
     table = open_table(FileInput(tmp_path / "my.parquet"))
-    rows = [*table.read(["text"], whole=True)][10:20]
+    rows = [row for row in table.read(["text"], whole=True) if isinstance(row, Row)][10:20]
     sent = pickle.dumps(compact(rows))
     assert len(sent) < len(pickle.dumps(rows)) / 10
     received = pickle.loads(sent)
-    assert [(row.position, row.values) for row in received] == [(row.position, row.values) for row in rows if row]
+    assert [(row.position, row.values) for row in received] == [(row.position, row.values) for row in rows]
     written = Converter(table, ADDED).encode([Extended(row.record, [None, None, 0]) for row in received])
     assert parquet.read_table(io.BytesIO(written)).select(["text", "tags"]).equals(source.slice(10, 10))
