@@ -7,20 +7,21 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
 
 import typer
 
 from benchmarks.commands import OUT, Data, Out, telling_errors
 from benchmarks.results import render_table
 from bundle.store import Store
+from bundle.tasks import SENTIMENT
+from training.commands.options import AssignmentsOption
 from training.data import imdb
 from training.data.imdb import Review
 
 
 def main(
     data: Data = None,
-    assignments: Annotated[list[str] | None, typer.Option("--set", help="Change a field of the recipe.")] = None,
+    assignments: AssignmentsOption = None,
     out: Out = OUT,
 ) -> None:
     """Train on the training reviews; print the minutes of the command and the accuracy on the test reviews."""
@@ -51,7 +52,7 @@ def write(path: Path, reviews: Sequence[Review]) -> str:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["review", "sentiment"])
-        writer.writerows((review.text, ("negative", "positive")[review.label]) for review in reviews)
+        writer.writerows((review.text, SENTIMENT.labels[review.label]) for review in reviews)
     return str(path)
 
 

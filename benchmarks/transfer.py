@@ -18,6 +18,7 @@ from benchmarks.commands import OUT, Out, telling_errors
 from benchmarks.results import render_table
 from bundle.store import Store, open_bundle
 from training import pipeline, recipes
+from training.commands.options import AssignmentsOption
 from training.data.sources import Sources
 from training.labelled.parts import measure_baseline_of
 from training.labelled.reading import read_texts
@@ -38,7 +39,7 @@ def main(
         Path, typer.Option(help="The folder of the reviews; settings are chosen by those in its `development`.")
     ] = PRODUCTS,
     seeds: Annotated[int, typer.Option(min=1, help="Number of splits.")] = 5,
-    assignments: Annotated[list[str] | None, typer.Option("--set", help="Change a field of the recipe.")] = None,
+    assignments: AssignmentsOption = None,
     out: Out = OUT,
 ) -> None:
     """Print and write the accuracy of both on two and on three labels, the mean over the splits."""

@@ -261,7 +261,7 @@ def test_an_explanation_gives_way_to_others_when_the_queue_is_full(adding: Calla
         engine.seconds = 0.003  # so that one process runs its batches in a thread
         text = "film " * 20
         whole = ask(client, text, budget=400)["evaluations"]
-        engine.stops_at = engine.rows + 33  # before 6 rows, the last of those that are needed
+        engine.stops_at = engine.rows + 33  # 6 rows are left, the last that it needs
         explaining = threads.submit(ask, client, text, budget=400)
         assert engine.stopped.wait(SECONDS)
         others = [

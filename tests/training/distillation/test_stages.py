@@ -113,6 +113,7 @@ def test_a_stage_that_is_killed_after_a_checkpoint_ends_as_one_that_never_was(
         getattr(Stages(make_settings(), folders, reviews, KilledAtCheckpoint(quiet=True)), stage)()
     assert sorted(path.name for path in folder.iterdir()) == ["checkpoint.npz", "lock", "settings.json"]
     getattr(Stages(make_settings(), folders, reviews, QUIET), stage)()
+    assert len(read_history(folder / "checkpoint.npz")["loss"]) >= 2
     check_same_folder(folder, runs / folder.name)
 
 

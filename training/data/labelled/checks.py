@@ -102,13 +102,13 @@ def list_notes(
     if odd.empty:
         yield f"{count(odd.empty, 'row')} without a text left out"
     if odd.dropped_labels:
-        each = [f"{label} ({count:,})" for label, count in odd.dropped_labels.items()]
+        each = [f"{label} ({rows:,})" for label, rows in odd.dropped_labels.items()]
         shown = ", ".join([*each[:_SHOWN], *(["..."] if len(each) > _SHOWN else [])])
         yield f"{count(sum(odd.dropped_labels.values()), 'row')} left out, whose labels the map does not name: {shown}"
     if unused := sorted((label_map or {}).keys() - counts.mapped):
         yield f"the label map names {_quote(unused)}, which no row has"
     if odd.missing_labels:
-        words = ", ".join(f"{word} ({count:,})" for word, count in odd.missing_labels.items())
+        words = ", ".join(f"{word} ({rows:,})" for word, rows in odd.missing_labels.items())
         yield (
             f"{count(sum(odd.missing_labels.values()), 'row')} with a word for a missing label, so without a label: "
             f"{words}; if it is a label, name it in --label-map"
