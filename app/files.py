@@ -4,7 +4,6 @@ import errno
 import fcntl
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +45,9 @@ def _lock(descriptor: int) -> None:
 def replace_file(path: Path, text: str, mode: int) -> None:
     """Write a file in one step, so that nobody reads a part of it, and flush it to the disk.
 
+    Only one process may do so at a time: it holds the lock of the folder, or nobody else writes the file. So what a
+    process that was killed has left beside the file can be removed.
+
     A new file gets the mode; an old one keeps its owner and its mode, because the service may run as another user than
     the operator. A link stays a link: the file that it names is replaced.
 
@@ -53,8 +55,9 @@ def replace_file(path: Path, text: str, mode: int) -> None:
         OSError: the file cannot be written, and stays as it was.
     """
     path = path.resolve()
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as staging:
-        staged = Path(staging) / path.name
+    staged = path.with_name(f".{path.name}.new")
+    staged.unlink(missing_ok=True)
+    try:
         with staged.open("x", encoding="utf-8") as file:
             file.write(text)
             file.flush()
@@ -65,4 +68,6 @@ def replace_file(path: Path, text: str, mode: int) -> None:
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         os.replace(staged, path)
+    finally:
+        staged.unlink(missing_ok=True)
     flush(path.parent)

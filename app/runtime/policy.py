@@ -75,9 +75,10 @@ def keep_good_policy(folder: Path, policy: Policy) -> None:
     """Keep a policy for processes that start while the model's own is wrong.
 
     Raises:
-        OSError: the folder cannot be written.
+        OSError: the folder cannot be written, or another process holds its lock for long.
     """
-    replace_file(folder / GOOD_FILE, policy.model_dump_json(indent=1) + "\n", 0o644)
+    with lock_folder(folder):
+        replace_file(folder / GOOD_FILE, policy.model_dump_json(indent=1) + "\n", 0o644)
 
 
 def change_policy(folder: Path, change: Callable[[Policy], Policy]) -> Policy:

@@ -37,8 +37,12 @@ def test_a_model_is_ready_from_the_start(metrics: ModelMetrics) -> None:  # noqa
 
 
 def test_the_version_that_answers_by_default_is_shown(metrics: ModelMetrics) -> None:  # noqa: ARG001
-    show_defaults({"measured": 3})
-    assert read("models", state="default") == 1
+    def show_and_read() -> float | None:
+        show_defaults({"measured": 3})
+        return read("models", state="default")
+
+    # The server of other tests in this process shows its own defaults twice a second, perhaps in between.
+    assert any(show_and_read() == 1 for _ in range(10))
     show_defaults({"measured": 4})
     assert read("models", state="default") == 0
     show_defaults({})
