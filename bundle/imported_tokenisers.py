@@ -7,14 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from bundle.editing import Editor
-from bundle.tokenisers import (
-    KerasTokeniser,
-    ReadableTokeniser,
-    TokeniserBase,
-    TokenTokeniser,
-    WordTokeniser,
-    lower,
-)
+from bundle.readable import ReadableTokeniser
+from bundle.splitting import TokeniserBase, lower
+from bundle.tokenisers import KerasTokeniser, TokenTokeniser, WordTokeniser
 
 Standardisation = Literal["lower-strip-punctuation", "lower", "strip-punctuation", "none"]
 

@@ -15,10 +15,12 @@ from bundle.files import read_file
 from bundle.imported_tokenisers import AnyTokeniser
 from bundle.rows import Row
 from bundle.sizes import MOST_VOCABULARY_BYTES
-from bundle.tokenisers import CLASSES, ENDING, Tokeniser
+from bundle.splitting import ENDING
+from bundle.tokenisers import Tokeniser
 
-# Kinds of ids: marks and reserved ids, known words, unknown words and endings.
-_MARK, _KNOWN, _UNKNOWN = range(3)
+# Kinds of ids: known words; marks, stars, emoji, mentions, addresses and reserved ids; unknown words and endings.
+# A text has a verdict if it has a word.
+_WORD, _MARK, _UNKNOWN = range(3)
 
 Side = Literal["left", "right"]
 
@@ -131,7 +133,7 @@ class EncodedReview:
         words_used: words and marks that are read.
         words_cut: words and marks before them, or after them.
         words_unknown: words of those used that the vocabulary lacks; of some it has the ending. They may be left out.
-        is_readable: whether any of those used is a known word, not only a mark.
+        is_readable: whether any of those used is a known word; marks, stars, emoji, mentions and addresses are none.
     """
 
     ids: NDArray[np.int32]
@@ -181,9 +183,9 @@ class ReviewCodec:
                 f"{expected} distinct words: train the bundle again"
             )
         self._ids = _Ids(ids, preprocessing)
-        is_ending = [preprocessing.tokeniser.keeps_case and word.startswith(ENDING) for word in self.vocabulary]
-        is_word = [any(map(str.isalnum, word)) and word not in CLASSES for word in self.vocabulary]
-        kinds = np.where(is_ending, _UNKNOWN, np.where(is_word, _KNOWN, _MARK))
+        tokeniser = preprocessing.tokeniser
+        is_ending = [tokeniser.keeps_case and word.startswith(ENDING) for word in self.vocabulary]
+        kinds = np.where(is_ending, _UNKNOWN, np.where([*map(tokeniser.is_word, self.vocabulary)], _WORD, _MARK))
         self._kinds = np.full(preprocessing.vocabulary_size, _MARK, np.uint8)
         self._kinds[word_ids.start : word_ids.stop] = kinds
         if preprocessing.unknown_id is not None:
@@ -281,7 +283,7 @@ class ReviewCodec:
             words_used=words_used,
             words_cut=words_cut,
             words_unknown=kinds.count(_UNKNOWN) + left_out,
-            is_readable=_KNOWN in kinds,
+            is_readable=_WORD in kinds,
         )
 
     def find_id(self, word: str) -> int:

@@ -145,7 +145,9 @@ def test_sentiment_judges_short_and_negated_texts_rightly(text: str, is_positive
     assert (judge([text], form)[0] > 0.5) == is_positive
 
 
-@pytest.mark.parametrize("text", ["", " \n", "<br />", "🙂", "★★★★★", "这部电影很好看", "!!!", "<!-- wonderful -->"])
+@pytest.mark.parametrize(
+    "text", ["", " \n", "<br />", "🙂", "★★★★★", "★★★", "★ ★ ☆", "这部电影很好看", "!!!", "<!-- wonderful -->"]
+)
 def test_sentiment_has_no_verdict_on_what_it_cannot_read(text: str) -> None:
     assert not read(text).is_readable
 

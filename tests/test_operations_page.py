@@ -43,17 +43,17 @@ def test_every_command_works(tmp_path: Path) -> None:
     with serve(LINES[start], tmp_path) as url:
         key = (tmp_path / "operator.key").read_text().strip()
         expected: dict[str, Callable[[], None]] = {
-            "mv new/8 models/sentiment/8": lambda: wait_for_version(url, key, 8),
+            "mv new/9 models/sentiment/9": lambda: wait_for_version(url, key, 9),
             ".venv/bin/python -m app models pin sentiment 6": lambda: wait_for_version(url, key, 6),
-            ".venv/bin/python -m app models unpin sentiment": lambda: wait_for_version(url, key, 8),
+            ".venv/bin/python -m app models unpin sentiment": lambda: wait_for_version(url, key, 9),
         }
         assert ask(url, key)["version"] == 6
         for line in LINES[start + 1 :]:
             run(line.replace("localhost:8000", url), tmp_path)
             expected.get(line, lambda: None)()
-        wait_for_version(url, key, 8)
+        wait_for_version(url, key, 9)
         assert httpx.get(f"{url}/models", headers={"x-api-key": (tmp_path / "web.key").read_text().strip()}).is_success
-    assert read_policy(tmp_path / "models" / "sentiment") == Policy(labels={"candidate": 8, "stable": 8})
+    assert read_policy(tmp_path / "models" / "sentiment") == Policy(labels={"candidate": 9, "stable": 9})
     assert read_policy(tmp_path / "models" / "imdb-500").is_loaded
 
 

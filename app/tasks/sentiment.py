@@ -58,7 +58,7 @@ def _check_confidence(value: float | None, info: ValidationInfo) -> float | None
 
 
 Confidence = Annotated[
-    Annotated[float, Field(lt=1)] | None,
+    Annotated[float, Field(lt=1, strict=True)] | None,
     AfterValidator(_check_confidence),
     Field(
         description="Answer `uncertain` where the likeliest label is less probable than this; by default every text "

@@ -7,16 +7,11 @@ from hypothesis import strategies as st
 
 from bundle.editing import PLAIN, Editor, Trace
 from bundle.imported_tokenisers import FilterTokeniser, VectorizationTokeniser, WhitespaceTokeniser
+from bundle.readable import ReadableTokeniser
+from bundle.splitting import TokeniserBase
 from bundle.text import show
-from bundle.tokenisers import (
-    KerasTokeniser,
-    ReadableTokeniser,
-    Tokeniser,
-    TokeniserBase,
-    TokenTokeniser,
-    WordTokeniser,
-)
-from tests.bundle.test_tokenisers import PIECES
+from bundle.tokenisers import KerasTokeniser, Tokeniser, TokenTokeniser, WordTokeniser
+from tests.bundle.test_readable import PIECES
 
 TOKENISERS = [KerasTokeniser(), WordTokeniser(), TokenTokeniser(), ReadableTokeniser()]
 IMPORTED = [

@@ -30,6 +30,15 @@ from bundle.text import show
         ("<input disabled>one<details open class=x>two<video controls/>", " one two "),
         ("a <b and c> d <b opening> <b open", "a <b and c> d <b opening> <b open"),
         ("<script>hidden</script x>seen", " seen"),
+        (
+            "<a title='x > y' href=\"<>\">one</a><img alt='a > \"b\"'>two<script x='>'>hidden</script>three",
+            "one two three",
+        ),
+        ("one<br / >two<br/ >three<p class='a'id='b'/data-c=\"d\">four", "one two three four"),
+        ("<b/w> <i/o>", "<b/w> <i/o>"),
+        ("<a title='x>one</a> <b class=\"x>two", "<a title='x>one <b class=\"x>two"),
+        ("Wow\u2122 :\u2011) 10\u204410 3\u221210 \u21161", "Wow  :-) 10/10 3-10 number 1"),
+        ("a\ufdfab\ufdfb \u3394 \u247e", "a b  THz (11)"),
         ("\u2018a\u2019 b\u00b4c d`e \u201cf\u201d \u00abg\u00bb", "'a' b'c d'e \"f\" \"g\""),
         ("\uff46\uff55\uff4c\uff4c \ufb01ne \u210c\u00e9\u0301llo so\u00adft\u200b \ufeff", "full fine Hello soft "),
         ("8\u00bd (\u00bc", "8.5 ( 0.25"),
@@ -52,7 +61,12 @@ def test_what_a_reader_sees(text: str, seen: str) -> None:
 @given(st.text(st.characters()))  # surrogates included
 def test_any_text_is_shown_without_marks_that_could_be_typed_otherwise(text: str) -> None:
     seen = show(text)
-    assert not set(seen) & set("\u2019\u00ad\u201c\u0301`")
+    assert not set(seen) & set("\u2019\u00ad\u201c\u0301`\u2011\u2014\u2044")
+
+
+@given(st.text(st.characters()))
+def test_a_text_is_shown_with_at_most_eight_characters_for_one(text: str) -> None:
+    assert len(show(text)) <= 8 * len(text)
 
 
 @pytest.mark.parametrize(
@@ -79,11 +93,22 @@ def test_any_text_is_shown_without_marks_that_could_be_typed_otherwise(text: str
         "9 \u00bd",
         "&#9",
         "&amp;#39;",
+        "<a b='",
+        "<a b=\"' c='",
+        '<a b="c\' d=\'e" f="',
+        "<a b='\"' ",
+        "<script a='",
+        "<script a='<script b=\"",
+        "<br /",
+        "<br / / ",
+        "<p a='b'c='d'",
+        "<p/",
+        "/",
     ],
 )
 def test_the_time_is_in_proportion_to_the_text(piece: str) -> None:
     """A pattern that looks back at all of the text would take hours for the longer one."""
     text = piece * (1_000_000 // len(piece))
-    started = time.monotonic()
+    started = time.process_time()
     show(text)
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10

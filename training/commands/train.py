@@ -46,6 +46,7 @@ from training.data.labelled.languages import ENGLISH
 from training.data.labelled.reading import DataOptions
 from training.data.labelled.texts import LabelledTexts
 from training.data.pairs import FOLDER as PAIRS
+from training.data.phrases import divide
 from training.data.sources import Sources
 from training.errors import RecipeError, ResultsError
 from training.labelled.reading import check_options, read_texts
@@ -82,9 +83,11 @@ def train(
     models: ModelsOption = Path("models"),
     name: NameOption = None,
     phrases: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
-            help="The Stanford Sentiment Treebank, for recipes that learn phrases: its archive or its folder."
+            help="For the recipe sentiment-general: the Stanford Sentiment Treebank, its archive or its folder; and "
+            "besides it, files of your own of lines text<TAB>label, with a label of 0 (very negative) to 4 (very "
+            "positive) or a probability with a decimal point; repeatable."
         ),
     ] = None,
     pairs: Annotated[
@@ -189,7 +192,8 @@ def train(
             say(f"Finished {', '.join(names)} in {runs}; nothing was published")
             return
         options = DataOptions(test=test, skip_bad_rows=skip_bad_rows)
-        sources = Sources(data, phrases, pairs or PAIRS, transformer, options)
+        trees, own_phrases = divide(phrases or [])
+        sources = Sources(data, trees, pairs or PAIRS, transformer, options, own_phrases=own_phrases)
         begun = open_typed_bundle(start) if start and start != _FROM_NONE else None
         described = example = None
         if isinstance(chosen.settings, LabelledSettings):

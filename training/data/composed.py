@@ -40,6 +40,8 @@ TARGETS = {
 _WHO = ("name", "nation", "faith", "person", "director")
 
 _SLOT = re.compile(r"\{(an )?(\w+)\}")
+# By the sound: an honest and an American, a useful, a Ukrainian, a European and a one-off film.
+_AFTER_AN = re.compile(r"(?!use|uni[cfoqstv]|uk|eu|one\b|once\b)[aeiou]|heir|honest|honou?r|hour", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def _fill(
         word = slots[found[2]]
         if not found[1]:
             return word
-        return ("an " if word[0] in "aeiou" and not word.startswith("use") else "a ") + word
+        return f"{'an' if _AFTER_AN.match(word) else 'a'} {word}"
 
     text = _SLOT.sub(replace, frame)
     return text[0].upper() + text[1:]

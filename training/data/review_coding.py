@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from bundle.manifest import Dataset
+from bundle.readable import ReadableTokeniser
 from bundle.reviews import RESERVED_IDS, ReviewCodec, ReviewPreprocessing, read_vocabulary
-from bundle.tokenisers import KerasTokeniser, ReadableTokeniser, Tokeniser, TokenTokeniser, WordTokeniser
+from bundle.tokenisers import KerasTokeniser, Tokeniser, TokenTokeniser, WordTokeniser
 from training.data import imdb
 from training.data.examples import Examples
 from training.progress_bar import follow

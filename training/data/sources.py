@@ -15,6 +15,7 @@ class Sources:
     Attributes:
         reviews: see `imdb.load`; for the recipe letters, the file of the sequences.
         phrases: see `treebank.load`.
+        own_phrases: see `training.data.phrases.load`.
         pairs: see `pairs.load`.
         transformer: see `training.general.transformer.Transformer`.
         options: how the user's own data are read.
@@ -27,3 +28,4 @@ class Sources:
     transformer: Path | None = None
     options: DataOptions = DataOptions()
     labelled: LabelledTexts | None = None
+    own_phrases: tuple[Path, ...] = ()

@@ -6,9 +6,11 @@ from keras import ops
 from numpy.typing import NDArray
 from rich.console import Console
 
+from bundle import ratings
+from bundle.readable import ReadableTokeniser
 from bundle.reviews import RESERVED_IDS, ReviewCodec, ReviewPreprocessing
 from bundle.store import Bundle
-from bundle.tokenisers import ReadableTokeniser, TokenTokeniser
+from bundle.tokenisers import TokenTokeniser
 from training.data import review_coding
 from training.errors import RecipeError
 from training.networks import builders
@@ -65,7 +67,7 @@ class FirstNetwork:
     def give_weights(self, network: keras.Model, codec: ReviewCodec) -> None:
         """Give its weights to a network with other words, each of which gets the vector that this network reads it as.
 
-        An emoji that this network does not know gets the vector of its face.
+        An emoji that this network does not know gets the vector of its face, and a row of stars that of the rating.
         """
         given = np.empty((codec.preprocessing.vocabulary_size, self._vectors.shape[1]), np.float32)
         given[:RESERVED_IDS] = self._vectors[:RESERVED_IDS]
@@ -78,7 +80,7 @@ class FirstNetwork:
     def _find_id(self, word: str) -> int:
         number = self._codec.find_id(word)
         if number == self._codec.preprocessing.unknown_id:
-            number = self._codec.find_id(_TOKENISER.find_class(word) or word)
+            number = self._codec.find_id(ratings.find_tenths_of_row(word) or _TOKENISER.find_class(word) or word)
         return number
 
 

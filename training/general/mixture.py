@@ -14,7 +14,9 @@ from training.general.sentences import join_stories
 from training.general.short_texts import ShortTexts
 from training.recipes.general import GeneralSettings
 
-_WHERE_STORIES_ARE = (0.6, 0.8)  # behind a review in this share, in front of it up to this share, else in its middle
+# Shares of the reviews with a story that have it behind and in front; the others have it in the middle.
+_SHARE_BEHIND, _SHARE_IN_FRONT = 0.6, 0.2
+_AFTER_START = 1  # place in a row, behind the mark of a start
 _SHORTEST_STORY = 20
 
 
@@ -48,7 +50,7 @@ def mix(
     """
     codec = reviews.codec
     targets = reviews.mix_labels(answers, settings.label_weight)
-    coded = [codec.encode(story).ids[1:] for story in stories]  # without the mark of a start
+    coded = [codec.encode(story).ids[_AFTER_START:] for story in stories]
     pasted, of_pasted = zip(*_paste(settings, reviews, targets, coded), strict=True)
     texts = [*judged.texts, *labelled.texts]
     short = review_coding.code_each(codec, texts, "Coding the short texts", console)
@@ -69,9 +71,13 @@ def _paste(
         return join_stories(stories, int(random.integers(_SHORTEST_STORY, settings.story_length + 1)), random)
 
     for k in random.permutation(rows)[: int(settings.story_share * len(rows))]:
-        story, ids, place = tell(), reviews.corpus[int(k)], random.random()
-        behind, before = _WHERE_STORIES_ARE
-        at = len(ids) if place < behind else 1 if place < before else len(ids) // 2  # 0 has the mark of a start
+        story, ids, drawn = tell(), reviews.corpus[int(k)], random.random()
+        if drawn < _SHARE_BEHIND:
+            at = len(ids)
+        elif drawn < _SHARE_BEHIND + _SHARE_IN_FRONT:
+            at = _AFTER_START
+        else:
+            at = len(ids) // 2
         yield np.concatenate([ids[:at], story, ids[at:]]), float(targets[k])
     for _ in range(int(settings.pure_story_share * len(rows))):
-        yield np.concatenate([reviews.corpus[0][:1], tell()]), 0.5
+        yield np.concatenate([reviews.corpus[0][:_AFTER_START], tell()]), 0.5

@@ -1,4 +1,4 @@
-"""The short texts that people, authors and frames have judged, and ratings."""
+"""The short texts that people, authors and frames have judged, ratings, and numbers that are none."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 
 from training.data.composed import compose
 from training.data.pairs import Group
-from training.data.ratings import list_ratings
-from training.data.treebank import Treebank
+from training.data.phrases import Phrases
+from training.data.ratings import list_numbers, list_ratings
+from training.data.treebank import TARGETS, Treebank
 from training.recipes.general import ShortTextSettings
 
-# The probability of positive for the treebank's labels and for the texts of a pair.
-TREEBANK_TARGETS = (0.02, 0.13, 0.5, 0.87, 0.98)
+# The probability of positive of the texts of a pair.
 PAIR_TARGETS = {"positive": 0.98, "negative": 0.02, "neutral": 0.5}
+
+_NUMBER_COPIES = 2  # version 8, which learnt ratings only, took every number for a rating
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,15 @@ class ShortTexts:
 
 
 def collect(
-    settings: ShortTextSettings, treebank: Treebank, groups: Sequence[Group], random: np.random.Generator
+    settings: ShortTextSettings,
+    treebank: Treebank,
+    own: Phrases,
+    groups: Sequence[Group],
+    random: np.random.Generator,
 ) -> ShortTexts:
-    """Return the treebank's phrases and sentences, ratings, the texts of pairs and composed sentences."""
+    """Return the treebank's phrases and sentences, the user's own, ratings, numbers, pairs and composed sentences."""
     phrases = list(_judge_phrases(treebank))
-    sentences = list(_judge_sentences(treebank)) * settings.treebank_copies
+    sentences = [*_judge_sentences(treebank), *own.judged] * settings.treebank_copies
     paired = list(_judge_pairs(groups)) * settings.pair_copies
     composed = islice(compose("train", random), settings.composed)
     return ShortTexts.of(
@@ -61,6 +67,7 @@ def collect(
             *phrases,
             *sentences,
             *list_ratings(),
+            *list(list_numbers()) * _NUMBER_COPIES,
             *paired,
             *((sentence.text, sentence.target) for pair in composed for sentence in pair),
         ],
@@ -70,7 +77,7 @@ def collect(
 
 def _judge_sentences(treebank: Treebank) -> Iterator[tuple[str, float]]:
     for phrases in treebank.train:
-        yield phrases[-1].text, TREEBANK_TARGETS[phrases[-1].label]
+        yield phrases[-1].text, TARGETS[phrases[-1].label]
 
 
 def _judge_phrases(treebank: Treebank) -> Iterator[tuple[str, float]]:
@@ -79,7 +86,7 @@ def _judge_phrases(treebank: Treebank) -> Iterator[tuple[str, float]]:
     for phrases in treebank.train:
         for phrase in phrases:
             if phrase.words > 1:
-                found.setdefault(phrase.text, []).append(TREEBANK_TARGETS[phrase.label])
+                found.setdefault(phrase.text, []).append(TARGETS[phrase.label])
     for text, targets in found.items():
         yield text, float(np.mean(targets))
 

@@ -24,11 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from bundle.readable import ReadableTokeniser
 from bundle.reviews import RESERVED_IDS
 from bundle.rows import Row
 from bundle.store import Bundle
-from bundle.tokenisers import ReadableTokeniser
-from training.data import imdb, pairs, review_coding, treebank
+from training.data import imdb, pairs, phrases, review_coding, treebank
 from training.data.sources import Sources
 from training.distillation.corpus import Corpus, Reviews, hold_out
 from training.distillation.review_batches import predict
@@ -79,18 +79,20 @@ class GeneralStages:
 
         Raises:
             RecipeError: the bundle does not fit, or a source is missing.
-            DataError: the pairs cannot be read, or a part of them is missing.
+            DataError: the pairs or the user's own phrases cannot be read, or a part of the pairs is missing.
         """
         self._start = FirstNetwork(start, settings)
         if not (sources.phrases and sources.transformer):
             raise RecipeError(
-                "this recipe needs --phrases, the archive of the Stanford Sentiment Treebank, and --transformer, the "
-                "folder of a pretrained transformer"
+                "this recipe needs --phrases, the archive of the Stanford Sentiment Treebank (files of your own come "
+                "besides it), and --transformer, the folder of a pretrained transformer"
             )
         self._settings = settings
-        self._phrases, self._transformer_folder = sources.phrases, sources.transformer
+        self._trees, self._transformer_folder = sources.phrases, sources.transformer
         self._sources = sources
-        self._pairs = pairs.load("train", sources.pairs)  # now: a fault in them must not come after hours
+        # Now: a fault in them must not come after hours.
+        self._own_phrases = phrases.load(sources.own_phrases)
+        self._pairs = pairs.load("train", sources.pairs)
         self._development_pairs = make_pairs("development", sources.pairs)
         self._folders = StageFolders(folder, console, settings.stages)
         self._console = console
@@ -117,7 +119,7 @@ class GeneralStages:
             "format": _FORMATS["coded"],
             "start": self._start.manifest.checksum,
             "dataset": self.data.sha256,
-            "short_texts": self._taught.hash(),
+            "short_texts": self._texts_of_transformer.hash(),
             "tokeniser": ReadableTokeniser().model_dump(),
         }
         return self._folders.run("coded", depends, self._code)
@@ -129,20 +131,20 @@ class GeneralStages:
             "dataset": self.data.sha256,
             "transformer": self._settings.transformer.model_dump(),
             "pretrained": hash_pretrained(self._transformer_folder),
-            "short_texts": self._taught.hash(),
+            "short_texts": self._texts_of_transformer.hash(),
             **self._settings.model_dump(include={"validation_share", "sentences", "openings", "seed"}),
         }
-        return self._folders.run("transformer", depends, self._teach)
+        return self._folders.run("transformer", depends, self._train_transformer)
 
     def network(self) -> Path:
         """Train the network."""
         settings = self._settings
-        labelled, learnt = self.transformer(), self._collect(settings.learning)
+        labelled, short_texts = self.transformer(), self._collect_texts(settings.learning)
         depends: Depends = {
             "format": _FORMATS["general"],
             "coded": read_depends(self.coded()),
             "transformer": read_depends(labelled),
-            "short_texts": learnt.hash(),
+            "short_texts": short_texts.hash(),
             **settings.model_dump(
                 include={
                     "length",
@@ -156,7 +158,11 @@ class GeneralStages:
                 }
             ),
         }
-        return self._folders.run("general", depends, lambda folder: self._learn(folder, labelled, learnt), "network")
+
+        def train(folder: Path) -> Figures:
+            return self._train_network(folder, labelled, short_texts)
+
+        return self._folders.run("general", depends, train, "network")
 
     def publish(self) -> keras.Model:
         """Return the network for publication: calibrated, with 8-bit word vectors and other weights of 16 bits."""
@@ -178,12 +184,14 @@ class GeneralStages:
         return f"""\
 It started from {start.name} version {start.version}, and learnt from these reviews, from
 the phrases of the Stanford Sentiment Treebank (training part), from the pairs of opinions in `training/data/pairs`,
-from composed sentences, from ratings, and from {self._settings.sentences:,} sentences
-and {self._settings.openings:,} beginnings of the reviews as labelled by a transformer.
+from composed sentences, from ratings and other numbers{self._describe_own_phrases()},
+and from {self._settings.sentences:,} sentences and {self._settings.openings:,} beginnings of the reviews as labelled
+by a transformer.
 The transformer was pretrained elsewhere (SHA-256 of its files `{hash_pretrained(self._transformer_folder)}`) and learnt
 from the same short texts. {len(self.reviews().held_out):,} labelled reviews were held out. The logits are multiplied by
 {self._sharpness.always:.2f} + {self._sharpness.short:.2f} / (words and marks + 1), which is fitted on these reviews, on
-the treebank's development sentences and on the pairs for development.
+the treebank's development sentences and on the pairs for development. So the calibration errors of the treebank are
+errors on what it was fitted on; those of the pairs are not.
 
 | stage | time | on | figures |
 |---|---|---|---|
@@ -194,20 +202,24 @@ the treebank's development sentences and on the pairs for development.
         """Return the result of the stage `coded`."""
         return Reviews.open(self.coded(), self._settings.published)
 
+    def _describe_own_phrases(self) -> str:
+        count = len(self._own_phrases.judged)
+        return f", from {count:,} short texts of the user's own" if count else ""
+
     def _list_folders(self) -> dict[str, Path]:
         return {"coded": self.coded(), "transformer": self.transformer(), "network": self.network()}
 
     @cached_property
     def _treebank(self) -> treebank.Treebank:
-        return treebank.load(self._phrases)
+        return treebank.load(self._trees)
 
     @cached_property
-    def _taught(self) -> ShortTexts:
-        return self._collect(self._settings.teaching)
+    def _texts_of_transformer(self) -> ShortTexts:
+        return self._collect_texts(self._settings.teaching)
 
-    def _collect(self, settings: ShortTextSettings) -> ShortTexts:
+    def _collect_texts(self, settings: ShortTextSettings) -> ShortTexts:
         random = np.random.default_rng(self._settings.seed)
-        return collect(settings, self._treebank, self._pairs, random)
+        return collect(settings, self._treebank, self._own_phrases, self._pairs, random)
 
     @cached_property
     def _sharpness(self) -> Sharpness:
@@ -229,7 +241,7 @@ the treebank's development sentences and on the pairs for development.
         settings, data, tokeniser = self._settings, self.data, ReadableTokeniser()
         kept, held_out = hold_out(data, settings.published)
         counts = review_coding.count_words(tokeniser, data.take_training_texts(kept))
-        short = review_coding.count_words(tokeniser, self._taught.whole)
+        short = review_coding.count_words(tokeniser, self._texts_of_transformer.whole)
         rare = settings.short_text_words * _LEAST_USES
         counts += Counter({word: settings.short_text_words * count for word, count in short.items()})
         counts = review_coding.fold_classes(tokeniser, counts, rare)
@@ -240,13 +252,12 @@ the treebank's development sentences and on the pairs for development.
         np.save(folder / _ANSWERS, answers)
         return {"reviews": len(reviews.corpus), "words": len(reviews.corpus.ids)} | reviews.measure(answers)
 
-    def _teach(self, folder: Path) -> Figures:
+    def _train_transformer(self, folder: Path) -> Figures:
         """Train the transformer, and label sentences with it."""
         settings, seed = self._settings, self._settings.seed
-        teacher = Transformer(self._transformer_folder, seed)
-        loss = teacher.fit(
-            self._taught.texts, self._taught.targets, settings.transformer, seed, folder / _CHECKPOINT, self._console
-        )
+        teacher, judged = Transformer(self._transformer_folder, seed), self._texts_of_transformer
+        checkpoint = folder / _CHECKPOINT
+        loss = teacher.fit(judged.texts, judged.targets, settings.transformer, seed, checkpoint, self._console)
         reviews, random = self._read_training_texts(), np.random.default_rng(seed)
         texts = take_short(split_sentences(reviews), settings.sentences, random)
         texts += take_openings(reviews, settings.openings, random)
@@ -255,8 +266,8 @@ the treebank's development sentences and on the pairs for development.
             np.save(folder / _LOGITS, teacher.answer(texts))
         return {"loss": loss} | self._measure(lambda texts: to_probabilities(teacher.answer(texts)))
 
-    def _learn(self, folder: Path, labelled: Path, learnt: ShortTexts) -> Figures:
-        """Train the network."""
+    def _train_network(self, folder: Path, labelled: Path, short_texts: ShortTexts) -> Figures:
+        """Train the network on the reviews, on what the transformer labelled, and on the short texts."""
         reviews, settings = self.reviews(), self._settings
         keras.utils.set_random_seed(settings.seed)
         network = builders.build_review_network(settings.published, reviews.codec.preprocessing, any_length=True)
@@ -267,7 +278,7 @@ the treebank's development sentences and on the pairs for development.
         texts: list[str] = json.loads((labelled / _LABELLED).read_text("utf-8"))
         answers = np.load(self.coded() / _ANSWERS)
         labelled_texts = LabelledTexts(texts, np.load(labelled / _LOGITS))
-        mixed, targets = mix(settings, reviews, answers, stories, labelled_texts, learnt, self._console)
+        mixed, targets = mix(settings, reviews, answers, stories, labelled_texts, short_texts, self._console)
         history, answers = tune(
             network,
             settings.network,

@@ -17,9 +17,10 @@ from bundle.imported_tokenisers import (
     VectorizationTokeniser,
     WhitespaceTokeniser,
 )
+from bundle.readable import ReadableTokeniser
 from bundle.reviews import ReviewCodec, Side, WordCoding
 from bundle.sizes import MOST_VOCABULARY_BYTES
-from bundle.tokenisers import KerasTokeniser, ReadableTokeniser, TokenTokeniser, WordTokeniser
+from bundle.tokenisers import KerasTokeniser, TokenTokeniser, WordTokeniser
 from training.data.word_list import PADDING, START, UNKNOWN, WordList, read_word_list
 from training.errors import ModelImportError
 

@@ -14,9 +14,9 @@ from keras import ops
 from numpy.typing import NDArray
 
 from bundle.reviews import RESERVED_IDS, ReviewCodec, ReviewPreprocessing
+from bundle.splitting import ENDING
 from bundle.store import Bundle
 from bundle.tasks import SENTIMENT, count_outputs
-from bundle.tokenisers import ENDING
 from training.errors import RecipeError
 from training.networks import builders
 from training.networks.onnx_network import OnnxNetwork

@@ -27,7 +27,9 @@ class ShortTextSettings(BaseModel):
 
     model_config = STRICT
 
-    treebank_copies: int = Field(ge=0, description="Copies of a sentence of the treebank; a phrase occurs once.")
+    treebank_copies: int = Field(
+        ge=0, description="Copies of a sentence of the treebank and of a text of your own; a phrase occurs once."
+    )
     pair_copies: int = Field(ge=0, description="Copies of a text of the pairs.")
     composed: int = Field(ge=0, description="Pairs of composed sentences.")
 
@@ -93,11 +95,11 @@ RECIPES = (
             story_share=0.3,
             story_length=400,
             pure_story_share=0.03,
-            teaching=ShortTextSettings(treebank_copies=3, pair_copies=6, composed=15_000),
+            teaching=ShortTextSettings(treebank_copies=3, pair_copies=6, composed=22_000),
             transformer=TransformerSettings(passes=1.2),
             sentences=240_000,
             openings=40_000,
-            learning=ShortTextSettings(treebank_copies=2, pair_copies=6, composed=30_000),
+            learning=ShortTextSettings(treebank_copies=2, pair_copies=6, composed=40_000),
             sharpness=2.2,
             seed=9,
             network=TuningSettings(

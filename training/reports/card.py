@@ -6,8 +6,8 @@ import shlex
 from pathlib import Path
 
 from bundle.manifest import Description
+from bundle.readable import ReadableTokeniser
 from bundle.reviews import ReviewPreprocessing
-from bundle.tokenisers import ReadableTokeniser
 from training import recipes
 from training.data import pairs
 from training.evaluation.plots import CONFUSION_MATRIX, LEARNING_CURVE, ROC_CURVE
@@ -32,18 +32,21 @@ The network reads a text as a reader sees it, as words and marks:
 - Accents are dropped. Full-width and other look-alike characters, typographic quotation marks and apostrophes become
   the plain ones.
 - Words keep their case, but a text all in capitals is read in lower case. A word with an apostrophe is one word, "'s"
-  is a word of its own; "wasnt" is read as "wasn't".
+  is a word of its own; "wasnt" and "was n't" are read as "wasn't".
 - An address, of a page or of mail, is one word, the same for all addresses; so is a mention (@name). The words of a
   #hashtag are words.
-- A rating (8/10, 4 out of 5, 87/100) becomes tenths, and stars (★★★☆☆) become a rating.
+- A rating in figures (8/10, 4 out of 5, 87/100, 4★) becomes tenths, more than the whole is 10/10. A row of stars
+  (★★★☆☆) becomes whole and half stars of five.
 - Emoji and emoticons with a clear feeling become a smiling or a frowning face; others are unknown marks.
 - A censored word ("sh*t") is one word. Of an elongation ("goooood") the short form is read, of a run of "!" and "?"
   three marks.
-- A word outside the vocabulary is read by its ending. A text without any known word gets no verdict."""
+- A word outside the vocabulary is read by its ending. A text without any known word gets no verdict. Stars, emoji,
+  emoticons, mentions and addresses are no words: "8/10" and "5 stars" get one, "★★★★★" does not."""
 
 _FURTHER_DATA = {
     "phrases": "Stanford Sentiment Treebank (its training and development sentences, one after the other)",
     "pairs": "Pairs of opinions (the names and contents of the files of `training/data/pairs`)",
+    "own_phrases": "Short texts of the user's own (with their probabilities)",
 }
 
 
@@ -226,9 +229,11 @@ def _command(recipe: Recipe, description: Description) -> str:
     for key, value in changes.items():
         words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value, separators=(',', ':'))}"]
     if isinstance(recipe.settings, GeneralSettings):
+        further = _find_further_data(description)
         words += ["--data", "aclImdb_v1.tar.gz", "--phrases", "trainDevTestTrees_PTB.zip"]
+        words += ["--phrases", "FILE"] * ("own_phrases" in further)
         words += ["--transformer", "all-MiniLM-L6-v2"]
-        if _find_further_data(description).get("pairs") not in (None, pairs.hash_files()):
+        if further.get("pairs") not in (None, pairs.hash_files()):
             words += ["--pairs", "pairs"]
     if description.name != recipe.name:
         words += ["--name", description.name]

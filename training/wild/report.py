@@ -15,7 +15,8 @@ _KIND = "kind: "
 _TITLES: dict[Kind, str] = {
     "pairs": "Pairs of opinions by authors that nothing was trained on",
     "frames": "Composed sentences of frames and words that nothing was trained on",
-    "treebank": "Sentences of the Stanford Sentiment Treebank, of its part for development",
+    "treebank": "Sentences of the Stanford Sentiment Treebank, of its part for development (`sentiment-general` is "
+    "chosen by them, and its calibration is fitted on them too: for its calibration error, see the pairs)",
     "file": "The file `{name}`",
     "changes": "Texts of the pairs whose verdict changes with a change that leaves the meaning",
     "narration": "Film reviews whose verdict changes with a story behind them",

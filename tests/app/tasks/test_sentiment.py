@@ -93,7 +93,7 @@ def test_an_answer_below_the_least_confidence_is_uncertain(client: httpx.Client)
         assert batch["answers"] == [answer]
 
 
-@pytest.mark.parametrize("least", [0.49, 1, "high"])
+@pytest.mark.parametrize("least", [0.49, 1, "high", "0.9", True])
 def test_a_least_confidence_that_means_nothing_is_rejected(client: httpx.Client, least: object) -> None:
     response = client.post("/sentiment", json={"text": "good", "min_confidence": least})
     assert response.status_code == 422

@@ -38,20 +38,20 @@ def test_both_sentences_of_a_pair_differ_only_in_their_opinion(part: Part) -> No
 
 @pytest.mark.parametrize("part", ["train", "report"])
 def test_sentences_begin_with_a_capital_and_have_the_right_article(part: Part) -> None:
-    for sentence in (sentence for pair in take(part, 500) for sentence in pair):
+    for sentence in (sentence for pair in take(part, 5000) for sentence in pair):
         assert sentence.text[0] == sentence.text[0].upper()
         words = sentence.text.lower().split()
         for article, word in zip(words, words[1:], strict=False):
             if article in ("a", "an"):
-                is_vowel = word[0] in "aeiou" and not word.startswith("use")
-                assert (article == "an") == is_vowel, sentence.text
+                is_vowel = word[0] in "aeiou" and not word.startswith(("use", "ukrain", "euro", "unique"))
+                assert (article == "an") == (is_vowel or word.startswith(("honest", "hour"))), sentence.text
 
 
 def test_every_kind_is_composed_and_the_same_seed_gives_the_same_sentences() -> None:
-    pairs = take("train", 300)
+    pairs = take("train", 2500)
     assert {positive.kind for positive, _ in pairs} == set(TARGETS)
-    assert pairs == take("train", 300)
-    assert pairs != take("train", 300, seed=2)
+    assert pairs == take("train", 2500)
+    assert pairs != take("train", 2500, seed=2)
 
 
 def test_no_sentence_is_in_both_parts() -> None:
@@ -76,10 +76,10 @@ def test_no_frame_and_no_word_occurs_twice() -> None:
     assert [form for form, count in forms.items() if count > 1] == []
 
 
-def test_the_report_has_as_many_frames_and_words_as_the_training() -> None:
+def test_both_parts_have_dozens_of_frames_and_words_of_every_kind() -> None:
     frames = Counter((row["kind"], row["part"]) for row in read("frames.tsv"))
     for kind in TARGETS.keys() - {"wish", "neutral"}:
-        assert frames[kind, "report"] >= frames[kind, "train"] > 50
+        assert min(frames[kind, "report"], frames[kind, "train"]) > 50
     words = Counter((row["class"], row["part"]) for row in read("words.tsv"))
     for kind in (*OPINIONS, "thing"):
-        assert words[kind, "report"] >= words[kind, "train"] >= 15
+        assert min(words[kind, "report"], words[kind, "train"]) >= 15

@@ -3,9 +3,10 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from bundle.readable import ReadableTokeniser
 from bundle.reviews import RESERVED_IDS, ReviewCodec, read_vocabulary
 from bundle.store import Store
-from bundle.tokenisers import KerasTokeniser, ReadableTokeniser, Tokeniser, TokenTokeniser, WordTokeniser
+from bundle.tokenisers import KerasTokeniser, Tokeniser, TokenTokeniser, WordTokeniser
 from training import recipes
 from training.data import imdb, review_coding
 from training.recipes.reviews import ReviewSettings
@@ -83,3 +84,9 @@ def test_rare_emoji_and_mentions_count_as_their_class() -> None:
         "fine": 1,
     }
     assert folded.total() == counts.total()
+
+
+def test_equal_ratings_count_as_one_word() -> None:
+    texts = ["11/10 100/100 4/4 5\u2605", "\u2b50 hotel \u2605\u2606\u2606\u2606\u2606", "7.5/10 4 out of 5", "24/7"]
+    counts = review_coding.count_words(ReadableTokeniser(), texts)
+    assert counts == {"10/10": 4, "\u2605": 2, "hotel": 1, "8/10": 2, "24/7": 1}

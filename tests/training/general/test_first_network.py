@@ -4,16 +4,16 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
+from bundle.readable import CLASSES, ReadableTokeniser
 from bundle.reviews import ReviewCodec, ReviewPreprocessing
 from bundle.store import Store
-from bundle.tokenisers import CLASSES, ReadableTokeniser
 from tests.training.general.conftest import SMALL_GENERAL
 from training import recipes
 from training.general.first_network import FirstNetwork
 from training.networks import builders
 from training.recipes.general import GeneralSettings
 
-WORDS = (*CLASSES, "wonderful", "dreadful", "👍", "🤮", "zyx")
+WORDS = (*CLASSES, "wonderful", "dreadful", "👍", "🤮", "zyx", "★★★")
 
 
 @pytest.fixture
@@ -50,7 +50,14 @@ def test_it_gives_each_word_the_vector_that_it_reads_it_as_and_an_emoji_that_of_
     assert isinstance(known, ReviewCodec)
     first = keras.saving.load_model(bundle.model_path)
     given = keras.ops.convert_to_numpy(builders.find_embedding(first)(np.arange(known.preprocessing.vocabulary_size)))
-    for word, read_as in (("wonderful", "wonderful"), ("👍", ":)"), ("🤮", ":("), ("zyx", "zyx"), (":)", ":)")):
+    for word, read_as in (
+        ("wonderful", "wonderful"),
+        ("👍", ":)"),
+        ("🤮", ":("),
+        ("zyx", "zyx"),
+        (":)", ":)"),
+        ("★★★", "6/10"),
+    ):
         assert vectors[codec.find_id(word)].tolist() == given[known.find_id(read_as)].tolist()
 
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from bundle.readable import CLASSES, ReadableTokeniser
 from bundle.reviews import ReviewCodec, ReviewPreprocessing
-from bundle.tokenisers import CLASSES, ReadableTokeniser
 from training import recipes
 from training.distillation.corpus import UNLABELLED, Corpus, Reviews
 from training.general.mixture import LabelledTexts, mix

@@ -5,6 +5,7 @@ import pytest
 
 from tests.training.general.conftest import write_pairs, write_treebank
 from training.data import pairs, treebank
+from training.data.phrases import Phrases
 from training.general.short_texts import ShortTexts, collect
 from training.recipes.general import ShortTextSettings
 
@@ -14,9 +15,12 @@ def bank(tmp_path: Path) -> treebank.Treebank:
     return treebank.load(write_treebank(tmp_path / "trees.zip"))
 
 
+OWN = Phrases((("quite decent", 0.8),))
+
+
 def make(bank: treebank.Treebank, folder: Path, **settings: int) -> ShortTexts:
     chosen = ShortTextSettings(**({"treebank_copies": 0, "pair_copies": 0, "composed": 0} | settings))
-    return collect(chosen, bank, pairs.load("train", write_pairs(folder)), np.random.default_rng(7))
+    return collect(chosen, bank, OWN, pairs.load("train", write_pairs(folder)), np.random.default_rng(7))
 
 
 def test_a_phrase_occurs_once_with_the_mean_of_its_labels(bank: treebank.Treebank, tmp_path: Path) -> None:
@@ -34,6 +38,7 @@ def test_sentences_pairs_and_composed_sentences_occur_as_often_as_wanted(
 ) -> None:
     texts = make(bank, tmp_path, treebank_copies=2, pair_copies=3, composed=4)
     assert texts.texts.count("A wonderful film") == 1 + 2
+    assert texts.texts.count("quite decent") == 2
     judged = list(zip(texts.texts, texts.targets.tolist(), strict=True))
     assert judged.count(("No flaw, 01.", pytest.approx(0.98))) == 3
     assert judged.count(("No merit, 01.", pytest.approx(0.02))) == 3
@@ -41,14 +46,14 @@ def test_sentences_pairs_and_composed_sentences_occur_as_often_as_wanted(
     assert len(texts.texts) == len(make(bank, tmp_path, treebank_copies=2, pair_copies=3).texts) + 8
 
 
-def test_ratings_are_among_them(bank: treebank.Treebank, tmp_path: Path) -> None:
-    assert {"9/10", "2 out of 5", "I give it 1/10."} < set(make(bank, tmp_path).texts)
+def test_ratings_and_other_numbers_are_among_them(bank: treebank.Treebank, tmp_path: Path) -> None:
+    assert {"9/10", "2 out of 5", "I give it 1/10.", "Season 1", "1"} < set(make(bank, tmp_path).texts)
 
 
 def test_whole_texts_are_no_parts_of_others(bank: treebank.Treebank, tmp_path: Path) -> None:
     whole = make(bank, tmp_path, treebank_copies=2, pair_copies=3, composed=4).whole
     assert "wonderful film" not in whole
-    assert whole.count("A wonderful film") == whole.count("No flaw, 01.") == 1
+    assert whole.count("A wonderful film") == whole.count("No flaw, 01.") == whole.count("quite decent") == 1
 
 
 def test_the_hash_depends_on_texts_and_targets() -> None:

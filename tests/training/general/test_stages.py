@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from bundle.readable import CLASSES
 from bundle.store import Bundle, Store
-from bundle.tokenisers import CLASSES
 from tests.training.general.conftest import SMALL_GENERAL
 from training import pipeline, recipes
-from training.data import pairs, treebank
+from training.data import pairs, phrases, treebank
 from training.data.sources import Sources
 from training.distillation.stage_folders import read_figures
-from training.errors import DataError, RecipeError
+from training.errors import DataError, RecipeError, TrainingError
 from training.general.stages import GeneralStages
 from training.recipes.general import GeneralSettings
 from training.recipes.recipe import Recipe
@@ -31,6 +31,14 @@ def recipe() -> Recipe:
 def make_stages(recipe: Recipe, store: Store, sources: Sources, folder: Path) -> GeneralStages:
     assert isinstance(recipe.settings, GeneralSettings)
     return GeneralStages(recipe.settings, store.open("sentiment"), sources, folder, QUIET)
+
+
+@pytest.fixture(scope="module")
+def sources(sources: Sources, tmp_path_factory: pytest.TempPathFactory) -> Sources:
+    """The usual sources, and two short texts of the user's own."""
+    own = tmp_path_factory.mktemp("own") / "own.tsv"
+    own.write_text("quite decent\t3\nquite bad\t0.1\n")
+    return replace(sources, own_phrases=(own,))
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +59,11 @@ def test_it_trains_from_a_bundle_and_publishes_another_one(
     start = small_store.open("sentiment")
     assert bundle.manifest.recipe["start"] == start.manifest.model_dump(include={"name", "version", "checksum"})
     assert sources.phrases
-    hashes = {"phrases": treebank.load(sources.phrases).sha256, "pairs": pairs.hash_files(sources.pairs)}
+    hashes = {
+        "phrases": treebank.load(sources.phrases).sha256,
+        "pairs": pairs.hash_files(sources.pairs),
+        "own_phrases": phrases.load(sources.own_phrases).sha256,
+    }
     assert bundle.manifest.recipe["learnt_from"] == hashes
     stages = make_stages(recipe, small_store, sources, runs)
     assert set(CLASSES) < set(stages.reviews().codec.vocabulary)
@@ -60,6 +72,8 @@ def test_it_trains_from_a_bundle_and_publishes_another_one(
     card = (bundle.folder / "README.md").read_text("utf-8")
     assert "It started from sentiment version 1" in card
     assert "| transformer |" in card
+    assert "from 2 short texts of the user's own" in " ".join(card.split())
+    assert "--phrases trainDevTestTrees_PTB.zip --phrases FILE" in card
     assert "The logits are multiplied by" in card
 
 
@@ -83,6 +97,7 @@ def test_other_settings_of_the_network_train_it_alone_and_words_begin_with_the_v
         ("embedding=5", {}, "the weights in .* have the shapes .* set embedding and units"),
         ("seed=8", {"phrases": None}, "needs --phrases"),
         ("seed=8", {"transformer": None}, "needs .* --transformer"),
+        ("seed=8", {"own_phrases": (Path("none.tsv"),)}, r"none\.tsv cannot be read"),
     ],
 )
 def test_what_it_cannot_start_from_is_told_before_any_work(
@@ -94,7 +109,7 @@ def test_what_it_cannot_start_from_is_told_before_any_work(
     missing: dict[str, Any],
     message: str,
 ) -> None:
-    with pytest.raises(RecipeError, match=message):
+    with pytest.raises(TrainingError, match=message):
         make_stages(recipe.with_settings([change]), small_store, replace(sources, **missing), tmp_path)
     assert not list(tmp_path.iterdir())
 

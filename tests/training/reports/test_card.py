@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 
+from bundle.readable import ReadableTokeniser
 from bundle.store import Store
-from bundle.tokenisers import ReadableTokeniser
 from tests.bundle.samples import LETTERS, REVIEWS
 from tests.conftest import SMALL_RECIPES
 from training import recipes
