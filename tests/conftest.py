@@ -2,6 +2,7 @@
 
 import atexit
 import fcntl
+import gc
 import os
 import shutil
 import socket
@@ -26,6 +27,8 @@ if "TF_XLA_FLAGS" not in os.environ:
     compiled = tempfile.mkdtemp(prefix="lstm-serve-compiled-")
     atexit.register(shutil.rmtree, compiled, ignore_errors=True)
     os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={compiled}"
+# Small networks take longer to compile than to train.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import keras
 import numpy as np
@@ -42,6 +45,9 @@ from training.data.sources import Sources
 from training.pipeline import train
 
 tf.config.threading.set_intra_op_parallelism_threads(1)  # as the service does; nobody can later
+# The objects of TensorFlow stay, and would be looked at again and again.
+gc.freeze()
+gc.set_threshold(20_000, 20, 20)
 
 # Generous: only a broken service takes so long, and then the test fails.
 SECONDS = 120

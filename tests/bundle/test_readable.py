@@ -234,10 +234,10 @@ def test_ascii_is_split_as_other_text_is(text: str) -> None:
 )
 def test_the_time_to_split_is_in_proportion_to_the_text(piece: str) -> None:
     for start in ("", "www.a"):
-        text = start + piece * (1_000_000 // len(piece))
+        text = start + piece * (250_000 // len(piece))
         started = time.process_time()
         ReadableTokeniser().split(text)
-        assert time.process_time() - started < 10
+        assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The training of a network on the user's texts: lower rates below, averaged weights, and a stop in time."""
+"""The training of a network on the user's texts: averaged weights, and a stop in time."""
 
 import keras
 import numpy as np

@@ -54,7 +54,7 @@ class LabelledSettings(RecipeSettings):
     new_words: int = Field(default=4_000, ge=0, description="With a first network: the most words added to its words.")
     least_count: int = Field(default=3, ge=1, description="A word is added if it occurs at least this often.")
     replay: int = Field(
-        default=4_000,
+        default=1_000,
         ge=0,
         description="With a first network of the same two labels: short texts of this project, which are learnt with "
         "its answers beside the rows, so that it keeps what it knew.",
@@ -105,12 +105,12 @@ RECIPES = (
         published={},
         settings=LabelledSettings(
             transfer=TuningSettings(
-                epochs=6,
+                epochs=12,
                 batch_size=32,
-                short_batch_size=64,
-                learning_rate=1e-3,
-                recurrent_rate=0.3,
-                vector_rate=0.3,
+                short_batch_size=32,
+                learning_rate=3e-3,
+                recurrent_rate=1,
+                vector_rate=1,
                 word_dropout=0.1,
                 embedding_dropout=0.2,
                 output_dropout=0.3,
