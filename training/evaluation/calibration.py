@@ -18,10 +18,14 @@ _LEAST = 1e-7
 
 
 class Sharpness(NamedTuple):
-    """A factor of logits that depends on the length of a row: `always + short / steps`."""
+    """What makes logits calibrated: they are multiplied by `always + short / steps`, then `shift` is added.
+
+    Source of the two for rows of any length: Platt 1999, "Probabilistic Outputs for Support Vector Machines".
+    """
 
     always: float
     short: float
+    shift: float = 0.0
 
 
 def to_logits(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -69,15 +73,15 @@ def find_sharpness(
     probabilities: NDArray[np.float32], labels: NDArray[np.float32], steps: NDArray[np.integer]
 ) -> Sharpness:
     """Return the sharpness that maximises the likelihood of the labels, 0 or 1; all arrays are [examples]."""
-    margins = to_margins(probabilities, labels)
+    logits, signs = to_logits(probabilities), np.where(labels == 1, 1, -1)
 
-    def measure(ends: NDArray[np.float64]) -> float:
-        endless, one_step = ends
-        return float(np.logaddexp(0, -margins * (endless + (one_step - endless) / steps)).mean())
+    def measure(values: NDArray[np.float64]) -> float:
+        endless, one_step, shift = values
+        return float(np.logaddexp(0, -signs * (logits * (endless + (one_step - endless) / steps) + shift)).mean())
 
-    # The factors of endless rows and of rows of one step: if neither is negative, none is, and no verdict changes.
-    endless, one_step = minimize(measure, [1, 1], bounds=[(0, None)] * 2).x
-    return Sharpness(float(endless), float(one_step - endless))
+    # The factors of endless rows and of rows of one step: if neither is negative, none is.
+    endless, one_step, shift = minimize(measure, [1, 1, 0], bounds=[(0, None), (0, None), (None, None)]).x
+    return Sharpness(float(endless), float(one_step - endless), float(shift))
 
 
 def divide_logits(network: keras.Model, temperature: float) -> None:

@@ -189,9 +189,9 @@ and from {self._settings.sentences:,} sentences and {self._settings.openings:,} 
 by a transformer.
 The transformer was pretrained elsewhere (SHA-256 of its files `{hash_pretrained(self._transformer_folder)}`) and learnt
 from the same short texts. {len(self.reviews().held_out):,} labelled reviews were held out. The logits are multiplied by
-{self._sharpness.always:.2f} + {self._sharpness.short:.2f} / (words and marks + 1), which is fitted on these reviews, on
-the treebank's development sentences and on the pairs for development. So the calibration errors of the treebank are
-errors on what it was fitted on; those of the pairs are not.
+{self._sharpness.always:.2f} + {self._sharpness.short:.2f} / (words and marks + 1), and {self._sharpness.shift:.2f} is
+added. Both are fitted on these reviews, on the treebank's development sentences and on the pairs for development. So
+the calibration errors of the treebank are errors on what it was fitted on; those of the pairs are not.
 
 | stage | time | on | figures |
 |---|---|---|---|

@@ -72,8 +72,10 @@ class FirstNetwork:
         self._vectors: NDArray[np.float32] = ops.convert_to_numpy(builders.find_embedding(network)(ids))  # of 8 bits
         self.embedding = self._vectors.shape[1]
         self._lstm = lstms[0].get_weights()
-        sharpness = float(heads[1].get_weights()[0][0, 0]) if len(heads) > 1 else 1.0
-        self._kernel, self._bias = (sharpness * weight for weight in heads[0].get_weights())
+        self._kernel, self._bias = heads[0].get_weights()
+        if len(heads) > 1:
+            factors, shift = heads[1].get_weights()
+            self._kernel, self._bias = factors[0, 0] * self._kernel, factors[0, 0] * self._bias + shift
         self._onnx_path = bundle.onnx_path(onnx.default)
 
     def answer(self, texts: Sequence[str]) -> NDArray[np.float32]:

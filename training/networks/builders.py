@@ -96,7 +96,7 @@ def build_published_network(
 ) -> keras.Model:
     """Return a review network for publication, with the weights in a file.
 
-    Its logits are divided by a temperature, or multiplied by a sharpness. Its word vectors have 8 bits, its other
+    Its logits are divided by a temperature, or changed by a sharpness. Its word vectors have 8 bits, its other
     weights 16.
     """
     network = build_review_network(settings, preprocessing, labels=labels)
@@ -114,7 +114,7 @@ def build_published_network(
 
 
 def _sharpen(network: keras.Model, preprocessing: WordSection, sharpness: Sharpness) -> keras.Model:
-    """Return a review network whose logits are multiplied by a sharpness."""
+    """Return a review network whose logits are changed by a sharpness."""
     (inputs,), last = network.inputs, network.layers[-1]
     logit = layers.Dense(last.units, name="logit")(last.input)
     present = ops.cast(ops.expand_dims(ops.not_equal(inputs, preprocessing.padding_id), -1), logit.dtype)
@@ -122,9 +122,8 @@ def _sharpen(network: keras.Model, preprocessing: WordSection, sharpness: Sharpn
     outputs = layers.Dense(last.units, activation=last.activation, name=last.name)(both)
     sharpened = keras.Model(inputs, outputs, name=network.name)
     sharpened.get_layer("logit").set_weights(last.get_weights())
-    sharpened.layers[-1].set_weights(
-        [np.kron(np.array(sharpness)[:, np.newaxis], np.eye(last.units)), np.zeros(last.units)]
-    )
+    factors = np.array([sharpness.always, sharpness.short])[:, np.newaxis]
+    sharpened.layers[-1].set_weights([np.kron(factors, np.eye(last.units)), np.full(last.units, sharpness.shift)])
     return sharpened
 
 

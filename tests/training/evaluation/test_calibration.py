@@ -28,14 +28,14 @@ def test_the_sharpness_undoes_what_made_a_network_too_unsure_of_short_rows() -> 
     random = np.random.default_rng(7)
     logits, steps = random.normal(0, 2, 40_000), random.choice([2, 4, 100], 40_000)
     labels = (random.random(40_000) < 1 / (1 + np.exp(-logits))).astype(np.float32)
-    answers = (1 / (1 + np.exp(-logits / (0.8 + 3 / steps)))).astype(np.float32)
-    assert find_sharpness(answers, labels, steps) == pytest.approx((0.8, 3), rel=0.05)
+    answers = (1 / (1 + np.exp(-(logits - 0.4) / (0.8 + 3 / steps)))).astype(np.float32)  # and too rarely positive
+    assert find_sharpness(answers, labels, steps) == pytest.approx((0.8, 3, 0.4), rel=0.05)
 
 
-def test_a_sharpness_turns_no_verdict_around() -> None:
-    answers = np.array([0.9, 0.9, 0.1, 0.8, 0.8, 0.2], np.float32)
-    labels = np.array([0, 0, 1, 1, 1, 0], np.float32)  # short texts are all wrong
-    always, short = find_sharpness(answers, labels, np.array([1, 1, 1, 50, 50, 50]))
+def test_a_sharpness_does_not_reverse_the_order_of_texts_of_the_same_length() -> None:
+    answers = np.array([0.9, 0.9, 0.1, 0.1, 0.8, 0.8, 0.2, 0.2], np.float32)
+    labels = np.array([0, 0, 1, 1, 1, 1, 0, 0], np.float32)  # short texts are all wrong
+    always, short, _ = find_sharpness(answers, labels, np.array([1, 1, 1, 1, 50, 50, 50, 50]))
     assert always > 0
     assert always + short == pytest.approx(0, abs=1e-6)
 

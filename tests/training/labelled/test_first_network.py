@@ -1,5 +1,4 @@
 from collections import Counter
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -8,8 +7,10 @@ from numpy.typing import NDArray
 
 from bundle.reviews import ReviewPreprocessing
 from bundle.store import Bundle, Store
+from tests.training.commands.command import ROOT
 from tests.training.films import find_settings
 from training.errors import RecipeError
+from training.evaluation.calibration import to_logits
 from training.labelled.first_network import FirstNetwork, find_sides, have_same_meaning
 from training.networks import builders
 
@@ -76,9 +77,15 @@ def test_another_network_is_refused(small_store: Store, name: str) -> None:
         FirstNetwork(small_store.open(name))
 
 
-def test_a_sharpness_is_a_part_of_the_last_layer(from_scratch: Bundle, tmp_path: Path) -> None:
-    assert FirstNetwork(from_scratch).labels == ("negative", "positive")
-    assert tmp_path.exists()
+def test_a_sharpness_but_for_the_length_is_a_part_of_the_last_layer() -> None:
+    bundle = Store(ROOT / "models").open("sentiment")
+    (always, short), shift = keras.saving.load_model(bundle.model_path).layers[-1].get_weights()
+    first = FirstNetwork(bundle)
+    network, _ = build(first, Counter(), ("negative", "positive"))
+    for text in ("A wonderful film.", "A film that is not really good, but has some moments."):
+        steps = len(first.codec.encode(text).ids)
+        found, published = (to_logits(each)[0] for each in (answer(network, first, text), first.answer([text])[0]))
+        assert published - shift[0] == pytest.approx((found - shift[0]) * (1 + short[0] / always[0] / steps), abs=0.1)
 
 
 def test_labels_have_sides() -> None:

@@ -386,14 +386,14 @@ def test_a_published_network_is_sharpened_by_the_length_of_the_row(tmp_path: Pat
     plain = build_reviews(POOLED)
     plain.save_weights(tmp_path / "plain.weights.h5")
     preprocessing = ReviewPreprocessing(tokeniser=WordTokeniser(), vocabulary_size=9, length=POOLED.length)
-    calibrations = (1.0, Sharpness(always=0.5, short=3.0))
+    calibrations = (1.0, Sharpness(always=0.5, short=3.0, shift=0.25))
     unsharpened, sharpened = (
         builders.build_published_network(POOLED, preprocessing, tmp_path / "plain.weights.h5", calibration)
         for calibration in calibrations
     )
     rows = np.array([[0, 0, 0, 1], [0, 0, 1, 5], [1, 5, 8, 4]], np.int32)
     before, after = (to_logits(answer(network, rows))[:, 0] for network in (unsharpened, sharpened))
-    np.testing.assert_allclose(after / before, [0.5 + 3 / 1, 0.5 + 3 / 2, 0.5 + 3 / 4], rtol=1e-2)
+    np.testing.assert_allclose((after - 0.25) / before, [0.5 + 3 / 1, 0.5 + 3 / 2, 0.5 + 3 / 4], rtol=1e-2)
     assert sharpened.name == plain.name
 
 
