@@ -141,7 +141,7 @@ class InferenceResponse(BaseModel):
                 "id": "42",
                 "outputs": [
                     {"name": "label", "shape": [1], "datatype": "BYTES", "data": ["positive"]},
-                    {"name": "probabilities", "shape": [1, 1], "datatype": "FP32", "data": [0.99928963]},
+                    {"name": "probabilities", "shape": [1, 1], "datatype": "FP32", "data": [0.9991641]},
                 ],
             }
         ),
