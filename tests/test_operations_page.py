@@ -36,7 +36,7 @@ def test_every_command_works(tmp_path: Path) -> None:
         (tmp_path / name).symlink_to(ROOT / name)
     shutil.copytree(ROOT / "models", tmp_path / "models")
     (tmp_path / "new").mkdir()
-    (tmp_path / "models" / "sentiment" / "8").rename(tmp_path / "new" / "8")
+    (tmp_path / "models" / "sentiment" / "9").rename(tmp_path / "new" / "9")
     (start,) = (index for index, line in enumerate(LINES) if line.startswith(SERVE))
     for line in LINES[:start]:
         run(line, tmp_path)
