@@ -27,8 +27,6 @@ if "TF_XLA_FLAGS" not in os.environ:
     compiled = tempfile.mkdtemp(prefix="lstm-serve-compiled-")
     atexit.register(shutil.rmtree, compiled, ignore_errors=True)
     os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={compiled}"
-# Small networks take longer to compile than to train.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import keras
 import numpy as np

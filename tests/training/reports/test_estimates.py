@@ -49,10 +49,10 @@ def test_the_time_of_own_texts_depends_on_their_number_and_length(results: Resul
     many = texts.description.model_copy(update={"mean_characters": 1380.0})
     plan = describe_plan(recipe, results, RUNS, many)
     assert plan.startswith(
-        "Training on 64 rows of about 230 words takes at most about 3 min on two processor cores; it s"
+        "Training on 64 rows of about 230 words takes at most about 2 min on two processor cores; it s"
     )
     short = describe_plan(recipe, results, RUNS, texts.description)
-    assert short.startswith("Training on 64 rows of about 5 words takes at most about 62 s on two processor cores")
+    assert short.startswith("Training on 64 rows of about 5 words takes at most about 54 s on two processor cores")
 
 
 def test_a_recipe_in_stages_names_them_and_how_to_go_on(results: Results) -> None:
