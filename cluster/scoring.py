@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import ray
+from pydantic import ValidationError
 from ray.data import ActorPoolStrategy, DataContext
 from ray.exceptions import RayError
 
@@ -23,7 +24,7 @@ from app.scoring.journal import State, check_identity
 from app.scoring.parts import Answering, Counts, Part, Plan, count, find_done, read_parts, score_part
 from app.scoring.scorer import Model
 from app.scoring.sinks import clear_errors
-from bundle.errors import BundleError
+from bundle.errors import BundleError, explain
 from tables.errors import TableError
 from tables.storage import Storage, Stored
 
@@ -164,10 +165,14 @@ def _begin(plan: Plan, model: Model, files: list[Stored], output: Storage) -> St
     }
     found = output.read(JOURNAL)
     if found is not None:
-        before = State.model_validate_json(found).identity
-        if before["folder of the bad rows"] is None:  # it stopped at the first one
+        advice = f"delete {plan.output} to start anew"
+        try:
+            before = State.model_validate_json(found).identity
+        except ValidationError as error:
+            raise ScoringError(f"{JOURNAL} in {plan.output} cannot be read ({explain(error)}); {advice}") from error
+        if before.get("folder of the bad rows") is None:  # it stopped at the first one
             before["folder of the bad rows"] = plan.bad_rows
-        check_identity(before, identity, f"delete {plan.output} to start anew")
+        check_identity(before, identity, advice)
     elif output.list():
         raise ScoringError(f"{plan.output} has other files already; name another folder")
     state = State(identity=identity)

@@ -132,6 +132,9 @@ def test_bad_rows_are_put_aside_and_another_job_does_not_go_on_here(cluster: Clu
     assert [int(row["id"]) for row in read_output(tmp_path / "out")] == [n for n in range(40) if n != 7]
     status, error = run(*arguments, "--prefix", "other_")
     assert status == 1 and "some things are not as they were then: added columns (before: [" in error
+    (tmp_path / "out" / "_scoring.json").write_text("{")
+    status, error = run(*arguments)
+    assert status == 1 and f"_scoring.json in {tmp_path / 'out'} cannot be read (" in error
     status, error = run(*arguments[:1], tmp_path / "in" / "out", "--ray", cluster.address)
     assert status == 1 and "whose files are the input; name another folder" in error
     (tmp_path / "taken").mkdir()
