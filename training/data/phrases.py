@@ -1,13 +1,13 @@
 """Short texts of the user's own, labelled as the treebank's phrases are, or with probabilities."""
 
-import csv
 import hashlib
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from training.data import treebank
+from training.data.labelled_lines import read_labelled_lines
 from training.errors import DataError
 
 _LABELS = dict(zip(map(str, range(treebank.LABELS)), treebank.TARGETS, strict=True))
@@ -60,30 +60,17 @@ def load(paths: Sequence[Path]) -> Phrases:
 
 
 def _read(path: Path) -> list[tuple[str, float]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(_read_rows(path, file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}; give a UTF-8 file of lines text<TAB>label") from error
-    if not rows:
-        raise DataError(f"{path} has no texts; give a file of lines text<TAB>label")
+    rows = read_labelled_lines(path, _is_right, _FORM)
     if {label for _, label in rows} <= {"0", "1"}:
         raise DataError(
             f"{path} has no labels but 0 and 1, which are very negative and negative; write 0 and 4, or 0.0 and 1.0 "
             "for probabilities"
         )
-    return [(text, _LABELS[label] if label in _LABELS else float(label)) for text, label in rows]
+    return [(text.strip(), _LABELS[label] if label in _LABELS else float(label)) for text, label in rows]
 
 
-def _read_rows(path: Path, lines: Iterable[str]) -> Iterator[tuple[str, str]]:
-    for number, row in enumerate(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE), 1):
-        if not row or (number == 1 and row[1:] == ["label"]):
-            continue
-        text, label = row[0].strip(), row[-1].strip()
-        if len(row) != 2 or not text or not (label in _LABELS or _is_probability(label)):
-            found = "\t".join(row)
-            raise DataError(f"{path}, line {number} is {found[:80]!r}; {_FORM}")
-        yield text, label
+def _is_right(text: str, label: str) -> bool:
+    return bool(text.strip()) and (label in _LABELS or _is_probability(label))
 
 
 def _is_probability(label: str) -> bool:

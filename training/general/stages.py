@@ -93,6 +93,7 @@ class GeneralStages:
         # Now: a fault in them must not come after hours.
         self._own_phrases = phrases.load(sources.own_phrases)
         self._pairs = pairs.load("train", sources.pairs)
+        self._pairs_hash = pairs.hash_files(sources.pairs)
         self._development_pairs = make_pairs("development", sources.pairs)
         self._folders = StageFolders(folder, console, settings.stages)
         self._console = console
@@ -110,6 +111,14 @@ class GeneralStages:
     def suites(self) -> tuple[Suite, ...]:
         """Further texts to measure the network on: the treebank's sentences for development."""
         return (make_treebank(self._treebank),)
+
+    @property
+    def learnt_from(self) -> dict[str, str]:
+        """SHA-256 of what it learns from besides the reviews, by the names of a manifest."""
+        hashes = {"phrases": self._treebank.sha256, "pairs": self._pairs_hash}
+        if own := self._own_phrases.sha256:
+            hashes["own_phrases"] = own
+        return hashes
 
     def coded(self) -> Path:
         """Choose the vocabulary, code all reviews, and ask the first network about them."""

@@ -16,7 +16,7 @@ from bundle.store import Bundle
 from bundle.tasks import SENTIMENT, Task
 from training.convert.conversion import to_keras
 from training.convert.state import State
-from training.data import imdb, own_texts, pairs, phrases, review_coding, treebank
+from training.data import imdb, own_texts, review_coding
 from training.data.examples import Examples
 from training.data.labelled.description import describe_dataset
 from training.data.own_texts import OwnTexts
@@ -106,12 +106,8 @@ class Sentiment(TrainedTask[ReviewCodec, ReviewSettings | LabelledSettings]):
             if not start:
                 raise RecipeError(f"{recipe.name} starts from a bundle of the recipe sentiment; name it with --from")
             general = GeneralStages(settings, start, sources, runs, console)
-            assert sources.phrases  # see `GeneralStages`
-            hashes = {"phrases": treebank.load(sources.phrases).sha256, "pairs": pairs.hash_files(sources.pairs)}
-            if own := phrases.load(sources.own_phrases).sha256:
-                hashes["own_phrases"] = own
             trained = _run_stages(general, settings.network, general.suites, console)
-            return replace(trained, learnt_from=hashes)
+            return replace(trained, learnt_from=general.learnt_from)
         if isinstance(settings, LabelledSettings):
             return labelled.train(settings, sources, console, start)
         assert isinstance(settings, ReviewSettings)

@@ -1,7 +1,5 @@
 """The suites: texts with labels, from the repository and from files that a user names."""
 
-import csv
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -10,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from training.data import composed, pairs, treebank
-from training.errors import DataError
+from training.data.labelled_lines import read_labelled_lines
 from training.wild.measured import Kind, hash_rows
 
 LENGTH = "words: "  # begins the name of a group of texts of similar length
@@ -102,26 +100,10 @@ def read_suite(path: Path) -> Suite:
     Raises:
         DataError: the file cannot be read, is empty, or has another line.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            examples = tuple(_read_lines(path, file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}; give a UTF-8 file of lines text<TAB>label") from error
-    if not examples:
-        raise DataError(f"{path} has no texts; give a file of lines text<TAB>label")
+    form = f"write text<TAB>label, with a label of {', '.join(_LABELS)}"
+    rows = read_labelled_lines(path, lambda _, label: label.lower() in _LABELS, form)
+    examples = tuple(Example(text, _LABELS[label.lower()], (_name_length(text),)) for text, label in rows)
     return Suite("file", str(path.absolute()), examples)
-
-
-def _read_lines(path: Path, lines: Iterable[str]) -> Iterator[Example]:
-    for number, row in enumerate(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE), 1):
-        if not row or (number == 1 and row[1:] == ["label"]):
-            continue
-        if len(row) != 2 or row[1].strip().lower() not in _LABELS:
-            found = "\t".join(row)
-            raise DataError(
-                f"{path}, line {number} is {found[:80]!r}; write text<TAB>label, with a label of {', '.join(_LABELS)}"
-            )
-        yield Example(row[0], _LABELS[row[1].strip().lower()], (_name_length(row[0]),))
 
 
 def _name_length(text: str) -> str:
