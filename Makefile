@@ -1,6 +1,7 @@
 # make serve: run the service on port 8000; with ENGINE=tensorflow, on TensorFlow.
 # make training: install the packages for training.  make torch: install PyTorch, which is optional.
-# make test: all tests except the deployment tests.  make docker-test: the deployment tests, with Docker.
+# make test: all tests except the next two.  make docker-test: the deployment tests, with Docker.
+# make ray-test: the tests of the package `cluster`, with Ray in the same environment.
 # make reliability: only the drills, with hostile clients and killed processes.
 # make docs: the documentation as a site, in build/docs.
 # make lint: ruff and mypy.  make format: ruff, in place.  make lock: renew the pinned versions.
@@ -9,7 +10,7 @@ BIN := .venv/bin
 # Does not read ENGINE from the environment, where it may have another meaning.
 ENGINE = $(or $(LSTM_SERVE_ENGINE),onnx)
 
-.PHONY: serve training torch test reliability docker-test docs lint format lock clean
+.PHONY: serve training torch test reliability docker-test ray-test docs lint format lock clean
 .DELETE_ON_ERROR:
 
 # Without exec, a signal that ends make would end a shell, and not the service.
@@ -34,6 +35,11 @@ reliability: .venv/test
 docker-test: .venv/test
 	$(BIN)/pytest -m docker -ra tests/deploy
 
+# The routes are tested once more, on Ray Serve.
+ray-test: .venv/test .venv/ray
+	$(BIN)/pytest -m ray -ra tests/cluster tests/benchmarks/test_scale.py
+	LSTM_TEST_SERVER=ray $(BIN)/pytest -ra tests/app/http
+
 docs: .venv/docs
 	$(BIN)/python docs/make_site.py
 	$(BIN)/zensical build --strict --clean
@@ -48,7 +54,7 @@ format: .venv/test
 	$(BIN)/ruff format .
 
 # All targets share one environment. The test requirements are a superset, with the same versions.
-.venv/serve .venv/serve-tensorflow .venv/training .venv/torch .venv/docs .venv/test: .venv/%: requirements/%.txt | .venv/bin/pip
+.venv/serve .venv/serve-tensorflow .venv/training .venv/torch .venv/docs .venv/ray .venv/test: .venv/%: requirements/%.txt | .venv/bin/pip
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	touch $@
 
@@ -69,6 +75,7 @@ lock:
 	$(COMPILE) -c requirements/test.txt --extra tensorflow -o requirements/serve-tensorflow.txt
 	$(COMPILE) -c requirements/test.txt -o requirements/serve.txt
 	$(COMPILE) -c requirements/test.txt --extra docs -o requirements/docs.txt
+	$(COMPILE) -c requirements/test.txt --extra ray -o requirements/ray.txt
 
 clean:
 	rm -rf .venv .venv-lock build .coverage coverage.txt .mypy_cache .pytest_cache .ruff_cache

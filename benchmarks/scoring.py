@@ -65,7 +65,7 @@ def main(
         plan = {"model": model, "reviews": len(texts), "memory_rows": memory_rows, "processes": settings.workers}
         constant = machine.describe() | {"plan": plan}
         source = folder / "reviews.parquet"
-        _write(source, texts)
+        write_reviews(source, texts)
         found: list[Measurement] = []
         memory: list[float] = []
 
@@ -86,13 +86,13 @@ def main(
                 save()
         if memory_rows:
             short = [" ".join(text.split()[:_SHORT_WORDS]) for text in texts]
-            _write(folder / "long.parquet", islice(cycle(short), memory_rows))
+            write_reviews(folder / "long.parquet", islice(cycle(short), memory_rows))
             _run_command(settings, model, folder / "long.parquet", folder / "scored-long.parquet", memory)
             save()
         _show(found, memory, out)
 
 
-def _write(path: Path, texts: Iterable[str]) -> None:
+def write_reviews(path: Path, texts: Iterable[str]) -> None:
     """Write texts as Parquet."""
     arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
     with parquet.ParquetWriter(path, arrow.schema([("review", arrow.string())])) as writer:

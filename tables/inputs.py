@@ -6,11 +6,11 @@ import os
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from tables.errors import unreadable
+from tables.errors import TableError, unreadable
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -57,6 +57,14 @@ class Input(ABC):
             TableError: they cannot be read, also later while they are open.
         """
 
+    @abstractmethod
+    def open_at_any_place(self) -> AbstractContextManager[Any]:
+        """Give what pyarrow reads at any place, as Parquet needs: a path, or an open file.
+
+        Raises:
+            TableError: it can only be read from the start to the end.
+        """
+
     def read_start(self, count: int = 1024) -> bytes:
         """Return the first bytes."""
         with self.open_start() as file:
@@ -82,13 +90,17 @@ class FileInput(Input):
     @contextmanager
     def open(self) -> Iterator[io.BufferedReader]:
         """Open the file: see `Input.open`."""
-        with _clear_errors(self.name), self._path.open("rb") as file, _open_unpacked(file) as unpacked:
+        with clear_errors(self.name), self._path.open("rb") as file, open_unpacked(file) as unpacked:
             self._opened, self._size = file, os.fstat(file.fileno()).st_size
             yield unpacked
 
     def open_start(self) -> AbstractContextManager[BinaryIO]:
         """Open the file: see `Input.open_start`."""
         return self.open()
+
+    def open_at_any_place(self) -> AbstractContextManager[Any]:
+        """Give the path: see `Input.open_at_any_place`."""
+        return nullcontext(self._path)
 
 
 class PipeInput(Input):
@@ -101,8 +113,8 @@ class PipeInput(Input):
             TableError: it cannot be read.
         """
         super().__init__(name, None)
-        with _clear_errors(name):
-            self._file = _open_unpacked(file)
+        with clear_errors(name):
+            self._file = open_unpacked(file)
             self._start = self._file.read(START)
 
     @contextmanager
@@ -113,9 +125,13 @@ class PipeInput(Input):
     @contextmanager
     def open(self) -> Iterator[io.BufferedReader]:
         """Open the start and the rest: see `Input.open`."""
-        with _clear_errors(self.name), _buffer(_Joined(self._start, self._file)) as joined:
+        with clear_errors(self.name), _buffer(_Joined(self._start, self._file)) as joined:
             self._start = b""
             yield joined
+
+    def open_at_any_place(self) -> AbstractContextManager[Any]:
+        """Refuse: see `Input.open_at_any_place`."""
+        raise TableError(f"{self.name} is Parquet, which cannot be read from a pipe; write it to a file")
 
 
 class _Joined(io.RawIOBase):
@@ -136,7 +152,8 @@ class _Joined(io.RawIOBase):
         return len(read)
 
 
-def _open_unpacked(file: io.BufferedReader) -> io.BufferedReader:
+def open_unpacked(file: io.BufferedReader) -> io.BufferedReader:
+    """Return a file, unpacked if it is compressed by gzip."""
     if file.peek(len(_GZIP))[: len(_GZIP)] != _GZIP:
         return file
     return _buffer(cast(io.RawIOBase, gzip.GzipFile(fileobj=file)))
@@ -147,7 +164,12 @@ def _buffer(file: io.RawIOBase) -> io.BufferedReader:
 
 
 @contextmanager
-def _clear_errors(name: str) -> Iterator[None]:
+def clear_errors(name: str) -> Iterator[None]:
+    """Convert the errors of an input that cannot be read.
+
+    Raises:
+        TableError: there was one.
+    """
     try:
         yield
     except (OSError, EOFError, zlib.error) as error:

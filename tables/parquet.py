@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from tables.errors import TableError, unreadable
 from tables.inputs import Input
@@ -16,6 +16,8 @@ _BATCH_ROWS = 4096
 # Of one group of rows that is written, which readers hold in memory.
 _GROUP_BYTES = 16 << 20
 _BUFFER_BYTES = 1 << 20  # of each column; by default all bytes of a group of rows are read at once
+
+_Recorded = TypeVar("_Recorded", Extended, Row)
 
 
 class Parquet(Table):
@@ -34,11 +36,8 @@ class Parquet(Table):
         Raises:
             TableError: the file is damaged or comes from a pipe, or pyarrow is not installed.
         """
-        if source.path is None:
-            raise TableError(f"{source.name} is Parquet, which cannot be read from a pipe; write it to a file")
-        self._path = source.path
         self._position = 0
-        with _open(self._path) as file:
+        with _open(source) as file:
             self.schema = file.schema_arrow
             self._rows = file.metadata.num_rows
         super().__init__(source, "Parquet", self.schema.names, None, (".parquet", ".pq"))
@@ -51,7 +50,7 @@ class Parquet(Table):
     def read(self, columns: Sequence[str], whole: bool = False) -> Iterator[Row | BadRow]:
         """Yield the rows: see `Table.read`. Positions are the numbers of rows."""
         self._position = 0
-        with _open(self._path) as file:
+        with _open(self.source) as file:
             for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=None if whole else [*columns]):
                 values = [batch.column(name).to_pylist() for name in columns]
                 for index, row in enumerate(zip(*values, strict=True)):
@@ -75,23 +74,14 @@ class _ParquetWriter(Writer):
         self._arrow = importlib.import_module("pyarrow")
         self._ipc = importlib.import_module("pyarrow.ipc")
         self._parquet = importlib.import_module("pyarrow.parquet")
-        kinds = {"text": self._arrow.string(), "probability": self._arrow.float32(), "count": self._arrow.int32()}
-        self._types = [kinds[column.kind] for column in added]
-        self._schema = schema
-        for column in added:
-            self._schema = self._schema.append(self._arrow.field(column.name, kinds[column.kind]))
+        self._schema = add_fields(schema, added)
 
     def encode(self, rows: Sequence[Extended]) -> bytes:
         sink = self._arrow.BufferOutputStream()
         options = self._ipc.IpcWriteOptions(compression="lz4")
         with self._ipc.new_stream(sink, self._schema, options=options) as stream:
-            for batch, begin, run in _find_runs(rows):
-                added = [
-                    self._arrow.array(values, type_)
-                    for values, type_ in zip(zip(*(row.added for row in run), strict=True), self._types, strict=True)
-                ]
-                columns = [*batch.slice(begin, len(run)).columns, *added]
-                stream.write_batch(self._arrow.record_batch(columns, schema=self._schema))
+            for batch in make_batches(rows, self._schema):
+                stream.write_batch(batch)
         found: bytes = sink.getvalue().to_pybytes()
         return found
 
@@ -114,7 +104,43 @@ class _ParquetWriter(Writer):
                 yield from stream
 
 
-def _find_runs(rows: Sequence[Extended]) -> Iterator[tuple[Any, int, Sequence[Extended]]]:
+def add_fields(schema: Any, added: Sequence[Column]) -> Any:
+    """Return a schema of Arrow with added columns."""
+    arrow = importlib.import_module("pyarrow")
+    types = {"text": arrow.string(), "probability": arrow.float32(), "count": arrow.int32()}
+    for column in added:
+        schema = schema.append(arrow.field(column.name, types[column.kind]))
+    return schema
+
+
+def make_batches(rows: Sequence[Extended], schema: Any) -> Iterator[Any]:
+    """Yield rows of Parquet with the values of the added columns, as batches of Arrow.
+
+    Args:
+        rows: with records of Parquet.
+        schema: with the added columns: see `add_fields`.
+    """
+    arrow = importlib.import_module("pyarrow")
+    for batch, begin, run in _find_runs(rows):
+        types = [field.type for field in schema][batch.num_columns :]
+        added = [
+            arrow.array(values, type_)
+            for values, type_ in zip(zip(*(row.added for row in run), strict=True), types, strict=True)
+        ]
+        yield arrow.record_batch([*batch.slice(begin, len(run)).columns, *added], schema=schema)
+
+
+def compact(rows: Sequence[Row | BadRow]) -> list[Row | BadRow]:
+    """Return rows whose batches have no other rows, so that these can be sent to another process without them."""
+    arrow = importlib.import_module("pyarrow")
+    found: list[Row | BadRow] = [row for row in rows if isinstance(row, BadRow)]
+    for batch, begin, run in _find_runs([row for row in rows if isinstance(row, Row)]):
+        own = batch.take(arrow.array(range(begin, begin + len(run))))
+        found += [row._replace(record=(own, index)) for index, row in enumerate(run)]
+    return sorted(found, key=lambda row: row.position)
+
+
+def _find_runs(rows: Sequence[_Recorded]) -> Iterator[tuple[Any, int, Sequence[_Recorded]]]:
     """Yield rows that follow one another in the same batch: the batch, the index of the first one, and the rows."""
     begin = 0
     for end in range(1, len(rows) + 1):
@@ -135,7 +161,7 @@ def _take_group(batches: Iterator[Any]) -> Iterator[Any]:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[Any]:
+def _open(source: Input) -> Iterator[Any]:
     """Open a Parquet file.
 
     Raises:
@@ -145,11 +171,11 @@ def _open(path: Path) -> Iterator[Any]:
         arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
     except ModuleNotFoundError as error:
         raise TableError(
-            f"{path} is a Parquet file, and pyarrow is not installed; run `pip install pyarrow`, "
+            f"{source.name} is a Parquet file, and pyarrow is not installed; run `pip install pyarrow`, "
             "or write the data as CSV or JSON Lines"
         ) from error
     try:
-        with parquet.ParquetFile(path, buffer_size=_BUFFER_BYTES) as file:
+        with source.open_at_any_place() as opened, parquet.ParquetFile(opened, buffer_size=_BUFFER_BYTES) as file:
             yield file
     except (OSError, UnicodeDecodeError, arrow.ArrowException) as error:
-        raise unreadable(str(path), error) from error
+        raise unreadable(source.name, error) from error

@@ -47,6 +47,14 @@ tf.config.threading.set_intra_op_parallelism_threads(1)  # as the service does; 
 gc.freeze()
 gc.set_threshold(20_000, 20, 20)
 
+ON_RAY = os.environ.get("LSTM_TEST_SERVER") == "ray"
+FIXTURES_OF_CLIENTS = {"client", "exact_client", "services", "served"}
+# They look into the process of the server, or speak to it without HTTP, which Ray's proxy does.
+FIXTURES_OF_SERVERS = {"log", "connection", "blocked", "monkeypatch"}
+TESTS_LEFT_OUT = {
+    "test_a_connection_stays_in_step_after_an_answer_before_the_end_of_the_body",  # it counts on a connection
+    "test_every_answer_is_as_documented",  # it takes minutes, for the same answers
+}
 # Generous: only a broken service takes so long, and then the test fails.
 SECONDS = 120
 
@@ -54,6 +62,23 @@ PREDICTED_ROWS = 32  # at a time: for another number Keras traces a network agai
 
 GOOD = ("wonderful", "tender", "great", "moving", "brilliant")
 BAD = ("awful", "boring", "poor", "dreadful", "lazy")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With `LSTM_TEST_SERVER=ray`, select the tests that only a client takes part in, and leave out TensorFlow."""
+    if not ON_RAY:
+        return
+    left_out = []
+    for item in items:
+        fixtures = {*getattr(item, "fixturenames", ())}
+        engine = getattr(item, "callspec", None) and item.callspec.params.get("client")  # type: ignore[attr-defined]
+        is_inside = fixtures & FIXTURES_OF_SERVERS or getattr(item, "originalname", "") in TESTS_LEFT_OUT
+        if not fixtures & FIXTURES_OF_CLIENTS or is_inside or engine == "tensorflow":
+            left_out.append(item)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+    for item in items:
+        item.add_marker(pytest.mark.filterwarnings("ignore"))  # Ray's own
 
 
 def write_reviews(folder: Path, per_label: int = 12) -> Path:
@@ -159,8 +184,17 @@ def predict_with_keras(bundle: Bundle, rows: Sequence[Row]) -> NDArray[np.float3
 
 @contextmanager
 def serve(settings: Settings) -> Iterator[httpx.Client]:
-    """Serve a new app on a free port, and give a client of it once its models are loaded."""
-    with serve_app(create_app(settings)) as client:
+    """Serve a new app on a free port, and give a client of it once its models are loaded.
+
+    With `LSTM_TEST_SERVER=ray` it is an application of Ray Serve.
+    """
+    if ON_RAY:
+        from tests.cluster.serving import serve_on_ray
+
+        served = serve_on_ray(settings)
+    else:
+        served = serve_app(create_app(settings))
+    with served as client:
         yield client
 
 

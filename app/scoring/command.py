@@ -5,8 +5,9 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 
 import click
 
@@ -75,12 +76,11 @@ class _EncodingType(click.ParamType[str]):
 @click.option("--label-column", metavar="NAME", help="Column of labels: prints accuracy, confusion and calibration.")
 @click.option("--model", metavar="NAME", help="Model; by default the one that answers sentiments, or the only one.")
 @click.option("--version", type=_VersionType(), metavar="VERSION", help="Number or label; by default the one in use.")
-@click.option("--models", type=click.Path(path_type=Path), metavar="FOLDER", help="Folder of the bundles.")
+@click.option("--models", metavar="FOLDER", help="Folder of the bundles; with --ray also an address.")
 @click.option("--url", help=f"Ask a running service instead; its API key is read from the variable {KEY_VARIABLE}.")
 @click.option("--prefix", default="", metavar="TEXT", help="What the names of the added columns begin with.")
 @click.option(
     "--bad-rows",
-    type=click.Path(path_type=Path),
     metavar="FILE",
     help="File for rows that cannot be scored, as JSON Lines; without it the first one stops the run.",
 )
@@ -89,6 +89,20 @@ class _EncodingType(click.ParamType[str]):
     type=_EncodingType(),
     metavar="NAME",
     help="Of the input, such as cp1252; by default UTF-8 or its mark.",
+)
+@click.option(
+    "--ray",
+    is_flag=False,
+    flag_value="local",
+    metavar="[ADDRESS]",
+    help="Score on the cluster of Ray at an address, such as auto; without one, Ray is started here. INPUT, OUTPUT and "
+    "FILE of --bad-rows are then folders, or addresses such as s3://bucket/folder.",
+)
+@click.option(
+    "--part-rows",
+    type=click.IntRange(1),
+    metavar="NUMBER",
+    help="With --ray, the most rows of a file of OUTPUT.  [default: 8192]",
 )
 @click.pass_context
 def _score(
@@ -99,27 +113,49 @@ def _score(
     label_column: str | None,
     model: str | None,
     version: int | str | None,
-    models: Path | None,
+    models: str | None,
     url: str | None,
     prefix: str,
-    bad_rows: Path | None,
+    bad_rows: str | None,
+    ray: str | None,
+    part_rows: int | None,
     encoding: str | None,
 ) -> None:
     """Score a file, and end with a status."""
     settings: Settings = context.obj
-    if models:
-        settings = settings.model_copy(update={"models": models})
+    target = None if output == _PIPE else Path(output)
+    if ray and (url or label_column or _PIPE in (source, output)):
+        raise click.UsageError("--ray reads and writes no pipe, and takes neither --url nor --label-column")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
     display = Display()
     try:
-        with _open_input(source) as opened:
-            table = open_table(opened, encoding)
-            columns = find_columns(table, text_column, label_column)
-            job = Job(None if output == _PIPE else Path(output), columns, prefix, bad_rows)
-            state = score(table, job, lambda: _open_scorer(settings, model, version, url), display)
+        if ray:
+            state = _import_cluster().score_files(
+                ray,
+                settings,
+                display,
+                source=source,
+                output=output,
+                bad_rows=bad_rows,
+                text_column=text_column,
+                encoding=encoding,
+                prefix=prefix,
+                part_rows=part_rows,
+                models=models or str(settings.models),
+                model=model,
+                version=version,
+            )
+        else:
+            if models:
+                settings = settings.model_copy(update={"models": Path(models)})
+            with _open_input(source) as opened:
+                table = open_table(opened, encoding)
+                columns = find_columns(table, text_column, label_column)
+                job = Job(target, columns, prefix, Path(bad_rows) if bad_rows else None)
+                state = score(table, job, lambda: _open_scorer(settings, model, version, url), display)
     except _Ended as ended:
-        goes_on = output != _PIPE and not is_stream(Path(output)) and Path(source).is_file()
+        goes_on = ray or (not is_stream(target) and Path(source).is_file())
         display.say(f"stopped; {'run the same command again to go on' if goes_on else 'start anew'}")
         sys.exit(128 + ended.number)
     except ReaderLeftError:  # such as `head`, which has what it wants
@@ -127,7 +163,7 @@ def _score(
     except (ServiceError, BundleError, TableError) as error:
         display.say(f"error: {error}")
         sys.exit(STOPPED)
-    _report(state, job, display)
+    _report(state, target, bad_rows, display)
     sys.exit(PUT_ASIDE if state.bad else 0)
 
 
@@ -171,11 +207,25 @@ def _open_scorer(settings: Settings, name: str | None, version: int | str | None
     return Workers(find_bundle(settings, name, version), settings)
 
 
-def _report(state: State, job: Job, display: Display) -> None:
+def _import_cluster() -> ModuleType:
+    """Return the module that scores on a cluster.
+
+    Raises:
+        ScoringError: Ray is not installed.
+    """
+    try:
+        return import_module("cluster.command")
+    except ModuleNotFoundError as error:
+        raise ScoringError(
+            f"--ray needs Ray, and there is no module {error.name}; install it (pip install 'lstm-serve[ray]')"
+        ) from error
+
+
+def _report(state: State, output: Path | None, bad_rows: str | None, display: Display) -> None:
     """Print what was done: the figures on standard output, unless the rows are there."""
     display.say(display.describe_end(state.scored))
     if state.bad:
-        display.say(f"{count_rows(state.bad)} put aside in {job.bad_rows}")
+        display.say(f"{count_rows(state.bad)} put aside in {bad_rows}")
     if state.figures:
         for line in describe(state.figures):
-            click.echo(line, err=is_stream(job.output))
+            click.echo(line, err=is_stream(output))

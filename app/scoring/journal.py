@@ -60,13 +60,7 @@ class Journal:
             return None
         except (OSError, ValidationError) as error:
             raise ScoringError(f"{self.path} cannot be read ({explain(error)}); {self._advice}") from error
-        names = identity.keys() | state.identity.keys()
-        if differing := sorted(name for name in names if identity.get(name) != state.identity.get(name)):
-            changes = (_compare(name, state.identity.get(name), identity.get(name)) for name in differing)
-            raise ScoringError(
-                f"a run was stopped that writes this output, and some things are not as they were then: "
-                f"{', '.join(changes)}; to go on, make them so again, or {self._advice}"
-            )
+        check_identity(state.identity, identity, self._advice)
         return state
 
     def write(self, state: State) -> None:
@@ -85,6 +79,25 @@ class Journal:
     @property
     def _advice(self) -> str:
         return f"delete {self.path} to start anew"
+
+
+def check_identity(before: Mapping[str, Any], now: Mapping[str, Any], advice: str) -> None:
+    """Check that a run can go on where another one stopped.
+
+    Args:
+        before: what the output of the stopped run depends on.
+        now: what that of this run depends on.
+        advice: what else to do, for the message.
+
+    Raises:
+        ScoringError: they differ.
+    """
+    if differing := sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name)):
+        changes = (_compare(name, before.get(name), now.get(name)) for name in differing)
+        raise ScoringError(
+            f"a run was stopped that writes this output, and some things are not as they were then: "
+            f"{', '.join(changes)}; to go on, make them so again, or {advice}"
+        )
 
 
 def _compare(name: str, before: Any, now: Any) -> str:

@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import json
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +21,7 @@ from app.scoring.job import Job, check_places, check_state, check_taken, is_stre
 from app.scoring.journal import Journal, State
 from app.scoring.scorer import Scorer
 from app.scoring.sinks import FileSink, Sink, StreamSink, publish
-from app.scoring.windows import Window, answer_windows, join_answers, make_windows
+from app.scoring.windows import Window, answer_windows, encode_bad_rows, join_answers, make_windows
 from tables.table import BadRow, Extended, Table, Writer
 
 # A run that is killed repeats the work of about this time.
@@ -148,7 +147,6 @@ class _Run:
         Raises:
             ScoringError: there is none.
         """
-        name, unit = self.table.source.name, self.table.unit
         if self.bad is None:
             self._commit()
             where = f"{self.table.locate(bad[0].position)} {bad[0].reason}."
@@ -156,11 +154,10 @@ class _Run:
                 raise ScoringError(f"{where} To leave such rows out, add --bad-rows FILE, which keeps them")
             raise ScoringError(
                 f"{where} To leave such rows out and go on, run the same command with --bad-rows FILE, which keeps "
-                f"them. Or correct {name}, delete {self.journal.path} and start anew: a run goes on only with the "
-                "same input"
+                f"them. Or correct {self.table.source.name}, delete {self.journal.path} and start anew: a run goes on "
+                "only with the same input"
             )
-        lines = [json.dumps({"file": name, unit: row.position, "reason": row.reason, "row": row.shown}) for row in bad]
-        self.bad.write("".join(f"{line}\n" for line in lines).encode())
+        self.bad.write(encode_bad_rows(bad, self.table))
 
     def _write(self, contents: bytes) -> None:
         # What is compressed in parts is unpacked as one.

@@ -9,6 +9,7 @@ from app.errors import TEXT_TOO_LONG
 from app.runtime.grouping import Grouping
 from app.runtime.queue import CANDIDATES
 from app.scoring.answers import Answer, Refused
+from app.settings import Settings
 from app.tasks import SERVED
 from app.tasks.base import Encoded
 from bundle.errors import InputError
@@ -28,6 +29,19 @@ class Model:
     task: str
     labels: tuple[str, ...]
     identity: Mapping[str, Any]
+
+
+def describe_model(bundle: Bundle, settings: Settings) -> Model:
+    """Return the model of a bundle, as an engine with these settings runs it."""
+    manifest = bundle.manifest
+    identity = {
+        "model": manifest.name,
+        "version": manifest.version,
+        "checksum": manifest.checksum,
+        "engine": settings.engine,
+        "precision": settings.precision,
+    }
+    return Model(manifest.task, manifest.labels, identity)
 
 
 class Scorer(Protocol):

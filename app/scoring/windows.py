@@ -1,5 +1,6 @@
 """The rows of a table in windows, which are answered by several threads."""
 
+import json
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,8 +21,22 @@ class Window(NamedTuple):
     texts: Sequence[str]
 
 
-def make_windows(rows: Iterable[Row | BadRow], table: Table, writer: Writer, most_texts: int) -> Iterator[Window]:
-    """Yield rows in windows; a row that cannot be scored becomes a bad one."""
+def make_windows(
+    rows: Iterable[Row | BadRow],
+    table: Table,
+    writer: Writer,
+    most_rows: int,
+    most_characters: int = WINDOW_CHARACTERS,
+) -> Iterator[Window]:
+    """Yield rows in windows; a row that cannot be scored becomes a bad one.
+
+    Args:
+        rows: of the table.
+        table: whose rows they are.
+        writer: that is to write them.
+        most_rows: of a window.
+        most_characters: of the texts of a window, before its last text.
+    """
     window: list[Row | BadRow] = []
     texts: list[str] = []
     characters = 0
@@ -31,7 +46,7 @@ def make_windows(rows: Iterable[Row | BadRow], table: Table, writer: Writer, mos
         if isinstance(checked, Row) and has_text(checked):
             texts.append(checked.values[0])
             characters += len(checked.values[0])
-        if len(window) == most_texts or characters >= WINDOW_CHARACTERS:
+        if len(window) == most_rows or characters >= most_characters:
             yield Window(window, texts)
             window, texts, characters = [], [], 0
     if window:
@@ -74,6 +89,13 @@ def join_answers(
         else:
             good.append((row, answer))
     return good, bad
+
+
+def encode_bad_rows(rows: Iterable[BadRow], table: Table) -> bytes:
+    """Return the bad rows of a table as JSON Lines."""
+    name, unit = table.source.name, table.unit
+    lines = [json.dumps({"file": name, unit: row.position, "reason": row.reason, "row": row.shown}) for row in rows]
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def has_text(row: Row) -> bool:

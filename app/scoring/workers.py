@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from app.engines import load_engine
 from app.errors import EngineError, ScoringError
 from app.scoring.answers import Answer, Refused
-from app.scoring.scorer import EngineScorer, Model
+from app.scoring.scorer import EngineScorer, describe_model
 from app.settings import Settings
 from bundle.errors import BundleError
 from bundle.store import Bundle, Store
@@ -31,14 +31,7 @@ class Workers:
             ScoringError: one cannot load the network.
         """
         manifest = bundle.manifest
-        identity = {
-            "model": manifest.name,
-            "version": manifest.version,
-            "checksum": manifest.checksum,
-            "engine": settings.engine,
-            "precision": settings.precision,
-        }
-        self.model = Model(manifest.task, manifest.labels, identity)
+        self.model = describe_model(bundle, settings)
         self.places = settings.workers
         context = get_context("spawn")  # a fork would copy threads of libraries
         connections = [context.Pipe() for _ in range(self.places)]

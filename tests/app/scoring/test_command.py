@@ -366,6 +366,23 @@ def test_wrong_options_have_a_status_of_their_own() -> None:
     assert CliRunner().invoke(make_command(), ["score", "my.csv"]).exit_code == 2
 
 
+@pytest.mark.parametrize("options", [["--url", "http://localhost"], ["--label-column", "x"], ["-"]])
+def test_ray_is_not_combined_with_what_it_cannot_do(options: list[str]) -> None:
+    places = ["my.csv"] if options == ["-"] else ["my.csv", "out"]
+    refused = CliRunner().invoke(make_command(), ["score", *places, *options, "--ray=local"])
+    assert refused.exit_code == 2 and "--ray reads and writes no pipe, and takes neither --url" in refused.stderr
+
+
+@pytest.mark.usefixtures("restored")
+def test_without_ray_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "cluster.command", raising=False)
+    monkeypatch.delitem(sys.modules, "cluster.scoring", raising=False)
+    refused = invoke("my.csv", "out", "--ray")
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith("error: --ray needs Ray, and there is no module ray; install it (pip install 'l")
+
+
 def test_the_help_has_the_exit_statuses() -> None:
     shown = " ".join(CliRunner().invoke(make_command(), ["score", "--help"]).output.split())
     for part in ("0 all rows are scored; 1 stopped", "2 wrong options; 3 all rows are done", "130 and 143"):

@@ -41,7 +41,7 @@ def run(
     after: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return what a program prints that asks the service; its arguments may have some before and after the address."""
-    address = f"{scheme}{served.base_url.host}:{served.base_url.port}"
+    address = f"{scheme}{served.base_url.netloc.decode()}{served.base_url.path}".removesuffix("/")
     command = [python, str(PROGRAMS / program), *before, address, *after]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr

@@ -156,7 +156,7 @@ def test_letters_have_no_ids(served: httpx.Client) -> None:
         ("/v2/models/sentiment/versions/2/infer", "there is no version 2 of sentiment; there are: 1"),
         (f"/v2/models/sentiment/versions/{'1' * 5000}/infer", "there is no label '1111"),
         (f"/v2/models/{'m' * 5000}/infer", "there is no model 'mmm"),
-        ("/v2/models/sentiment/explain", "there is no /v2/models/sentiment/explain"),
+        ("/v2/models/sentiment/explain", "/v2/models/sentiment/explain; /docs shows what there is"),
     ],
 )
 def test_an_unknown_model_or_version_is_not_found(served: httpx.Client, path: str, message: str) -> None:
