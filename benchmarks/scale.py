@@ -37,7 +37,6 @@ from training.data import imdb
 
 LOCAL, RAY = "python -m app score", "python -m app score --ray"
 SERVICE, RAY_SERVE = "the service", "Ray Serve"
-NODES = (1, 2, 4, 8)
 PATH = "/sentiment"
 _CONNECTIONS = 64
 
@@ -58,7 +57,8 @@ def main(
     / "models",
     model: Annotated[str, typer.Option(help="A sentiment model in it.")] = "sentiment",
     reviews: Annotated[int, typer.Option(min=0, help="Reviews to score; 0 for no files.")] = 200_000,
-    rows: Annotated[int, typer.Option(min=0, help="Rows for each simulated node; 0 for no nodes.")] = 60_000,
+    nodes: Annotated[list[int], typer.Option(min=1, help="A number of simulated nodes; repeatable.")] = [1, 2, 4, 8],  # noqa: B006
+    rows: Annotated[int, typer.Option(min=0, help="Rows for each of them; 0 for no nodes.")] = 60_000,
     wait_ms: Annotated[float, typer.Option(min=0, help="Milliseconds of the wait for each row.")] = 1.0,
     seconds: Annotated[int, typer.Option(min=0, max=60, help="Seconds of one load; 0 for no requests.")] = 20,
     rounds: Rounds = 3,
@@ -80,14 +80,14 @@ def main(
                 way: lambda way=way: (reviews, _score_file(settings, model, source, folder, way == RAY))  # type: ignore[misc]
                 for way in (LOCAL, RAY)
             }
-        for nodes in NODES if rows else ():
-            source_of_nodes = folder / f"nodes-{nodes}"
+        for count in nodes if rows else ():
+            source_of_nodes = folder / f"nodes-{count}"
             source_of_nodes.mkdir()
-            for number in range(nodes):
+            for number in range(count):
                 write_reviews(source_of_nodes / f"{number}.parquet", islice(cycle(texts), rows))
-            ways[_name(nodes)] = lambda nodes=nodes, source=source_of_nodes: (  # type: ignore[misc]
-                nodes * rows,
-                _score_on_nodes(source, folder / "scored", nodes, wait_ms / 1000),
+            ways[_name(count)] = lambda count=count, source=source_of_nodes: (  # type: ignore[misc]
+                count * rows,
+                _score_on_nodes(source, folder / "scored", count, wait_ms / 1000),
             )
         if seconds:
             bodies = folder / "bodies.jsonl"
@@ -98,8 +98,8 @@ def main(
             }
         for number in range(1, rounds + 1):
             for way, run in ways.items():
-                count, took = run()
-                found.append(Measurement(number, way, took, count / took))
+                done, took = run()
+                found.append(Measurement(number, way, took, done / took))
                 print(f"round {number} of {rounds}, {way}: {found[-1].rate:,.0f}/s", flush=True)
                 results.save(out / "scale.json", constant | {"measurements": [asdict(one) for one in found]})
         _show(found, wait_ms, out)
@@ -167,10 +167,10 @@ def _load(settings: Settings, model: str, bodies: Path, seconds: int, on_ray: bo
 
 def _show(found: Sequence[Measurement], wait_ms: float, out: Path) -> None:
     rates = {way: [one.rate for one in found if one.way == way] for way in dict.fromkeys(one.way for one in found)}
-    nodes = [_name(number) for number in NODES]
+    nodes = [way for way in rates if way not in (LOCAL, RAY, SERVICE, RAY_SERVE)]
     groups = (
         ("Files: reviews a second", LOCAL, [LOCAL, RAY]),
-        (f"Simulated nodes, a wait of {wait_ms:g} ms a row: rows a second", nodes[0], nodes),
+        (f"Simulated nodes, a wait of {wait_ms:g} ms a row: rows a second", nodes[0] if nodes else None, nodes),
         (f"Requests a second over {_CONNECTIONS} connections", SERVICE, [SERVICE, RAY_SERVE]),
     )
     measured = [(title, base, ways) for title, base, ways in groups if base in rates]

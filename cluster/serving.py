@@ -27,6 +27,8 @@ NAME = "lstm-serve"
 # Requests that a replica answers or lets wait before Ray starts another one: two full batches.
 TARGET_ONGOING_REQUESTS = 32
 MOST_REPLICAS = 8
+# Requests that Ray may have to pass on at the same moment.
+LARGEST_BURST = 100
 # In which a replica must have the versions of a new user_config.
 FOLLOW_SECONDS = 60
 
@@ -111,14 +113,15 @@ class Front:
 def make_deployment(settings: Settings) -> serve.Deployment:
     """Return the deployment of the replicas.
 
-    A replica refuses requests when its queue is full, with the service's own 503. Ray lets twice as many requests
-    through to it, so its own limit, whose 503 is no problem document, is not reached before.
+    A replica refuses requests when its queue is full, with the service's own 503. Ray's own limits, whose 503 is no
+    problem document, are so large that they are not reached before, even by requests that come all at once.
     """
+    limit = 2 * settings.max_queue + LARGEST_BURST
     return serve.deployment(
         serve.ingress()(Replica),
         name=NAME,
-        max_ongoing_requests=2 * settings.max_queue,
-        max_queued_requests=settings.max_queue,
+        max_ongoing_requests=limit,
+        max_queued_requests=limit,
         autoscaling_config={
             "min_replicas": 1,
             "max_replicas": MOST_REPLICAS,
