@@ -23,6 +23,7 @@ import typer
 
 from app.scoring.answers import Columns
 from app.scoring.display import Display
+from app.scoring.folder import list_files
 from app.scoring.parts import Plan
 from app.settings import Settings
 from benchmarks import machine, results, wrk
@@ -137,7 +138,7 @@ def _score_on_nodes(source: Path, output: Path, nodes: int, seconds_a_text: floa
     ):
         plan = Plan(str(source), place, None, "review", Columns(MODEL.task, MODEL.labels), part_rows=1000)
         started = time.perf_counter()
-        score(plan, MODEL, MakeWaiting(seconds_a_text), Display(StringIO()))
+        score(plan, list_files(plan.source), MODEL, MakeWaiting(seconds_a_text), Display(StringIO()))
         return time.perf_counter() - started
 
 

@@ -4,32 +4,34 @@ A task reads each file and gives its parts to a pool of actors, each with the ne
 what was running on a node or in an actor that is gone; that does no harm, because a part is written in one step.
 """
 
-import hashlib
-import json
 import logging
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import re
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import ray
-from pydantic import ValidationError
 from ray.data import ActorPoolStrategy, DataContext
 from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from app import __version__
 from app.errors import ScoringError, ServiceError
 from app.scoring.display import Display
-from app.scoring.journal import State, check_identity
-from app.scoring.parts import Answering, Counts, Part, Plan, count, find_done, read_parts, score_part
+from app.scoring.folder import Progress, begin, finish, show_files
+from app.scoring.journal import State
+from app.scoring.parts import Answering, Part, Plan, check_release, read_parts, score_part
 from app.scoring.scorer import Model
-from app.scoring.sinks import clear_errors
-from bundle.errors import BundleError, explain
+from bundle.errors import BundleError
 from tables.errors import TableError
 from tables.storage import Storage, Stored
 
 LOCAL = "local"  # instead of an address: Ray is started here, for this job only
-JOURNAL = "_scoring.json"
+# How often a process may end while it works on the same part or reads the same file. Nodes and actors that are killed
+# at random hardly ever meet the same work as often.
+MOST_ATTEMPTS = 10
 
 # The processor core of an actor leaves a little for the tasks that read, which wait for storage most of the time.
 _SCORER_CPUS, _READER_CPUS = 0.9, 0.1
@@ -38,32 +40,68 @@ _PARTS_IN_FLIGHT = 2
 # Of shared memory for each processor core: some parts on their way.
 _STORE_BYTES = 100 << 20
 
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Attempts:
+    """Counts how often work was begun that has not ended: an actor, on the node of the command."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._begun: Counter[str] = Counter()
+
+    def begin(self, work: str) -> int:
+        """Note that a process begins some work; return how often it was begun."""
+        self._begun[work] += 1
+        return self._begun[work]
+
+    def end(self, work: str) -> None:
+        """Note that the work has ended well."""
+        del self._begun[work]
+
 
 class Reader:
     """Reads the files of a plan in parts: a function for Ray."""
 
-    def __init__(self, plan: Plan) -> None:
-        """Take the plan."""
+    def __init__(self, plan: Plan, attempts: Any) -> None:
+        """Take the plan, and the actor that counts the attempts."""
         self._plan = plan
+        self._attempts = attempts
 
     def __call__(self, row: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield the parts of a file."""
-        stored = Stored(row["name"], row["size"], 0)
-        for part in read_parts(self._plan, row["number"], stored, {*row["done"]}):
-            yield part._asdict()
+        stored = Stored(row["name"], row["size"], row["modified_ns"])
+        with _attempt(self._attempts, Storage(self._plan.source).show(stored.name)):
+            for part in read_parts(self._plan, row["number"], stored, {*row["done"]}):
+                yield part._asdict()
 
 
 class Scorer:
     """Scores parts: an actor."""
 
-    def __init__(self, plan: Plan, load: Callable[[], Answering]) -> None:
-        """Load what answers."""
+    def __init__(self, plan: Plan, load: Callable[[], Answering], attempts: Any) -> None:
+        """Load what answers.
+
+        An error is raised by the first call: one that is raised here would be lost, as Ray shows only its traceback.
+        """
         self._plan = plan
-        self._scorer = load()
+        self._attempts = attempts
+        self._problem: Exception | None = None
+        try:
+            check_release(plan)
+            self._scorer = load()
+        except (ServiceError, BundleError) as error:
+            self._problem = error
+        except Exception as error:  # engines have errors of their own
+            self._problem = ScoringError(f"the network cannot be loaded on a node: {error}")
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Score a part and write it; return what was done."""
-        return score_part(self._plan, Part(**row), self._scorer)._asdict()
+        if self._problem:
+            raise self._problem
+        part = Part(**row)
+        with _attempt(self._attempts, part.where):
+            return score_part(self._plan, part, self._scorer)._asdict()
 
 
 @contextmanager
@@ -75,7 +113,7 @@ def connect(address: str, processors: int) -> Iterator[None]:
         processors: cores to use if it is started here.
 
     Raises:
-        ScoringError: there is none.
+        ScoringError: there is none, or it cannot be used.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # else it prints errors that are none
@@ -83,141 +121,107 @@ def connect(address: str, processors: int) -> Iterator[None]:
     if address == LOCAL:
         store = (processors + 1) * _STORE_BYTES
         options |= {"num_cpus": processors, "include_dashboard": False, "object_store_memory": store}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         ray.init(address, **options)
-    except (RayError, ConnectionError, ValueError, RuntimeError) as error:
-        raise ScoringError(
-            f"there is no cluster of Ray at {address} ({error}); start one, or give no address"
-        ) from error
+    except (RayError, OSError, ValueError, RuntimeError) as error:
+        raise _explain_start(address, error) from error
+    finally:
+        for number, handler in handlers.items():  # Ray replaces them
+            signal.signal(number, handler)
     try:
         yield
     finally:
         ray.shutdown()
 
 
-def score(plan: Plan, model: Model, load: Callable[[], Answering], display: Display) -> State:
-    """Score the files of a plan on the cluster that is connected, or what runs before have left of them.
+def score(
+    plan: Plan,
+    files: Sequence[Stored],
+    model: Model,
+    load: Callable[[], Answering],
+    display: Display,
+    connection: AbstractContextManager[None] | None = None,
+) -> State:
+    """Score the files of a plan on a cluster, or what runs before have left of them.
 
     Args:
         plan: what to do.
+        files: of its source: see `list_files`.
         model: that answers.
         load: makes what answers, on a node.
         display: shows how far the job is.
+        connection: to the cluster, which is opened if there is something to do; by default there is one already.
 
     Raises:
         ScoringError: it stopped; the message says why, and whether the same command goes on.
         TableError: the files cannot be read.
     """
-    output = Storage(plan.output)
-    _check_places(plan)
-    files = list_files(plan.source)
-    state = _begin(plan, model, files, output)
-    todo = _list_todo(files, output)
-    before = count(plan)
-    display.begin(before.scored + before.bad, 0.0)
-    if todo:
-        _run(plan, load, todo, display, before)
-    if missing := _list_todo(files, output):
-        raise ScoringError(f"parts of {len(missing):,} files are missing; run the same command again to go on")
-    found = count(plan)
-    return state.model_copy(update={"scored": found.scored, "bad": found.bad, "is_complete": True})
+    progress = begin(plan, model, files)
+    if progress.removed:
+        display.say(f"files changed or are gone, so their parts were removed: {show_files(progress.removed)}")
+    display.begin(progress.counts.scored, 0.0)
+    if progress.remaining:
+        with connection or nullcontext():
+            _run(plan, load, progress, display)
+    counts = finish(plan, progress)
+    return State(identity={}, scored=counts.scored, bad=counts.bad, is_complete=True)
 
 
-def list_files(source: str) -> list[Stored]:
-    """Return the files of a place.
-
-    Raises:
-        ScoringError: there are none.
-        TableError: they cannot be listed.
-    """
-    files = Storage(source).list()
-    if not files:
-        raise ScoringError(f"there are no files in {source}; name a file, or a folder with files")
-    return files
-
-
-def _check_places(plan: Plan) -> None:
-    """Check that nothing would be written among the files to read.
-
-    Raises:
-        ScoringError: it would.
-    """
-    for place in filter(None, (plan.output, plan.bad_rows)):
-        if Storage(plan.source).contains(Storage(place)):
-            raise ScoringError(f"{place} is in {plan.source}, whose files are the input; name another folder")
-
-
-def _begin(plan: Plan, model: Model, files: list[Stored], output: Storage) -> State:
-    """Note what the output depends on, or compare it with what a run before has noted.
-
-    Raises:
-        ScoringError: it differs, or the output has other files.
-    """
-    identity = {
-        "input": hashlib.sha256(json.dumps(files).encode()).hexdigest(),
-        "text column": plan.text_column,
-        "encoding": plan.encoding,
-        "added columns": [column.name for column in plan.columns.added],
-        "part rows": plan.part_rows,
-        "folder of the bad rows": plan.bad_rows,
-        "release": __version__,
-        **model.identity,
-    }
-    found = output.read(JOURNAL)
-    if found is not None:
-        advice = f"delete {plan.output} to start anew"
-        try:
-            before = State.model_validate_json(found).identity
-        except ValidationError as error:
-            raise ScoringError(f"{JOURNAL} in {plan.output} cannot be read ({explain(error)}); {advice}") from error
-        if before.get("folder of the bad rows") is None:  # it stopped at the first one
-            before["folder of the bad rows"] = plan.bad_rows
-        check_identity(before, identity, advice)
-    elif output.list():
-        raise ScoringError(f"{plan.output} has other files already; name another folder")
-    state = State(identity=identity)
-    with clear_errors(plan.output):
-        output.write(JOURNAL, state.model_dump_json().encode())
-    return state
-
-
-def _list_todo(files: list[Stored], output: Storage) -> list[dict[str, Any]]:
-    """Return the files that are not done, with the parts of each that are."""
-    found = find_done(output, len(files))
-    return [
-        {"number": number, "name": stored.name, "size": stored.size, "done": [*done]}
-        for number, (stored, (done, is_whole)) in enumerate(zip(files, found, strict=True))
-        if not is_whole
-    ]
-
-
-def _run(
-    plan: Plan, load: Callable[[], Answering], todo: list[dict[str, Any]], display: Display, before: Counts
-) -> None:
+def _run(plan: Plan, load: Callable[[], Answering], progress: Progress, display: Display) -> None:
     """Score the parts that are left."""
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.target_max_block_size = 1  # so that each part is a block, and goes to any actor
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    attempts = ray.remote(num_cpus=0, scheduling_strategy=here)(Attempts).remote()
+    rows = [{"number": number, **stored._asdict(), "done": [*done]} for number, stored, done in progress.remaining]
     size = max(1, int(ray.cluster_resources().get("CPU", 1)))
     results = (
-        ray.data.from_items(todo, override_num_blocks=len(todo))
-        .flat_map(Reader(plan).__call__, num_cpus=_READER_CPUS)
+        ray.data.from_items(rows, override_num_blocks=len(rows))
+        .flat_map(Reader(plan, attempts).__call__, num_cpus=_READER_CPUS)
         .map(
             Scorer,
-            fn_constructor_args=(plan, load),
+            fn_constructor_args=(plan, load, attempts),
             compute=ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=_PARTS_IN_FLIGHT),
             num_cpus=_SCORER_CPUS,
         )
     )
-    rows, done, size_of_all = before.scored + before.bad, 0.0, sum(file["size"] for file in todo)
+    scored, done, size_of_all = progress.counts.scored, 0.0, sum(one.stored.size for one in progress.remaining)
     try:
         for counts in results.iter_rows():
-            rows, done = rows + counts["scored"] + counts["bad"], done + counts["size"]
-            display.update(rows, done / size_of_all if size_of_all else None)
+            scored, done = scored + counts["scored"], done + counts["size"]
+            display.update(scored, done / size_of_all)
     except RayError as error:
         raise _explain(error) from error
+
+
+@contextmanager
+def _attempt(attempts: Any, work: str) -> Iterator[None]:
+    """Do some work, unless too many processes have ended while they did it.
+
+    Raises:
+        ScoringError: as many have.
+    """
+    if ray.get(attempts.begin.remote(work)) > MOST_ATTEMPTS:
+        raise ScoringError(
+            f"{work}: {MOST_ATTEMPTS} processes ended here one after the other, perhaps for lack of memory; give the "
+            "nodes more of it, or correct the file"
+        )
+    yield
+    attempts.end.remote(work)
+
+
+def _explain_start(address: str, error: Exception) -> ScoringError:
+    """Return why there is no connection to a cluster."""
+    why = " ".join(_COLOURS.sub("", str(error)).split())
+    if address == LOCAL:
+        return ScoringError(f"Ray cannot be started here ({why}); make room for it, or give the address of a cluster")
+    if isinstance(error, ConnectionError | ValueError):
+        return ScoringError(f"there is no cluster of Ray at {address} ({why}); start one, or give no address")
+    return ScoringError(f"the cluster of Ray at {address} cannot be used ({why})")
 
 
 def _explain(error: RayError) -> Exception:
@@ -227,4 +231,10 @@ def _explain(error: RayError) -> Exception:
         if isinstance(cause, ServiceError | BundleError | TableError) and not isinstance(cause, RayError):
             return cause
         cause = getattr(cause, "cause", None) or cause.__cause__
-    return ScoringError(f"Ray stopped the job: {error}; run the same command again to go on")
+    return ScoringError(f"Ray stopped the job ({_find_last_line(error)}); run the same command again to go on")
+
+
+def _find_last_line(error: Exception) -> str:
+    """Return the last line of a message, which has the reason if there is a traceback, without colours."""
+    lines = [line.strip() for line in _COLOURS.sub("", str(error)).splitlines()]
+    return next((line for line in reversed(lines) if line), type(error).__name__)

@@ -102,6 +102,10 @@ class Delimited(Table):
         """
         return self.delimiter == "\t" and all(line.count("\t") == len(self.header) - 1 for line in lines)
 
+    def measure(self, record: Any) -> int:
+        """Return the characters of a row: see `Table.measure`."""
+        return sum(map(len, record))
+
     def show(self, record: Any) -> str:
         """Return a row as text: see `Table.show`."""
         return _write([record], self.delimiter).removesuffix("\n")

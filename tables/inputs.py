@@ -58,7 +58,7 @@ class Input(ABC):
         """
 
     @abstractmethod
-    def open_at_any_place(self) -> AbstractContextManager[Any]:
+    def open_seekable(self) -> AbstractContextManager[Any]:
         """Give what pyarrow reads at any place, as Parquet needs: a path, or an open file.
 
         Raises:
@@ -98,8 +98,8 @@ class FileInput(Input):
         """Open the file: see `Input.open_start`."""
         return self.open()
 
-    def open_at_any_place(self) -> AbstractContextManager[Any]:
-        """Give the path: see `Input.open_at_any_place`."""
+    def open_seekable(self) -> AbstractContextManager[Any]:
+        """Give the path: see `Input.open_seekable`."""
         return nullcontext(self._path)
 
 
@@ -129,8 +129,8 @@ class PipeInput(Input):
             self._start = b""
             yield joined
 
-    def open_at_any_place(self) -> AbstractContextManager[Any]:
-        """Refuse: see `Input.open_at_any_place`."""
+    def open_seekable(self) -> AbstractContextManager[Any]:
+        """Refuse: see `Input.open_seekable`."""
         raise TableError(f"{self.name} is Parquet, which cannot be read from a pipe; write it to a file")
 
 

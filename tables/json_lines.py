@@ -51,6 +51,10 @@ class JsonLines(Table):
                 else:
                     yield Row(found.position, tuple(found.fields.get(name) for name in columns), found)
 
+    def measure(self, record: Any) -> int:
+        """Return the characters of a line: see `Table.measure`."""
+        return len(record.text)
+
     def show(self, record: Any) -> str:
         """Return the text of a line: see `Table.show`."""
         text: str = record.text

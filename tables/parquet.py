@@ -57,6 +57,12 @@ class Parquet(Table):
                     self._position += 1
                     yield Row(self._position, row, (batch, index))
 
+    def measure(self, record: Any) -> int:
+        """Return the mean bytes of the rows of a batch: see `Table.measure`."""
+        batch, _ = record
+        size: int = batch.nbytes // batch.num_rows
+        return size
+
     def show(self, record: Any) -> Any:
         """Return a row as an object of its columns, with text for what JSON does not have: see `Table.show`."""
         batch, index = record
@@ -175,7 +181,7 @@ def _open(source: Input) -> Iterator[Any]:
             "or write the data as CSV or JSON Lines"
         ) from error
     try:
-        with source.open_at_any_place() as opened, parquet.ParquetFile(opened, buffer_size=_BUFFER_BYTES) as file:
+        with source.open_seekable() as opened, parquet.ParquetFile(opened, buffer_size=_BUFFER_BYTES) as file:
             yield file
     except (OSError, UnicodeDecodeError, arrow.ArrowException) as error:
         raise unreadable(source.name, error) from error

@@ -127,6 +127,10 @@ class Table(ABC):
         """
 
     @abstractmethod
+    def measure(self, record: Any) -> int:
+        """Return the size of a row with all its columns, about, in characters or bytes."""
+
+    @abstractmethod
     def show(self, record: Any) -> Any:
         """Return a row as it is in the file, as a value of JSON: its text, or an object of its columns."""
 

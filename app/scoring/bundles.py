@@ -9,20 +9,21 @@ from bundle.store import Bundle, Store
 from bundle.tasks import SENTIMENT
 
 
-def find_bundle(settings: Settings, name: str | None, version: int | str | None) -> Bundle:
+def find_bundle(settings: Settings, name: str | None, version: int | str | None, store: Store | None = None) -> Bundle:
     """Return the bundle that the service would answer with.
 
     Args:
         settings: name the folders, and the default models.
         name: of the model; by default the one that answers sentiments, or the only one.
         version: or a label of one; by default the stable version, or the newest one, or the newest good one before.
+        store: of the bundles; by default the folder of the settings.
 
     Raises:
         BundleError: there is none, or it is damaged.
         PolicyError: the policy of the model cannot be read, or it has no such label.
         ModelNotFoundError: several models could be the default.
     """
-    store = Store(settings.models)
+    store = store or Store(settings.models)
     name = name or _find_default(store, settings)
     if name not in store.names():
         return store.open(name)  # which says what there is

@@ -14,7 +14,7 @@ import click
 from app.errors import ReaderLeftError, ScoringError, ServiceError
 from app.scoring.display import Display, count_rows
 from app.scoring.figures import describe
-from app.scoring.job import Job, find_columns, is_stream
+from app.scoring.job import ClusterJob, Job, find_columns, is_stream
 from app.scoring.journal import State
 from app.scoring.run import score
 from app.scoring.scorer import Scorer
@@ -95,8 +95,9 @@ class _EncodingType(click.ParamType[str]):
     is_flag=False,
     flag_value="local",
     metavar="[ADDRESS]",
-    help="Score on the cluster of Ray at an address, such as auto; without one, Ray is started here. INPUT, OUTPUT and "
-    "FILE of --bad-rows are then folders, or addresses such as s3://bucket/folder.",
+    help="Score on the cluster of Ray at an address, such as --ray=auto; without one, Ray is started here, and the "
+    "option comes last. INPUT, OUTPUT and FILE of --bad-rows are then folders, or addresses such as "
+    "s3://bucket/folder.",
 )
 @click.option(
     "--part-rows",
@@ -124,28 +125,20 @@ def _score(
     """Score a file, and end with a status."""
     settings: Settings = context.obj
     target = None if output == _PIPE else Path(output)
-    if ray and (url or label_column or _PIPE in (source, output)):
+    if ray and (url or label_column or _PIPE in (source, output, bad_rows)):
         raise click.UsageError("--ray reads and writes no pipe, and takes neither --url nor --label-column")
+    if part_rows and not ray:
+        raise click.UsageError("--part-rows is for --ray")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
     display = Display()
     try:
         if ray:
-            state = _import_cluster().score_files(
-                ray,
-                settings,
-                display,
-                source=source,
-                output=output,
-                bad_rows=bad_rows,
-                text_column=text_column,
-                encoding=encoding,
-                prefix=prefix,
-                part_rows=part_rows,
-                models=models or str(settings.models),
-                model=model,
-                version=version,
+            bundles = models or str(settings.models)
+            cluster_job = ClusterJob(
+                source, output, bad_rows, text_column, encoding, prefix, part_rows, bundles, model, version
             )
+            state = _import_cluster().score_files(ray, cluster_job, settings, display)
         else:
             if models:
                 settings = settings.model_copy(update={"models": Path(models)})

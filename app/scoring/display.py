@@ -29,12 +29,12 @@ class Display:
         self._first: tuple[int, float] | None = None  # rows and share when this run began to work
 
     def begin(self, rows: int, share: float) -> None:
-        """Start to count, from the rows that are done already, which are this share of all."""
+        """Start to count, from the rows that the output has already; this share of the input is done."""
         self._started = self._shown = self._clock()
         self._first = rows, share
 
     def update(self, rows: int, share: float | None) -> None:
-        """Show that rows are done, and which share of the input that is, unless the last time was just now."""
+        """Show the rows of the output, and which share of the input is done, unless the last time was just now."""
         now = self._clock()
         if now - self._shown < (_TERMINAL_SECONDS if self._is_terminal else _PLAIN_SECONDS):
             return

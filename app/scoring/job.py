@@ -39,6 +39,35 @@ class Job:
         return self.output is not None and self.output.name.lower().endswith(_GZIP_SUFFIX)
 
 
+@dataclass(frozen=True)
+class ClusterJob:
+    """What to do with a folder of files on a cluster. Places are paths, or addresses of an object store.
+
+    Attributes:
+        source: the files, or one file.
+        output: the folder of the scored parts.
+        bad_rows: the folder for rows that cannot be scored; without it the first one ends the job.
+        text_column: by default found by its usual names.
+        encoding: of the files, if the user named it.
+        prefix: what the names of the added columns begin with.
+        part_rows: the most rows of a part; by default as `app.scoring.parts` says.
+        models: the place of the bundles.
+        model: its name; by default as for a file.
+        version: or a label of one; by default the one in use.
+    """
+
+    source: str
+    output: str
+    bad_rows: str | None
+    text_column: str | None
+    encoding: str | None
+    prefix: str
+    part_rows: int | None
+    models: str
+    model: str | None
+    version: int | str | None
+
+
 def find_columns(table: Table, text: str | None, label: str | None) -> tuple[str] | tuple[str, str]:
     """Return the columns to read: that of the texts, by default found by its usual names, and that of the labels.
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from app.errors import ScoringError
 from app.files import replace_file
 from app.scoring.figures import Figures
-from app.scoring.sinks import clear_errors
+from app.scoring.sinks import explain_errors
 from bundle.errors import explain
 
 _DIGESTS = ("input", "checksum")
@@ -69,7 +69,7 @@ class Journal:
         Raises:
             ScoringError: it cannot be written, and stays as it was.
         """
-        with clear_errors(self.path):
+        with explain_errors(self.path):
             replace_file(self.path, state.model_dump_json() + "\n", 0o644)
 
     def remove(self) -> None:

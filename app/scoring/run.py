@@ -104,12 +104,12 @@ class _Run:
         table = self.table
         rows = table.read(self.job.columns, whole=True)
         deque(islice(rows, self.state.rows), maxlen=0)  # those that a run before has done
-        display.begin(self.state.rows, table.share or 0.0)
+        display.begin(self.state.scored, table.share or 0.0)
         windows = make_windows(rows, table, self.writer, scorer.most_texts)
         with closing(answer_windows(pool, scorer, windows)) as answered:
             for window, answers in answered:
                 self._write_window(window, answers)
-                display.update(self.state.rows, table.share)
+                display.update(self.state.scored, table.share)
                 if time.monotonic() - self._committed > COMMIT_SECONDS:
                     self._commit()
 

@@ -40,6 +40,7 @@ def describe_model(bundle: Bundle, settings: Settings) -> Model:
         "checksum": manifest.checksum,
         "engine": settings.engine,
         "precision": settings.precision,
+        "max_text_characters": settings.max_text_characters,  # longer texts are bad rows
     }
     return Model(manifest.task, manifest.labels, identity)
 

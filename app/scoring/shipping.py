@@ -1,44 +1,83 @@
-"""A bundle on its way to other machines: its files, which each machine checks again before it loads the network."""
+"""A bundle on its way to other machines: from an object store to here, and its files from here to the nodes.
+
+Each node compares the files with their checksums before it loads the network.
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Self
 
-from app import __version__
 from app.engines import load_engine
-from app.errors import ScoringError
+from app.errors import PolicyError, ScoringError
+from app.runtime.policy import POLICY_FILE
+from app.scoring.bundles import find_bundle
 from app.scoring.scorer import EngineScorer
 from app.settings import Settings
+from bundle.errors import BundleError
 from bundle.manifest import MANIFEST_FILE
 from bundle.store import Bundle, Store
 from tables.storage import Storage
 
 
 @contextmanager
-def fetch_models(location: str, name: str | None) -> Iterator[Path]:
-    """Give the folder of the bundles: the folder at a path, or a copy of one in an object store.
+def open_bundle(location: str, settings: Settings, name: str | None, version: int | str | None) -> Iterator[Bundle]:
+    """Give the bundle that the service would answer with: see `find_bundle`.
 
     Args:
-        location: the path or the address.
-        name: of the only model that is needed; None for all.
+        location: of the bundles: a path, or an address of an object store, of which only the bundle is copied.
+        settings: name the default models.
+        name: of the model.
+        version: or a label of one.
 
     Raises:
-        TableError: it cannot be read.
+        TableError: the address cannot be read.
+        BundleError, PolicyError, ModelNotFoundError: see `find_bundle`.
     """
     if "://" not in location:
-        yield Path(location)
+        yield find_bundle(settings.model_copy(update={"models": Path(location)}), name, version)
         return
-    storage = Storage(location)
     with TemporaryDirectory() as place:
-        for stored in storage.list():
-            if name is None or stored.name.startswith(f"{name}/"):
-                path = Path(place) / stored.name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(storage.read(stored.name) or b"")
-        yield Path(place)
+        storage = Storage(location)
+        try:
+            bundle = find_bundle(settings, name, version, CopiedStore(Path(place), storage))
+        except (BundleError, PolicyError) as error:
+            raise type(error)(str(error).replace(place, storage.name)) from error
+        yield bundle
+
+
+class CopiedStore(Store):
+    """The bundles in an object store. A version is copied when it is opened; until then only manifests are."""
+
+    def __init__(self, root: Path, storage: Storage) -> None:
+        """Copy the manifests and the policies to a folder.
+
+        Raises:
+            TableError: they cannot be read.
+        """
+        super().__init__(root)
+        self._storage = storage
+        self._names = [stored.name for stored in storage.list()]
+        for name in self._names:
+            if PurePosixPath(name).name in (MANIFEST_FILE, POLICY_FILE):
+                self._copy(name)
+
+    def open(self, name: str, version: int | None = None) -> Bundle:
+        """Open a bundle: see `Store.open`."""
+        versions = self.versions(name)
+        number = version if version in versions else max(versions, default=None)
+        for file in self._names:
+            if file.startswith(f"{name}/{number}/"):
+                self._copy(file)
+        return super().open(name, version)
+
+    def _copy(self, name: str) -> None:
+        path = self.root / name
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self._storage.read(name) or b"")
 
 
 @dataclass(frozen=True)
@@ -48,7 +87,6 @@ class ShippedBundle:
     name: str
     version: int
     checksum: str
-    release: str
     files: Mapping[str, bytes]
     settings: Settings
 
@@ -58,20 +96,16 @@ class ShippedBundle:
         manifest = bundle.manifest
         files = {name: (bundle.folder / name).read_bytes() for name in (MANIFEST_FILE, *manifest.files)}
         settings = settings.model_copy(update={"keys": None})
-        return cls(manifest.name, manifest.version, manifest.checksum, __version__, files, settings)
+        return cls(manifest.name, manifest.version, manifest.checksum, files, settings)
 
     def load(self) -> EngineScorer:
         """Return what scores on this machine: the files are compared with the manifest, and that with the checksum.
 
         Raises:
-            ScoringError: it is another bundle, or another release is installed here.
+            ScoringError: it is another bundle.
             BundleError: a file differs from its checksum.
             EngineError: the engine is not installed here.
         """
-        if __version__ != self.release:
-            raise ScoringError(
-                f"a node has release {__version__}, and the job was started with {self.release}; install the same one"
-            )
         with TemporaryDirectory() as place:
             folder = Path(place) / self.name / str(self.version)
             folder.mkdir(parents=True)

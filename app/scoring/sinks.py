@@ -50,7 +50,7 @@ class FileSink:
         """
         self._part = find_part(path)
         self.size = size
-        with clear_errors(self._part):
+        with explain_errors(self._part):
             self._file = self._part.open("ab", buffering=0)
         try:
             fcntl.flock(self._file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -68,13 +68,13 @@ class FileSink:
 
     def write(self, contents: bytes) -> None:
         """Write bytes: see `Sink.write`."""
-        with clear_errors(self._part):
+        with explain_errors(self._part):
             _write_all(self._file, contents)
         self.size += len(contents)
 
     def sync(self) -> None:
         """Flush the file: see `Sink.sync`."""
-        with clear_errors(self._part):
+        with explain_errors(self._part):
             os.fsync(self._file.fileno())
 
     def close(self) -> None:
@@ -96,13 +96,13 @@ class StreamSink:
         """
         self._name = str(path or "standard output")
         self.size = 0
-        with clear_errors(self._name, _STREAM_ADVICE):
+        with explain_errors(self._name, _STREAM_ADVICE):
             is_standard = path is None or os.path.samestat(path.stat(), os.fstat(1))
             self._file = io.FileIO(1, "w", closefd=False) if is_standard else io.FileIO(str(path), "w")
 
     def write(self, contents: bytes) -> None:
         """Write bytes: see `Sink.write`."""
-        with clear_errors(self._name, _STREAM_ADVICE):
+        with explain_errors(self._name, _STREAM_ADVICE):
             _write_all(self._file, contents)
         self.size += len(contents)
 
@@ -125,7 +125,7 @@ def publish(path: Path, convert: Callable[[Path], Path] | None = None) -> None:
         ScoringError: it cannot be written.
     """
     part = find_part(path)
-    with clear_errors(path):
+    with explain_errors(path):
         if part.exists():
             whole = convert(part) if convert else part
             flush(whole)
@@ -140,7 +140,7 @@ def find_part(path: Path) -> Path:
 
 
 @contextmanager
-def clear_errors(name: Path | str, advice: str = _ADVICE) -> Iterator[None]:
+def explain_errors(name: Path | str, advice: str = _ADVICE) -> Iterator[None]:
     """Convert the errors of a file that cannot be written.
 
     Raises:

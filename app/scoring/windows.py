@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from app.scoring.answers import Answer, Columns, Refused
 from app.scoring.scorer import Scorer
 from tables.table import BadRow, Row, Table, Writer
 
-# Of the texts of a window, however few they are.
+# Of the texts of a window, by default, however few they are.
 WINDOW_CHARACTERS = 1 << 20
 
 
@@ -21,12 +21,18 @@ class Window(NamedTuple):
     texts: Sequence[str]
 
 
+def measure_text(row: Row | BadRow) -> int:
+    """Return the characters of the text of a row."""
+    return len(row.values[0]) if isinstance(row, Row) and has_text(row) else 0
+
+
 def make_windows(
     rows: Iterable[Row | BadRow],
     table: Table,
     writer: Writer,
     most_rows: int,
     most_characters: int = WINDOW_CHARACTERS,
+    measure: Callable[[Row | BadRow], int] = measure_text,
 ) -> Iterator[Window]:
     """Yield rows in windows; a row that cannot be scored becomes a bad one.
 
@@ -35,7 +41,8 @@ def make_windows(
         table: whose rows they are.
         writer: that is to write them.
         most_rows: of a window.
-        most_characters: of the texts of a window, before its last text.
+        most_characters: of a window, before its last row.
+        measure: returns the characters of a row; by default those of its text.
     """
     window: list[Row | BadRow] = []
     texts: list[str] = []
@@ -45,7 +52,7 @@ def make_windows(
         window.append(checked)
         if isinstance(checked, Row) and has_text(checked):
             texts.append(checked.values[0])
-            characters += len(checked.values[0])
+        characters += measure(checked)
         if len(window) == most_rows or characters >= most_characters:
             yield Window(window, texts)
             window, texts, characters = [], [], 0

@@ -1,12 +1,13 @@
 """`python -m app score --ray` on clusters of this machine, whose actors, nodes and heads are killed."""
 
+import json
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from pathlib import Path
@@ -17,11 +18,14 @@ import pytest
 from pyarrow import parquet
 from ray.cluster_utils import Cluster
 
-from app.scoring.answers import Columns
+from app.errors import EngineError, ScoringError
+from app.scoring.answers import Answer, Columns, Refused
 from app.scoring.display import Display
-from app.scoring.parts import Plan
-from benchmarks.nodes import MODEL, MakeWaiting, grow, simulate
-from cluster.scoring import connect, score
+from app.scoring.folder import list_files
+from app.scoring.journal import State
+from app.scoring.parts import Answering, Plan
+from benchmarks.nodes import MODEL, MakeWaiting, Waiting, grow, simulate
+from cluster.scoring import MOST_ATTEMPTS, connect, score
 from tests.app.processes.commands import ENVIRONMENT
 from tests.app.scoring.conftest import ADDED, MODELS, NAME, make_rows, read_table, write_table
 from tests.app.service import ROOT
@@ -34,13 +38,14 @@ PART_ROWS = 20
 SECONDS_A_TEXT = 0.02  # times the nodes: enough for all actors to start before the end
 
 
-def start(*arguments: object) -> subprocess.Popen[str]:
-    """Start the command."""
+def start(*arguments: object, folder: Path = ROOT) -> subprocess.Popen[str]:
+    """Start the command in a folder."""
     options = ["--models", str(MODELS), "--model", NAME]
     command = [sys.executable, "-m", "app", "--workers", "2", "score", *options, *map(str, arguments)]
-    environment = ENVIRONMENT | {name: value for name, value in os.environ.items() if name.startswith("RAY_")}
+    environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
+    environment |= {name: value for name, value in os.environ.items() if name.startswith("RAY_")}
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes)
+    return subprocess.Popen(command, cwd=folder, env=environment, text=True, **pipes)
 
 
 def run(*arguments: object) -> tuple[int, str]:
@@ -55,6 +60,16 @@ def read_output(folder: Path) -> list[dict[str, Any]]:
     return [row for path in sorted(folder.glob("*.parquet")) for row in read_table(path)]
 
 
+def make_plan(source: Path, output: Path, **options: Any) -> Plan:
+    """Return the plan of a job without a network."""
+    return Plan(str(source), str(output), None, "review", Columns(MODEL.task, MODEL.labels), **options)
+
+
+def score_folder(plan: Plan, load: Callable[[], Answering]) -> State:
+    """Score on the cluster that is connected."""
+    return score(plan, list_files(plan.source), MODEL, load, Display(StringIO()))
+
+
 def wait_until(holds: Callable[[], bool]) -> None:
     end = time.monotonic() + SECONDS
     while not holds():
@@ -67,13 +82,15 @@ def wait_for_parts(folder: Path, count: int) -> None:
     wait_until(lambda: len([*folder.glob("*.parquet")]) >= count)
 
 
-def find_actors() -> set[int]:
-    """Return the processes of the actors that score."""
+def find_actors(cluster: Cluster) -> set[int]:
+    """Return the processes of the actors that score on the nodes of a cluster."""
+    parents = {info.process.pid for node in cluster.list_all_nodes() for info in node.all_processes.get("raylet", [])}
     found = set()
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for path in Path("/proc").glob("[0-9]*"):
         try:
-            if b"MapWorker" in path.read_bytes():
-                found.add(int(path.parent.name))
+            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent in parents and b"MapWorker" in (path / "cmdline").read_bytes():
+                found.add(int(path.name))
         except OSError:
             continue
     return found
@@ -105,8 +122,15 @@ def test_answers_are_those_of_the_local_command_to_the_bit(source: Path, cluster
     parts = [parquet.read_table(path) for path in sorted((tmp_path / "out").glob("*.parquet"))]
     assert [len(part) for part in parts] == [50] * 4
     assert arrow.concat_tables(parts).equals(parquet.read_table(tmp_path / "local.parquet"))
-    status, error = run(*arguments)
+    status, error = run(*arguments[:3], "nowhere", *arguments[4:])  # nothing is left, so nothing is started
     assert status == 0 and "200 rows, 0 of them now, in " in error
+
+
+def test_paths_are_those_of_the_command(source: Path, cluster: Cluster, tmp_path: Path) -> None:
+    process = start(source.name, tmp_path / "out", "--ray", cluster.address, folder=source.parent)
+    _, error = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, error
+    assert [int(row["id"]) for row in read_output(tmp_path / "out")] == [*range(ROWS)]
 
 
 def test_ray_is_started_here_without_an_address(source: Path, tmp_path: Path) -> None:
@@ -130,24 +154,94 @@ def test_bad_rows_are_put_aside_and_another_job_does_not_go_on_here(cluster: Clu
     assert status == 3, error
     assert "39 rows" in error and f"1 row put aside in {tmp_path / 'bad'}" in error
     assert [int(row["id"]) for row in read_output(tmp_path / "out")] == [n for n in range(40) if n != 7]
+    status, error = run(*arguments)
+    assert status == 3 and "39 rows, 0 of them now, in " in error
     status, error = run(*arguments, "--prefix", "other_")
     assert status == 1 and "some things are not as they were then: added columns (before: [" in error
-    (tmp_path / "out" / "_scoring.json").write_text("{")
+    write_table(tmp_path / "in" / "my.jsonl", make_rows(20))
     status, error = run(*arguments)
-    assert status == 1 and f"_scoring.json in {tmp_path / 'out'} cannot be read (" in error
-    status, error = run(*arguments[:1], tmp_path / "in" / "out", "--ray", cluster.address)
-    assert status == 1 and "whose files are the input; name another folder" in error
-    (tmp_path / "taken").mkdir()
-    (tmp_path / "taken" / "mine.txt").write_text("")
-    status, error = run(tmp_path / "in", tmp_path / "taken", "--ray", cluster.address)
-    assert status == 1 and "taken has other files already; name another folder" in error
+    assert status == 0 and f"so their parts were removed: {tmp_path / 'in' / 'my.jsonl'}\n20 rows in " in error
+    assert [int(row["id"]) for row in read_output(tmp_path / "out")] == [*range(20)]
 
 
 def test_a_place_without_files_or_a_cluster_is_named(source: Path, tmp_path: Path) -> None:
     status, error = run(tmp_path, tmp_path / "out", "--ray")
     assert (status, error) == (1, f"error: there are no files in {tmp_path}; name a file, or a folder with files\n")
     status, error = run(source, tmp_path / "out", "--ray", "nowhere")
-    assert status == 1 and "there is no cluster of Ray at nowhere" in error
+    assert status == 1 and "error: there is no cluster of Ray at nowhere (" in error and len(error.splitlines()) == 1
+
+
+def test_a_cluster_that_cannot_be_used_is_named(cluster: Cluster) -> None:
+    with connect(cluster.address, 1):  # a process has only one connection
+        with pytest.raises(ScoringError, match=r"^Ray cannot be started here \(.*; make room for it, or give the addr"):
+            connect("local", 1).__enter__()
+        with pytest.raises(ScoringError, match=f"^the cluster of Ray at {cluster.address} cannot be used "):
+            connect(cluster.address, 1).__enter__()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_and_the_same_command_goes_on(
+    source: Path, cluster: Cluster, tmp_path: Path, number: signal.Signals, status: int
+) -> None:
+    arguments = [source, tmp_path / "out", "--part-rows", 5, "--ray", cluster.address]
+    process = start(*arguments)
+    wait_for_parts(tmp_path / "out", 5)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=SECONDS)
+    assert process.returncode == status, error
+    assert error.endswith("stopped; run the same command again to go on\n")
+    assert run(*arguments)[0] == 0
+    assert [int(row["id"]) for row in read_output(tmp_path / "out")] == [*range(ROWS)]
+
+
+def test_bad_rows_are_there_once_after_an_actor_was_killed(cluster: Cluster, tmp_path: Path) -> None:
+    rows = make_rows(ROWS)
+    for row in rows[::50]:
+        row["review"] = 7
+    (tmp_path / "in").mkdir()
+    write_table(tmp_path / "in" / "my.jsonl", rows)
+    arguments = [tmp_path / "in", tmp_path / "out", "--bad-rows", tmp_path / "bad", "--part-rows", 10]
+    process = start(*arguments, "--ray", cluster.address)
+    wait_for_parts(tmp_path / "out", 5)
+    os.kill(find_actors(cluster).pop(), signal.SIGKILL)
+    _, error = process.communicate(timeout=SECONDS)
+    assert process.returncode == 3, error
+    assert [int(row["id"]) for row in read_output(tmp_path / "out")] == [n for n in range(ROWS) if n % 50]
+    bad = [json.loads(line) for path in sorted((tmp_path / "bad").iterdir()) for line in path.open() if "{" in line]
+    assert [json.loads(line["row"])["id"] for line in bad] == [*range(0, ROWS, 50)]
+
+
+def test_a_part_that_ends_every_process_is_named(cluster: Cluster, tmp_path: Path) -> None:
+    class Poisoned:  # within the test, so that nodes need not import this module
+        def score(self, texts: Sequence[str]) -> list[Answer | Refused]:
+            if any(text.endswith(" number 17") for text in texts):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return Waiting(0).score(texts)
+
+    (tmp_path / "in").mkdir()
+    path = write_table(tmp_path / "in" / "my.csv", make_rows(30))
+    with connect(cluster.address, 1), pytest.raises(ScoringError) as caught:
+        score_folder(make_plan(tmp_path / "in", tmp_path / "out", part_rows=10), Poisoned)
+    assert str(caught.value).startswith(f"{path}, line 22 to 40: {MOST_ATTEMPTS} processes ended here one after the o")
+
+
+def test_a_network_that_cannot_be_loaded_and_another_release_are_named(cluster: Cluster, tmp_path: Path) -> None:
+    def fail() -> Waiting:
+        raise EngineError("the engine is not installed")
+
+    def lose() -> Waiting:
+        raise KeyError("network")
+
+    (tmp_path / "in").mkdir()
+    write_table(tmp_path / "in" / "my.csv", make_rows(3))
+    plan = make_plan(tmp_path / "in", tmp_path / "out")
+    with connect(cluster.address, 1):
+        with pytest.raises(EngineError, match="^the engine is not installed$"):
+            score_folder(plan, fail)
+        with pytest.raises(ScoringError, match="^the network cannot be loaded on a node: 'network'$"):
+            score_folder(plan, lose)
+        with pytest.raises(ScoringError, match="a node has release .*, and the job was started with 0.0.0; install"):
+            score_folder(make_plan(tmp_path / "in", tmp_path / "out-2", release="0.0.0"), fail)
 
 
 def test_a_job_goes_on_after_the_command_was_killed_and_then_the_head(
@@ -180,10 +274,10 @@ def test_nodes_share_the_parts_and_no_row_is_lost_or_doubled_if_one_is_killed(
 
     def kill(what: str, others: set[int], output: Path) -> None:
         """Kill an actor or a node in the middle of a job, once every node has its actor."""
-        wait_until(lambda: len(find_actors() - others) == len(cluster.worker_nodes))
+        wait_until(lambda: len(find_actors(cluster) - others) == len(cluster.worker_nodes))
         wait_for_parts(output, chance.randrange(1, ROWS // PART_ROWS // 2))
         if what == "actor":
-            os.kill(chance.choice([*find_actors() - others]), signal.SIGKILL)
+            os.kill(chance.choice([*find_actors(cluster) - others]), signal.SIGKILL)
         else:
             cluster.remove_node(chance.choice([*cluster.worker_nodes]), allow_graceful=False)
 
@@ -192,11 +286,9 @@ def test_nodes_share_the_parts_and_no_row_is_lost_or_doubled_if_one_is_killed(
             for number in range(kills):
                 grow(cluster, nodes)
                 output, what = tmp_path / f"{nodes}-{number}", ("actor", "node")[number % 2]
-                plan = Plan(
-                    str(source), str(output), None, "review", Columns(MODEL.task, MODEL.labels), None, PART_ROWS
-                )
-                killed = threads.submit(kill, what, find_actors(), output)
-                state = score(plan, MODEL, MakeWaiting(SECONDS_A_TEXT * nodes), Display(StringIO()))
+                plan = make_plan(source, output, part_rows=PART_ROWS)
+                killed = threads.submit(kill, what, find_actors(cluster), output)
+                state = score_folder(plan, MakeWaiting(SECONDS_A_TEXT * nodes))
                 killed.result()
                 assert state.scored == ROWS
                 assert [int(row["id"]) for row in read_output(output)] == [*range(ROWS)]

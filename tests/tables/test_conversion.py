@@ -11,6 +11,7 @@ import pyarrow as arrow
 from pyarrow import parquet
 
 from tables.conversion import Converter
+from tables.errors import TableError
 from tables.formats import open_table
 from tables.inputs import FileInput
 from tables.parquet import compact
@@ -53,6 +54,11 @@ def test_values_of_json_that_are_no_texts_become_json(tmp_path: Path) -> None:
     )
     assert found.select(["text", "n"]).to_pylist() == [{"text": "\\ud", "n": None}, {"text": None, "n": '{"ü": [1]}'}]
     assert problems == [None, None, "has a lone surrogate ('\\udc00'), which Parquet cannot have; remove it"]
+
+
+def test_a_column_with_a_lone_surrogate_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TableError, match=r"my.jsonl has the column 'a\\udc00' with a lone surrogate, .*; rename it"):
+        convert(tmp_path / "my.jsonl", '{"text": "a", "a\\udc00": 1}\n')
 
 
 def test_a_field_with_the_name_of_an_added_column_is_a_problem(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def test_files_are_listed_by_name_without_hidden_ones(tmp_path: Path, scheme: st
         (tmp_path / name).write_text("text\n")
     found = Storage(f"{scheme}{tmp_path}").list()
     assert [(one.name, one.size) for one in found] == [("a/z.csv", 5), ("b.csv", 5)]
-    assert found[1].changed == (tmp_path / "b.csv").stat().st_mtime_ns
+    assert found[1].modified_ns == (tmp_path / "b.csv").stat().st_mtime_ns
 
 
 @BOTH
@@ -41,6 +41,24 @@ def test_a_place_contains_itself_and_what_is_below_it(tmp_path: Path) -> None:
         storage.contains(Storage(f"{place}")) for place in (tmp_path, f"file://{tmp_path}/", tmp_path / "a" / "b")
     )
     assert not any(storage.contains(Storage(place)) for place in (f"{tmp_path}-other", str(tmp_path.parent)))
+    assert Storage("mock:///a").contains(Storage("mock:///b")) is False  # each address has a system of its own
+
+
+def test_links_are_followed_to_find_what_a_place_contains(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    assert Storage(str(tmp_path / "a")).contains(Storage(str(tmp_path / "link" / "b")))
+    assert Storage(str(tmp_path / "link")).contains(Storage(f"file://{tmp_path}/a/b"))
+
+
+def test_a_path_becomes_absolute_and_a_password_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    storage = Storage("my")
+    assert storage.location == storage.name == str(tmp_path / "my")
+    assert storage.show("a.csv") == str(tmp_path / "my" / "a.csv")
+    secret = Storage("mock://me:secret@host/folder/")
+    assert (secret.location, secret.show("a.csv")) == ("mock://me:secret@host/folder/", "mock://host/folder/a.csv")
+    with pytest.raises(TableError, match="^nowhere://host/x cannot be used"):
+        Storage("nowhere://me:secret@host/x")
 
 
 def test_a_folder_that_is_not_there_has_no_files(tmp_path: Path) -> None:
@@ -55,11 +73,45 @@ def test_a_place_that_cannot_be_listed_is_named() -> None:
 @BOTH
 def test_what_is_written_is_read(tmp_path: Path, scheme: str) -> None:
     storage = Storage(f"{scheme}{tmp_path}/new/folder")
+    storage.create()
+    storage.create()
     assert storage.read("a.txt") is None
     storage.write("a.txt", b"one")
     storage.write("a.txt", b"two")
     assert storage.read("a.txt") == b"two"
     assert [path.name for path in (tmp_path / "new" / "folder").iterdir()] == ["a.txt"]
+
+
+def test_without_its_folder_a_file_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        Storage(str(tmp_path / "new")).write("a.txt", b"one")
+
+
+def test_an_object_store_writes_a_file_as_a_whole_by_itself() -> None:
+    storage = Storage("mock:///")
+    storage.create()
+    storage.write("a.txt", b"one")
+    storage.remove_unfinished()
+    (stored,) = storage.list()
+    assert (stored.name, stored.size, stored.modified_ns % 10**9, storage.read("a.txt")) == ("a.txt", 3, 0, b"one")
+    assert storage.look("a.txt") == stored
+
+
+def test_a_file_is_looked_at_and_removed(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    storage.write("a.txt", b"one")
+    assert [storage.look("a.txt")] == storage.list()
+    storage.remove("a.txt")
+    storage.remove("a.txt")
+    assert storage.look("a.txt") is None
+
+
+def test_what_was_half_written_is_removed(tmp_path: Path) -> None:
+    names = (".a.txt.0123.unfinished", ".mine", "a.unfinished")
+    for name in names:
+        (tmp_path / name).touch()
+    Storage(str(tmp_path)).remove_unfinished()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".mine", "a.unfinished"]
 
 
 def test_a_folder_is_not_read_as_a_file(tmp_path: Path) -> None:
@@ -105,5 +157,5 @@ def test_a_file_that_is_gone_cannot_be_read(tmp_path: Path) -> None:
     gone = Storage(str(tmp_path)).open(Stored("gone.parquet", 5, 0))
     with pytest.raises(TableError, match="gone.parquet cannot be read"):
         gone.read_start()
-    with pytest.raises(TableError, match="gone.parquet cannot be read"), gone.open_at_any_place():
+    with pytest.raises(TableError, match="gone.parquet cannot be read"), gone.open_seekable():
         pass

@@ -366,11 +366,18 @@ def test_wrong_options_have_a_status_of_their_own() -> None:
     assert CliRunner().invoke(make_command(), ["score", "my.csv"]).exit_code == 2
 
 
-@pytest.mark.parametrize("options", [["--url", "http://localhost"], ["--label-column", "x"], ["-"]])
+@pytest.mark.parametrize(
+    "options", [["--url", "http://localhost"], ["--label-column", "x"], ["-"], ["--bad-rows", "-"]]
+)
 def test_ray_is_not_combined_with_what_it_cannot_do(options: list[str]) -> None:
     places = ["my.csv"] if options == ["-"] else ["my.csv", "out"]
     refused = CliRunner().invoke(make_command(), ["score", *places, *options, "--ray=local"])
     assert refused.exit_code == 2 and "--ray reads and writes no pipe, and takes neither --url" in refused.stderr
+
+
+def test_rows_of_a_part_are_for_ray() -> None:
+    refused = CliRunner().invoke(make_command(), ["score", "my.csv", "out.csv", "--part-rows", "9"])
+    assert refused.exit_code == 2 and "--part-rows is for --ray" in refused.stderr
 
 
 @pytest.mark.usefixtures("restored")

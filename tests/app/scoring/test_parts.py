@@ -1,6 +1,8 @@
 import io
 import json
 import pickle
+import shutil
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from app.errors import ScoringError
 from app.scoring.answers import Columns
 from app.scoring.display import Display
 from app.scoring.job import Job
-from app.scoring.parts import PART_CHARACTERS, Counts, Plan, count, find_done, make_name, read_parts, score_part
+from app.scoring.parts import PART_CHARACTERS, Counts, Part, Plan, read_parts, score_part
 from app.scoring.run import score
 from tables.errors import TableError
 from tables.formats import open_table
@@ -36,9 +38,14 @@ def run(plan: Plan, scorer: Any, only: range = range(99), done: frozenset[int] =
     counts = []
     for number, stored in enumerate(Storage(plan.source).list()):
         for part in read_parts(plan, number, stored, done):
-            if int(part.name.split("-")[1]) in only:
+            if part.number in only:
                 counts.append(score_part(plan, part, scorer))
     return counts
+
+
+def read_all(plan: Plan) -> list[Part]:
+    """Return the parts of the first file."""
+    return [*read_parts(plan, 0, Storage(plan.source).list()[0], set())]
 
 
 def score_here(source: Path, output: Path, scorer: HereScorer) -> None:
@@ -54,6 +61,7 @@ def read_parts_back(folder: Path) -> list[dict[str, Any]]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "in").mkdir()
+    (tmp_path / "out" / "bad").mkdir(parents=True)
     return tmp_path
 
 
@@ -87,32 +95,21 @@ def test_parquet_is_that_of_the_local_command_to_the_bit(folder: Path, make_scor
     scorer = make_scorer()
     score_here(folder / "in" / "my.parquet", folder / "local.parquet", scorer)
     run(make_plan(folder, scorer, part_rows=25), scorer)
-    parts = [parquet.read_table(path) for path in sorted((folder / "out").iterdir())]
+    parts = [parquet.read_table(path) for path in sorted((folder / "out").glob("*.parquet"))]
     local = parquet.read_table(folder / "local.parquet")
     assert [len(part) for part in parts] == [25, 25, 10]
     assert arrow.concat_tables(parts).equals(local, check_metadata=True)
 
 
-def test_a_job_goes_on_with_the_parts_that_are_missing(folder: Path, make_scorer: MakeScorer) -> None:
-    for name in ("a", "b"):
-        write_table(folder / "in" / f"{name}.csv", make_rows(100))
+def test_parts_that_are_done_are_not_read_again(folder: Path, make_scorer: MakeScorer) -> None:
+    write_table(folder / "in" / "my.csv", make_rows(100))
     scorer = make_scorer()
     plan = make_plan(folder, scorer, part_rows=30)
     run(plan, scorer, only=range(1, 3))
-    assert find_done(Storage(plan.output), 2) == [({1, 2}, False), ({1, 2}, False)]
-    assert count(plan) == Counts(120, 0)
     calls = scorer.calls
     run(plan, scorer, done=frozenset({1, 2}))
-    assert scorer.calls == calls + 4
-    assert find_done(Storage(plan.output), 2) == [({0, 1, 2, 3}, True), ({0, 1, 2, 3}, True)]
-    assert [int(row["id"]) for row in read_parts_back(folder)] == [*range(100), *range(100)]
-
-
-def test_a_file_whose_last_part_alone_is_done_is_not_done(tmp_path: Path) -> None:
-    for name in (make_name(0, 2, True), make_name(0, 0, False), make_name(1, 0, True), "mine", "bad/00000-000001"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / f"{name}.parquet").write_text("")
-    assert find_done(Storage(str(tmp_path)), 3) == [({0, 2}, False), ({0}, True), (set(), False)]
+    assert scorer.calls == calls + 2
+    assert [int(row["id"]) for row in read_parts_back(folder)] == [*range(100)]
 
 
 def test_a_part_that_is_scored_twice_is_there_once(folder: Path, make_scorer: MakeScorer) -> None:
@@ -120,8 +117,7 @@ def test_a_part_that_is_scored_twice_is_there_once(folder: Path, make_scorer: Ma
     plan = make_plan(folder, make_scorer())
     for _ in range(2):
         run(plan, make_scorer())
-    assert [path.name for path in (folder / "out").iterdir()] == ["00000-000000-last.parquet"]
-    assert count(plan) == Counts(20, 0)
+    assert [path.name for path in (folder / "out").glob("*.parquet")] == ["00000000-00000000-20-0-last.parquet"]
 
 
 def test_bad_rows_go_to_a_file_of_each_part(folder: Path, make_scorer: MakeScorer) -> None:
@@ -137,8 +133,7 @@ def test_bad_rows_go_to_a_file_of_each_part(folder: Path, make_scorer: MakeScore
     scorer = make_scorer("next-letter")
     plan = make_plan(folder, scorer, text="sequence", has_place=True, part_rows=6)
     assert [(one.scored, one.bad) for one in run(plan, scorer)] == [(3, 3)] * 3
-    assert count(plan) == Counts(9, 9)
-    lines = [json.loads(line) for line in (folder / "out" / "bad" / "00000-000001.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (folder / "out" / "bad" / "00000000-00000001.jsonl").read_text().splitlines()]
     assert [line["line"] for line in lines] == [9, 11, 12]
     assert lines[0]["reason"].startswith("cannot be scored: ")
     assert lines[1]["reason"] == "has a lone surrogate ('\\ud800'), which Parquet cannot have; remove it"
@@ -158,40 +153,84 @@ def test_without_a_place_the_first_bad_row_ends_it(folder: Path, make_scorer: Ma
     write_table(folder / "in" / "a.jsonl", [{"sequence": "AB"}, {"sequence": 5}])
     with pytest.raises(ScoringError, match="a.jsonl, line 2 has a value of the type int in the column of the texts"):
         run(plan, scorer)
-    assert not (folder / "out").exists()
+    assert not [*(folder / "out").glob("*.parquet")]
 
 
 def test_a_part_of_bad_rows_only_is_written_too(folder: Path, make_scorer: MakeScorer) -> None:
     (folder / "in" / "my.csv").write_text("review,id\n1,2,3\n")
     plan = make_plan(folder, make_scorer(), has_place=True)
     run(plan, make_scorer())
-    assert count(plan) == Counts(0, 1)
-    assert parquet.read_table(folder / "out" / "00000-000000-last.parquet").schema.names == ["review", "id", *ADDED]
+    assert parquet.read_table(folder / "out" / "00000000-00000000-0-1-last.parquet").schema.names == [
+        *("review", "id"),
+        *ADDED,
+    ]
 
 
 def test_a_file_with_a_header_alone_has_one_part(folder: Path, make_scorer: MakeScorer) -> None:
     (folder / "in" / "my.csv").write_text("review\n")
     plan = make_plan(folder, make_scorer())
     assert [(one.scored, one.bad) for one in run(plan, make_scorer())] == [(0, 0)]
-    assert find_done(Storage(plan.output), 1) == [({0}, True)]
+    assert [path.name for path in (folder / "out").glob("*.parquet")] == ["00000000-00000000-0-0-last.parquet"]
 
 
 def test_values_of_json_that_are_no_texts_are_json(folder: Path, make_scorer: MakeScorer) -> None:
     rows: list[dict[str, Any]] = [{"review": "good", "stars": 5}, {"review": "\\ud bad", "new": {"ü": [1, None]}}]
     write_table(folder / "in" / "my.jsonl", rows)
     run(make_plan(folder, make_scorer(), prefix="my_"), make_scorer())
-    found = parquet.read_table(folder / "out").to_pylist()
+    found = parquet.read_table(next((folder / "out").glob("*.parquet"))).to_pylist()
     assert [(row["stars"], row["new"]) for row in found] == [("5", None), (None, '{"ü": [1, null]}')]
     assert [*found[0]][3:] == [f"my_{name}" for name in ADDED]
 
 
-def test_a_part_has_few_long_texts(folder: Path, make_scorer: MakeScorer) -> None:
-    long = "a dull film " * (PART_CHARACTERS // 24 + 1)
-    (folder / "in" / "my.csv").write_text("review\n" + f"{long}\n" * 3)
-    plan = make_plan(folder, make_scorer())
-    parts = read_parts(plan, 0, Storage(plan.source).list()[0], set())
-    windows = [pickle.loads(part.rows)[1] for part in parts]
-    assert [len(window.texts) for window in windows] == [2, 1]
+LONG = "a dull film " * (PART_CHARACTERS // 24 + 1)
+LARGE_ROWS = {
+    "my.csv": "review,note\n" + f"good,{LONG}\n" * 3,
+    "my.jsonl": f'{{"review": null, "note": "{LONG}"}}\n' * 3,
+    "bad.csv": "review,note\n" + f"good,{LONG},more\n" * 3,
+}
+
+
+@pytest.mark.parametrize("name", LARGE_ROWS)
+def test_a_part_has_few_large_rows(folder: Path, make_scorer: MakeScorer, name: str) -> None:
+    (folder / "in" / name).write_text(LARGE_ROWS[name])
+    parts = read_all(make_plan(folder, make_scorer()))
+    assert [len(pickle.loads(part.rows)[1].rows) for part in parts] == [2, 1]
+    lines = (1, 2, 3) if name == "my.jsonl" else (2, 3, 4)
+    where = str(folder / "in" / name)
+    assert [part.where for part in parts] == [
+        f"{where}, line {lines[0]} to {lines[1]}",
+        f"{where}, line {lines[2]} to {lines[2]}",
+    ]
+
+
+def test_a_part_has_few_large_rows_of_parquet(folder: Path, make_scorer: MakeScorer) -> None:
+    parquet.write_table(arrow.table({"review": ["good"] * 3, "note": [LONG] * 3}), folder / "in" / "my.parquet")
+    parts = read_all(make_plan(folder, make_scorer()))
+    assert [len(pickle.loads(part.rows)[1].rows) for part in parts] == [2, 1]
+
+
+def test_a_file_that_changes_while_it_is_read_is_named(folder: Path, make_scorer: MakeScorer) -> None:
+    source = write_table(folder / "in" / "my.csv", make_rows(50))
+    plan = make_plan(folder, make_scorer(), part_rows=20)
+    (stored,) = Storage(plan.source).list()
+    parts = read_parts(plan, 0, stored, set())
+    next(parts)
+    source.write_bytes(source.read_bytes() + b"\n")
+    message = f"{source} changed while the job ran; run the same command again to do its parts again"
+    with pytest.raises(ScoringError, match=message):
+        deque(parts)
+    with pytest.raises(ScoringError, match=message):
+        next(read_parts(plan, 0, stored, set()))
+    source.unlink()
+    with pytest.raises(ScoringError, match=f"{source} is gone, or it is not where every node sees it"):
+        next(read_parts(plan, 0, stored, set()))
+
+
+def test_another_release_is_refused(folder: Path, make_scorer: MakeScorer) -> None:
+    write_table(folder / "in" / "my.csv", make_rows(1))
+    plan = make_plan(folder, make_scorer(), release="0.0.0")
+    with pytest.raises(ScoringError, match="a node has release .*, and the job was started with 0.0.0; install the"):
+        read_all(plan)
 
 
 def test_a_file_without_the_column_or_with_an_added_one_is_refused(folder: Path, make_scorer: MakeScorer) -> None:
@@ -207,12 +246,8 @@ def test_a_file_without_the_column_or_with_an_added_one_is_refused(folder: Path,
         run(plan, make_scorer())
 
 
-def test_nothing_is_counted_before_anything_is_written(folder: Path, make_scorer: MakeScorer) -> None:
-    assert count(make_plan(folder, make_scorer())) == Counts(0, 0)
-
-
 def test_an_output_that_cannot_be_written_is_named(folder: Path, make_scorer: MakeScorer) -> None:
     write_table(folder / "in" / "my.csv", make_rows(3))
-    (folder / "out").write_text("a file")
-    with pytest.raises(ScoringError, match="out cannot be written .* run the same command again to go on"):
+    shutil.rmtree(folder / "out")
+    with pytest.raises(ScoringError, match="out cannot be written .* a place that every node can write, and run the s"):
         run(make_plan(folder, make_scorer()), make_scorer())

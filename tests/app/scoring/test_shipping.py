@@ -6,13 +6,15 @@ import pytest
 
 pytest.importorskip("pyarrow")
 
-from app import __version__
-from app.errors import ScoringError
-from app.scoring.shipping import ShippedBundle, fetch_models
+from app.errors import PolicyError, ScoringError
+from app.scoring.bundles import find_bundle
+from app.scoring.shipping import CopiedStore, ShippedBundle, open_bundle
 from app.settings import Settings
-from bundle.errors import ChecksumError
+from bundle.errors import BundleNotFoundError, ChecksumError
 from bundle.store import Store
+from tables.storage import Storage
 from tests.app.scoring.conftest import MODELS, NAME, MakeScorer, make_texts
+from tests.bundle.samples import publish_changed
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,7 @@ def test_a_shipped_bundle_answers_as_the_one_in_its_folder(shipped: ShippedBundl
 
 
 def test_no_key_is_shipped(shipped: ShippedBundle) -> None:
-    assert shipped.settings.keys is None and shipped.release == __version__
+    assert shipped.settings.keys is None
 
 
 def test_a_file_that_changed_on_its_way_is_refused(shipped: ShippedBundle) -> None:
@@ -45,21 +47,56 @@ def test_another_bundle_of_the_same_version_is_refused(shipped: ShippedBundle) -
         dataclasses.replace(shipped, checksum="0000").load()
 
 
-def test_another_release_is_refused(shipped: ShippedBundle) -> None:
-    with pytest.raises(
-        ScoringError, match="a node has release .*, and the job was started with 0.0.0; install the same"
-    ):
-        dataclasses.replace(shipped, release="0.0.0").load()
-
-
 def test_a_folder_of_bundles_is_used_where_it_is() -> None:
-    with fetch_models(str(MODELS), None) as folder:
-        assert folder == MODELS
+    with open_bundle(str(MODELS), Settings(), NAME, None) as bundle:
+        assert bundle.folder.parent == MODELS / NAME
 
 
-@pytest.mark.parametrize("name", [None, NAME])
-def test_bundles_of_an_address_are_copied(name: str | None) -> None:
-    with fetch_models(f"file://{MODELS}", name) as folder:
-        assert Store(folder).names() == (Store(MODELS).names() if name is None else [NAME])
-        assert Store(folder).open(NAME).manifest == Store(MODELS).open(NAME).manifest
-    assert not Path(folder).exists()
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """A folder with two models, one of them with two versions."""
+    store = Store(tmp_path / "models")
+    reviews = publish_changed(store, Store(MODELS).open(NAME), name="reviews")
+    publish_changed(store, reviews)
+    publish_changed(store, Store(MODELS).open("next-letter"), name="letters")
+    return store.root
+
+
+def test_of_an_address_only_the_bundle_is_copied(models: Path, tmp_path: Path) -> None:
+    store = CopiedStore(tmp_path / "copy", Storage(f"file://{models}"))
+    assert (store.names(), store.versions("reviews")) == (["letters", "reviews"], [1, 2])
+    assert find_bundle(Settings(), "reviews", 1, store).folder == tmp_path / "copy" / "reviews" / "1"
+    copied = sorted(str(path.relative_to(tmp_path / "copy")) for path in (tmp_path / "copy").rglob("*.onnx"))
+    assert copied == ["reviews/1/model.onnx"]
+    for _ in range(2):
+        assert store.open("reviews").manifest.version == 2
+    assert not (tmp_path / "copy" / "letters" / "1" / "model.keras").exists()
+
+
+def test_the_bundle_of_an_address_is_the_one_that_answers_by_default(models: Path) -> None:
+    with open_bundle(f"file://{models}", Settings(), None, None) as bundle:
+        assert (bundle.manifest.name, bundle.manifest.version) == ("reviews", 2)
+    assert not bundle.folder.exists()
+    (models / "reviews" / "policy.json").write_text('{"labels": {"old": 1, "stable": 1}}')
+    for version in (None, "old"):
+        with open_bundle(f"file://{models}", Settings(), "reviews", version) as bundle:
+            assert bundle.manifest == Store(models).open("reviews", 1).manifest
+    (models / "reviews" / "policy.json").unlink()
+    (models / "reviews" / "2" / "model.onnx").write_bytes(b"other")
+    with open_bundle(f"file://{models}", Settings(), "reviews", None) as bundle:
+        assert bundle.manifest.version == 1
+
+
+def test_errors_name_the_address(models: Path) -> None:
+    address = f"file://{models}"
+    with (
+        pytest.raises(BundleNotFoundError, match=f"there is no bundle other in {address}; the names are letters, rev"),
+        open_bundle(address, Settings(), "other", None),
+    ):
+        pass
+    (models / "reviews" / "policy.json").write_text("{")
+    with (
+        pytest.raises(PolicyError, match=f"{address}/reviews/policy.json is not a policy"),
+        open_bundle(address, Settings(), "reviews", None),
+    ):
+        pass
