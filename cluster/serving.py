@@ -11,14 +11,15 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NoReturn
 
 from ray import serve
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import PolicyError, SettingsError
 from app.http.app import create_app
-from app.runtime.policy import Policy, change_policy
+from app.runtime.changes import Changes
+from app.runtime.policy import Label, Policy, change_policy
 from app.runtime.repository import Repository
 from app.settings import Settings, read_settings
 from bundle.store import Store
@@ -27,12 +28,13 @@ NAME = "lstm-serve"
 # Requests that a replica answers or lets wait before Ray starts another one: two full batches.
 TARGET_ONGOING_REQUESTS = 32
 MOST_REPLICAS = 8
-# Requests that Ray may have to pass on at the same moment.
-LARGEST_BURST = 100
+# More requests than a proxy has connections, so the limit of the service's own queue is reached before.
+MOST_ONGOING_REQUESTS = 100_000
 # In which a replica must have the versions of a new user_config.
 FOLLOW_SECONDS = 60
 
 _LOOK_SECONDS = 0.05
+_FIXED = "on Ray Serve the user_config says which versions there are, for all replicas; change it, and deploy again"
 _REQUEST_ID = b"x-request-id"
 _SAFE_TYPE = (b"x-content-type-options", b"nosniff")
 
@@ -48,7 +50,7 @@ class Replica:
         """
         self._folder = TemporaryDirectory()
         self._policies = Path(self._folder.name)
-        self._settings = read(options).model_copy(update={"policies": self._policies})
+        self._settings = read_replica_settings(options).model_copy(update={"policies": self._policies})
         self._store = Store(self._settings.models)
         self._named: set[str] = set()
         self._repository: Repository
@@ -56,6 +58,7 @@ class Replica:
     def __serve_build_asgi_app__(self) -> ASGIApp:  # noqa: D105
         app = create_app(self._settings)
         self._repository = app.state.repository
+        self._repository.changes = NoChanges(self._store, self._settings)
         return Front(app)
 
     async def reconfigure(self, user_config: Mapping[str, Any]) -> None:
@@ -91,6 +94,36 @@ class Replica:
         )
 
 
+class NoChanges(Changes):
+    """Refuses changes by requests, each of which would reach one replica only."""
+
+    def set_label(self, name: str, label: Label, version: int) -> Policy:  # noqa: ARG002
+        """Refuse: see `_refuse`."""
+        self._refuse(name)
+
+    def remove_label(self, name: str, label: Label) -> Policy:  # noqa: ARG002
+        """Refuse: see `_refuse`."""
+        self._refuse(name)
+
+    def set_shadow_share(self, name: str, share: float) -> Policy:  # noqa: ARG002
+        """Refuse: see `_refuse`."""
+        self._refuse(name)
+
+    def set_loaded(self, name: str, is_loaded: bool) -> Policy:  # noqa: ARG002
+        """Refuse: see `_refuse`."""
+        self._refuse(name)
+
+    def _refuse(self, name: str) -> NoReturn:
+        """Refuse a change.
+
+        Raises:
+            BundleNotFoundError: there is no model of this name.
+            PolicyError: there is.
+        """
+        self.read(name)
+        raise PolicyError(_FIXED)
+
+
 class Front:
     """What the service's own server adds to answers, and Ray's proxy does not; and the reverse."""
 
@@ -113,15 +146,14 @@ class Front:
 def make_deployment(settings: Settings) -> serve.Deployment:
     """Return the deployment of the replicas.
 
-    A replica refuses requests when its queue is full, with the service's own 503. Ray's own limits, whose 503 is no
-    problem document, are so large that they are not reached before, even by requests that come all at once.
+    A replica refuses requests when its queue is full, with the service's own 503. So Ray lets any number wait, and
+    passes them on at once: its own 503 is no problem document.
     """
-    limit = 2 * settings.max_queue + LARGEST_BURST
     return serve.deployment(
         serve.ingress()(Replica),
         name=NAME,
-        max_ongoing_requests=limit,
-        max_queued_requests=limit,
+        max_ongoing_requests=MOST_ONGOING_REQUESTS,
+        max_queued_requests=-1,
         autoscaling_config={
             "min_replicas": 1,
             "max_replicas": MOST_REPLICAS,
@@ -141,10 +173,10 @@ def build(args: Mapping[str, str]) -> serve.Application:
     Raises:
         SettingsError: the service cannot run with them.
     """
-    return make_deployment(read(args)).bind(dict(args))
+    return make_deployment(read_replica_settings(args)).bind(dict(args))
 
 
-def read(options: Mapping[str, str]) -> Settings:
+def read_replica_settings(options: Mapping[str, str]) -> Settings:
     """Return the settings of a replica.
 
     Raises:

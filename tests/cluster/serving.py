@@ -15,7 +15,7 @@ from ray.serve.schema import LoggingConfig
 
 from app.settings import Settings
 from benchmarks.servers import find_free_port
-from cluster.serving import make_deployment, read
+from cluster.serving import make_deployment, read_replica_settings
 
 STORE_BYTES = 200 << 20
 QUIET = LoggingConfig(log_level="ERROR", enable_access_log=False)
@@ -45,7 +45,7 @@ def serve_on_ray(settings: Settings, **changes: object) -> Iterator[httpx.Client
     """
     port, name = start(), f"service-{next(_numbers)}"
     options = write(settings)
-    deployment = make_deployment(read(options)).options(
+    deployment = make_deployment(read_replica_settings(options)).options(
         **{"autoscaling_config": None, "num_replicas": 1, "logging_config": QUIET, **changes}
     )
     serve.run(deployment.bind(options), name=name, route_prefix=f"/{name}")

@@ -10,11 +10,12 @@ import yaml
 from ray import serve
 from ray.serve.schema import ServeDeploySchema
 
+from app.access.keys import add_client
 from app.errors import SettingsError
 from app.runtime.policy import Policy
 from app.settings import Settings
 from bundle.store import Store
-from cluster.serving import NAME, build, make_deployment, read
+from cluster.serving import NAME, build, make_deployment, read_replica_settings
 from tests.app.scoring.conftest import MODELS, make_texts
 from tests.app.service import ROOT
 from tests.bundle.samples import publish_changed
@@ -78,7 +79,7 @@ def test_the_user_config_says_which_version_answers_without_a_lost_request(model
         assert ask() == (200, 1)
         name = str(client.base_url).rstrip("/").rpartition("/")[2]
         options = {"models": str(models)}
-        deployment = make_deployment(read(options)).options(autoscaling_config=None, num_replicas=1)
+        deployment = make_deployment(read_replica_settings(options)).options(autoscaling_config=None, num_replicas=1)
         with ThreadPoolExecutor(1) as threads:
             for config, version in (({}, 2), ({"sentiment": {"labels": {"stable": 1}}}, 1)):
                 changed = deployment.options(user_config=config).bind(options)
@@ -89,6 +90,23 @@ def test_the_user_config_says_which_version_answers_without_a_lost_request(model
                 running.result()
                 wait_until(lambda version=version: ask() == (200, version))  # type: ignore[misc]
                 assert {status for status, _ in asked} == {200}
+
+
+def test_a_change_by_a_request_is_refused(models: Path, tmp_path: Path) -> None:
+    key = add_client(tmp_path / "keys.json", "operator", ("manage",))
+    with serve_on_ray(Settings(models=models, keys=tmp_path / "keys.json")) as client:
+        assert client.put("/models/sentiment/labels/stable", json={"version": 1}).status_code == 401
+        client.headers["x-api-key"] = key
+        answers = [
+            client.put("/models/sentiment/labels/stable", json={"version": 1}),
+            client.delete("/models/sentiment/labels/stable"),
+            client.put("/models/sentiment/shadow", json={"share": 0.5}),
+            client.post("/v2/repository/models/sentiment/unload"),
+            client.post("/v2/repository/models/sentiment/load"),
+        ]
+    for answer in answers:
+        assert answer.status_code == 409 and "the user_config says which versions" in answer.json()["detail"]
+        assert answer.headers["content-type"] == "application/problem+json"
 
 
 def test_a_version_that_cannot_be_used_is_refused(models: Path) -> None:
@@ -123,7 +141,7 @@ def test_the_file_fits_the_schema_the_settings_and_the_models(models: Path) -> N
     described = ServeDeploySchema.model_validate(yaml.safe_load(FILE.read_text("utf-8")))
     (application,) = described.applications
     assert application.import_path == "cluster.serving:build"
-    read(application.args)
+    read_replica_settings(application.args)
     (deployment,) = application.deployments
     assert deployment.name == NAME
     for name, fields in deployment.user_config.items():
