@@ -6,6 +6,7 @@ what was running on a node or in an actor that is gone; that does no harm, becau
 
 import logging
 import os
+import pickle
 import re
 import signal
 from collections import Counter
@@ -22,7 +23,7 @@ from app.errors import ScoringError, ServiceError
 from app.scoring.display import Display
 from app.scoring.folder import Progress, begin, finish, show_files
 from app.scoring.journal import State
-from app.scoring.parts import Answering, Part, Plan, check_release, read_parts, score_part
+from app.scoring.parts import Answering, Counts, Part, Plan, check_release, read_parts, score_part
 from app.scoring.scorer import Model
 from bundle.errors import BundleError
 from tables.errors import TableError
@@ -39,6 +40,8 @@ _SCORER_CPUS, _READER_CPUS = 0.9, 0.1
 _PARTS_IN_FLIGHT = 2
 # Of shared memory for each processor core: some parts on their way.
 _STORE_BYTES = 100 << 20
+
+logger = logging.getLogger(__name__)
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -69,39 +72,41 @@ class Reader:
         self._attempts = attempts
 
     def __call__(self, row: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Yield the parts of a file."""
+        """Yield the parts of a file, or why there are none."""
         stored = Stored(row["name"], row["size"], row["modified_ns"])
-        with _attempt(self._attempts, Storage(self._plan.source).show(stored.name)):
-            for part in read_parts(self._plan, row["number"], stored, {*row["done"]}):
-                yield part._asdict()
+        try:
+            with _attempt(self._attempts, Storage(self._plan.source).show(stored.name)):
+                for part in read_parts(self._plan, row["number"], stored, {*row["done"]}):
+                    yield {"part": pickle.dumps(part), "problem": b""}
+        except Exception as error:
+            yield {"part": b"", "problem": _pack(error)}
 
 
 class Scorer:
     """Scores parts: an actor."""
 
     def __init__(self, plan: Plan, load: Callable[[], Answering], attempts: Any) -> None:
-        """Load what answers.
-
-        An error is raised by the first call: one that is raised here would be lost, as Ray shows only its traceback.
-        """
+        """Load what answers."""
         self._plan = plan
         self._attempts = attempts
-        self._problem: Exception | None = None
+        self._problem = b""
         try:
             check_release(plan)
             self._scorer = load()
-        except (ServiceError, BundleError) as error:
-            self._problem = error
-        except Exception as error:  # engines have errors of their own
-            self._problem = ScoringError(f"the network cannot be loaded on a node: {error}")
+        except Exception as error:
+            self._problem = _pack(error)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Score a part and write it; return what was done."""
-        if self._problem:
-            raise self._problem
-        part = Part(**row)
-        with _attempt(self._attempts, part.where):
-            return score_part(self._plan, part, self._scorer)._asdict()
+        """Score a part and write it; return what was done, or why it was not."""
+        problem, counts = row["problem"] or self._problem, Counts(0, 0)
+        if not problem:
+            part: Part = pickle.loads(row["part"])
+            try:
+                with _attempt(self._attempts, part.where):
+                    counts = score_part(self._plan, part, self._scorer)
+            except Exception as error:
+                problem = _pack(error)
+        return {**counts._asdict(), "problem": problem}
 
 
 @contextmanager
@@ -174,7 +179,7 @@ def _run(plan: Plan, load: Callable[[], Answering], progress: Progress, display:
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.target_max_block_size = 1  # so that each part is a block, and goes to any actor
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what ends the job is raised, too
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     attempts = ray.remote(num_cpus=0, scheduling_strategy=here)(Attempts).remote()
     rows = [{"number": number, **stored._asdict(), "done": [*done]} for number, stored, done in progress.remaining]
@@ -192,10 +197,14 @@ def _run(plan: Plan, load: Callable[[], Answering], progress: Progress, display:
     scored, done, size_of_all = progress.counts.scored, 0.0, sum(one.stored.size for one in progress.remaining)
     try:
         for counts in results.iter_rows():
+            if counts["problem"]:
+                raise pickle.loads(counts["problem"])
             scored, done = scored + counts["scored"], done + counts["size"]
             display.update(scored, done / size_of_all)
     except RayError as error:
-        raise _explain(error) from error
+        raise ScoringError(
+            f"Ray stopped the job ({_find_last_line(error)}); run the same command again to go on"
+        ) from error
 
 
 @contextmanager
@@ -224,14 +233,12 @@ def _explain_start(address: str, error: Exception) -> ScoringError:
     return ScoringError(f"the cluster of Ray at {address} cannot be used ({why})")
 
 
-def _explain(error: RayError) -> Exception:
-    """Return the error of this project that ended a task; another error of Ray as one line."""
-    cause: BaseException | None = error
-    while cause:
-        if isinstance(cause, ServiceError | BundleError | TableError) and not isinstance(cause, RayError):
-            return cause
-        cause = getattr(cause, "cause", None) or cause.__cause__
-    return ScoringError(f"Ray stopped the job ({_find_last_line(error)}); run the same command again to go on")
+def _pack(error: Exception) -> bytes:
+    """Return an error of a task for the command. If it were raised, Ray would bury it in one of its own."""
+    if not isinstance(error, ServiceError | BundleError | TableError):
+        logger.error("a task failed", exc_info=error)  # in a file of Ray
+        error = ScoringError(f"a task on a node failed ({type(error).__name__}: {error}); the logs of Ray have more")
+    return pickle.dumps(error)
 
 
 def _find_last_line(error: Exception) -> str:
