@@ -149,7 +149,8 @@ def _open(path: Path) -> Iterator[Any]:
             "or write the data as CSV or JSON Lines"
         ) from error
     try:
-        with parquet.ParquetFile(path, buffer_size=_BUFFER_BYTES) as file:
+        # With `pre_buffer`, its default, it keeps every group of rows that it has read until it is closed.
+        with parquet.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file:
             yield file
     except (OSError, UnicodeDecodeError, arrow.ArrowException) as error:
         raise unreadable(str(path), error) from error
