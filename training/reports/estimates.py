@@ -55,9 +55,10 @@ def _describe_time_of(settings: LabelledSettings, data: DataDescription, has_sta
         seconds = settings.transfer.epochs * (data.train_rows + settings.replay) * a_row
     else:
         seconds = data.train_rows * (settings.scratch.epochs * a_row + words * _SECONDS_A_TAUGHT_WORD)
+    time = describe_time(_SECONDS_BEFORE + seconds)
     return (
-        f"Training on {count(data.train_rows, 'row')} of about {count(words, 'word')} takes at most about "
-        f"{describe_time(_SECONDS_BEFORE + seconds)} on two processor cores; it stops earlier when it no longer gets better."
+        f"Training on {count(data.train_rows, 'row')} of about {count(words, 'word')} takes at most about {time} on "
+        "two processor cores; it stops earlier when it no longer gets better."
     )
 
 
