@@ -181,7 +181,11 @@ def _open(source: Input) -> Iterator[Any]:
             "or write the data as CSV or JSON Lines"
         ) from error
     try:
-        with source.open_seekable() as opened, parquet.ParquetFile(opened, buffer_size=_BUFFER_BYTES) as file:
+        # With `pre_buffer`, its default, pyarrow keeps every group of rows that it has read until it is closed.
+        with (
+            source.open_seekable() as opened,
+            parquet.ParquetFile(opened, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file,
+        ):
             yield file
     except (OSError, UnicodeDecodeError, arrow.ArrowException) as error:
         raise unreadable(source.name, error) from error

@@ -251,8 +251,9 @@ def test_a_log_that_nobody_reads_stops_nothing(models: Path, workers: str) -> No
         assert process.stderr is not None
         while b"the service is ready" not in process.stderr.readline():
             pass
-        for _ in range(1000):  # lines of 300 bytes; the pipe holds 64 KiB
-            assert httpx.get(f"http://127.0.0.1:{port}/models", timeout=SECONDS).status_code == 200
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=SECONDS) as client:
+            for _ in range(1000):  # lines of 300 bytes; the pipe holds 64 KiB
+                assert client.get("/models").status_code == 200
         process.terminate()
         assert process.wait(SECONDS) == 0
 

@@ -3,6 +3,7 @@ import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -46,6 +47,16 @@ def test_a_record_is_a_batch_and_an_index(tmp_path: Path) -> None:
     assert isinstance(last, Row) and last.values == ("c",)
     batch, index = last.record
     assert batch.schema == table.schema and batch.to_pydict() == columns and index == 2
+
+
+@needs_pyarrow
+def test_memory_does_not_grow_with_the_groups_of_rows(tmp_path: Path) -> None:
+    arrow, random = import_module("pyarrow"), Random(1)
+    columns = {"text": [random.randbytes(300).hex() for _ in range(60_000)]}  # 36 MB, which no codec makes small
+    table = Parquet(FileInput(write(tmp_path / "my.parquet", columns)))
+    del columns
+    held = [arrow.total_allocated_bytes() for number, _ in enumerate(table.read(["text"])) if number % 1000 == 999]
+    assert max(held[30:]) < max(held[:30]) + 2_000_000
 
 
 @needs_pyarrow

@@ -202,7 +202,7 @@ def train(
             sources = replace(sources, labelled=texts)
             if start is None:
                 begun = _find_first(chosen.settings, sources, Store(models), progress)
-        say(_describe_plan(chosen, runs, described), progress)
+        say(_describe_plan(chosen, runs, described, begun is not None), progress)
         prepare_frameworks()
         from training import pipeline
 
@@ -270,10 +270,10 @@ def _find_first(settings: LabelledSettings, sources: Sources, store: Store, prog
         raise RecipeError(f"{error}; --from names another bundle to begin with, or none") from error
 
 
-def _describe_plan(recipe: Recipe, runs: Path, data: DataDescription | None = None) -> str:
+def _describe_plan(recipe: Recipe, runs: Path, data: DataDescription | None = None, has_start: bool = False) -> str:
     """Return the lines to print before a training: see `describe_plan`. The recorded runs may be missing."""
     try:
         results = Results(RESULTS)
     except (ResultsError, OSError):
         results = Results(Path(os.devnull))
-    return describe_plan(recipe, results, runs, data)
+    return describe_plan(recipe, results, runs, data, has_start)

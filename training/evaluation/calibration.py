@@ -64,9 +64,20 @@ def find_temperature_of_several(probabilities: NDArray[np.float32], labels: NDAr
         probabilities: of each label, float32 [examples, labels].
         labels: the right one, integers [examples].
     """
+    return _minimise(_make_loss(probabilities, labels))
+
+
+def measure_calibrated_loss(probabilities: NDArray[np.float32], labels: NDArray[np.integer]) -> float:
+    """Return the mean cross-entropy at the best temperature: see `find_temperature_of_several`."""
+    loss = _make_loss(probabilities, labels)
+    return loss(_minimise(loss))
+
+
+def _make_loss(probabilities: NDArray[np.float32], labels: NDArray[np.integer]) -> Callable[[float], float]:
+    """Return the mean cross-entropy as a function of the temperature."""
     logits = np.log(np.clip(probabilities.astype(np.float64), _LEAST, 1))
     behind = logits - logits[np.arange(len(labels)), labels][:, np.newaxis]
-    return _minimise(lambda temperature: float(logsumexp(behind / temperature, axis=1).mean()))
+    return lambda temperature: float(logsumexp(behind / temperature, axis=1).mean())
 
 
 def find_sharpness(

@@ -11,6 +11,7 @@ from training.distillation.corpus import Corpus
 from training.distillation.review_batches import GROUPS, ReviewBatches, predict_all
 from training.distillation.tuning import make_optimiser
 from training.errors import DivergedError
+from training.evaluation.calibration import measure_calibrated_loss
 from training.labelled.coding import CodedTexts
 from training.loops.fit import COMPILES, History, interrupted_between_steps
 from training.loops.progress import Progress
@@ -41,7 +42,7 @@ def fit_texts(
     Args:
         network: made by `training.networks.builders.build_review_network`, for any length.
         settings: of the training.
-        patience: it stops after this many epochs without a smaller loss on the validation texts.
+        patience: it stops after this many epochs without a smaller loss on the validation texts, once calibrated.
         corpus: the texts to learn from.
         targets: their probabilities, float32 [texts, outputs].
         validation: labelled texts that it does not learn from.
@@ -120,9 +121,12 @@ def to_targets(labels: NDArray[np.int32], outputs: int) -> NDArray[np.float32]:
 
 
 def _measure(answers: NDArray[np.float32], labels: NDArray[np.int32]) -> dict[str, float]:
+    """Return the accuracy and the loss of answers at their best temperature, which they are published with.
+
+    Without it the loss would rise early, when a network becomes too sure of what it judges ever better.
+    """
     both = np.hstack([1 - answers, answers]) if answers.shape[1] == 1 else answers
-    right = np.maximum(both[np.arange(len(labels)), labels], keras.config.epsilon())
     return {
         "val_accuracy": float(np.mean(both.argmax(axis=1) == labels)),
-        "val_loss": float(-np.log(right).mean()),
+        "val_loss": measure_calibrated_loss(both, labels),
     }

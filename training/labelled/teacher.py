@@ -1,15 +1,17 @@
-"""Labels for rows without one, by n-grams: see `training.distillation.ngrams`."""
+"""Labels by n-grams, for rows without one and beside the given ones: see `training.distillation.ngrams`."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedKFold
 
 from training.distillation.ngrams import soft_label
 from training.recipes.staged import NgramSettings
 
 MOST_LABELLED = 50_000  # texts that the teacher learns from, at random; they are held in memory
 MOST_ASKED = 100_000  # texts that it labels, at random
+FOLDS = 4  # parts of the labelled texts, each labelled by the others
 
 
 def label(
@@ -34,3 +36,24 @@ def label(
     probabilities = np.stack(each, axis=1)
     shares: NDArray[np.float32] = probabilities / probabilities.sum(axis=1, keepdims=True)
     return shares
+
+
+def label_unseen(
+    settings: NgramSettings,
+    split: Callable[[str], list[str]],
+    texts: Sequence[str],
+    labels: NDArray[np.int32],
+    seed: int,
+) -> NDArray[np.float32]:
+    """Return the same for the labelled texts themselves; each is judged by n-grams of the other parts of the texts.
+
+    Every label needs `FOLDS` texts.
+    """
+    answers = []
+    order = []
+    for seen, unseen in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(labels, labels):
+        asked = [texts[k] for k in unseen]
+        answers.append(label(settings, split, [texts[k] for k in seen], labels[seen], asked, seed))
+        order.append(unseen)
+    found: NDArray[np.float32] = np.concatenate(answers)[np.argsort(np.concatenate(order))]
+    return found

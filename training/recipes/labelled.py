@@ -63,10 +63,18 @@ class LabelledSettings(RecipeSettings):
     transfer: TuningSettings = Field(description="The training that begins with a first network.")
     scratch: TuningSettings = Field(description="The training that begins with random weights.")
     ngrams: NgramSettings = Field(
-        default=NgramSettings(), description="Without a first network: the teacher of rows without a label."
+        default=NgramSettings(), description="Without a first network: the teacher, which learns n-grams."
     )
-    least_unlabelled: int = Field(
-        default=2_000, ge=1, description="The teacher labels rows without a label if there are at least this many."
+    least_taught: int = Field(
+        default=2_000,
+        ge=1,
+        description="The teacher labels rows, with a label or without, if there are at least so many.",
+    )
+    label_weight: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Weight of a given label beside that of a teacher which has not seen the text; with 1 it has none.",
     )
     seed: int = Field(
         default=1, ge=0, lt=2**32, description="Seed of the split, the data's order, the first weights and the dropout."

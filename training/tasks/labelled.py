@@ -13,6 +13,7 @@ from bundle.store import Bundle
 from bundle.tasks import check_labels, count_outputs
 from training.data.labelled.description import describe_dataset
 from training.data.labelled.reading import read, read_labelled
+from training.data.labelled.texts import Texts
 from training.data.sources import Sources
 from training.distillation.corpus import Corpus
 from training.errors import DataError
@@ -63,9 +64,22 @@ def train(settings: LabelledSettings, sources: Sources, console: Console, start:
     for warning in warnings:
         _warn(console, warning)
 
-    outputs = count_outputs(labels)
-    corpora, targets = [training.corpus], [to_targets(training.labels, outputs)]
     facts = []
+    corpora, targets = [training.corpus], [to_targets(training.labels, count_outputs(labels))]
+    if not first and _can_be_taught(settings, parts.training):
+        with console.status(f"Labelling {len(parts.training):,} rows with n-grams"):
+            answers = teacher.label_unseen(
+                settings.ngrams,
+                codec.preprocessing.tokeniser.split,
+                tuple(parts.training.read()),
+                parts.training.labels,
+                settings.seed,
+            )
+        targets = [settings.label_weight * targets[0] + (1 - settings.label_weight) * answers]
+        facts.append(
+            f"What it learns for a row is the label with a weight of {settings.label_weight:g}, and for the rest the "
+            "answer of n-gram models which have not seen the row."
+        )
     if further := _find_further(settings, first, codec, parts, labels, console):
         corpus, answers, fact = further
         corpora.append(corpus)
@@ -172,7 +186,7 @@ def _find_further(
         texts = replay.list_texts(settings.replay, settings.seed)
         fact = f"It also learnt the first network's answers to {len(texts):,} short texts of this project."
         return Corpus.of(codec.encode(text).ids for text in texts), first.answer(texts), fact
-    if not first and len(parts.unlabelled) >= settings.least_unlabelled:
+    if not first and len(parts.unlabelled) >= settings.least_taught:
         corpus, answers = _teach(settings, codec, parts, console)
         return (
             corpus,
@@ -180,6 +194,15 @@ def _find_further(
             f"An n-gram model labelled {len(corpus):,} rows without a label, and it learnt these too.",
         )
     return None
+
+
+def _can_be_taught(settings: LabelledSettings, training: Texts) -> bool:
+    """Return whether n-grams label the training rows too; with more rows, their labels suffice."""
+    return (
+        settings.label_weight < 1
+        and settings.least_taught <= len(training) <= teacher.MOST_LABELLED
+        and np.bincount(training.labels).min() >= teacher.FOLDS
+    )
 
 
 def _list_warnings(training: CodedTexts, test: CodedTexts) -> list[str]:

@@ -9,6 +9,7 @@ from training.evaluation.calibration import (
     find_sharpness,
     find_temperature,
     find_temperature_of_several,
+    measure_calibrated_loss,
 )
 
 
@@ -66,6 +67,20 @@ def test_the_temperature_of_several_labels_undoes_what_made_a_network_too_sure()
     assert find_temperature_of_several(too_sure, labels) == pytest.approx(3, rel=0.1)
     certain = np.array([[0, 1, 0], [1, 0, 0]], np.float32)
     assert np.isfinite(find_temperature_of_several(certain, np.array([1, 2])))
+
+
+def test_the_calibrated_loss_does_not_depend_on_how_sure_a_network_is() -> None:
+    random = np.random.default_rng(7)
+    logits = random.normal(0, 1, (500, 3))
+    labels = (logits + random.gumbel(size=logits.shape)).argmax(axis=1)
+
+    def measure(factor: float) -> float:
+        shares = np.exp(factor * logits)
+        return measure_calibrated_loss((shares / shares.sum(axis=1, keepdims=True)).astype(np.float32), labels)
+
+    as_it_is = -np.log(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True))[np.arange(500), labels].mean()
+    assert measure(1) <= as_it_is
+    assert measure(3) == pytest.approx(measure(1), rel=1e-3) and measure(0.5) == pytest.approx(measure(1), rel=1e-3)
 
 
 def test_the_temperature_of_two_labels_is_the_same_by_both_ways() -> None:

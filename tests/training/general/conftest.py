@@ -16,10 +16,10 @@ SMALL_GENERAL = [
     "sentences=10",
     "openings=3",
     "transformer.passes=1",
-    "transformer.batch_size=8",
-    "transformer.checkpoint_steps=2",
+    "transformer.batch_size=256",  # there are thousands of ratings
+    "transformer.checkpoint_steps=8",
     *(f"{texts}.{setting}" for texts in ("teaching", "learning") for setting in ("composed=4", "pair_copies=2")),
-    *(f"network.{setting}" for setting in (*SMALL_TUNING, "length=40", "short_batch_size=8")),
+    *(f"network.{setting}" for setting in (*SMALL_TUNING, "length=40", "short_batch_size=256")),
 ]
 TRAIN = """\
 (4 (2 A) (4 (4 wonderful) (2 film)))

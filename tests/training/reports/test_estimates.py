@@ -47,11 +47,13 @@ def test_of_other_settings_the_time_is_not_known(results: Results, assignments: 
 def test_the_time_of_own_texts_depends_on_their_number_and_length(results: Results, texts: LabelledTexts) -> None:
     recipe = recipes.find("reviews")
     many = texts.description.model_copy(update={"mean_characters": 1380.0})
-    plan = describe_plan(recipe, results, RUNS, many)
+    plan = describe_plan(recipe, results, RUNS, many, has_start=True)
     assert plan.startswith(
         "Training on 64 rows of about 230 words takes at most about 2 min on two processor cores; it s"
     )
-    short = describe_plan(recipe, results, RUNS, texts.description)
+    scratch = describe_plan(recipe, results, RUNS, many)  # without the replay of what a first network knew
+    assert scratch.startswith("Training on 64 rows of about 230 words takes at most about 47 s on two processor cores")
+    short = describe_plan(recipe, results, RUNS, texts.description, has_start=True)
     assert short.startswith("Training on 64 rows of about 5 words takes at most about 54 s on two processor cores")
 
 

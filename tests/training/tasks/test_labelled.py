@@ -106,12 +106,14 @@ def test_the_first_network_is_asked_about_other_texts(from_scratch: Bundle, two:
     assert bundle.manifest.metrics["accuracy"] == 1
 
 
-def test_rows_without_a_label_are_labelled_by_n_grams(tmp_path: Path) -> None:
+def test_rows_with_and_without_a_label_are_labelled_by_n_grams(tmp_path: Path) -> None:
     unlabelled = [(text.replace("day", "night"), "") for text, _ in TWO]
     data = write(tmp_path / "films.csv", [*TWO, *unlabelled])
-    recipe = find_recipe("least_unlabelled=80")
+    recipe = find_recipe("least_taught=50", "label_weight=0.75")
     bundle = pipeline.train(recipe, "films", Store(tmp_path), Sources(data), QUIET)
-    assert "An n-gram model labelled 80 rows without a label" in read_card(bundle)
+    card = " ".join(read_card(bundle).split())
+    assert "An n-gram model labelled 80 rows without a label" in card
+    assert "the label with a weight of 0.75, and for the rest the answer of n-gram models which have not seen" in card
     assert bundle.manifest.dataset.unlabelled == 80
 
 
