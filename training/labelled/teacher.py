@@ -49,11 +49,11 @@ def label_unseen(
 
     Every label needs `FOLDS` texts.
     """
-    answers = []
-    order = []
-    for seen, unseen in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(labels, labels):
-        asked = [texts[k] for k in unseen]
-        answers.append(label(settings, split, [texts[k] for k in seen], labels[seen], asked, seed))
-        order.append(unseen)
-    found: NDArray[np.float32] = np.concatenate(answers)[np.argsort(np.concatenate(order))]
+    parts = [*StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(labels, labels)]
+    answers = [
+        label(settings, split, [texts[k] for k in seen], labels[seen], [texts[k] for k in unseen], seed)
+        for seen, unseen in parts
+    ]
+    order = np.concatenate([unseen for _, unseen in parts])
+    found: NDArray[np.float32] = np.concatenate(answers)[np.argsort(order)]
     return found

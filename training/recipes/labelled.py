@@ -66,15 +66,13 @@ class LabelledSettings(RecipeSettings):
         default=NgramSettings(), description="Without a first network: the teacher, which learns n-grams."
     )
     least_taught: int = Field(
-        default=2_000,
-        ge=1,
-        description="The teacher labels rows, with a label or without, if there are at least so many.",
+        default=2_000, ge=1, description="The teacher labels no fewer rows than this, with a label or without."
     )
     label_weight: float = Field(
         default=0.5,
         ge=0,
         le=1,
-        description="Weight of a given label beside that of a teacher which has not seen the text; with 1 it has none.",
+        description="Weight of a given label; the teacher, which has not seen the text, has the rest. 1 leaves it out.",
     )
     seed: int = Field(
         default=1, ge=0, lt=2**32, description="Seed of the split, the data's order, the first weights and the dropout."

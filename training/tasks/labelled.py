@@ -64,18 +64,10 @@ def train(settings: LabelledSettings, sources: Sources, console: Console, start:
     for warning in warnings:
         _warn(console, warning)
 
-    facts = []
     corpora, targets = [training.corpus], [to_targets(training.labels, count_outputs(labels))]
+    facts = []
     if not first and _can_be_taught(settings, parts.training):
-        with console.status(f"Labelling {len(parts.training):,} rows with n-grams"):
-            answers = teacher.label_unseen(
-                settings.ngrams,
-                codec.preprocessing.tokeniser.split,
-                tuple(parts.training.read()),
-                parts.training.labels,
-                settings.seed,
-            )
-        targets = [settings.label_weight * targets[0] + (1 - settings.label_weight) * answers]
+        targets = [_mix_labels(settings, codec, parts.training, targets[0], console)]
         facts.append(
             f"What it learns for a row is the label with a weight of {settings.label_weight:g}, and for the rest the "
             "answer of n-gram models which have not seen the row."
@@ -203,6 +195,16 @@ def _can_be_taught(settings: LabelledSettings, training: Texts) -> bool:
         and settings.least_taught <= len(training) <= teacher.MOST_LABELLED
         and np.bincount(training.labels).min() >= teacher.FOLDS
     )
+
+
+def _mix_labels(
+    settings: LabelledSettings, codec: ReviewCodec, rows: Texts, given: NDArray[np.float32], console: Console
+) -> NDArray[np.float32]:
+    """Return the weighted mean of the given labels and of those by n-grams, all float32 [rows, outputs]."""
+    with console.status(f"Labelling {len(rows):,} rows with n-grams"):
+        split = codec.preprocessing.tokeniser.split
+        answers = teacher.label_unseen(settings.ngrams, split, tuple(rows.read()), rows.labels, settings.seed)
+    return settings.label_weight * given + (1 - settings.label_weight) * answers
 
 
 def _list_warnings(training: CodedTexts, test: CodedTexts) -> list[str]:
